@@ -1,0 +1,66 @@
+"""Loader turns a reviewed YAML table spec into a correct, verified table."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loader.errors import (
+        ConfigError,
+        ExecuteError,
+        FrameError,
+        LoaderError,
+        PlanError,
+        SourceError,
+        SpecError,
+        StageError,
+        TemplateError,
+        VerifyError,
+    )
+    from loader.plan import Plan, Statement
+    from loader.project import Project
+    from loader.results import LoadResult, Progress
+    from loader.slices import Slice
+    from loader.spec import TableSpec
+
+__all__ = [
+    "ConfigError",
+    "ExecuteError",
+    "FrameError",
+    "LoadResult",
+    "LoaderError",
+    "Plan",
+    "PlanError",
+    "Progress",
+    "Project",
+    "Slice",
+    "SourceError",
+    "SpecError",
+    "StageError",
+    "Statement",
+    "TableSpec",
+    "TemplateError",
+    "VerifyError",
+]
+
+_HOMES = {
+    "LoadResult": "results",
+    "Plan": "plan",
+    "Progress": "results",
+    "Project": "project",
+    "Slice": "slices",
+    "Statement": "plan",
+    "TableSpec": "spec",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for: `loader --help` pays for nothing else."""
+    if name not in __all__:
+        raise AttributeError(f"module 'loader' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"loader.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

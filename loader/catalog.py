@@ -1,0 +1,288 @@
+"""Reads a folder of YAML specs, and remembers where in a file every word stands."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loader.diagnose import diagnose
+from loader.errors import Loc, PlanError, Problem, SpecError
+from loader.spec import TableSpec
+
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml where the wheel has it; ten times faster than the Python parser."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One spec file: the spec it declares, or what is wrong with it."""
+
+    path: Path
+    shown: str
+    """The path as messages show it, relative to the project."""
+    spec: TableSpec | None
+    problems: tuple[Problem, ...] = ()
+    name: str = ""
+    """The asset key, as far as a broken file tells it."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All specs of a project."""
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    _by_key: dict[str, Entry] = field(default_factory=dict, compare=False)
+
+    def problems(self) -> list[Problem]:
+        """Everything wrong in any file, in the order of files and lines."""
+        return [problem for entry in self.entries for problem in entry.problems]
+
+    def specs(self) -> list[TableSpec]:
+        """All specs.
+
+        Raises:
+            SpecError: a file is wrong; with every problem of every file.
+        """
+        return [_right(entry) for entry in _all_right(self.entries)]
+
+    def select(self, patterns: Sequence[str]) -> list[Entry]:
+        """The entries that patterns name: asset keys, ``schema.table``, globs, or spec files.
+
+        Raises:
+            PlanError: a pattern names nothing; with the nearest names.
+            SpecError: a file that was asked for is wrong.
+        """
+        if not patterns:
+            return list(_all_right(self.entries))
+        chosen: dict[Path, Entry] = {}
+        for pattern in patterns:
+            found = [entry for entry in self.entries if _matches(entry, pattern)]
+            if not found:
+                raise self._unknown(pattern)
+            chosen.update((entry.path, entry) for entry in found)
+        return list(_all_right(chosen.values()))
+
+    def one(self, name: str) -> Entry:
+        """The one entry that a name means.
+
+        Raises:
+            PlanError: it names none, or several.
+        """
+        found = self.select([name])
+        if len(found) > 1:
+            names = ", ".join(_right(entry).asset_key for entry in found)
+            raise PlanError(f"`{name}` names {len(found)} tables: {names}", hint="name one")
+        return found[0]
+
+    def _unknown(self, pattern: str) -> PlanError:
+        names = [entry.name for entry in self.entries if entry.name]
+        tables = [entry.spec.table for entry in self.entries if entry.spec]
+        close = difflib.get_close_matches(pattern, [*names, *tables], n=3, cutoff=0.5)
+        broken = [entry.shown for entry in self.entries if entry.problems]
+        hint = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+        if hint is None and names:
+            hint = f"the tables are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
+        if not self.entries:
+            hint = f"there is no spec in {self.folder}; `loader init` makes a first one"
+        if broken:
+            hint = f"{hint + '; ' if hint else ''}these files are wrong: {', '.join(broken[:5])}"
+        return PlanError(f"no table spec is called `{pattern}`", hint=hint)
+
+
+def _right(entry: Entry) -> TableSpec:
+    assert entry.spec is not None
+    return entry.spec
+
+
+def _all_right(entries: Iterable[Entry]) -> Sequence[Entry]:
+    listed = list(entries)
+    problems = [problem for entry in listed for problem in entry.problems]
+    if problems:
+        raise SpecError(problems)
+    return listed
+
+
+def _matches(entry: Entry, pattern: str) -> bool:
+    names = {entry.name, entry.spec.table if entry.spec else ""}
+    if pattern in names or any(name and fnmatch.fnmatchcase(name, pattern) for name in names):
+        return True
+    if pattern.endswith((".yml", ".yaml")):
+        return pattern == entry.shown or Path(pattern).resolve() == entry.path.resolve()
+    return False
+
+
+def read_catalog(folder: Path, root: Path) -> Catalog:
+    """Read every ``*.yml`` and ``*.yaml`` under a folder; ``root`` shortens the paths shown.
+
+    Broken files are kept with their problems, so that one broken spec does not hide the others.
+    """
+    found = [*folder.rglob("*.yml"), *folder.rglob("*.yaml")]
+    entries = [read_entry(path, root) for path in sorted(found)]
+    return Catalog(folder, tuple(_unique(entries)))
+
+
+def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        other = first.setdefault(entry.name, entry) if entry.spec else entry
+        if other is entry:
+            yield entry
+            continue
+        problem = Problem(
+            f"the asset key `{entry.name}` is already that of {other.shown}",
+            path=entry.shown,
+            hint="give one of them an asset_key of its own",
+        )
+        yield replace(entry, spec=None, problems=(*entry.problems, problem))
+
+
+def read_entry(path: Path, root: Path) -> Entry:
+    """Read one spec file."""
+    shown = _shown(path, root)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Entry(path, shown, None, (Problem(f"is not UTF-8 text: {error}", path=shown),))
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        return Entry(path, shown, None, (Problem(message, path=shown),))
+    return _entry(path, shown, text)
+
+
+def _entry(path: Path, shown: str, text: str) -> Entry:
+    document = _Document(shown)
+    data = document.parse(text)
+    if data is None:
+        return Entry(path, shown, None, tuple(document.problems))
+    spec, problems = diagnose(data)
+    placed = [*document.problems, *(document.place(problem) for problem in problems)]
+    placed.sort(key=lambda problem: (problem.line, problem.column))
+    if placed:
+        return Entry(path, shown, None, tuple(placed), _name(data))
+    assert spec is not None
+    return Entry(path, shown, spec, name=spec.asset_key)
+
+
+def _name(data: dict[str, Any]) -> str:
+    key = data.get("asset_key") or f"{data.get('schema', '?')}/{data.get('name', '?')}"
+    return str(key)
+
+
+def _shown(path: Path, root: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(root.resolve()))
+    except ValueError:
+        return str(path)
+
+
+class _Document:
+    """One YAML text: its data, and the line and column of each of its parts."""
+
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.problems: list[Problem] = []
+        self._root: Any = None
+        self._seen: set[int] = set()
+
+    def parse(self, text: str) -> dict[str, Any] | None:
+        """The document as plain data, or None when it is no mapping at all."""
+        loader = None
+        try:
+            loader = _YAML(text)
+            self._root = loader.get_single_node()
+            data = self._construct(loader, self._root) if self._root is not None else None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._add(f"is not YAML: {error.problem or error.context}", mark)
+            return None
+        except (yaml.YAMLError, ValueError) as error:
+            first = str(error).splitlines()[0]
+            self.problems.append(
+                Problem(f"is not YAML: {first}", path=self.shown, line=1, column=1)
+            )
+            return None
+        finally:
+            if loader is not None:
+                loader.dispose()
+        if not isinstance(data, dict):
+            message = "a table spec is a mapping of keys such as schema, name and columns"
+            found = "the file is empty" if data is None else f"this is a {_kind(data)}"
+            self._add(f"{message}; {found}", getattr(self._root, "start_mark", None))
+            return None
+        return data
+
+    def place(self, problem: Problem) -> Problem:
+        """The problem with the line and column of what it is about."""
+        mark = self._mark(problem.loc, on_key=problem.on_key)
+        return replace(problem, path=self.shown, line=mark.line + 1, column=mark.column + 1)
+
+    def _add(self, message: str, mark: Any, loc: Loc = ()) -> None:
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        self.problems.append(Problem(message, loc, path=self.shown, line=line, column=column))
+
+    def _construct(self, loader: Any, node: Any, loc: Loc = ()) -> Any:
+        if node.tag == "tag:yaml.org,2002:str" and isinstance(node, yaml.ScalarNode):
+            return node.value
+        if isinstance(node, yaml.ScalarNode):
+            return loader.construct_object(node)
+        if id(node) in self._seen:
+            message = "aliases are not part of this language; write it out"
+            self._add(message, node.start_mark, loc)
+            return None
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            items = enumerate(node.value)
+            return [self._construct(loader, item, (*loc, at)) for at, item in items]
+        return self._mapping(loader, node, loc)
+
+    def _mapping(self, loader: Any, node: Any, loc: Loc) -> dict[str, Any]:
+        lines: dict[str, int] = {}
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                message = "merge keys (`<<`) are not part of this language; write it out"
+                self._add(message, key_node.start_mark, loc)
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._add("a key is one word", key_node.start_mark, loc)
+                continue
+            key = str(key_node.value)
+            if key in lines:
+                message = f"the key `{key}` is already set in line {lines[key]}"
+                self._add(message, key_node.start_mark, (*loc, key))
+            lines.setdefault(key, key_node.start_mark.line + 1)
+            data[key] = self._construct(loader, value_node, (*loc, key))
+        return data
+
+    def _mark(self, loc: Loc, *, on_key: bool) -> Any:
+        node, mark = self._root, self._root.start_mark
+        for at, step in enumerate(loc):
+            last = at == len(loc) - 1
+            if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                if step >= len(node.value):
+                    return mark
+                node = node.value[step]
+            elif isinstance(node, yaml.MappingNode):
+                pairs = [pair for pair in node.value if pair[0].value == str(step)]
+                if not pairs:
+                    return mark
+                key_node, node = pairs[-1]
+                if last and on_key:
+                    return key_node.start_mark
+            else:
+                return mark
+            mark = node.start_mark
+        return mark
+
+
+def _kind(data: object) -> str:
+    if isinstance(data, list):
+        return "list"
+    return "text" if isinstance(data, str) else type(data).__name__

@@ -1,0 +1,111 @@
+"""What differs between warehouses, as data: one record each, found by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+from loader.datatypes import DataType
+
+NAMES = ("duckdb", "redshift")
+"""The dialects Loader carries; each is a module here and a folder under ``templates/``."""
+
+Value = str | int | float | bool | Decimal | date | datetime | time | None
+"""What can be rendered as a literal."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A warehouse's SQL as facts: how it quotes, what it calls types, what it refuses."""
+
+    name: str
+    """Also the folder of its templates."""
+
+    column_type: Callable[[DataType], str]
+    """The column type as the warehouse itself spells it in its catalog."""
+
+    default: Callable[[str], str]
+    """A DEFAULT expression in this dialect's words."""
+
+    backslash: bool
+    """Whether a backslash escapes the next character inside a literal."""
+
+    commits: Mapping[str, str]
+    """Statements that end a transaction by themselves: pattern over bare words → what to say."""
+
+    comment_of_identity: str = ""
+    """How identity columns come about, when not by the column definition."""
+
+    formats: tuple[str, ...] = ("parquet", "csv", "json")
+    """Staging formats it can load."""
+
+    ledger_types: Mapping[str, str] = field(default_factory=dict)
+
+    def ident(self, name: str) -> str:
+        """Quote a name.
+
+        Raises:
+            ValueError: the name is empty or holds a NUL, which no warehouse can store.
+        """
+        if not name or "\0" in name:
+            raise ValueError(f"{name!r} cannot be a name: it is empty or holds a NUL character")
+        return '"' + name.replace('"', '""') + '"'
+
+    def literal(self, value: Value) -> str:
+        """Write a value as a typed literal; times with a zone are written in UTC.
+
+        Raises:
+            ValueError: text with a NUL character, or a number that is not finite.
+            TypeError: a value of another type.
+        """
+        match value:
+            case None:
+                return "NULL"
+            case bool():
+                return "TRUE" if value else "FALSE"
+            case int():
+                return str(value)
+            case float() | Decimal():
+                return self._number(value)
+            case datetime():
+                return self._instant(value)
+            case date():
+                return f"DATE '{value.isoformat()}'"
+            case time():
+                return f"TIME '{value.isoformat()}'"
+            case str():
+                return self._text(value)
+        raise TypeError(f"{value!r} cannot be written as a SQL literal")
+
+    def _text(self, value: str) -> str:
+        if "\0" in value:
+            raise ValueError(f"{value!r} holds a NUL character, which SQL text cannot")
+        escaped = value.replace("\\", "\\\\") if self.backslash else value
+        return "'" + escaped.replace("'", "''") + "'"
+
+    def _number(self, value: float | Decimal) -> str:
+        if not Decimal(value).is_finite():
+            raise ValueError(f"{value!r} is not a finite number")
+        return format(value, "f") if isinstance(value, Decimal) else repr(value)
+
+    def _instant(self, value: datetime) -> str:
+        if value.tzinfo is None:
+            return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+        utc = value.astimezone(UTC).replace(tzinfo=None)
+        return f"TIMESTAMPTZ '{utc.isoformat(sep=' ')}+00'"
+
+
+def get(name: str) -> Dialect:
+    """The dialect of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name not in NAMES:
+        raise KeyError(name)
+    dialect = importlib.import_module(f"loader.dialects.{name}").DIALECT
+    assert isinstance(dialect, Dialect)
+    return dialect

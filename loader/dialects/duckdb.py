@@ -1,0 +1,62 @@
+"""DuckDB: the embedded default. Types are derived from Redshift's."""
+
+from __future__ import annotations
+
+import re
+
+from loader.datatypes import DataType
+from loader.dialects import Dialect
+
+_TYPES = {
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT",
+    "double precision": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "char": "VARCHAR",
+    "varchar": "VARCHAR",
+    "date": "DATE",
+    "time": "TIME",
+    "timetz": "TIME WITH TIME ZONE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+    "super": "JSON",
+    "varbyte": "BLOB",
+    # What only Redshift computes with is kept as the text it is loaded from.
+    "geometry": "VARCHAR",
+    "geography": "VARCHAR",
+    "hllsketch": "VARCHAR",
+    "interval year to month": "INTERVAL",
+    "interval day to second": "INTERVAL",
+}
+
+_DEFAULTS = {
+    "getdate()": "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP)",
+    "sysdate": "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP)",
+}
+
+
+def _column_type(data_type: DataType) -> str:
+    if data_type.name == "decimal":
+        return f"DECIMAL({data_type.precision},{data_type.scale})"
+    return _TYPES[data_type.name]
+
+
+def _default(expression: str) -> str:
+    return _DEFAULTS.get(re.sub(r"\s+", "", expression.lower()), expression)
+
+
+DIALECT = Dialect(
+    name="duckdb",
+    column_type=_column_type,
+    default=_default,
+    backslash=False,
+    commits={
+        r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
+        r"TRUNCATE\b": "it commits on Redshift; use DELETE",
+        r"(FORCE )?CHECKPOINT\b|VACUUM\b": "it cannot run inside a transaction",
+        r"(ATTACH|DETACH|USE|EXPORT|IMPORT)\b": "it changes databases under the transaction",
+        r"(CALL|EXECUTE)\b": "what it runs cannot be checked",
+    },
+)

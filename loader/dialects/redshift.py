@@ -1,0 +1,72 @@
+"""Amazon Redshift: what it accepts (``r_CREATE_TABLE_NEW``, ``c_Compression_encodings``)."""
+
+from __future__ import annotations
+
+from loader.dialects import Dialect
+
+MAX_NAME_BYTES = 127
+"""Longer identifiers are cut silently (``r_names``)."""
+
+MAX_COLUMNS = 1_600
+MAX_COMPOUND_SORT = 400
+MAX_INTERLEAVED_SORT = 8
+
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_NUMBERS = _INTEGERS | {"decimal"}
+_FLOATS = frozenset({"real", "double precision"})
+_TEXTS = frozenset({"char", "varchar"})
+_DATES = frozenset({"date", "timestamp", "timestamptz"})
+_TIMES = frozenset({"time", "timetz"})
+
+ENCODINGS: dict[str, frozenset[str] | None] = {
+    "raw": None,
+    "az64": _NUMBERS | _DATES | _TIMES,
+    "bytedict": _NUMBERS | _FLOATS | _TEXTS | _DATES,
+    "delta": _NUMBERS | {"date", "timestamp"},
+    "delta32k": frozenset({"integer", "bigint", "decimal", "date", "timestamp"}),
+    "lzo": _NUMBERS | _TEXTS | _DATES | {"super", "varbyte"},
+    "mostly8": _NUMBERS,
+    "mostly16": frozenset({"integer", "bigint", "decimal"}),
+    "mostly32": frozenset({"bigint", "decimal"}),
+    "runlength": _NUMBERS | _FLOATS | _TEXTS | _DATES | {"boolean"},
+    "text255": frozenset({"varchar"}),
+    "text32k": frozenset({"varchar"}),
+    "zstd": _NUMBERS | _FLOATS | _TEXTS | _DATES | {"boolean", "super", "varbyte"},
+}
+"""Encoding → the types it takes; None is every type."""
+
+KEY_TYPES = _NUMBERS | _FLOATS | _TEXTS | _DATES | _TIMES | {"boolean"}
+"""Types a dist or sort key may have."""
+
+NOT_IN_PARQUET = {
+    "time": "csv",
+    "timetz": "csv",
+    "geometry": "csv",
+    "geography": "csv",
+    "hllsketch": "csv",
+    "interval year to month": "csv",
+    "interval day to second": "csv",
+}
+"""Types that COPY cannot read from Parquet → the staging format that carries them."""
+
+NOT_IN_JSON = NOT_IN_PARQUET | {"varbyte": "parquet"}
+"""Types that COPY cannot read from JSON → the staging format that carries them."""
+
+
+DIALECT = Dialect(
+    name="redshift",
+    column_type=str,
+    default=str,
+    backslash=True,
+    commits={
+        r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
+        r"TRUNCATE\b": "it commits the transaction; use DELETE",
+        r"VACUUM\b": "it cannot run inside a transaction",
+        r"ALTER TABLE\b.*\bAPPEND\b": "it commits by itself",
+        r"ALTER TABLE\b.*\bALTER COLUMN\b.*\bTYPE\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP|ALTER) DATABASE\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP) LIBRARY\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP|ALTER) EXTERNAL\b": "it cannot run inside a transaction",
+        r"(CALL|EXECUTE)\b": "what it runs cannot be checked",
+    },
+)

@@ -1,0 +1,283 @@
+"""Runs a plan's transaction: every statement in order, verified before COMMIT, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import tenacity
+
+from loader.errors import ExecuteError, VerifyError
+from loader.plan import Live, LiveColumn, LiveTable, Plan, Statement, ledger_slice
+from loader.render import Renderer, Table
+from loader.warehouses import Row, Session, Warehouse, transaction
+
+ATTEMPTS = 5
+"""How often a transaction is tried when the warehouse says that it may work the next time."""
+
+BUDGET = 120.0
+"""Seconds after which no further attempt is made."""
+
+Build = Callable[[Live], Plan]
+"""Makes the plan once the live table is known."""
+OnStatement = Callable[[Statement], None]
+"""Told which statement runs now."""
+
+
+@dataclass
+class Outcome:
+    """What a transaction did."""
+
+    plan: Plan
+    already_loaded: bool = False
+    """The ledger had the load id: nothing was run."""
+    rows_deleted: int = 0
+    rows_loaded: int = 0
+    warnings: list[str] = field(default_factory=list)
+    """Checks of severity warning that did not hold."""
+
+
+def execute(
+    build: Build,
+    *,
+    table: Table,
+    warehouse: Warehouse,
+    renderer: Renderer,
+    rows: int,
+    on_statement: OnStatement | None = None,
+) -> Outcome:
+    """Run a load's transaction, again as a whole when it fails for a passing reason.
+
+    Args:
+        build: Makes the plan; called inside the transaction, with the live table.
+        table: The table it loads.
+        warehouse: Where it runs.
+        renderer: For the look at the live table, and into the ledger.
+        rows: How many rows are staged; what every count is held against.
+        on_statement: Told of each statement before it runs.
+
+    Raises:
+        PlanError: the live table differs from the spec.
+        ExecuteError: a statement failed; the table holds what it held before.
+        VerifyError: a count or a check did not hold; likewise.
+    """
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        wait=tenacity.wait_random_exponential(0.2, max=10),
+        stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(BUDGET),
+        reraise=True,
+    )
+    return attempts(_Attempt(build, table, warehouse, renderer, rows, on_statement).run)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, ExecuteError) and error.transient and error.statement is not None
+
+
+@dataclass
+class _Attempt:
+    """One try at the transaction."""
+
+    build: Build
+    table: Table
+    warehouse: Warehouse
+    renderer: Renderer
+    rows: int
+    on_statement: OnStatement | None
+    committing: bool = False
+    before: int = 0
+    outcome: Outcome | None = None
+
+    def run(self) -> Outcome:
+        self.committing, self.before, self.outcome = False, 0, None
+        try:
+            with self.warehouse.session() as session, transaction(session, self._on_commit):
+                self._run_in(session)
+        except _AlreadyLoadedError:
+            pass
+        except ExecuteError as error:
+            if not self.committing or not self._resolved(error):
+                raise
+        assert self.outcome is not None
+        return self.outcome
+
+    def _on_commit(self) -> None:
+        self.committing = True
+
+    def _run_in(self, session: Session) -> None:
+        plan = self.build(describe(session, self.renderer, self.table))
+        self.outcome = Outcome(plan)
+        for statement in plan.statements:
+            if self.on_statement is not None:
+                self.on_statement(statement)
+            self._answer(statement, self._execute(session, statement))
+
+    def _execute(self, session: Session, statement: Statement) -> list[Row]:
+        try:
+            return session.execute(statement.sql)
+        except ExecuteError as error:
+            raise ExecuteError(
+                f"`{statement.name}` failed: {error.message}\n{self._unchanged()}",
+                hint=error.hint or f"the statement comes from {statement.template}",
+                statement=statement.sql,
+                rolled_back=True,
+                transient=error.transient,
+            ) from error
+
+    def _unchanged(self) -> str:
+        assert self.outcome is not None
+        return f"rolled back; {self.outcome.plan.spec.table} holds what it held before"
+
+    def _answer(self, statement: Statement, rows: list[Row]) -> None:
+        """Take a statement's answer for what its role says it is."""
+        assert self.outcome is not None
+        number = int(rows[0][0]) if statement.role != "check" and _is_number(rows) else 0
+        match statement.role:
+            case "find_load":
+                self._found(rows)
+            case "delete":
+                self.outcome.rows_deleted += number
+            case "copy":
+                if _is_number(rows):
+                    self._verify(statement, number, self.rows, "rows were loaded", "staged")
+                self.outcome.rows_loaded = self.rows
+            case "copied":
+                self._verify(statement, number, self.rows, "rows were loaded", "staged")
+            case "count_before":
+                self.before = number
+            case "count":
+                wanted = self.before + self.rows
+                before = f" after {self.before:,} before" if self.before else ""
+                self._verify(statement, number, wanted, f"rows are there{before}", "expected")
+            case "none":
+                self._verify(statement, number, 0, "keys are missing", "expected")
+            case "check":
+                self._check(statement, rows)
+
+    def _found(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        check_same_load(rows[0], plan.load_id, self.table, ledger_slice(plan.slice))
+        self.outcome.already_loaded = True
+        raise _AlreadyLoadedError
+
+    def _verify(self, statement: Statement, found: int, wanted: int, what: str, word: str) -> None:
+        if found == wanted:
+            return
+        assert self.outcome is not None
+        hint = "look at the staged files, which `keep` may have left, and at the table"
+        plan = self.outcome.plan
+        if statement.role == "count" and plan.slice and found < wanted:
+            hint = f"rows may lie outside the slice: they must satisfy it by {_exprs(plan)}"
+        raise VerifyError(
+            f"`{statement.name}` of {plan.spec.table}: {found:,} {what}, {wanted:,} {word}\n"
+            f"{self._unchanged()}",
+            hint=hint,
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _check(self, statement: Statement, rows: list[Row]) -> None:
+        check = statement.check
+        assert check is not None
+        assert self.outcome is not None
+        value = Decimal(str(rows[0][0] if rows and rows[0][0] is not None else 0))
+        if check.holds(value):
+            return
+        shown = f"{value.normalize():f}{'%' if check.unit == 'percent' else ''}"
+        where = self.outcome.plan.slice_text or "the whole table"
+        message = (
+            f"the check `{check.label}` of {self.outcome.plan.spec.table} ({where}) must be"
+            f" {check.expectation}, and is {shown}"
+        )
+        if check.severity == "warning":
+            self.outcome.warnings.append(message)
+            return
+        raise VerifyError(
+            f"{message}\n{self._unchanged()}",
+            hint="mend the data, or change the check in the spec",
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _resolved(self, error: ExecuteError) -> bool:
+        """After a failed COMMIT: whether the ledger says that it went through all the same.
+
+        Raises:
+            ExecuteError: it did not, or there is no ledger to ask.
+        """
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        table = plan.spec.table
+        if not plan.target.ledger_schema:
+            raise ExecuteError(
+                f"COMMIT failed: {error.message}\nwhether {table} was changed is not known:"
+                " the target has no ledger",
+                hint="look at the table, and set ledger_schema so that loads can be told apart",
+            ) from error
+        if find_load(self.warehouse, self.renderer, plan.target.ledger_schema, plan.load_id):
+            return True
+        raise ExecuteError(
+            f"COMMIT failed: {error.message}\nthe ledger does not have the load:"
+            f" {table} holds what it held before",
+            hint=error.hint,
+            statement="COMMIT",
+            rolled_back=True,
+            transient=error.transient,
+        ) from error
+
+
+def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) -> None:
+    """Refuse a load id that an earlier load of something else has.
+
+    Raises:
+        ExecuteError: the ledger's row is about another table or slice.
+    """
+    schema, name, earlier = row[:3]
+    if (schema, name, earlier) == (table.schema, table.name, slice_):
+        return
+    raise ExecuteError(
+        f"the load id `{load_id}` is that of an earlier load of {schema}.{name}"
+        f" ({earlier or 'the whole table'})",
+        hint="give each load an id of its own, or none",
+        rolled_back=True,
+    )
+
+
+class _AlreadyLoadedError(Exception):
+    """Leaves the transaction when there is nothing to do."""
+
+
+def _is_number(rows: list[Row]) -> bool:
+    return bool(rows) and isinstance(rows[0][0], int)
+
+
+def _exprs(plan: Plan) -> str:
+    return ", ".join(f"`{dimension.expr}`" for dimension in plan.spec.dimensions)
+
+
+def describe(session: Session, renderer: Renderer, table: Table) -> Live:
+    """The live table, as the warehouse tells it."""
+    rows = session.execute(renderer.render("describe", {"table": table}).sql)
+    if not rows:
+        return "absent"
+    columns = tuple(LiveColumn(name, kind, bool(nullable)) for name, kind, nullable, _ in rows)
+    return LiveTable(columns, is_table=bool(rows[0][3]))
+
+
+def find_load(
+    warehouse: Warehouse, renderer: Renderer, ledger_schema: str, load_id: str
+) -> Row | None:
+    """The ledger's row of a load: its table's schema and name, its slice, rows, bytes, files."""
+    if not warehouse.exists():
+        return None
+    ledger = Table(ledger_schema, "loads")
+    with warehouse.session(write=False) as session:
+        if describe(session, renderer, ledger) == "absent":
+            return None
+        facts = {"ledger": ledger, "load": {"id": load_id}}
+        rows = session.execute(renderer.render("ledger_find", facts).sql)
+    return rows[0] if rows else None

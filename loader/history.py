@@ -1,0 +1,80 @@
+"""The ledger, read: what was loaded, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+
+from loader.errors import PlanError
+from loader.execute import describe
+from loader.project import Project
+from loader.render import Table
+from loader.spec import TableSpec
+from loader.warehouses import Row, open_warehouse
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One committed load."""
+
+    load_id: str
+    table_schema: str
+    table_name: str
+    asset_key: str
+    slice: str | None
+    write_disposition: str
+    rows_loaded: int
+    bytes_staged: int
+    files: int
+    manifest: str | None
+    spec_hash: str
+    loader_version: str
+    loaded_at: datetime
+    """In UTC."""
+
+    @property
+    def table(self) -> str:
+        """The table as people write it, ``schema.name``."""
+        return f"{self.table_schema}.{self.table_name}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The entry as JSON-ready data."""
+        return {**asdict(self), "loaded_at": self.loaded_at.isoformat()}
+
+
+def history(
+    project: Project, select: str | None = None, limit: int = 20, target: str | None = None
+) -> list[LedgerEntry]:
+    """The newest loads of a target, or of the tables that ``select`` names.
+
+    Raises:
+        PlanError: the target has no ledger, or ``select`` names no table.
+    """
+    settings = project.config.settings(target)
+    if not settings.ledger_schema:
+        name = target or project.config.target
+        raise PlanError(f"the target `{name}` has no ledger", hint="set its ledger_schema")
+    specs = [entry.spec for entry in project.catalog.select([select])] if select else []
+    warehouse = open_warehouse(settings, project.config.root)
+    if not warehouse.exists():
+        return []
+    renderer, ledger = project.renderer(target), Table(settings.ledger_schema, "loads")
+    facts = {"ledger": ledger, "limit": limit, "tables": _tables(specs)}
+    with warehouse.session(write=False) as session:
+        if describe(session, renderer, ledger) == "absent":
+            return []
+        rows = session.execute(renderer.render("ledger_history", facts).sql)
+    return [_entry(row) for row in rows]
+
+
+def _tables(specs: Sequence[TableSpec | None]) -> tuple[Table, ...]:
+    return tuple(Table(spec.schema_name, spec.name) for spec in specs if spec is not None)
+
+
+def _entry(row: Row) -> LedgerEntry:
+    names = [field.name for field in fields(LedgerEntry)]
+    values = dict(zip(names, row, strict=True))
+    loaded_at = values["loaded_at"]
+    moment = loaded_at if loaded_at.tzinfo else loaded_at.replace(tzinfo=UTC)
+    return LedgerEntry(**{**values, "loaded_at": moment.astimezone(UTC)})

@@ -1,0 +1,181 @@
+"""From a frame to staged files: match, cast, check, encode, as one stream in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loader.conform import Conformer, match_columns
+from loader.duplicates import KeyIndex
+from loader.errors import FrameError
+from loader.frames import Frame
+from loader.slices import Slice
+from loader.spec import TableSpec
+from loader.staging import Staged, Stager
+from loader.stores import Store
+
+Progress = Callable[[int, int, int], None]
+"""Told rows staged, bytes written and files finished."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A frame that fits its spec, staged."""
+
+    staged: Staged
+    present: frozenset[str]
+    """The spec columns that the data had."""
+    rows_read: int
+    rows_rejected: int
+    rejects: str | None
+    """Where the rejected rows lie."""
+    keys: tuple[dict[str, str], ...]
+    """The partitions found in the data, when they were looked for."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where one load stages its files."""
+
+    store: Store
+    prefix: str
+    """Key of the load's own folder."""
+    rejects: str
+    """Key of the file for rejected rows; outside the prefix, since it outlives the load."""
+
+
+def ingest(
+    spec: TableSpec,
+    frame: Frame,
+    destination: Destination,
+    *,
+    slice_: Slice | None = None,
+    discover: bool = False,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Stage a frame for its table.
+
+    Once a row is refused nothing more is staged, but the stream is read to its end, so that the
+    error tells of everything that is wrong.
+
+    Raises:
+        FrameError: columns or rows do not fit the spec or the slice, or keys are duplicated.
+        SourceError: the frame cannot be read.
+        StageError: the files cannot be written.
+    """
+    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    conformer = Conformer(spec, matched, slice_, discover=discover)
+    with ExitStack() as stack:
+        stager = stack.enter_context(
+            Stager(
+                destination.store,
+                destination.prefix,
+                conformer.schema,
+                spec.staging,
+                progress=progress,
+            )
+        )
+        keys = stack.enter_context(KeyIndex(spec.primary_key)) if _checks_keys(spec) else None
+        rejects = stack.enter_context(_Rejects(destination))
+        try:
+            for chunk in frame.chunks:
+                conformed = conformer.conform(chunk)
+                if conformed.rejects is not None:
+                    rejects.write(conformed.rejects)
+                if not conformer.failed and conformed.batch.num_rows:
+                    stager.write(conformed.batch)
+                    if keys is not None:
+                        keys.add(conformed.batch)
+            conformer.finish()
+            if keys is not None:
+                keys.check(spec.table)
+        except FrameError:
+            stager.discard()
+            raise
+        staged = stager.finish()
+    return Ingested(
+        staged,
+        frozenset(matched),
+        conformer.rows_read,
+        conformer.rows_rejected,
+        rejects.uri,
+        tuple(conformer.partition_keys()),
+    )
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A frame that fits its spec, looked at and not staged."""
+
+    present: frozenset[str]
+    rows: int
+    rows_rejected: int
+    keys: tuple[dict[str, str], ...]
+
+
+def inspect(
+    spec: TableSpec, frame: Frame, *, slice_: Slice | None = None, discover: bool = False
+) -> Inspected:
+    """Hold a frame against its spec without writing anything: for plans of data that is at hand.
+
+    Raises:
+        FrameError: columns or rows do not fit, or keys are duplicated.
+        SourceError: the frame cannot be read.
+    """
+    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    conformer = Conformer(spec, matched, slice_, discover=discover)
+    with ExitStack() as stack:
+        keys = stack.enter_context(KeyIndex(spec.primary_key)) if _checks_keys(spec) else None
+        for chunk in frame.chunks:
+            batch = conformer.conform(chunk).batch
+            if keys is not None and not conformer.failed:
+                keys.add(batch)
+        conformer.finish()
+        if keys is not None:
+            keys.check(spec.table)
+    return Inspected(
+        frozenset(matched),
+        conformer.rows_read - conformer.rows_rejected,
+        conformer.rows_rejected,
+        tuple(conformer.partition_keys()),
+    )
+
+
+def _checks_keys(spec: TableSpec) -> bool:
+    """Whether two rows of one key are an error."""
+    settled = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
+    return bool(spec.primary_key) and not settled
+
+
+class _Rejects:
+    """The Parquet file of rejected rows; there is none until there is a row for it."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._stack = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self.uri: str | None = None
+
+    def __enter__(self) -> _Rejects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A load that fails keeps its rejects too: they are what is wrong with it.
+        if self._writer is not None:
+            self._writer.close()
+        self._stack.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            store, key = self._destination.store, self._destination.rejects
+            sink = self._stack.enter_context(store.create(key))
+            self._writer = pq.ParquetWriter(sink, batch.schema)
+            self.uri = store.uri(key)
+        names = self._writer.schema.names
+        absent = pa.nulls(batch.num_rows, pa.string())
+        columns = [batch.column(name) if name in batch.schema.names else absent for name in names]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._writer.schema))

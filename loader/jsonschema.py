@@ -1,0 +1,20 @@
+"""The JSON Schema of a table spec, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loader.spec import TableSpec
+
+ID = "urn:loader:table-spec:v1"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of one spec file, as JSON Schema 2020-12."""
+    schema = TableSpec.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ID,
+        **schema,
+        "title": "Loader table spec, version 1",
+    }

@@ -1,0 +1,195 @@
+"""One load, from the frame to the result: stage, then one verified transaction, then tidy up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loader.config import TargetSettings
+from loader.errors import FrameError
+from loader.execute import Outcome, check_same_load, execute, find_load
+from loader.frames import Frame, open_frame
+from loader.ingest import Destination, Ingested, ingest, inspect
+from loader.plan import (
+    Live,
+    LoadRequest,
+    Plan,
+    StagedFacts,
+    Target,
+    ledger_slice,
+    plan_load,
+    stage_prefix,
+)
+from loader.render import Renderer, Table
+from loader.results import LoadResult, OnProgress, Progress, Status
+from loader.slices import make_slice
+from loader.spec import TableSpec
+from loader.staging import apply_keep
+from loader.stores import open_store
+from loader.warehouses import open_warehouse
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that has been asked for and not yet run."""
+
+    spec: TableSpec
+    request: LoadRequest
+    settings: TargetSettings
+    target: Target
+    renderer: Renderer
+    root: Path
+    """The project's folder, which the target's paths are relative to."""
+    auto: bool
+    """The partitions are those found in the data."""
+    resumes: bool
+    """The load id is the caller's own, so the ledger may have it already."""
+    on_progress: OnProgress
+
+    def run(self, frame: object) -> LoadResult:
+        """Stage the frame and load it.
+
+        Raises:
+            PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
+        """
+        if not self.auto:
+            self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
+        if self.resumes and (earlier := self._earlier()) is not None:
+            return earlier
+        prefix = stage_prefix(self.spec, self.request.load_id)
+        store = open_store(self.target.staging)
+        destination = Destination(store, prefix, f"rejects/{prefix}.parquet")
+        started = time.perf_counter()
+        ingested = self._ingest(frame, destination)
+        staged_at = time.perf_counter()
+        failed = True
+        try:
+            outcome = self._execute(ingested)
+            failed = False
+        finally:
+            kept = apply_keep(store, prefix, self.spec.staging, failed=failed)
+        seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
+        return self._result(ingested, outcome, seconds, kept=kept)
+
+    def _plan(self, request: LoadRequest, live: Live) -> Plan:
+        request = replace(request, live=live)
+        return plan_load(self.spec, self.renderer, self.target, request)
+
+    def _earlier(self) -> LoadResult | None:
+        """The result of the load of this id that the ledger already has."""
+        if not self.target.ledger_schema:
+            return None
+        load_id = self.request.load_id
+        warehouse = open_warehouse(self.settings, self.root)
+        row = find_load(warehouse, self.renderer, self.target.ledger_schema, load_id)
+        if row is None:
+            return None
+        slice_ = row[2] if self.auto else ledger_slice(self.request.slice)
+        check_same_load(row, load_id, self._table, slice_)
+        return LoadResult(
+            "already_loaded",
+            load_id,
+            self.spec.table,
+            self.target.name,
+            slice_,
+            rows_loaded=row[3],
+        )
+
+    @property
+    def _table(self) -> Table:
+        return Table(self.spec.schema_name, self.spec.name)
+
+    def _ingest(self, frame: object, destination: Destination) -> Ingested:
+        opened = frame if isinstance(frame, Frame) else open_frame(frame)
+
+        def report(rows: int, size: int, files: int) -> None:
+            self.on_progress(Progress("staging", rows, size, files, opened.rows))
+
+        ingested = ingest(
+            self.spec,
+            opened,
+            destination,
+            slice_=self.request.slice,
+            discover=self.auto,
+            progress=report,
+        )
+        if ingested.staged.rows == 0 and self.spec.on_empty == "fail":
+            destination.store.delete(destination.prefix)
+            raise FrameError(
+                f"there are no rows for {self.spec.table}, and its spec says on_empty: fail",
+                hint="nothing was changed",
+            )
+        return ingested
+
+    def _execute(self, ingested: Ingested) -> Outcome:
+        staged = ingested.staged
+        facts = StagedFacts(staged.rows, staged.bytes, len(staged.files))
+        request = replace(
+            _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
+            present=ingested.present or None,
+            staged=facts,
+        )
+        return execute(
+            lambda live: self._plan(request, live),
+            table=self._table,
+            warehouse=open_warehouse(self.settings, self.root),
+            renderer=self.renderer,
+            rows=facts.rows,
+            on_statement=lambda statement: self.on_progress(
+                Progress(statement.name, facts.rows, facts.bytes, facts.files)
+            ),
+        )
+
+    def _result(
+        self, ingested: Ingested, outcome: Outcome, seconds: Mapping[str, float], *, kept: bool
+    ) -> LoadResult:
+        staged = ingested.staged
+        status: Status = "loaded" if staged.rows else "empty"
+        return LoadResult(
+            status="already_loaded" if outcome.already_loaded else status,
+            load_id=self.request.load_id,
+            table=self.spec.table,
+            target=self.target.name,
+            slice=outcome.plan.slice_text,
+            rows_read=ingested.rows_read,
+            rows_rejected=ingested.rows_rejected,
+            rows_staged=staged.rows,
+            rows_deleted=outcome.rows_deleted,
+            rows_loaded=outcome.rows_loaded,
+            bytes_staged=staged.bytes,
+            files_staged=len(staged.files),
+            staged=staged.prefix if kept else None,
+            rejects=ingested.rejects,
+            seconds=seconds,
+            warnings=tuple(outcome.warnings),
+            plan=outcome.plan,
+        )
+
+
+def with_data(spec: TableSpec, request: LoadRequest, frame: object, *, auto: bool) -> LoadRequest:
+    """The request with what a look at the data tells: its columns, rows, and partitions.
+
+    Raises:
+        FrameError: the data does not fit the spec.
+        SourceError: the frame cannot be read.
+    """
+    opened = frame if isinstance(frame, Frame) else open_frame(frame)
+    seen = inspect(spec, opened, slice_=request.slice, discover=auto)
+    return replace(
+        _with_partitions(spec, request, seen.keys, auto=auto),
+        present=seen.present or None,
+        rows=seen.rows,
+    )
+
+
+def _with_partitions(
+    spec: TableSpec, request: LoadRequest, keys: tuple[dict[str, str], ...], *, auto: bool
+) -> LoadRequest:
+    """The request with the partitions found in the data, when those were asked for."""
+    if not auto:
+        return request
+    if not keys:
+        return replace(request, no_partitions=True)
+    return replace(request, slice=make_slice(spec.dimensions, keys))

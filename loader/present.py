@@ -1,0 +1,127 @@
+"""Plans as people read them: on a terminal, in a SQL client, in a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from loader.dispositions import Role
+from loader.plan import Plan, Statement
+
+Style = Callable[..., str]
+"""Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
+
+_COLOURS: dict[Role, str] = {
+    "delete": "red",
+    "copy": "green",
+    "copied": "cyan",
+    "count": "cyan",
+    "none": "cyan",
+    "check": "cyan",
+}
+_MARKS: dict[Role, str] = {"delete": "-", "copy": "+", "check": "?", "count": "?", "none": "?"}
+
+COMMENT_LIMIT = 65_000
+"""Characters a pull-request comment may have."""
+
+
+def text(plans: Sequence[Plan], style: Style, *, verbose: bool = False) -> str:
+    """Plans for a terminal: what will happen, then the exact SQL of each statement."""
+    lines = [line for plan in plans for line in (*_plan_lines(plan, style, verbose=verbose), "")]
+    return "\n".join([*lines, *_summary(plans)])
+
+
+def _plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
+    title, *rest = plan.header()
+    yield style(title, bold=True)
+    for line in rest:
+        yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
+    if plan.rows is not None:
+        yield f"  {plan.rows:,} rows fit the spec"
+    yield ""
+    yield style("  BEGIN", bold=True)
+    numbered = list(enumerate(plan.statements, 1))
+    for group, run in groupby(numbered, lambda item: None if verbose else item[1].group):
+        if group is None:
+            for number, statement in run:
+                yield from _statement_lines(number, statement, style, verbose=verbose)
+        else:
+            yield _routine_line(group, list(run), style)
+    yield style("  COMMIT", bold=True)
+
+
+def _routine_line(group: str, run: list[tuple[int, Statement]], style: Style) -> str:
+    first, last = run[0][0], run[-1][0]
+    numbers = f"{first}" if first == last else f"{first}-{last}"
+    when = run[0][1].when
+    condition = f" ({when})" if when else ""
+    return style(f"  {numbers:>5}  {group}{condition}; -v shows the SQL", dim=True)
+
+
+def _statement_lines(
+    number: int, statement: Statement, style: Style, *, verbose: bool
+) -> Iterator[str]:
+    mark = _MARKS.get(statement.role, " ")
+    condition = f" ({statement.when})" if statement.when else ""
+    head = f"{mark} {number:>5}  {statement.name}{condition}: {statement.why}"
+    yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head
+    for line in statement.sql.splitlines():
+        yield f"           {line}"
+    if verbose:
+        yield style(f"           -- {statement.template}", dim=True)
+
+
+def _summary(plans: Sequence[Plan]) -> Iterator[str]:
+    deletes = [plan for plan in plans if any(s.role == "delete" for s in plan.statements)]
+    whole = [plan.spec.table for plan in deletes if plan.slice is None]
+    rows = [plan.rows for plan in plans if plan.rows is not None]
+    counted = f"; {sum(rows):,} rows to load" if rows else ""
+    yield (
+        f"Plan: {len(plans)} load{'s' * (len(plans) != 1)}, {len(deletes)} that delete first,"
+        f" {len(whole)} of a whole table{counted}."
+    )
+    yield f"Touched: {', '.join(plan.spec.table for plan in plans)}"
+    yield "Offline: no live table was looked at, so what it lacks or holds is not known."
+
+
+def sql(plans: Sequence[Plan]) -> str:
+    """Plans as scripts for a SQL client."""
+    return "\n".join(plan.sql for plan in plans).rstrip("\n")
+
+
+def markdown(plans: Sequence[Plan]) -> str:
+    """Plans for a pull-request comment, the SQL folded away."""
+    parts = [f"### `loader plan`: {len(plans)} load{'s' * (len(plans) != 1)}", ""]
+    for plan in plans:
+        title, *rest = plan.header()
+        parts += [f"**{_escape(title)}**", ""]
+        parts += [f"- {_escape(line)}" for line in rest]
+        fence = "`" * (3 + _longest_fence(plan.sql))
+        parts += ["", "<details><summary>SQL</summary>", "", f"{fence}sql", plan.sql.rstrip("\n")]
+        parts += [fence, "", "</details>", ""]
+    parts += list(_summary(plans))
+    whole = "\n".join(parts)
+    if len(whole) <= COMMENT_LIMIT:
+        return whole
+    short = [f"- {_escape(next(plan.header()))}" for plan in plans]
+    listed = "\n".join([parts[0], "", *short, "", *_summary(plans)])
+    return listed[:COMMENT_LIMIT]
+
+
+def _escape(line: str) -> str:
+    return line.replace("<", "&lt;").replace("*", "\\*")
+
+
+def _longest_fence(script: str) -> int:
+    longest = run = 0
+    for character in script:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    return max(0, longest - 2)
+
+
+def exit_code(plans: Sequence[Plan]) -> int:
+    """For ``--detailed-exitcode``: 0 nothing to change, 2 changes, 3 destructive changes."""
+    if any(plan.full_refresh for plan in plans):
+        return 3
+    return 2 if any(plan.statements for plan in plans) else 0

@@ -1,0 +1,272 @@
+"""A project: its specs, templates and targets, and what can be done with them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from loader import dialects
+from loader.catalog import Catalog, read_catalog
+from loader.config import Config, DuckDBTarget, TargetSettings, find_config
+from loader.errors import ConfigError, PlanError
+from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target, plan_load, plan_read
+from loader.render import Renderer
+from loader.results import LoadResult, OnProgress
+from loader.slices import Request, Slice, make_slice
+from loader.spec import TableSpec
+from loader.templates import read_templates
+from loader.version import version
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+AUTO = "auto"
+"""As a partition: exactly the partitions found in the data."""
+
+
+class Project:
+    """Specs, templates and targets.
+
+    Without ``root`` or ``targets`` the settings are those of the nearest project file; ``specs``
+    and ``templates`` replace its folders.
+    """
+
+    def __init__(
+        self,
+        specs: str | os.PathLike[str] | None = None,
+        templates: str | os.PathLike[str] | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        targets: Mapping[str, Mapping[str, Any]] | None = None,
+        target: str | None = None,
+    ) -> None:
+        self.config = _configured(specs, templates, root, targets, target)
+
+    @classmethod
+    def find(cls, start: str | os.PathLike[str] | None = None) -> Project:
+        """The project of the nearest settings file at or above a folder.
+
+        Raises:
+            ConfigError: there is none, or it is wrong.
+        """
+        return cls.of(find_config(Path(start) if start is not None else None))
+
+    @classmethod
+    def of(cls, config: Config) -> Project:
+        """The project of settings that are at hand."""
+        project = cls.__new__(cls)
+        project.config = config
+        return project
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All specs, read once."""
+        return read_catalog(self.config.specs, self.config.root)
+
+    def spec(self, name: str) -> TableSpec:
+        """The spec of an asset key, ``schema.table``, or spec file.
+
+        Raises:
+            PlanError: there is none; with the nearest names.
+            SpecError: its file is wrong.
+        """
+        found = self.catalog.one(name).spec
+        assert found is not None, "the catalog raises for broken entries"
+        return found
+
+    def renderer(self, target: str | None = None) -> Renderer:
+        """The templates, the project's own over Loader's, in the dialect of a target."""
+        settings = self.config.settings(target, preview=True)
+        return Renderer(read_templates(self.config.templates), dialects.get(settings.type))
+
+    def slice(self, spec: TableSpec, partition: Request | None) -> Slice | None:
+        """The slice of a table that a partition request names; None names the whole table.
+
+        Raises:
+            PlanError: the table has no partitions, or the request does not parse.
+        """
+        if partition is None:
+            return None
+        if not spec.partition_by:
+            raise PlanError(
+                f"{spec.table} has no partitions, and one was asked for",
+                hint="leave the partition out, or add partition_by to the spec",
+            )
+        return make_slice(spec.dimensions, partition)
+
+    def plan(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        target: str | None = None,
+        full_refresh: bool = False,
+        load_id: str = PREVIEW_LOAD_ID,
+        frame: object = None,
+    ) -> Plan:
+        """What a load would run, without looking at the warehouse: no network, no credentials.
+
+        Args:
+            spec: The table.
+            partition: The partitions to be loaded; a placeholder when the table needs one.
+            target: Where to; default the project's own target.
+            full_refresh: Replace the whole table.
+            load_id: The id of the load; a placeholder by default.
+            frame: The data to be loaded; it is read and held against the spec, and not written.
+
+        Raises:
+            ConfigError, PlanError, TemplateError: it cannot be planned.
+            FrameError: the data does not fit.
+        """
+        settings = self.config.settings(target, preview=True)
+        request, auto = self._request(spec, partition, full_refresh, load_id)
+        if frame is not None:
+            from loader.load import with_data  # noqa: PLC0415  # pyarrow is slow to import
+
+            request = with_data(spec, request, frame, auto=auto)
+        return plan_load(spec, self.renderer(target), self._target(target, settings), request)
+
+    def load(
+        self,
+        spec: TableSpec,
+        frame: object,
+        partition: Request | None = None,
+        *,
+        target: str | None = None,
+        full_refresh: bool = False,
+        load_id: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> LoadResult:
+        """Stage a frame and load it in one verified transaction.
+
+        Args:
+            spec: The table.
+            frame: Anything with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
+                reader, a dataset, or an iterable of these, which is streamed.
+            partition: Key, range ``A..B``, mapping by dimension, list of these, or ``"auto"`` for
+                the partitions found in the data.
+            target: Where to; default the project's own target.
+            full_refresh: Replace the whole table, partitioned or not.
+            load_id: An id of the caller's; a load whose id the ledger has is not done again.
+            on_progress: Told of every step.
+
+        Raises:
+            PlanError: what is asked for is not possible.
+            FrameError: the data does not fit; nothing was written.
+            ExecuteError: the warehouse refused; the table is as it was.
+        """
+        from loader.load import Load  # noqa: PLC0415  # pyarrow is slow to import, plan needs none
+
+        settings = self.config.settings(target)
+        chosen = load_id if load_id is not None else str(uuid.uuid4())
+        request, auto = self._request(spec, partition, full_refresh, chosen)
+        return Load(
+            spec=spec,
+            request=request,
+            settings=settings,
+            target=self._target(target, settings),
+            renderer=self.renderer(target),
+            root=self.config.root,
+            auto=auto,
+            resumes=load_id is not None,
+            on_progress=on_progress or (lambda _: None),
+        ).run(frame)
+
+    def read(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
+        target: str | None = None,
+    ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader:
+        """Read the table, or a slice of it, in the spec's types.
+
+        Args:
+            spec: The table.
+            partition: As for `load`, without ``"auto"``; None reads the whole table.
+            columns: Which columns, in this order; default all.
+            as_: What to make of it; ``batches`` is a stream, in constant memory.
+            target: Where from; default the project's own target.
+
+        Raises:
+            PlanError: a partition or column is unknown, or there is no such form.
+            ExecuteError: the table is not there, or cannot be read.
+        """
+        from loader.reading import Reading  # noqa: PLC0415  # pyarrow is slow to import
+
+        renderer = self.renderer(target)
+        statement = plan_read(spec, renderer, self.slice(spec, partition), columns)
+        settings = self.config.settings(target)
+        return Reading(spec, statement, columns, settings, self.config.root, renderer).read(as_)
+
+    def _request(
+        self, spec: TableSpec, partition: Request | None, full_refresh: bool, load_id: str
+    ) -> tuple[LoadRequest, bool]:
+        """The inputs of a load's plan, and whether its partitions are to be found in the data."""
+        _check_load_id(load_id)
+        auto = partition == AUTO and bool(spec.partition_by)
+        if auto and full_refresh:
+            raise PlanError("a full refresh replaces the whole table, so it takes no partition")
+        slice_ = None if auto else self.slice(spec, partition)
+        request = LoadRequest(
+            slice=slice_, full_refresh=full_refresh, load_id=load_id, version=version()
+        )
+        return request, auto
+
+    def _target(self, name: str | None, settings: TargetSettings) -> Target:
+        staging = settings.staging
+        if isinstance(settings, DuckDBTarget):
+            staging = _near(self.config.root / staging)
+        role = "" if isinstance(settings, DuckDBTarget) else settings.iam_role
+        return Target(
+            name or self.config.target, settings.type, staging, settings.ledger_schema, role
+        )
+
+
+def _near(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+def _configured(
+    specs: str | os.PathLike[str] | None,
+    templates: str | os.PathLike[str] | None,
+    root: str | os.PathLike[str] | None,
+    targets: Mapping[str, Mapping[str, Any]] | None,
+    target: str | None,
+) -> Config:
+    if root is None and targets is None:
+        try:
+            found = find_config(Path(specs).resolve() if specs is not None else None)
+        except ConfigError:
+            if specs is None:
+                raise
+            found = Config(Path(specs).resolve().parent, Path(specs), None)
+    else:
+        base = Path(root if root is not None else Path.cwd()).resolve()
+        found = Config(base, base / "specs", base / "templates", source="the given targets")
+    return Config(
+        root=found.root,
+        specs=Path(specs) if specs is not None else found.specs,
+        templates=Path(templates) if templates is not None else found.templates,
+        target=target or (next(iter(targets)) if targets else found.target),
+        targets=targets if targets is not None else found.targets,
+        source=found.source,
+    )
+
+
+def _check_load_id(load_id: str) -> None:
+    if not load_id or len(load_id.encode()) > 128 or "\0" in load_id:
+        raise PlanError(
+            f"{load_id!r} cannot be a load id", hint="it has 1 to 128 bytes and no NUL character"
+        )

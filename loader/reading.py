@@ -1,0 +1,122 @@
+"""Reads a table back as a frame, in the spec's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from loader.config import TargetSettings
+from loader.conform import arrow_schema
+from loader.errors import ExecuteError, LoaderError, PlanError
+from loader.execute import describe
+from loader.plan import Statement
+from loader.render import Renderer, Table
+from loader.spec import TableSpec
+from loader.warehouses import open_warehouse
+
+FORMS = ("pandas", "polars", "arrow", "batches")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A read of a table that has been asked for and not yet done."""
+
+    spec: TableSpec
+    statement: Statement
+    columns: Sequence[str] | None
+    settings: TargetSettings
+    root: Path
+    renderer: Renderer
+
+    def read(self, form: str) -> Any:
+        """Run the SELECT and hand its rows over as ``form``.
+
+        Raises:
+            PlanError: there is no such form.
+            ExecuteError: the table is not there, or cannot be read.
+            LoaderError: Polars is asked for and not installed.
+        """
+        if form not in FORMS:
+            raise PlanError(f"a table is read as {', '.join(FORMS)}, not as `{form}`")
+        names = self.columns or [column.name for column in self.spec.columns]
+        schema = arrow_schema([self.spec.by_name[name] for name in names])
+        batches = self._batches(schema)
+        next(batches)  # the table is looked for now, so that one that is not there fails here
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        return reader if form == "batches" else _FORMS[form](reader.read_all(), self.spec)
+
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """An empty batch as soon as the table is known to be there, then its rows."""
+        warehouse = open_warehouse(self.settings, self.root)
+        if not warehouse.exists():
+            raise self._not_there()
+        with warehouse.session(write=False) as session:
+            table = Table(self.spec.schema_name, self.spec.name)
+            if describe(session, self.renderer, table) == "absent":
+                raise self._not_there()
+            yield pa.RecordBatch.from_pylist([], schema=schema)
+            reader = session.stream(self.statement.sql)
+            try:
+                for batch in reader:
+                    yield _typed(batch, schema)
+            finally:
+                # DuckDB waits for open results when its file is opened again.
+                reader.close()
+                del reader
+
+    def _not_there(self) -> ExecuteError:
+        return ExecuteError(
+            f"there is no table {self.spec.table} to read",
+            hint=f"load it first: loader load {self.spec.asset_key} FILE",
+        )
+
+
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _pandas(table: pa.Table, spec: TableSpec) -> Any:
+    """A pandas frame in which a NULL never turns whole numbers into floats."""
+    import pandas as pd  # noqa: PLC0415  # slow to import, and other forms need none
+
+    nullable = {
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+    }
+    frame = {
+        name: column.to_pandas(
+            types_mapper=nullable.get if spec.by_name[name].nullable else None,
+            date_as_object=True,
+        )
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return pd.DataFrame(frame, columns=table.column_names)
+
+
+def _polars(table: pa.Table, _: TableSpec) -> Any:
+    try:
+        import polars  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        raise LoaderError("Polars is not installed", hint='pip install "loader[polars]"') from error
+    return polars.from_arrow(table)
+
+
+def _arrow(table: pa.Table, _: TableSpec) -> pa.Table:
+    return table
+
+
+_FORMS: Mapping[str, Callable[[pa.Table, TableSpec], Any]] = {
+    "pandas": _pandas,
+    "polars": _polars,
+    "arrow": _arrow,
+}

@@ -1,0 +1,235 @@
+"""SQL from Jinja templates, where nothing is printed that a typed filter has not vouched for."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import jinja2
+
+from loader import sqltext
+from loader.datatypes import DataType
+from loader.dialects import Dialect, Value
+from loader.errors import TemplateError
+
+T = TypeVar("T")
+
+SUFFIX = ".sql.j2"
+_LIST_WIDTH = 90
+"""Characters after which a list goes on in the next line, so that plans stay readable."""
+
+FALLBACK = "ansi"
+"""The folder of templates that every dialect understands."""
+
+
+class Sql(str):
+    """Text that is already SQL of the target dialect."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name; without a schema it is a temporary one."""
+
+    schema: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value a preview cannot know; printed as NULL with a comment that says what comes there."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template's text, and the file it came from as people know it."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One SQL statement and the template file it came from."""
+
+    sql: str
+    path: str
+
+
+class Renderer:
+    """Renders the templates of one dialect.
+
+    ``templates`` maps names such as ``redshift/copy_parquet.sql.j2`` to templates; a dialect's own
+    win over the ``ansi`` ones, which win over those that lie in no folder.
+    """
+
+    def __init__(self, templates: Mapping[str, Template], dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._templates = templates
+        self._environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(self._load),
+            undefined=jinja2.StrictUndefined,
+            finalize=_only_sql,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # noqa: S701  # SQL is no HTML; `finalize` refuses unquoted values
+        )
+        self._environment.globals["newline"] = Sql("\n")
+        self._environment.filters = {**self._environment.filters, **_filters(dialect)}
+
+    def has(self, name: str) -> bool:
+        """Whether there is a template of that name for the dialect."""
+        return self._find(name + SUFFIX) is not None
+
+    def render(self, name: str, facts: Mapping[str, object], file: str | None = None) -> Rendered:
+        """One statement from a template; ``file`` is the table's own template in its place.
+
+        Raises:
+            TemplateError: there is no such template, it is broken or raises, it prints a value
+                without a filter, or it renders no statement, or more than one.
+        """
+        wanted = file or name + SUFFIX
+        template = self._find(wanted)
+        if template is None:
+            raise self._missing(name, wanted)
+        try:
+            text = self._environment.get_template(wanted).render(facts)
+        except jinja2.TemplateNotFound as error:
+            raise TemplateError(f"{template.path}: there is no template `{error.name}`") from error
+        except jinja2.TemplateSyntaxError as error:
+            place = f"{error.filename or template.path}:{error.lineno}"
+            raise TemplateError(f"{place}: {error.message}") from error
+        except Exception as error:  # a template is a user's program: anything goes
+            raise self._broken(template, error) from error
+        return Rendered(self._one_statement(template, text), template.path)
+
+    def _missing(self, name: str, wanted: str) -> TemplateError:
+        known = sorted(self._templates)
+        return TemplateError(
+            f"there is no template `{wanted}` for {self.dialect.name}",
+            hint=f"put it at templates/{self.dialect.name}/{wanted}; there are {', '.join(known)}"
+            if wanted != name + SUFFIX
+            else f"{self.dialect.name} cannot do `{name}`",
+        )
+
+    def _broken(self, template: Template, error: Exception) -> TemplateError:
+        paths = {one.path for one in self._templates.values()}
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in paths]
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else template.path
+        return TemplateError(f"{place}: {error}")
+
+    def _one_statement(self, template: Template, text: str) -> str:
+        found = sqltext.statements(text, backslash=self.dialect.backslash)
+        if len(found) != 1:
+            raise TemplateError(
+                f"{template.path}: renders {len(found)} statements, and must render one",
+                hint="a template is one statement; Loader runs and verifies them one by one",
+            )
+        for kind, token in sqltext.tokens(found[0], backslash=self.dialect.backslash):
+            if kind == "open":
+                raise TemplateError(f"{template.path}: a `{token}` never closes")
+        return sqltext.tidy(found[0], backslash=self.dialect.backslash)
+
+    def _find(self, file: str) -> Template | None:
+        for name in (f"{self.dialect.name}/{file}", f"{FALLBACK}/{file}", file):
+            if name in self._templates:
+                return self._templates[name]
+        return None
+
+    def _load(self, file: str) -> tuple[str, str, Callable[[], bool]] | None:
+        template = self._find(file)
+        return (template.source, template.path, lambda: True) if template else None
+
+
+def _only_sql(value: object) -> Sql:
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # StrictUndefined raises here, and names the variable
+    if not isinstance(value, Sql):
+        raise TypeError(
+            f"{value!r} is printed without a filter; pipe it through ident, table, literal, type,"
+            " keyword, default or expr"
+        )
+    return value
+
+
+def _filters(dialect: Dialect) -> dict[str, Callable[..., Sql]]:
+    def ident(name: str) -> Sql:
+        return Sql(dialect.ident(_defined(name)))
+
+    def table(name: Table) -> Sql:
+        parts = [part for part in (_defined(name).schema, name.name) if part is not None]
+        return Sql(".".join(dialect.ident(part) for part in parts))
+
+    def literal(value: Value | Unknown) -> Sql:
+        if isinstance(value, Unknown):
+            return Sql(f"NULL /* {_comment(value.what)} */")
+        return Sql(dialect.literal(_defined(value)))
+
+    def column_type(data_type: DataType) -> Sql:
+        return Sql(dialect.column_type(_defined(data_type)))
+
+    return {
+        "ident": ident,
+        "table": table,
+        "literal": literal,
+        "glob": lambda path: literal(_glob(_defined(path))),
+        "text": lambda sql: literal(str(_only_sql(sql))),
+        "type": column_type,
+        "default": lambda text: Sql(dialect.default(expr(text))),
+        "keyword": keyword,
+        "expr": expr,
+        "csv": csv,
+    }
+
+
+def expr(text: str) -> Sql:
+    """A SQL expression of the spec, as it stands: the one door for trusted SQL."""
+    sqltext.check_expression(_defined(text))
+    return Sql(text)
+
+
+def keyword(word: str) -> Sql:
+    """A word of the language out of a closed list, such as an encoding."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+", _defined(word)):
+        raise ValueError(f"{word!r} is not a keyword")
+    return Sql(word.upper())
+
+
+def csv(items: Iterable[object]) -> Sql:
+    """SQL pieces with commas between them; never nothing.
+
+    Raises:
+        ValueError: there are no pieces, and so no list.
+    """
+    pieces = [_only_sql(item) for item in items]
+    if not pieces:
+        raise ValueError("an empty list has no SQL")
+    lines = [""]
+    for at, piece in enumerate(pieces):
+        text = piece if at == len(pieces) - 1 else f"{piece},"
+        if lines[-1] and len(lines[-1]) + len(text) > _LIST_WIDTH:
+            lines.append("")
+        lines[-1] += f" {text}" if lines[-1] else text
+    return Sql("\n    ".join(lines))
+
+
+def _defined(value: T) -> T:
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    return value
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9 _-]", "", text)
+
+
+def _glob(path: str) -> str:
+    """A path whose folder is taken literally and whose last part is a pattern."""
+    folder, _, pattern = path.rpartition("/")
+    return re.sub(r"([*?\[])", r"[\1]", folder) + "/" + pattern

@@ -1,0 +1,275 @@
+"""Rules between the fields of a table spec, for every dialect at once.
+
+A spec is judged when it is read, so that it never fails first in production. The Redshift rules are
+those of ``r_CREATE_TABLE_NEW``, ``c_Compression_encodings`` and
+``copy-usage_notes-copy-from-columnar``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from loader.dialects.redshift import (
+    ENCODINGS,
+    KEY_TYPES,
+    MAX_COLUMNS,
+    MAX_COMPOUND_SORT,
+    MAX_INTERLEAVED_SORT,
+    NOT_IN_JSON,
+    NOT_IN_PARQUET,
+)
+from loader.errors import Loc, Problem
+from loader.spec import Column, PartitionBy, TableSpec
+
+_DIST_WORDS = ("even", "all", "auto")
+_VALUE_TYPES = frozenset(
+    {"smallint", "integer", "bigint", "decimal", "boolean", "char", "varchar", "date"}
+    | {"timestamp", "timestamptz"}
+)
+
+
+def problems(spec: TableSpec) -> Iterator[Problem]:
+    """Everything wrong between the fields of a spec whose fields are each right."""
+    yield from _columns(spec)
+    yield from _keys(spec)
+    yield from _partitions(spec)
+    yield from _loading(spec)
+    yield from _checks(spec)
+    yield from _dagster(spec)
+
+
+def unknown(spec: TableSpec, name: str, loc: Loc) -> Iterator[Problem]:
+    """A problem when ``name`` is no column of the table, with the nearest one."""
+    if name not in spec.by_name:
+        close = difflib.get_close_matches(name, spec.by_name, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"columns: {_listing(spec.by_name)}"
+        yield Problem(f"there is no column `{name}`", loc, hint)
+
+
+def _listing(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:12]) + (", …" if len(shown) > 12 else "")
+
+
+def _columns(spec: TableSpec) -> Iterator[Problem]:
+    if len(spec.columns) > MAX_COLUMNS:
+        yield Problem(f"Redshift tables have at most {MAX_COLUMNS} columns", ("columns",))
+    seen: dict[str, int] = {}
+    for at, column in enumerate(spec.columns):
+        if column.name in seen:
+            first = seen[column.name]
+            message = f"the column `{column.name}` is already declared at columns[{first}]"
+            yield Problem(message, ("columns", at, "name"))
+        seen.setdefault(column.name, at)
+        yield from _column(spec, column, ("columns", at))
+    if all(column.identity is not None for column in spec.columns):
+        yield Problem("every column is an identity: there is nothing to load", ("columns",))
+
+
+def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
+    kind = column.data_type.name
+    allowed = ENCODINGS[column.encode] if column.encode else None
+    if allowed is not None and kind not in allowed:
+        fitting = [name for name, types in ENCODINGS.items() if types is None or kind in types]
+        yield Problem(
+            f"Redshift has no `{column.encode}` encoding for {kind}",
+            (*loc, "encode"),
+            f"encodings of {kind}: {', '.join(fitting)}",
+        )
+    if column.identity is not None:
+        if kind not in ("integer", "bigint"):
+            yield Problem("an identity column is integer or bigint", (*loc, "data_type"))
+        if column.identity[1] == 0:
+            yield Problem("the step of an identity may not be 0", (*loc, "identity"))
+        if column.default is not None:
+            yield Problem("an identity column has no default", (*loc, "default"))
+        if column.nullable:
+            yield Problem("an identity column is never null", (*loc, "nullable"))
+    carriers = {"parquet": NOT_IN_PARQUET, "json": NOT_IN_JSON}.get(spec.staging.format, {})
+    if kind in carriers and column.identity is None:
+        yield Problem(
+            f"Redshift cannot load {kind} from {spec.staging.format}",
+            (*loc, "data_type"),
+            f"set staging: {{format: {carriers[kind]}}}",
+        )
+
+
+def _keys(spec: TableSpec) -> Iterator[Problem]:
+    for at, name in enumerate(spec.primary_key):
+        loc = ("primary_key", at)
+        yield from unknown(spec, name, loc)
+        column = spec.by_name.get(name)
+        if column and column.nullable:
+            yield Problem(
+                f"the key column `{name}` may not be nullable",
+                ("columns", spec.columns.index(column), "nullable"),
+                "drop `nullable: true`, or take the column out of primary_key",
+            )
+        if column and column.data_type.name not in KEY_TYPES:
+            yield Problem(f"a {column.data_type} column cannot be a key", loc)
+    yield from _repeated(spec.primary_key, "primary_key")
+    yield from _dist_and_sort(spec)
+
+
+def _repeated(names: Iterable[str], field: str) -> Iterator[Problem]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Problem(f"`{name}` stands {count} times", (field,))
+
+
+def _dist_and_sort(spec: TableSpec) -> Iterator[Problem]:
+    if spec.dist is not None and spec.dist not in _DIST_WORDS:
+        for found in unknown(spec, spec.dist, ("dist",)):
+            words = f"dist is even, all, auto or a column; {found.hint}"
+            yield Problem(found.message, found.loc, words)
+        yield from _sortable(spec, spec.dist, ("dist",), "distribution key")
+    for at, name in enumerate(spec.sort):
+        yield from unknown(spec, name, ("sort", at))
+        yield from _sortable(spec, name, ("sort", at), "sort key")
+    yield from _repeated(spec.sort, "sort")
+    if spec.sort_type == "auto" and spec.sort:
+        yield Problem(
+            "with `auto` Redshift picks the sort key itself", ("sort_type",), "leave out `sort`"
+        )
+    if spec.sort_type in ("compound", "interleaved") and not spec.sort:
+        yield Problem(f"a {spec.sort_type} sort key needs columns", ("sort_type",), "add `sort`")
+    limit = MAX_INTERLEAVED_SORT if spec.sort_type == "interleaved" else MAX_COMPOUND_SORT
+    if len(spec.sort) > limit:
+        yield Problem(f"this sort key has at most {limit} columns", ("sort",))
+
+
+def _sortable(spec: TableSpec, name: str, loc: Loc, role: str) -> Iterator[Problem]:
+    column = spec.by_name.get(name)
+    if column and column.data_type.name not in KEY_TYPES:
+        yield Problem(f"a {column.data_type.name} column cannot be a {role}", loc)
+
+
+def _partitions(spec: TableSpec) -> Iterator[Problem]:
+    names = []
+    for at, entry in enumerate(spec.partition_by):
+        loc = ("partition_by", at)
+        names.append(entry.name)
+        if len(spec.partition_by) > 1 and entry.name is None:
+            yield Problem("needs a name: the table has more than one dimension", loc)
+        if entry.name and re.search(r"[=|\0]", entry.name):
+            yield Problem("a dimension's name may not hold `=` or `|`", (*loc, "name"))
+        yield from _partition(spec, entry, loc)
+    yield from _repeated([name for name in names if name], "partition_by")
+
+
+def _partition(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
+    column = spec.by_name.get(entry.expr)
+    if column is None and entry.data_type is None:
+        if re.fullmatch(r"[^\W\d]\w*", entry.expr):
+            yield from unknown(spec, entry.expr, (*loc, "expr"))
+        else:
+            yield Problem(
+                "the expression is not a bare column, so its type must be told",
+                (*loc, "expr"),
+                "add data_type, such as date or varchar(40)",
+            )
+        return
+    if column and entry.data_type is not None and entry.data_type != column.data_type:
+        yield Problem(
+            f"the column `{column.name}` is {column.data_type}, not {entry.data_type}",
+            (*loc, "data_type"),
+            "leave it out: a bare column has its own type",
+        )
+    if column and column.identity is not None:
+        yield Problem("an identity column cannot partition a table", (*loc, "expr"))
+    yield from _grain(spec, entry, loc)
+
+
+def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
+    column = spec.by_name.get(entry.expr)
+    kind = column.data_type if column else entry.data_type
+    assert kind is not None, "the caller has seen to it"
+    if entry.grain is None:
+        if kind.name not in _VALUE_TYPES:
+            yield Problem(f"values of type {kind.name} cannot be partition keys", (*loc, "expr"))
+        for field in ("timezone", "column_timezone", "format", "week_start"):
+            if field in entry.model_fields_set:
+                yield Problem("has no effect without a grain", (*loc, field), "add grain")
+        return
+    if not (kind.is_temporal or kind.is_text):
+        yield Problem(
+            f"a {kind} has no grain; date, timestamp, timestamptz and varchar have",
+            (*loc, "grain"),
+        )
+    if kind.name == "date" and entry.grain == "hour":
+        yield Problem("a date has no hours", (*loc, "grain"), "use grain day or coarser")
+    if entry.format is not None:
+        if not kind.is_text:
+            yield Problem(f"a {kind.name} has no text format", (*loc, "format"))
+        elif not _sorts_as_time(entry.format):
+            yield Problem(
+                f"text written as `{entry.format}` does not sort as time does",
+                (*loc, "format"),
+                "only formats from the year down, such as %Y%m%d, make windows",
+            )
+    if entry.column_timezone is not None and kind.name in ("date", "timestamptz"):
+        yield Problem(f"has no effect on a {kind.name}", (*loc, "column_timezone"))
+    if "week_start" in entry.model_fields_set and entry.grain != "week":
+        yield Problem("has no effect without grain: week", (*loc, "week_start"))
+
+
+def _sorts_as_time(text: str) -> bool:
+    directives = re.findall(r"%(.)", text)
+    return bool(directives) and directives == list("YmdHMSf")[: len(directives)]
+
+
+def _loading(spec: TableSpec) -> Iterator[Problem]:
+    merge = spec.merge
+    if spec.write_disposition == "merge":
+        if not spec.primary_key:
+            yield Problem(
+                "merge brings rows together by key, and there is none",
+                ("write_disposition",),
+                "add primary_key",
+            )
+        if merge.on_duplicate == "last" and not merge.order_by:
+            yield Problem("`last` needs to know by what", ("merge",), "add order_by: [column]")
+    elif "merge" in spec.model_fields_set:
+        yield Problem(f"has no effect with write_disposition: {spec.write_disposition}", ("merge",))
+    if merge.order_by and merge.on_duplicate != "last":
+        yield Problem("only has an effect with on_duplicate: last", ("merge", "order_by"))
+    for at, name in enumerate(merge.order_by):
+        yield from unknown(spec, name, ("merge", "order_by", at))
+    contract = spec.schema_contract
+    if contract.bad_rows == "fail" and contract.max_rejects:
+        yield Problem(
+            "has no effect with bad_rows: fail",
+            ("schema_contract", "max_rejects"),
+            "set bad_rows: reject",
+        )
+    for name in spec.source.columns:
+        yield from unknown(spec, name, ("source", "columns", name))
+    if spec.source.delimiter == spec.source.quote:
+        yield Problem("the delimiter and the quote are the same character", ("source",))
+
+
+def _checks(spec: TableSpec) -> Iterator[Problem]:
+    for at, check in enumerate(spec.checks):
+        if check.column is not None:
+            yield from unknown(spec, check.column, ("checks", at, "column"))
+        for position, name in enumerate(check.columns):
+            yield from unknown(spec, name, ("checks", at, "columns", position))
+        low, high = check.bound[0], check.bound[-1]
+        if low > high:
+            yield Problem("the range is empty", ("checks", at, check.operator))
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def _dagster(spec: TableSpec) -> Iterator[Problem]:
+    freshness = spec.dagster.freshness
+    if freshness and freshness.warn:
+        fail, warn = (
+            int(text[:-1]) * _SECONDS[text[-1]] for text in (freshness.fail, freshness.warn)
+        )
+        if warn >= fail:
+            yield Problem("warns no sooner than it fails", ("dagster", "freshness", "warn"))

@@ -1,0 +1,88 @@
+"""``loader init``: a project to start from, small and complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loader.errors import ConfigError
+
+_SETTINGS = """\
+# Where specs and templates lie, and the targets loads go to.
+specs = "specs"
+templates = "templates"
+target = "local"
+
+[targets.local]
+type = "duckdb"
+database = ".loader/warehouse.duckdb"
+staging = ".loader/staging"
+
+[targets.prod]
+type = "redshift"
+host = "${AWS_REDSHIFT_HOST}"
+port = "${AWS_REDSHIFT_PORT:-5439}"
+database = "${AWS_REDSHIFT_DATABASE}"
+user = "${AWS_REDSHIFT_USER}"
+password = "${AWS_REDSHIFT_PASSWORD:-}"
+iam_role = "${AWS_REDSHIFT_S3_IAM_ROLE}"
+staging = "s3://${AWS_REDSHIFT_BUCKET_NAME}/loader"
+"""
+
+_SPEC = """\
+version: 1
+schema: shop
+name: orders
+description: One row per order.
+columns:
+  - {name: order_id, data_type: bigint, description: Number on the receipt}
+  - {name: ordered_on, data_type: date, nullable: false, description: Local date of the order}
+  - {name: customer, data_type: varchar(80), nullable: false}
+  - {name: amount, data_type: "decimal(12,2)", description: In euros}
+primary_key: [order_id]
+sort: [ordered_on]
+partition_by:
+  - {expr: ordered_on, grain: day}
+checks:
+  - {metric: row_count, must_be_greater_than: 0}
+"""
+
+_DATA = """\
+order_id,ordered_on,customer,amount
+1,2026-01-01,Ada,19.90
+2,2026-01-01,Grace,7.50
+3,2026-01-02,Edsger,120.00
+"""
+
+_IGNORE = "# staged files and the embedded database\n.loader/\n"
+
+_FILES = {
+    "loader.toml": _SETTINGS,
+    "specs/shop/orders.yml": _SPEC,
+    "data/orders.csv": _DATA,
+    ".gitignore": _IGNORE,
+}
+
+
+def scaffold(folder: Path) -> list[str]:
+    """Write the files of a new project; returns their paths.
+
+    Raises:
+        ConfigError: one of them is there already, or cannot be written; nothing is overwritten.
+    """
+    wanted = {folder / name: text for name, text in _FILES.items()}
+    ignore = folder / ".gitignore"
+    if ignore.exists():
+        del wanted[ignore]
+    there = [str(path) for path in wanted if path.exists()]
+    if there:
+        raise ConfigError(
+            f"nothing was written: {', '.join(there)} exists",
+            hint="give a new folder: loader init DIR",
+        )
+    try:
+        for path, text in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
+    return [str(path) for path in wanted]

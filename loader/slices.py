@@ -1,0 +1,580 @@
+"""Which part of a table a load replaces or a read returns.
+
+A **dimension** is one partition expression. A **key** names one partition along it. A **slice** is
+a union of **boxes**, and a box gives, for each dimension, either values (``expr IN (…)``) or
+half-open windows (``expr >= a AND expr < b``). A slice is never empty: no key list ever becomes
+"no WHERE".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from itertools import product
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from loader.datatypes import DataType
+from loader.errors import PlanError
+
+Grain = Literal["hour", "day", "week", "month", "quarter", "year"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Bound = date | datetime | str
+"""An end of a window, in the column's own terms."""
+
+KeyValue = str | int | bool | Decimal | date | datetime
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+KEYS_OF_GRAIN = {
+    "hour": "`2013-01-01-05:00`",
+    "day": "`2013-01-01`",
+    "week": "the date it starts on, such as `2013-01-07`",
+    "month": "`2013-01`",
+    "quarter": "`2013-Q1`",
+    "year": "`2013`",
+}
+"""How a key of each grain is written; the date a period starts on is accepted for all of them."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One partition expression: what it is over, and how its keys are to be read."""
+
+    name: str
+    expr: str
+    data_type: DataType
+    column: str | None = None
+    """The column, when the expression is nothing but that column."""
+    grain: Grain | None = None
+    timezone: str = "UTC"
+    """The zone the keys are in."""
+    column_timezone: str | None = None
+    """The zone of naive times in the column; None: UTC for timestamp, the keys' zone for text."""
+    format: str | None = None
+    """How a text column writes its times, as strftime; only with a grain over char or varchar."""
+    week_start: Weekday = "monday"
+
+    @property
+    def text_format(self) -> str:
+        """The strftime format of a text column."""
+        return self.format or ("%Y-%m-%d %H:%M:%S" if self.grain == "hour" else "%Y-%m-%d")
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """The half-open range ``start <= expr < end``."""
+
+    start: Bound
+    end: Bound
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One key of one dimension, with the value or window it stands for."""
+
+    key: str
+    cell: KeyValue | Window
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a box asks of one dimension: values or windows, never both, never neither."""
+
+    dimension: Dimension
+    values: tuple[KeyValue, ...] = ()
+    windows: tuple[Window, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.values) == bool(self.windows):
+            raise PlanError(f"no keys are given for the partition `{self.dimension.name}`")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A product of parts, one for each dimension of the table."""
+
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise PlanError("a slice needs at least one dimension")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A union of disjoint boxes, and the keys it was made of, for people to read."""
+
+    boxes: tuple[Box, ...]
+    keys: tuple[tuple[str, ...], ...]
+    placeholder: bool = False
+    """Made up for a preview: it names a partition that nobody asked for."""
+
+    def __post_init__(self) -> None:
+        if not self.boxes:
+            raise PlanError("no partition is given: an empty list of keys selects nothing")
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The table's dimensions, in the spec's order."""
+        return tuple(part.dimension for part in self.boxes[0].parts)
+
+    def __str__(self) -> str:
+        names = [dimension.name for dimension in self.dimensions]
+        cells = [
+            "|".join(f"{name}={key}" for name, key in zip(names, keys, strict=True))
+            for keys in self.keys
+        ]
+        if len(self.keys) > 1 and len(self.boxes) == 1 and len(names) == 1:
+            windows = self.boxes[0].parts[0].windows
+            if len(windows) == 1:  # one unbroken stretch of time
+                return f"{cells[0]}..{self.keys[-1][0]}"
+        if len(cells) > 3:
+            return f"{cells[0]}, {cells[1]}, … {cells[-1]} ({len(cells):,} partitions)"
+        return ", ".join(cells)
+
+
+Request = KeyValue | Mapping[str, object] | Iterable[object]
+"""What a caller may give for ``partition``: a key, a range ``A..B``, a mapping by dimension, or
+any iterable of these."""
+
+
+def make_slice(dimensions: Sequence[Dimension], request: Request) -> Slice:
+    """The slice that a request names.
+
+    With one dimension a request is a key, ``A..B`` (both ends included; grains only), or a list of
+    these. With several, a mapping from dimension to the same, text like ``date=2013-01-01`` or
+    ``date=2013-01-01|origin=JFK``, or a list: texts that name one dimension each are crossed, all
+    others are united.
+
+    Raises:
+        PlanError: a key does not parse, a dimension is missing or unknown, or nothing is named.
+    """
+    rows: set[tuple[Partition, ...]] = set()
+    for mapping in _mappings(dimensions, request):
+        columns = [_partitions(dimension, mapping[dimension.name]) for dimension in dimensions]
+        rows.update(product(*columns))
+    ordered = sorted(rows, key=lambda row: tuple(_order(partition.cell) for partition in row))
+    boxes = tuple(Box(parts) for parts in _boxes(dimensions, ordered))
+    return Slice(boxes, tuple(tuple(partition.key for partition in row) for row in ordered))
+
+
+def placeholder(dimensions: Sequence[Dimension]) -> Slice:
+    """A made-up slice for a preview: one well-formed key in every dimension."""
+    made = make_slice(dimensions, {d.name: _example(d) for d in dimensions})
+    return Slice(made.boxes, made.keys, placeholder=True)
+
+
+def _mappings(dimensions: Sequence[Dimension], request: Request) -> list[dict[str, object]]:
+    """The request as full mappings from dimension name to keys; their products are united."""
+    items = _listed(request)
+    if len(dimensions) == 1 and not any(isinstance(item, Mapping) for item in items):
+        return [{dimensions[0].name: items}]
+    full: list[dict[str, object]] = []
+    crossed: dict[str, list[object]] = {}
+    for item in items:
+        mapping = dict(item) if isinstance(item, Mapping) else _parse_pairs(dimensions, item)
+        _check_names(dimensions, mapping)
+        if len(mapping) == len(dimensions):
+            full.append(mapping)
+        else:
+            for name, keys in mapping.items():
+                crossed.setdefault(name, []).extend(_listed(keys))
+    if crossed or not full:
+        missing = [dimension.name for dimension in dimensions if dimension.name not in crossed]
+        if missing:
+            raise PlanError(
+                f"no key is given for the partition dimension {_names(missing)}",
+                hint="give one for each: " + " ".join(_flag(d) for d in dimensions),
+            )
+        full.append(dict(crossed))
+    return full
+
+
+def _parse_pairs(dimensions: Sequence[Dimension], item: object) -> dict[str, object]:
+    pairs = [pair.partition("=") for pair in str(item).split("|")]
+    if any(not equals for _, equals, _ in pairs):
+        raise PlanError(
+            f"the partition `{item}` does not say which dimension it is of",
+            hint="write " + " ".join(_flag(dimension) for dimension in dimensions),
+        )
+    return {name.strip(): key for name, _, key in pairs}
+
+
+def _check_names(dimensions: Sequence[Dimension], mapping: Mapping[str, object]) -> None:
+    known = [dimension.name for dimension in dimensions]
+    unknown = [str(name) for name in mapping if name not in known]
+    if unknown:
+        raise PlanError(f"there is no dimension {_names(unknown)}; there is {_names(known)}")
+
+
+def _flag(dimension: Dimension) -> str:
+    return f"--partition {dimension.name}={_example(dimension)}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _listed(request: object) -> list[object]:
+    if isinstance(request, str | bytes | Mapping) or not isinstance(request, Iterable):
+        return [request]
+    return list(request)
+
+
+def _partitions(dimension: Dimension, keys: object) -> list[Partition]:
+    found: list[Partition] = []
+    for key in _listed(keys):
+        if dimension.grain and isinstance(key, str) and ".." in key:
+            found.extend(_range(dimension, key))
+        else:
+            found.append(parse_key(dimension, key))
+    return found
+
+
+def _range(dimension: Dimension, text: str) -> list[Partition]:
+    first, _, last = text.partition("..")
+    start, stop = _period(dimension, first), _period(dimension, last)
+    if start > stop:
+        raise PlanError(f"the range `{text}` is empty: it ends before it starts")
+    keys: list[Partition] = []
+    while start <= stop:
+        keys.append(_window(dimension, start))
+        start = _next(dimension, start)
+    return keys
+
+
+def parse_key(dimension: Dimension, key: object) -> Partition:
+    """One key of a dimension, as the partition it names.
+
+    Raises:
+        PlanError: the key does not parse as the dimension's type or grain.
+    """
+    if dimension.grain:
+        return _window(dimension, _period(dimension, key))
+    value = _value(dimension, key)
+    return Partition(key if isinstance(key, str) else _text(value), value)
+
+
+def locate(dimension: Dimension, value: KeyValue) -> str:
+    """The key of the partition that holds a value of the column.
+
+    ``value`` is in the column's own terms: a date, a naive or aware time stamp, text, a number.
+    """
+    if dimension.grain is None:
+        return _text(value)
+    zone = ZoneInfo(dimension.timezone)
+    if isinstance(value, str):
+        try:
+            local = datetime.strptime(value[: _text_width(dimension)], dimension.text_format)
+        except ValueError:
+            raise PlanError(
+                f"{value!r} is not a time written as `{dimension.text_format}`, so it belongs to no"
+                f" partition of `{dimension.name}`",
+                hint="give the column's format: partition_by: [{expr: …, format: …}]",
+            ) from None
+        local = local.replace(tzinfo=zone)
+    elif isinstance(value, datetime):
+        column_zone = ZoneInfo(dimension.column_timezone or "UTC")
+        aware = value if value.tzinfo else value.replace(tzinfo=column_zone)
+        local = aware.astimezone(zone)
+    elif isinstance(value, date):
+        local = datetime(value.year, value.month, value.day, tzinfo=zone)
+    else:
+        raise PlanError(f"{value!r} is not a time, so it belongs to no partition")
+    return _label(dimension, _floor(dimension, local))
+
+
+def _text_width(dimension: Dimension) -> int:
+    return len(datetime(2013, 12, 31, 23, 59, 59).strftime(dimension.text_format))
+
+
+# Periods: the local start of a window, aware in the zone of the keys.
+
+
+def _period(dimension: Dimension, key: object) -> datetime:
+    zone = ZoneInfo(dimension.timezone)
+    if isinstance(key, datetime):
+        local = key.astimezone(zone) if key.tzinfo else _existing(dimension, key, zone, str(key))
+    elif isinstance(key, date):
+        local = datetime(key.year, key.month, key.day, tzinfo=zone)
+    else:
+        local = _parse_period(dimension, str(key), zone)
+    if _floor(dimension, local) != local:
+        raise PlanError(
+            f"the partition key `{key}` of `{dimension.name}` is not the start of a"
+            f" {dimension.grain}{_week_note(dimension)}",
+            hint=f"the {dimension.grain} that holds it starts at"
+            f" `{_label(dimension, _floor(dimension, local))}`",
+        )
+    return local
+
+
+def _week_note(dimension: Dimension) -> str:
+    if dimension.grain != "week":
+        return ""
+    return f" (weeks start on {dimension.week_start}; partition_by has week_start)"
+
+
+_SHORT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], datetime], Grain], ...] = (
+    (re.compile(r"(\d{4})"), lambda m: datetime(int(m[1]), 1, 1), "year"),
+    (re.compile(r"(\d{4})-(\d{2})"), lambda m: datetime(int(m[1]), int(m[2]), 1), "month"),
+    (
+        re.compile(r"(\d{4})-[Qq]([1-4])"),
+        lambda m: datetime(int(m[1]), 3 * int(m[2]) - 2, 1),
+        "quarter",
+    ),
+    (
+        re.compile(r"(\d{4})-W(\d{2})"),
+        lambda m: datetime.fromisocalendar(int(m[1]), int(m[2]), 1),
+        "week",
+    ),
+)
+
+_LONG = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[-T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?))?\s*(Z|[+-]\d{2}:?\d{2})?"
+)
+
+
+def _parse_period(dimension: Dimension, text: str, zone: ZoneInfo) -> datetime:
+    try:
+        for pattern, build, grain in _SHORT:
+            match = pattern.fullmatch(text)
+            if match and dimension.grain == grain:
+                return build(match).replace(tzinfo=zone)
+        match = _LONG.fullmatch(text)
+        if match is None:
+            raise ValueError
+        naive = datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00'}")
+        if match[3]:
+            offset = datetime.fromisoformat(f"2013-01-01T00:00{match[3]}").tzinfo
+            return naive.replace(tzinfo=offset).astimezone(zone)
+        return _existing(dimension, naive, zone, text)
+    except (ValueError, OverflowError):
+        wanted = str(dimension.grain)
+        raise PlanError(
+            f"the partition key `{text}` of `{dimension.name}` is not a {wanted}",
+            hint=f"write {KEYS_OF_GRAIN[wanted]}",
+        ) from None
+
+
+def _existing(dimension: Dimension, naive: datetime, zone: ZoneInfo, text: str) -> datetime:
+    """The local time in its zone, unless the clocks skipped it."""
+    local = naive.replace(tzinfo=zone)
+    back = local.astimezone(UTC).astimezone(zone)
+    if back.replace(tzinfo=None) != naive and dimension.grain == "hour":
+        raise PlanError(f"the hour `{text}` does not exist in {zone.key}: the clocks skipped it")
+    return local
+
+
+def _floor(dimension: Dimension, local: datetime) -> datetime:
+    hour = local.replace(minute=0, second=0, microsecond=0)
+    midnight = hour.replace(hour=0, fold=0)
+    match dimension.grain:
+        case "hour":
+            return hour
+        case "week":
+            start = WEEKDAYS.index(dimension.week_start)
+            return midnight - timedelta(days=(midnight.weekday() - start) % 7)
+        case "month":
+            return midnight.replace(day=1)
+        case "quarter":
+            return midnight.replace(day=1, month=midnight.month - (midnight.month - 1) % 3)
+        case "year":
+            return midnight.replace(day=1, month=1)
+        case _:
+            return midnight
+
+
+def _next(dimension: Dimension, local: datetime) -> datetime:
+    zone = local.tzinfo
+    match dimension.grain:
+        case "hour":
+            # Through UTC, so that a repeated hour is two partitions and a skipped one is none.
+            return (local.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
+        case "week":
+            return local + timedelta(days=7)
+        case "month" | "quarter" | "year":
+            months = {"month": 1, "quarter": 3, "year": 12}[dimension.grain]
+            total = local.year * 12 + local.month - 1 + months
+            return local.replace(year=total // 12, month=total % 12 + 1)
+        case _:
+            return local + timedelta(days=1)
+
+
+def _label(dimension: Dimension, local: datetime) -> str:
+    match dimension.grain:
+        case "hour":
+            other = local.replace(fold=1 - local.fold)
+            repeated = other.utcoffset() != local.utcoffset()
+            return local.strftime("%Y-%m-%d-%H:%M" + ("%z" if repeated else ""))
+        case "month":
+            return local.strftime("%Y-%m")
+        case "quarter":
+            return f"{local:%Y}-Q{(local.month + 2) // 3}"
+        case "year":
+            return local.strftime("%Y")
+        case _:
+            return local.strftime("%Y-%m-%d")
+
+
+def _window(dimension: Dimension, local: datetime) -> Partition:
+    try:
+        following = _next(dimension, local)
+    except (OverflowError, ValueError):
+        key = _label(dimension, local)
+        raise PlanError(f"the partition `{key}` reaches past the last date there is") from None
+    start, end = _bound(dimension, local), _bound(dimension, following)
+    label = _label(dimension, local)
+    if not start < end:  # type: ignore[operator]  # both ends are of the column's one type
+        raise PlanError(
+            f"the partition `{label}` cannot be told apart in `{dimension.expr}`: local time"
+            " repeats that hour when the clocks go back",
+            hint="use a timestamptz column, or time stamps in UTC",
+        )
+    return Partition(label, Window(start, end))
+
+
+def _bound(dimension: Dimension, local: datetime) -> Bound:
+    """An end of a window in the column's own terms, so that the bare column is compared."""
+    match dimension.data_type.name:
+        case "date":
+            return local.date()
+        case "timestamptz":
+            return local.astimezone(UTC)
+        case "timestamp":
+            zone = ZoneInfo(dimension.column_timezone or "UTC")
+            return local.astimezone(zone).replace(tzinfo=None)
+        case _:
+            zone = ZoneInfo(dimension.column_timezone or dimension.timezone)
+            return local.astimezone(zone).strftime(dimension.text_format)
+
+
+# Values: keys compared by equality.
+
+
+def _value(dimension: Dimension, key: object) -> KeyValue:
+    name = dimension.data_type.name
+    try:
+        match key:
+            case str():
+                return _parse_value(name, key)
+            case bool() if name == "boolean":
+                return key
+            case int() if dimension.data_type.is_integer and not isinstance(key, bool):
+                return key
+            case int() | Decimal() if name == "decimal" and not isinstance(key, bool):
+                return Decimal(key)
+            case datetime() if name == "timestamp" and key.tzinfo is None:
+                return key
+            case datetime() if name == "timestamptz" and key.tzinfo is not None:
+                return key.astimezone(UTC)
+            case date() if name == "date" and not isinstance(key, datetime):
+                return key
+    except (ValueError, KeyError, InvalidOperation):
+        pass
+    raise PlanError(
+        f"the partition key {key!r} of `{dimension.name}` is not a {dimension.data_type}",
+        hint=f"write it like `{_example(dimension)}`",
+    )
+
+
+def _parse_value(name: str, text: str) -> KeyValue:
+    match name:
+        case "smallint" | "integer" | "bigint":
+            if not re.fullmatch(r"[+-]?[0-9]+", text):
+                raise ValueError(text)
+            return int(text)
+        case "decimal":
+            if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
+                raise ValueError(text)
+            return Decimal(text)
+        case "boolean":
+            return {"true": True, "false": False}[text.lower()] if text else _refuse(text)
+        case "date":
+            return date.fromisoformat(text)
+        case "timestamp":
+            stamp = datetime.fromisoformat(text)
+            return stamp if stamp.tzinfo is None else _refuse(text)
+        case "timestamptz":
+            stamp = datetime.fromisoformat(text)
+            return stamp.astimezone(UTC) if stamp.tzinfo else _refuse(text)
+        case _:
+            return text if "\0" not in text else _refuse(text)
+
+
+def _refuse(text: str) -> KeyValue:
+    raise ValueError(text)
+
+
+def _text(value: KeyValue) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+_EXAMPLES = {
+    "date": "2013-01-01",
+    "timestamp": "2013-01-01T00:00:00",
+    "timestamptz": "2013-01-01T00:00:00+00:00",
+    "boolean": "true",
+    "smallint": "1",
+    "integer": "1",
+    "bigint": "1",
+    "decimal": "1",
+}
+
+
+def _example(dimension: Dimension) -> str:
+    if dimension.grain is None:
+        return _EXAMPLES.get(dimension.data_type.name, f"<{dimension.name}>")
+    start = datetime(2013, 1, 1, tzinfo=ZoneInfo(dimension.timezone))
+    floored = _floor(dimension, start)
+    return _label(dimension, floored)
+
+
+# Boxes: the fewest products that cover exactly the rows asked for.
+
+
+def _order(cell: KeyValue | Window) -> object:
+    return cell.start if isinstance(cell, Window) else cell
+
+
+def _boxes(
+    dimensions: Sequence[Dimension], rows: Sequence[tuple[Partition, ...]]
+) -> list[tuple[Part, ...]]:
+    """Factor rows of partitions into disjoint products, later dimensions first."""
+    first, rest = dimensions[0], dimensions[1:]
+    if not rest:
+        return [(_part(first, [row[0] for row in rows]),)] if rows else []
+    tails: dict[Partition, list[tuple[Partition, ...]]] = {}
+    for row in rows:
+        tails.setdefault(row[0], []).append(row[1:])
+    groups: dict[tuple[tuple[Partition, ...], ...], list[Partition]] = {}
+    for head, tail in tails.items():
+        groups.setdefault(tuple(tail), []).append(head)
+    return [
+        (_part(first, heads), *parts)
+        for tail, heads in groups.items()
+        for parts in _boxes(rest, tail)
+    ]
+
+
+def _part(dimension: Dimension, partitions: Sequence[Partition]) -> Part:
+    windows = [p.cell for p in partitions if isinstance(p.cell, Window)]
+    if windows:
+        return Part(dimension, windows=_merged(windows))
+    values = dict.fromkeys(p.cell for p in partitions if not isinstance(p.cell, Window))
+    return Part(dimension, values=tuple(values))
+
+
+def _merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+    merged: list[Window] = []
+    for window in sorted(windows):
+        if merged and merged[-1].end == window.start:
+            merged[-1] = Window(merged[-1].start, window.end)
+        elif not merged or merged[-1] != window:
+            merged.append(window)
+    return tuple(merged)

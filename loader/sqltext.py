@@ -1,0 +1,114 @@
+"""Reading SQL text just far enough to keep it safe: quotes, comments, statements, first words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_QUOTED = r"'(?:[^']|'')*'"
+_QUOTED_WITH_BACKSLASH = r"'(?:[^'\\]|''|\\.)*'"
+_LETTER = r"(?:[A-Za-z_]|(?![\s\u200b-\u200d\u2060\ufeff])[^\x00-\x7f])"
+"""What a name may start with: the warehouses take every character beyond ASCII for a letter."""
+
+_TOKEN = r"""
+      (?P<comment>--[^\n\r]*|/\*(?:(?!/\*|\*/).)*\*/)
+    | (?P<text>{quoted}|[eE]{escaped}|\$(?P<tag>(?:{letter}(?:{letter}|[0-9])*)?)\$.*?\$(?P=tag)\$)
+    | (?P<name>"(?:[^"]|"")*")
+    | (?P<open>'|"|/\*|\$(?:{letter}(?:{letter}|[0-9])*)?\$)
+    | (?P<word>{letter}(?:{letter}|[0-9$])*)
+    | (?P<space>[\s\u200b-\u200d\u2060\ufeff]+)
+    | (?P<other>.)
+"""
+
+
+def _pattern(quoted: str) -> re.Pattern[str]:
+    token = _TOKEN.format(quoted=quoted, escaped=_QUOTED_WITH_BACKSLASH, letter=_LETTER)
+    return re.compile(token, re.VERBOSE | re.DOTALL)
+
+
+_PLAIN = _pattern(_QUOTED)
+_BACKSLASH = _pattern(_QUOTED_WITH_BACKSLASH)
+
+
+def tokens(sql: str, *, backslash: bool = False) -> Iterator[tuple[str, str]]:
+    """Split SQL into (kind, text): comment, text, name, open, word, space or other.
+
+    ``open`` is a quote or comment that never closes, or a comment with another one in it.
+    ``backslash`` says whether a backslash escapes the next character inside single quotes, as on
+    Redshift.
+    """
+    pattern = _BACKSLASH if backslash else _PLAIN
+    for match in pattern.finditer(sql):
+        yield match.lastgroup or "other", match.group()
+
+
+def statements(sql: str, *, backslash: bool = False) -> list[str]:
+    r"""The statements of a script, without their semicolons; pieces of mere comment are dropped.
+
+    >>> statements("DELETE FROM t; -- done;\nSELECT ';'")
+    ['DELETE FROM t', "-- done;\nSELECT ';'"]
+    """
+    pieces: list[list[tuple[str, str]]] = [[]]
+    for kind, text in tokens(sql, backslash=backslash):
+        if kind == "other" and text == ";":
+            pieces.append([])
+        else:
+            pieces[-1].append((kind, text))
+    return [
+        "".join(text for _, text in piece).strip()
+        for piece in pieces
+        if any(kind not in ("space", "comment") for kind, _ in piece)
+    ]
+
+
+def tidy(sql: str, *, backslash: bool = False) -> str:
+    """A statement without blank lines and trailing blanks; quoted text stays as it is.
+
+    >>> tidy("SELECT  \\n\\n  'a  \\n\\nb'  ")
+    "SELECT\\n  'a  \\n\\nb'"
+    """
+    return "".join(
+        "\n" + text.rpartition("\n")[2]
+        if kind == "space" and "\n" in text
+        else text.rstrip() if kind == "comment" else text
+        for kind, text in tokens(sql, backslash=backslash)
+    ).strip()
+
+
+def bare_words(sql: str, *, backslash: bool = False) -> str:
+    r"""The unquoted words of a statement in upper case: what it does, without what it does it to.
+
+    >>> bare_words('DELETE /* all */ FROM "TRUNCATE" WHERE a = \'VACUUM\'')
+    'DELETE FROM WHERE A'
+    """
+    words = (text for kind, text in tokens(sql, backslash=backslash) if kind == "word")
+    return " ".join(words).upper()
+
+
+def check_expression(text: str) -> None:
+    """Refuse text that cannot be one SQL expression, whatever the dialect.
+
+    Raises:
+        ValueError: it is empty, or has a semicolon, a comment, an open quote, a bracket without
+            its partner, or a backslash in a literal (an escape on Redshift, a character elsewhere).
+    """
+    if not text.strip():
+        raise ValueError("the expression is empty")
+    brackets: list[str] = []
+    for kind, piece in tokens(text):
+        if kind == "comment":
+            raise ValueError("an expression may not hold a comment")
+        if kind == "open":
+            raise ValueError(f"a `{piece}` in the expression never closes")
+        if kind == "text" and "\\" in piece:
+            raise ValueError("a backslash in a literal means different things to the dialects")
+        if "\0" in piece:
+            raise ValueError("an expression may not hold a NUL character")
+        if piece == ";":
+            raise ValueError("an expression may not hold a semicolon")
+        if piece in ("(", "["):
+            brackets.append({"(": ")", "[": "]"}[piece])
+        elif piece in (")", "]") and (not brackets or brackets.pop() != piece):
+            raise ValueError(f"a `{piece}` in the expression has no partner")
+    if brackets:
+        raise ValueError(f"a `{brackets[-1]}` is missing in the expression")

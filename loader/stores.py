@@ -1,0 +1,145 @@
+"""Where staged files live. A store keeps bytes under keys below one root; today that is a folder.
+
+A file appears under its key only when it is complete, so whoever lists or copies a prefix never
+meets half of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from loader.errors import StageError
+
+_PARTIAL = ".partial"
+
+
+class Store(Protocol):
+    """A place for files. Keys are relative, with ``/`` between their parts."""
+
+    root: str
+    """Where the keys begin: an absolute path, or ``s3://bucket/prefix``."""
+
+    def uri(self, key: str) -> str:
+        """The key as warehouses name it."""
+
+    def create(self, key: str) -> AbstractContextManager[io.BufferedIOBase]:
+        """A new file, which is there when the block ends, and never was when the block raises."""
+
+    def delete(self, prefix: str) -> None:
+        """Remove all files below the prefix and nothing else; that there are none is fine."""
+
+    def list(self, prefix: str) -> list[tuple[str, int]]:
+        """Keys and sizes of the complete files below the prefix, sorted."""
+
+
+def open_store(uri: str) -> Store:
+    """The store of a staging location.
+
+    Raises:
+        StageError: no store is known for the location.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if separator:
+        raise StageError(
+            f"cannot stage in `{uri}`: there is no store for {scheme}://",
+            hint="set the target's `staging` to a folder",
+        )
+    return FolderStore(Path(uri))
+
+
+class FolderStore:
+    """Files below a local folder, which is made when the first file is."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.expanduser().absolute()
+        self.root = str(self._root)
+
+    def uri(self, key: str) -> str:
+        return str(self._path(key))
+
+    @contextmanager
+    def create(self, key: str) -> Iterator[io.BufferedIOBase]:
+        path = self._path(key)
+        partial = path.with_name(path.name + _PARTIAL)
+        try:
+            # Not synced to disk: a machine that goes down takes the load with it anyway.
+            with _open_new(partial) as file:
+                yield file
+            partial.replace(path)
+        except BaseException as error:
+            with suppress(OSError):
+                partial.unlink()
+            self._prune(path.parent)
+            if isinstance(error, OSError):
+                raise self._failure("write", path, error) from error
+            raise
+
+    def delete(self, prefix: str) -> None:
+        path = self._path(prefix)
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._failure("remove", path, error) from error
+        self._prune(path.parent)
+
+    def list(self, prefix: str) -> list[tuple[str, int]]:
+        path = self._path(prefix)
+        try:
+            return sorted(
+                (file.relative_to(self._root).as_posix(), file.stat().st_size)
+                for file in path.rglob("*")
+                if file.is_file() and not file.name.endswith(_PARTIAL)
+            )
+        except OSError as error:
+            raise self._failure("list", path, error) from error
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        # A prefix that climbs, or is the root itself, must never reach `delete`.
+        if not all(parts) or {".", ".."} & set(parts) or "\0" in key or "\\" in key:
+            raise StageError(f"`{key}` is not a key of the staging folder {self.root}")
+        return self._root.joinpath(*parts)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that are empty, upwards, up to the root."""
+        with suppress(OSError):
+            while folder != self._root:
+                folder.rmdir()
+                folder = folder.parent
+
+    def _failure(self, verb: str, path: Path, error: OSError) -> StageError:
+        elsewhere = "or set the target's `staging` to another folder"
+        hint = f"make {self.root} writable, {elsewhere}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = f"{_free(self._root)} MB are free there now"
+            hint = f"free some disk space ({free}), {elsewhere}"
+        elif error.errno == errno.EFBIG:
+            hint = f"raise the limit on file sizes (ulimit -f), lower `file_size`, {elsewhere}"
+        return StageError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
+
+
+def _open_new(path: Path) -> io.BufferedWriter:
+    """Open a file that is not there yet, and make its folders."""
+    for _ in range(10):
+        # Another load that ends may remove the empty folder before the file is in it.
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _free(folder: Path) -> str:
+    """Megabytes free on the disk of a folder."""
+    try:
+        return f"{shutil.disk_usage(folder).free / (1 << 20):,.1f}"
+    except OSError:
+        return "?"

@@ -1,0 +1,53 @@
+"""Checks specs and templates together: everything `plan` would refuse, found in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from loader import dialects
+from loader.catalog import Entry
+from loader.errors import LoaderError, Problem, SpecError
+from loader.plan import LoadRequest, Target, plan_load
+from loader.project import Project
+from loader.render import Renderer
+from loader.templates import read_templates
+
+
+def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
+    """The asset keys that were checked, and everything that is wrong.
+
+    Raises:
+        PlanError: ``select`` names nothing.
+        TemplateError: a template file cannot be read.
+    """
+    entries, problems = _chosen(project, select)
+    renderers = _renderers(project)
+    for entry in entries:
+        problems += entry.problems
+        problems += [problem for renderer in renderers for problem in _templates(entry, renderer)]
+    return [entry.name for entry in entries], list(dict.fromkeys(problems))
+
+
+def _chosen(project: Project, select: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
+    if not select:
+        return list(project.catalog.entries), []
+    try:
+        return list(project.catalog.select(select)), []
+    except SpecError as error:
+        return [], list(error.problems)
+
+
+def _renderers(project: Project) -> list[Renderer]:
+    templates = read_templates(project.config.templates)
+    return [Renderer(templates, dialects.get(name)) for name in dialects.NAMES]
+
+
+def _templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
+    if entry.spec is None:
+        return
+    dialect = renderer.dialect.name
+    target = Target("validate", dialect, "staging", "loader", "role")
+    try:
+        plan_load(entry.spec, renderer, target, LoadRequest())
+    except LoaderError as error:
+        yield Problem(f"{error.message} ({dialect})", hint=error.hint, path=entry.shown)

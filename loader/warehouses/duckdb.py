@@ -1,0 +1,174 @@
+"""DuckDB in this process, on a database file that one process at a time may write."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import tenacity
+
+from loader.config import DuckDBTarget
+from loader.errors import ExecuteError
+from loader.warehouses import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 65_536
+"""Rows in one batch of a streamed result."""
+
+_writers: dict[Path, threading.RLock] = {}
+_writers_lock = threading.Lock()
+
+_ELSEWHERE = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
+    """The database file of a target, relative to the project's folder."""
+    return DuckDB((root / settings.database).resolve(), settings)
+
+
+class DuckDB:
+    """A database file."""
+
+    def __init__(self, path: Path, settings: DuckDBTarget) -> None:
+        self.path = path
+        self._settings = settings
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Iterator[DuckDBSession]:
+        """Open the file; writers in this process take turns, as DuckDB makes processes do.
+
+        Raises:
+            ExecuteError: another process held it for longer than ``lock_timeout``, or it is no
+                database.
+        """
+        if not write:
+            with self._opened(read_only=True) as session:
+                yield session
+            return
+        with _writers_lock:
+            turn = _writers.setdefault(self.path, threading.RLock())
+        with turn, self._opened(read_only=False) as session:
+            yield session
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Iterator[DuckDBSession]:
+        connection = self._wait_for_lock(read_only=read_only)
+        try:
+            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            connection.execute("SET TimeZone = 'UTC'")
+            yield DuckDBSession(connection)
+        finally:
+            connection.close()
+
+    def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        patience = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_held_elsewhere),
+            wait=tenacity.wait_random_exponential(0.05, max=2),
+            stop=tenacity.stop_after_delay(self._settings.lock_timeout),
+            reraise=True,
+        )
+        try:
+            if not read_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            return patience(self._connect, read_only=read_only)
+        except (duckdb.Error, OSError) as error:
+            raise self._unopened(error) from error
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self._settings.memory_limit
+        }
+        try:
+            return duckdb.connect(self.path, read_only=read_only, config=config)
+        except duckdb.ConnectionException:
+            # This process has the file open already, in another way: share that.
+            try:
+                return duckdb.connect(self.path, config=config)
+            except duckdb.ConnectionException:
+                return duckdb.connect(self.path)
+
+    def _unopened(self, error: Exception) -> ExecuteError:
+        if (holder := _ELSEWHERE.search(str(error))) is not None:
+            return ExecuteError(
+                f"another process holds {self.path}: PID {holder['pid']}, {holder['program']};"
+                f" waited {self._settings.lock_timeout:g} s",
+                hint="wait for it or stop it; lock_timeout of the target sets how long to wait",
+                transient=True,
+                rolled_back=True,
+            )
+        return ExecuteError(
+            f"{self.path} cannot be opened: {_words(error)}",
+            hint="check `database` of the target in the project's settings",
+            rolled_back=True,
+        )
+
+
+class DuckDBSession:
+    """One connection to the file."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._open = False
+
+    def begin(self) -> None:
+        """Start the transaction."""
+        self.execute("BEGIN TRANSACTION")
+        self._open = True
+
+    def commit(self) -> None:
+        """End the transaction, keeping what it did."""
+        self._open = False
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction, undoing what it did; harmless when there is none."""
+        if self._open:
+            self._open = False
+            self.execute("ROLLBACK")
+
+    def execute(self, sql: str) -> list[Row]:
+        """Run one statement; DuckDB answers INSERT and DELETE with their row count."""
+        try:
+            return self._connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise _failed(error, sql) from error
+
+    def stream(self, sql: str) -> pa.RecordBatchReader:
+        """Run a query; its rows as batches."""
+        try:
+            return self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+        except duckdb.Error as error:
+            raise _failed(error, sql) from error
+
+
+def _held_elsewhere(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and bool(_ELSEWHERE.search(str(error)))
+
+
+def _failed(error: duckdb.Error, sql: str) -> ExecuteError:
+    hint = None
+    text = _words(error)
+    if re.search(r"No space left|disk quota", text, re.IGNORECASE):
+        hint = "free space on the disk of the database, then load again"
+    elif isinstance(error, duckdb.OutOfMemoryException):
+        hint = "raise memory_limit of the target"
+    return ExecuteError(
+        text, hint=hint, statement=sql, transient=isinstance(error, duckdb.TransactionException)
+    )
+
+
+def _words(error: Exception) -> str:
+    """What the driver says, without its class and the query it echoes."""
+    text = str(error).split("\n\nLINE ", maxsplit=1)[0]
+    return re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()

@@ -1,0 +1,105 @@
+"""What is measured, and what this loader is held to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Source = Literal["arrow", "pandas", "polars", "dataset", "stream"]
+
+
+@dataclass(frozen=True)
+class Load:
+    """One way to load line items, in a process of its own."""
+
+    name: str
+    worker: str
+    source: Source
+    limit: str
+    environment: str | None = None
+    peer: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the case reads a file of any length: run once, and only when named."""
+        return self.source == "stream"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line of `loader`, run several times in each round."""
+
+    name: str
+    arguments: tuple[str, ...]
+    runs: int = 5
+    streams: ClassVar[bool] = False
+    peer: ClassVar[bool] = False
+
+
+Case = Load | Command
+
+CASES: tuple[Case, ...] = (
+    Load("limit-arrow", "limit", "arrow", limit="limit-arrow"),
+    Load("loader-arrow", "loader_api", "arrow", limit="limit-arrow"),
+    Load("loader-polars", "loader_api", "polars", limit="limit-arrow"),
+    Load("loader-parquet", "loader_api", "dataset", limit="limit-arrow"),
+    Load("dlt-arrow", "dlt_pipeline", "arrow", limit="limit-arrow", environment="dlt", peer=True),
+    Load("limit-pandas", "limit", "pandas", limit="limit-pandas"),
+    Load("loader-pandas", "loader_api", "pandas", limit="limit-pandas"),
+    Load(
+        "dlt-pandas", "dlt_pipeline", "pandas", limit="limit-pandas", environment="dlt", peer=True
+    ),
+    Load(
+        "dagster-duckdb-pandas",
+        "dagster_duckdb",
+        "pandas",
+        limit="limit-pandas",
+        environment="dagster",
+        peer=True,
+    ),
+    Load("to-csv-gzip", "csv_gzip", "pandas", limit="limit-pandas", peer=True),
+    Load("stream-limit", "limit", "stream", limit="stream-limit"),
+    Load("stream", "loader_api", "stream", limit="stream-limit"),
+    Command("cli-help", ("--help",)),
+    Command("cli-plan", ("plan", "nyc/flights")),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on a case's seconds, on its peak memory, or on its ratio to another case."""
+
+    case: str
+    at_most: float
+    measure: Literal["seconds", "peak_mb"] = "seconds"
+    of: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The bound in words."""
+        if self.of:
+            return f"{self.case} ≤ {self.at_most:g} x {self.of}"
+        return f"{self.case} ≤ {self.at_most:g} {'s' if self.measure == 'seconds' else 'MB'}"
+
+
+TARGETS = (
+    Target("loader-arrow", 1.2, of="limit-arrow"),
+    Target("loader-arrow", 0.5, of="dlt-arrow"),
+    Target("loader-pandas", 1.3, of="limit-pandas"),
+    Target("stream", 700, measure="peak_mb"),
+    Target("cli-help", 0.2),
+    Target("cli-plan", 0.6),
+)
+
+
+def select(only: Sequence[str], *, peers: bool) -> list[Case]:
+    """The cases named in full or by their first word; without names all but the streams."""
+    unknown = [name for name in only if not any(_is_named(case, name) for case in CASES)]
+    if unknown:
+        raise LookupError(f"no case `{unknown[0]}`; there are {', '.join(c.name for c in CASES)}")
+    if only:
+        return [case for case in CASES if any(_is_named(case, name) for name in only)]
+    return [case for case in CASES if not case.streams and (peers or not case.peer)]
+
+
+def _is_named(case: Case, name: str) -> bool:
+    return case.name == name or case.name.startswith(f"{name}-")

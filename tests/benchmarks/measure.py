@@ -1,0 +1,178 @@
+"""Runs a case in a process of its own and watches the memory of its process tree."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+
+from tests.benchmarks import cache
+from tests.benchmarks.cases import Command, Load
+
+REPOSITORY = Path(__file__).parents[2]
+INTERVAL = 0.02
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "NO_COLOR": "1",
+    "PYTHONWARNINGS": "ignore",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a case took, and how busy others kept the machine meanwhile."""
+
+    seconds: float
+    peak_mb: float
+    other_cores: float
+    before_mb: float | None = None
+    start_seconds: float | None = None
+    rows: int | None = None
+
+
+class CaseError(Exception):
+    """A case that did not end well; the message holds the end of what it printed."""
+
+
+def run_load(case: Load, data: Path, sample: Path) -> Run:
+    """Run a load; its clock starts after imports, a warm-up and the making of the frame."""
+    with _folder() as folder:
+        result = folder / "result.json"
+        worker = f"tests.benchmarks.workers.{case.worker}"
+        options = {"data": data, "sample": sample, "folder": folder, "result": result}
+        command = [str(cache.python(case.environment)), "-m", worker, "--source", case.source]
+        for name, path in options.items():
+            command += [f"--{name}", str(path)]
+        os.sync()
+        watched = watch(command, log=folder / "log")
+        told = json.loads(result.read_text())
+    expected = pq.read_metadata(data).num_rows
+    if told["rows"] != expected:
+        raise CaseError(f"{told['rows']} rows in the table instead of {expected}")
+    during = watched.between(told["started"], told["finished"])
+    return Run(
+        seconds=told["finished"] - told["started"],
+        peak_mb=max(sample.megabytes for sample in during),
+        other_cores=_other_cores(during),
+        before_mb=during[0].megabytes,
+        start_seconds=told["imported"] - watched.started + told["warm_up_seconds"],
+        rows=told["rows"],
+    )
+
+
+def run_command(case: Command) -> list[Run]:
+    """Run a command line several times, from process start to end."""
+    program = Path(sys.executable).with_name("loader")
+    runs = []
+    for _ in range(case.runs):
+        with _folder() as folder:
+            watched = watch([str(program), *case.arguments], log=folder / "log")
+        runs.append(
+            Run(
+                seconds=watched.finished - watched.started,
+                peak_mb=max(sample.megabytes for sample in watched.samples),
+                other_cores=_other_cores(watched.samples),
+            )
+        )
+    return runs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The memory of a process tree at a moment, and what all others had computed by then."""
+
+    at: float
+    megabytes: float
+    other_cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A process that ended: when it ran, and its samples."""
+
+    started: float
+    finished: float
+    samples: list[Sample]
+
+    def between(self, start: float, end: float) -> list[Sample]:
+        """The samples of a span of time, and the last one before it."""
+        earlier = [sample for sample in self.samples if sample.at <= start]
+        return earlier[-1:] + [sample for sample in self.samples if start < sample.at <= end]
+
+
+def watch(command: Sequence[str], log: Path) -> Watched:
+    """Run a process to its end and sample the memory of it and its children."""
+    samples: list[Sample] = []
+    ended = threading.Event()
+    environment = os.environ | QUIET
+    with log.open("w") as output:
+        started = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            raise CaseError(f"cannot start `{command[0]}`: {error.strerror}") from error
+        sampler = threading.Thread(target=_sample, args=(process.pid, samples, ended))
+        sampler.start()
+        try:
+            code = process.wait()
+            finished = time.monotonic()
+        finally:
+            process.kill()
+            ended.set()
+            sampler.join()
+    if code != 0:
+        raise CaseError(f"exit code {code}\n" + "\n".join(log.read_text().splitlines()[-15:]))
+    return Watched(started, finished, samples or [Sample(started, 0, 0)])
+
+
+def _sample(pid: int, samples: list[Sample], ended: threading.Event) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        while not ended.wait(INTERVAL):
+            used = [_used(process) for process in (root, *root.children(recursive=True))]
+            megabytes = sum(resident for resident, _ in used) / 1e6
+            others = _busy(psutil.cpu_times()) - sum(cpu for _, cpu in used)
+            samples.append(Sample(time.monotonic(), megabytes, others))
+
+
+def _used(process: psutil.Process) -> tuple[int, float]:
+    try:
+        with process.oneshot():
+            return process.memory_info().rss, _busy(process.cpu_times())
+    except psutil.NoSuchProcess:
+        return 0, 0.0
+
+
+def _busy(times: Any) -> float:
+    return float(times.user + times.system)
+
+
+def _other_cores(samples: Sequence[Sample]) -> float:
+    first, last = samples[0], samples[-1]
+    seconds = last.at - first.at
+    return max(last.other_cpu_seconds - first.other_cpu_seconds, 0) / seconds if seconds else 0.0
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    work = cache.folder() / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=work))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

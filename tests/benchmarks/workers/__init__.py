@@ -1,0 +1,1 @@
+"""One module per way to load, each run in a process of its own by `tests.benchmarks.measure`."""

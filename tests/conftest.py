@@ -1,0 +1,87 @@
+"""What tests share: projects in temporary folders, deterministic properties, no developer's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, settings
+
+from loader.project import Project
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+FOREIGN = ("AWS_", "DAGSTER_", "DUCKDB_", "LOADER_", "PG")
+"""Environment variables of a developer's machine that change what programs do."""
+
+Spec = str | Mapping[str, Any]
+
+
+class MakeProject(Protocol):
+    """Writes a project and opens it."""
+
+    def __call__(
+        self,
+        specs: Mapping[str, Spec],
+        templates: Mapping[str, str] | None = None,
+        folder: str = "project",
+        **target: Any,
+    ) -> Project: ...
+
+
+@pytest.fixture(autouse=True)
+def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every test starts without cloud accounts, colours, or files of the home folder."""
+    for name in os.environ:
+        if name.startswith(FOREIGN):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """Makes projects on DuckDB: specs by path below ``specs/``, as YAML text or as data."""
+
+    def make(
+        specs: Mapping[str, Spec],
+        templates: Mapping[str, str] | None = None,
+        folder: str = "project",
+        **target: Any,
+    ) -> Project:
+        root = tmp_path / folder
+        (root / "specs").mkdir(parents=True, exist_ok=True)
+        for path, spec in specs.items():
+            text = spec if isinstance(spec, str) else yaml.safe_dump(dict(spec), sort_keys=False)
+            _write(root / "specs" / path, text)
+        for path, text in (templates or {}).items():
+            _write(root / "templates" / path, text)
+        options = {"type": "duckdb", "database": "warehouse.duckdb", "staging": "staging", **target}
+        lines = [f"{name} = {_toml(value)}" for name, value in options.items()]
+        _write(root / "loader.toml", "\n".join(["[targets.local]", *lines]))
+        return Project.find(root)
+
+    return make
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return "'" + value + "'"
+    return str(value).lower() if isinstance(value, bool) else str(value)
