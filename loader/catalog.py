@@ -18,6 +18,12 @@ from loader.spec import TableSpec
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where the wheel has it; ten times faster than the Python parser."""
 
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map", "merge")
+)
+"""What YAML gives to plain words, lists and mappings by itself."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -30,6 +36,9 @@ class Entry:
     problems: tuple[Problem, ...] = ()
     name: str = ""
     """The asset key, as far as a broken file tells it."""
+    line: int = 1
+    column: int = 1
+    """Where the file says its asset key, or begins."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ class Catalog:
     def _unknown(self, pattern: str) -> PlanError:
         names = [entry.name for entry in self.entries if entry.name]
         tables = [entry.spec.table for entry in self.entries if entry.spec]
-        close = difflib.get_close_matches(pattern, [*names, *tables], n=3, cutoff=0.5)
+        dotted = "." in pattern and "/" not in pattern
+        close = difflib.get_close_matches(pattern, tables if dotted else names, n=3)
         broken = [entry.shown for entry in self.entries if entry.problems]
         hint = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
         if hint is None and names:
@@ -138,6 +148,8 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
         problem = Problem(
             f"the asset key `{entry.name}` is already that of {other.shown}",
             path=entry.shown,
+            line=entry.line,
+            column=entry.column,
             hint="give one of them an asset_key of its own",
         )
         yield replace(entry, spec=None, problems=(*entry.problems, problem))
@@ -162,12 +174,15 @@ def _entry(path: Path, shown: str, text: str) -> Entry:
     if data is None:
         return Entry(path, shown, None, tuple(document.problems))
     spec, problems = diagnose(data)
-    placed = [*document.problems, *(document.place(problem) for problem in problems)]
+    told = {problem.loc for problem in document.problems}
+    more = (document.place(problem) for problem in problems if problem.loc not in told)
+    placed = [*document.problems, *more]
     placed.sort(key=lambda problem: (problem.line, problem.column))
     if placed:
         return Entry(path, shown, None, tuple(placed), _name(data))
     assert spec is not None
-    return Entry(path, shown, spec, name=spec.asset_key)
+    key = document.place(Problem("", ("asset_key",)))
+    return Entry(path, shown, spec, name=spec.asset_key, line=key.line, column=key.column)
 
 
 def _name(data: dict[str, Any]) -> str:
@@ -202,7 +217,7 @@ class _Document:
             mark = error.problem_mark or error.context_mark
             self._add(f"is not YAML: {error.problem or error.context}", mark)
             return None
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, RecursionError) as error:
             first = str(error).splitlines()[0]
             self.problems.append(
                 Problem(f"is not YAML: {first}", path=self.shown, line=1, column=1)
@@ -213,7 +228,8 @@ class _Document:
                 loader.dispose()
         if not isinstance(data, dict):
             message = "a table spec is a mapping of keys such as schema, name and columns"
-            found = "the file is empty" if data is None else f"this is a {_kind(data)}"
+            kind = "list" if isinstance(data, list) else "single value"
+            found = "the file is empty" if data is None else f"this is a {kind}"
             self._add(f"{message}; {found}", getattr(self._root, "start_mark", None))
             return None
         return data
@@ -227,20 +243,31 @@ class _Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         self.problems.append(Problem(message, loc, path=self.shown, line=line, column=column))
 
-    def _construct(self, loader: Any, node: Any, loc: Loc = ()) -> Any:
-        if node.tag == "tag:yaml.org,2002:str" and isinstance(node, yaml.ScalarNode):
-            return node.value
-        if isinstance(node, yaml.ScalarNode):
-            return loader.construct_object(node)
+    def _construct(self, loader: Any, node: Any, loc: Loc = (), mark: Any = None) -> Any:
         if id(node) in self._seen:
             message = "aliases are not part of this language; write it out"
-            self._add(message, node.start_mark, loc)
+            self._add(message, mark or node.start_mark, loc)
             return None
         self._seen.add(id(node))
+        if node.tag not in _TAGS:
+            message = f"tags (`{node.tag}`) are not part of this language; write plain YAML"
+            self._add(message, node.start_mark, loc)
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(loader, node, loc)
         if isinstance(node, yaml.SequenceNode):
             items = enumerate(node.value)
             return [self._construct(loader, item, (*loc, at)) for at, item in items]
         return self._mapping(loader, node, loc)
+
+    def _scalar(self, loader: Any, node: Any, loc: Loc) -> Any:
+        if node.tag == "tag:yaml.org,2002:str":
+            return node.value
+        try:
+            return loader.construct_object(node)
+        except (ValueError, KeyError) as error:
+            self._add(f"cannot be read: {str(error).split(';')[0]}", node.start_mark, loc)
+            return None
 
     def _mapping(self, loader: Any, node: Any, loc: Loc) -> dict[str, Any]:
         lines: dict[str, int] = {}
@@ -258,7 +285,7 @@ class _Document:
                 message = f"the key `{key}` is already set in line {lines[key]}"
                 self._add(message, key_node.start_mark, (*loc, key))
             lines.setdefault(key, key_node.start_mark.line + 1)
-            data[key] = self._construct(loader, value_node, (*loc, key))
+            data[key] = self._construct(loader, value_node, (*loc, key), key_node.start_mark)
         return data
 
     def _mark(self, loc: Loc, *, on_key: bool) -> Any:
@@ -280,9 +307,3 @@ class _Document:
                 return mark
             mark = node.start_mark
         return mark
-
-
-def _kind(data: object) -> str:
-    if isinstance(data, list):
-        return "list"
-    return "text" if isinstance(data, str) else type(data).__name__

@@ -60,7 +60,12 @@ def _common(*forms: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         options = [
-            click.option("--project", metavar="DIR", help="The project's folder, or one below it."),
+            click.option(
+                "--project",
+                metavar="DIR",
+                type=click.Path(exists=True, file_okay=False),
+                help="The project's folder, or one below it.",
+            ),
             click.option("--target", metavar="T", help="A target of the project's settings."),
             click.option(
                 "--format",
@@ -105,7 +110,7 @@ def _guarded(context: _Context, run: Callable[[], Any]) -> Any:
             _print_error(error)
         sys.exit(FAILED)
     except KeyboardInterrupt:
-        click.echo("interrupted; nothing was committed", err=True)
+        click.echo("interrupted; `loader history` tells what was committed", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the answer has had enough of it.
@@ -133,10 +138,11 @@ class _Group(click.Group):
         try:
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.UsageError as error:
-            error.show()
+            path = error.ctx.command_path if error.ctx else "loader"
+            _print_error(LoaderError(error.format_message(), hint=f"see `{path} --help`"))
             sys.exit(USAGE)
         except click.ClickException as error:
-            error.show()
+            _print_error(LoaderError(error.format_message()))
             sys.exit(FAILED)
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
@@ -328,7 +334,7 @@ def _told(result: LoadResult) -> str:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
 @main.command()
@@ -351,7 +357,7 @@ def read(
 
     project = context.project()
     spec = project.spec(select)
-    names = [name.strip() for name in columns.split(",")] if columns else None
+    names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
     reader = project.read(
         spec, list(partitions) or None, columns=names, as_="batches", target=context.target
     )

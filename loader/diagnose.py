@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -170,8 +171,9 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
     except ValidationError as error:
         wrong: dict[Loc, Problem] = {}
         for detail in error.errors(include_url=False):
-            loc = _real(data, detail["loc"])
-            wrong.setdefault(loc, _problem(detail, loc))
+            loc = _real(data, detail)
+            if not _consequent(data, detail, loc):
+                wrong.setdefault(loc, _problem(detail, loc))
         partial = _partial(data)
         more = [p for p in rules.problems(partial) if p.loc not in wrong] if partial else []
         return None, [*wrong.values(), *more]
@@ -179,16 +181,30 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
     return (None if problems else found), problems
 
 
-def _real(data: Any, loc: Loc) -> Loc:
+def _real(data: Any, detail: ErrorDetails) -> Loc:
     """The location without the steps pydantic adds for unions; a missing last key stays."""
     real: Loc = ()
-    for at, step in enumerate(loc):
+    for step in detail["loc"]:
         if _has(data, step):
             data = data[step]
             real = (*real, step)
-        elif at == len(loc) - 1 and isinstance(data, dict):
-            real = (*real, step)
-    return real
+    missing = detail["type"] == "missing" and isinstance(data, dict)
+    return (*real, detail["loc"][-1]) if missing else real
+
+
+def _consequent(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool:
+    """Whether an error only repeats what others say better."""
+    if detail["type"] == "too_short":  # a list of nothing but wrong entries counts as empty
+        return bool(_at(data, loc))
+    if str(detail["loc"][-1]).startswith("literal["):  # a word or a mapping is allowed
+        return isinstance(detail.get("input"), dict)
+    return loc == () and detail["loc"] == ("asset_key",)  # made of schema and name
+
+
+def _at(data: Any, loc: Loc) -> Any:
+    for step in loc:
+        data = data[step]
+    return data
 
 
 def _partial(data: Mapping[str, Any]) -> TableSpec | None:
@@ -200,7 +216,7 @@ def _partial(data: Mapping[str, Any]) -> TableSpec | None:
         except ValidationError as error:
             if any(_spoils(detail["loc"]) for detail in error.errors(include_url=False)):
                 return None
-            locs = [_real(pruned, detail["loc"]) for detail in error.errors(include_url=False)]
+            locs = [_real(pruned, detail) for detail in error.errors(include_url=False)]
             pruned = _without(pruned, locs)
     return None
 
@@ -242,14 +258,24 @@ def _has(place: Any, step: str | int) -> bool:
 
 
 def _problem(detail: ErrorDetails, loc: Loc) -> Problem:
+    found = _told(detail, loc)
+    return replace(found, on_key=True) if detail["loc"][-1:] == ("[key]",) else found
+
+
+def _told(detail: ErrorDetails, loc: Loc) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     match kind:
         case "extra_forbidden":
             return _unknown_key(loc)
+        case "missing" if isinstance(detail["loc"][-1], int):
+            return Problem("has too few entries", loc)
         case "missing":
-            return Problem(f"`{loc[-1]}` is missing", loc[:-1] if len(loc) > 1 else ())
+            return Problem(f"`{loc[-1]}` is missing", loc[:-1])
         case "value_error":
-            return Problem(str(context["error"]), loc)
+            message = str(context["error"])
+            allowed = message.partition(" is not one of ")[2]
+            given = detail.get("input")
+            return _not_one_of(loc, allowed, given) if allowed else Problem(message, loc)
         case "literal_error":
             return _not_one_of(loc, str(context["expected"]), detail.get("input"))
         case "too_short":
@@ -294,8 +320,9 @@ _TYPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "greater_than": "more than 0",
+    "greater_than_equal": "0 or more",
+    "finite_number": "a number",
     "string_too_short": "text that is not empty",
-    "string_too_long": "shorter text",
 }
 
 
@@ -303,13 +330,18 @@ def _wrong_type(loc: Loc, kind: str, detail: ErrorDetails) -> Problem:
     given = detail.get("input")
     shown = "nothing" if given is None else f"`{_short(given)}`"
     wanted = _TYPES.get(kind)
+    if kind == "string_too_long":
+        most = detail.get("ctx", {})["max_length"]
+        wanted = "one character" if most == 1 else f"at most {most:,} characters"
     hint: str | None = None
     if kind == "string_type" and isinstance(given, bool):
         hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
-    elif kind == "string_type" and given is not None:
+    elif kind == "string_type" and not isinstance(given, dict | list | None):
         hint = "put quotes around it"
     elif kind == "tuple_type" and isinstance(given, str):
-        hint = f"write [{given}]"
+        hint = f"write [{{expr: {given}}}]" if loc == ("partition_by",) else f"write [{given}]"
+    elif kind == "tuple_type" and isinstance(given, dict):
+        hint = "start each entry with `- `"
     if wanted is None:
         return Problem(f"{detail['msg']}; found {shown}", loc)
     return Problem(f"expected {wanted}, found {shown}", loc, hint)

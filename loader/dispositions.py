@@ -12,7 +12,7 @@ from typing import Literal
 
 from loader.render import Table
 from loader.slices import Slice
-from loader.spec import TableSpec
+from loader.spec import Column, TableSpec
 
 Role = Literal[
     "run", "find_load", "delete", "copy", "copied", "count_before", "count", "none", "check"
@@ -49,6 +49,8 @@ class Loading:
     """Rows staged; None when not yet known, which is planned like some."""
     counts_copied: bool
     """Whether the warehouse must be asked how many rows COPY loaded."""
+    columns: tuple[Column, ...]
+    """The columns that the load brings."""
 
     @property
     def table(self) -> Table:
@@ -92,7 +94,6 @@ def _merge(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
     spec, stage = loading.spec, Table(None, "loader_stage")
-    columns = spec.staged_columns()
     yield Step(
         "create the stage", "rows meet the table's by key", "create_stage", facts={"stage": stage}
     )
@@ -108,8 +109,8 @@ def _merge(loading: Loading) -> Iterator[Step]:
         yield Step("delete matching rows", why, "merge_delete", "delete", {"stage": rows})
         yield Step("insert the rows", "all rows of the load", "merge_insert", facts={"stage": rows})
     else:
-        updated = tuple(c for c in columns if c.name not in spec.primary_key) or columns
-        facts = {"stage": rows, "updated": updated}
+        others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
+        facts = {"stage": rows, "updated": others or loading.columns}
         yield Step("merge", "known keys are updated, new ones inserted", "merge", facts=facts)
     why = "every key of the load must be in the table"
     yield Step("look for missing keys", why, "merge_missing", "none", {"stage": rows})

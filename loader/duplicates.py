@@ -1,4 +1,4 @@
-"""Duplicate primary keys of a stream, found in bounded memory before anything is in the warehouse."""
+"""Duplicate primary keys of a stream, found in bounded memory before the warehouse sees a row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.errors import FrameError, StageError
-from loader.exact import show
+from loader.conform.verdicts import show
 
 TOLD = 5
 """How many duplicated keys a message names."""
@@ -79,7 +79,7 @@ class KeyIndex:
         self._store()
         keys = ", ".join(self._names)
         query = (
-            f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"  # noqa: S608  # names of our own making
+            f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
             f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {TOLD}"
         )
         found = self._run(query).fetchall()

@@ -211,14 +211,21 @@ class _Attempt:
         """
         assert self.outcome is not None
         plan = self.outcome.plan
-        table = plan.spec.table
-        if not plan.target.ledger_schema:
+        table, ledger = plan.spec.table, plan.target.ledger_schema
+        unknown = f"COMMIT failed: {error.message}\nwhether {table} was changed is not known"
+        if not ledger:
             raise ExecuteError(
-                f"COMMIT failed: {error.message}\nwhether {table} was changed is not known:"
-                " the target has no ledger",
+                f"{unknown}: the target has no ledger",
                 hint="look at the table, and set ledger_schema so that loads can be told apart",
             ) from error
-        if find_load(self.warehouse, self.renderer, plan.target.ledger_schema, plan.load_id):
+        try:
+            found = find_load(self.warehouse, self.renderer, ledger, plan.load_id)
+        except ExecuteError as lost:
+            raise ExecuteError(
+                f"{unknown}: the ledger cannot be asked: {lost.message}",
+                hint=f"load again with the load id `{plan.load_id}`: nothing is loaded twice",
+            ) from error
+        if found:
             return True
         raise ExecuteError(
             f"COMMIT failed: {error.message}\nthe ledger does not have the load:"

@@ -24,7 +24,7 @@ from loader.errors import StageError
 from loader.spec import Staging
 
 JSON_METADATA = {b"loader": b"json"}
-"""The field metadata of a column whose text is JSON."""
+"""The metadata of a field whose text is JSON."""
 
 EXACT_DIGITS = 15
 """Digits a decimal may have to survive a reader that turns JSON numbers into doubles."""

@@ -1,17 +1,18 @@
 """Whatever a user hands over as a frame, as a stream of chunks. Knows nothing of specs.
 
-pandas and Polars are recognised by the name of their classes and never imported for anything else.
+pandas, Polars and PyArrow datasets (which import pandas) are recognised by the names of their
+classes, and never imported for anything else.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from loader.errors import LoaderError, SourceError
 
@@ -68,7 +69,9 @@ def open_frame(obj: object) -> Frame:
     """
     frame = _open(obj)
     if frame is None:
-        raise SourceError(f"an object of type {_kind(obj)} is not a frame", hint=f"hand over {SUPPORTED}")
+        raise SourceError(
+            f"an object of type {_kind(obj)} is not a frame", hint=f"hand over {SUPPORTED}"
+        )
     return frame
 
 
@@ -107,7 +110,7 @@ def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise SourceError(
-            f"{origin} has column names that are not text: {', '.join(map(repr, wrong[:10]))}",
+            f"{origin} has column names that are not text: {', '.join(map(repr, wrong[:9]))}",
             hint="name the columns as the spec does; a pandas index becomes columns by"
             " `frame.reset_index()`",
         )
@@ -139,10 +142,8 @@ def _pandas_values(series: Any) -> Values:
         except (pa.ArrowException, TypeError, ValueError):
             pass  # a type without an Arrow form: its values are judged one by one
     values = series.to_numpy(dtype=object, copy=True)
-    try:
+    with suppress(ArithmeticError):  # pandas stumbles over the decimal sNaN, which is then refused
         values[series.isna().to_numpy()] = None
-    except ArithmeticError:
-        pass  # pandas stumbles over the decimal sNaN; the column is left to be refused
     found: list[object] = values.tolist()
     return found
 
@@ -195,7 +196,7 @@ def _open_batch(obj: Any) -> Frame:
 
 
 def _open_dataset(obj: Any) -> Frame:
-    scanner = obj if isinstance(obj, ds.Scanner) else obj.scanner(batch_size=CHUNK_ROWS)
+    scanner = obj.scanner(batch_size=CHUNK_ROWS) if hasattr(obj, "scanner") else obj
     names = check_names(scanner.projected_schema.names, "the dataset")
     return Frame(names, _stream_chunks(scanner.to_reader()))
 
@@ -283,7 +284,9 @@ def _joined(first: Frame, parts: Iterator[object]) -> Iterator[Chunk]:
         number += 1
         found = _open(part)
         if found is None:
-            raise SourceError(f"item {number} of the stream is of type {_kind(part)}, which is not a frame")
+            raise SourceError(
+                f"item {number} of the stream is of type {_kind(part)}, which is not a frame"
+            )
         check_same(found.columns, first.columns, f"item {number} of the stream", "the first item")
         frame = found
 
@@ -305,7 +308,8 @@ def check_same(columns: Sequence[str], wanted: Sequence[str], name: str, other: 
 _OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame]], ...] = (
     (_is("pandas", "DataFrame"), _open_pandas),
     (_is("polars", "LazyFrame"), _open_lazy),
-    (lambda obj: isinstance(obj, ds.Dataset | ds.Scanner), _open_dataset),
+    (_is("pyarrow", "Dataset"), _open_dataset),
+    (_is("pyarrow", "Scanner"), _open_dataset),
     (lambda obj: hasattr(obj, "__arrow_c_stream__"), _open_stream),
     (lambda obj: hasattr(obj, "__arrow_c_array__"), _open_batch),
 )

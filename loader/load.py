@@ -61,6 +61,8 @@ class Load:
         prefix = stage_prefix(self.spec, self.request.load_id)
         store = open_store(self.target.staging)
         destination = Destination(store, prefix, f"rejects/{prefix}.parquet")
+        if self.resumes:
+            store.delete(prefix)  # what an earlier run of this load left is no part of it
         started = time.perf_counter()
         ingested = self._ingest(frame, destination)
         staged_at = time.perf_counter()

@@ -143,7 +143,7 @@ class Plan:
     def header(self) -> Iterator[str]:
         """What the plan is about, line by line."""
         what = "full refresh" if self.full_refresh else self.spec.write_disposition
-        where = f" {self.slice}" if self.slice else ""
+        where = f" {self.slice}" if self.slice else " of the whole table"
         yield f"{self.spec.table} on {self.target.name} ({self.target.dialect}): {what}{where}"
         yield f"stages {self.stage.format}/{self.stage.compression} files in {self.stage.prefix}"
         yield from self.notes
@@ -317,7 +317,8 @@ class _Builder:
         yield from self._table()
         staged = self.request.staged
         rows = staged.rows if staged else self.request.rows
-        loading = Loading(self.spec, self.slice, rows, self.renderer.has("copied"))
+        counts_copied = self.renderer.has("copied")
+        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns)
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
         for step in work:
@@ -326,7 +327,7 @@ class _Builder:
             yield from self._checks()
         if self.target.ledger_schema:
             why = "its id commits with its rows: exactly once"
-            yield self._statement(Step("record the load", why, "ledger_insert", group="the ledger"))
+            yield self._statement(Step("record the load", why, "ledger_insert", group="record the load in the ledger"))
 
     def _ledger_lookup(self) -> Iterator[Statement]:
         schema = {"schema": self.target.ledger_schema}
@@ -421,8 +422,8 @@ class _Builder:
         for pattern, reason in self.renderer.dialect.commits.items():
             if re.match(pattern, words):
                 raise TemplateError(
-                    f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the load's"
-                    f" transaction: {reason}",
+                    f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the"
+                    f" load's transaction: {reason}",
                     hint="a load is one transaction: all of it happens, or nothing",
                 )
         return Statement(

@@ -63,7 +63,9 @@ def _statement_lines(
 ) -> Iterator[str]:
     mark = _MARKS.get(statement.role, " ")
     condition = f" ({statement.when})" if statement.when else ""
-    head = f"{mark} {number:>5}  {statement.name}{condition}: {statement.why}"
+    own = statement.template.startswith("loader/templates/")
+    source = "" if own else f" [{statement.template}]"
+    head = f"{mark} {number:>5}  {statement.name}{condition}: {statement.why}{source}"
     yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"
@@ -72,16 +74,22 @@ def _statement_lines(
 
 
 def _summary(plans: Sequence[Plan]) -> Iterator[str]:
-    deletes = [plan for plan in plans if any(s.role == "delete" for s in plan.statements)]
-    whole = [plan.spec.table for plan in deletes if plan.slice is None]
+    names = [statement.name for plan in plans for statement in plan.statements]
+    slices, whole = names.count("delete the slice"), names.count("delete all rows")
     rows = [plan.rows for plan in plans if plan.rows is not None]
+    told = [_count(len(plans), "load")]
+    if slices:
+        told.append(f"{_count(slices, 'slice')} replaced")
+    if whole:
+        told.append(f"{_count(whole, 'whole table')} replaced")
     counted = f"; {sum(rows):,} rows to load" if rows else ""
-    yield (
-        f"Plan: {len(plans)} load{'s' * (len(plans) != 1)}, {len(deletes)} that delete first,"
-        f" {len(whole)} of a whole table{counted}."
-    )
+    yield f"Plan: {', '.join(told)}{counted}."
     yield f"Touched: {', '.join(plan.spec.table for plan in plans)}"
     yield "Offline: no live table was looked at, so what it lacks or holds is not known."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def sql(plans: Sequence[Plan]) -> str:
@@ -91,7 +99,7 @@ def sql(plans: Sequence[Plan]) -> str:
 
 def markdown(plans: Sequence[Plan]) -> str:
     """Plans for a pull-request comment, the SQL folded away."""
-    parts = [f"### `loader plan`: {len(plans)} load{'s' * (len(plans) != 1)}", ""]
+    parts = [f"### `loader plan`: {_count(len(plans), 'load')}", ""]
     for plan in plans:
         title, *rest = plan.header()
         parts += [f"**{_escape(title)}**", ""]

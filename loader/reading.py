@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,15 @@ class Reading:
         names = self.columns or [column.name for column in self.spec.columns]
         schema = arrow_schema([self.spec.by_name[name] for name in names])
         batches = self._batches(schema)
-        next(batches)  # the table is looked for now, so that one that is not there fails here
-        reader = pa.RecordBatchReader.from_batches(schema, batches)
-        return reader if form == "batches" else _FORMS[form](reader.read_all(), self.spec)
+        # The first batch is fetched now, so that what cannot be read fails here.
+        first = list(islice(batches, 1))
+        reader = pa.RecordBatchReader.from_batches(schema, chain(first, batches))
+        if form == "batches":
+            # Only a reader of a C stream lets go of its source when it is closed.
+            return pa.RecordBatchReader.from_stream(reader)
+        return _FORMS[form](reader.read_all(), self.spec)
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """An empty batch as soon as the table is known to be there, then its rows."""
         warehouse = open_warehouse(self.settings, self.root)
         if not warehouse.exists():
             raise self._not_there()
@@ -58,11 +62,12 @@ class Reading:
             table = Table(self.spec.schema_name, self.spec.name)
             if describe(session, self.renderer, table) == "absent":
                 raise self._not_there()
-            yield pa.RecordBatch.from_pylist([], schema=schema)
             reader = session.stream(self.statement.sql)
             try:
                 for batch in reader:
                     yield _typed(batch, schema)
+            except pa.ArrowException as error:
+                raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
             finally:
                 # DuckDB waits for open results when its file is opened again.
                 reader.close()
@@ -77,10 +82,21 @@ class Reading:
 
 def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
-        column if column.type == field.type else column.cast(field.type)
+        column if column.type == field.type else _cast(column, field)
         for column, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+    try:
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise ExecuteError(
+            f"the column `{field.name}` is {column.type} in the warehouse, and {field.type} by its"
+            f" spec: {error}",
+            hint="change the spec to match the table, or alter the table",
+        ) from error
 
 
 def _pandas(table: pa.Table, spec: TableSpec) -> Any:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from loader import sqltext
 from loader.dialects.redshift import (
     ENCODINGS,
     KEY_TYPES,
@@ -160,17 +161,28 @@ def _partitions(spec: TableSpec) -> Iterator[Problem]:
     yield from _repeated([name for name in names if name], "partition_by")
 
 
+def _no_expression(text: str) -> str | None:
+    try:
+        sqltext.check_expression(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _partition(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
     column = spec.by_name.get(entry.expr)
+    if column is None and re.fullmatch(r"[^\W\d]\w*", entry.expr):
+        yield from unknown(spec, entry.expr, (*loc, "expr"))
+        return
+    if column is None and (wrong := _no_expression(entry.expr)):
+        yield Problem(wrong, (*loc, "expr"))
+        return
     if column is None and entry.data_type is None:
-        if re.fullmatch(r"[^\W\d]\w*", entry.expr):
-            yield from unknown(spec, entry.expr, (*loc, "expr"))
-        else:
-            yield Problem(
-                "the expression is not a bare column, so its type must be told",
-                (*loc, "expr"),
-                "add data_type, such as date or varchar(40)",
-            )
+        yield Problem(
+            "the expression is not a bare column, so its type must be told",
+            (*loc, "expr"),
+            "add data_type, such as date or varchar(40)",
+        )
         return
     if column and entry.data_type is not None and entry.data_type != column.data_type:
         yield Problem(
@@ -210,10 +222,19 @@ def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
                 (*loc, "format"),
                 "only formats from the year down, such as %Y%m%d, make windows",
             )
+        elif len(re.findall("%", entry.format)) < _PARTS[entry.grain]:
+            yield Problem(
+                f"text written as `{entry.format}` does not tell one {entry.grain} from the next",
+                (*loc, "format"),
+            )
     if entry.column_timezone is not None and kind.name in ("date", "timestamptz"):
         yield Problem(f"has no effect on a {kind.name}", (*loc, "column_timezone"))
     if "week_start" in entry.model_fields_set and entry.grain != "week":
         yield Problem("has no effect without grain: week", (*loc, "week_start"))
+
+
+_PARTS = {"year": 1, "quarter": 2, "month": 2, "week": 3, "day": 3, "hour": 4}
+"""How much of year, month, day and hour text must write to tell one period from the next."""
 
 
 def _sorts_as_time(text: str) -> bool:

@@ -76,7 +76,7 @@ def scaffold(folder: Path) -> list[str]:
     there = [str(path) for path in wanted if path.exists()]
     if there:
         raise ConfigError(
-            f"nothing was written: {', '.join(there)} exists",
+            f"nothing was written, since there is {', '.join(there)}",
             hint="give a new folder: loader init DIR",
         )
     try:

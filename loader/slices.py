@@ -275,16 +275,27 @@ def locate(dimension: Dimension, value: KeyValue) -> str:
                 f" partition of `{dimension.name}`",
                 hint="give the column's format: partition_by: [{expr: …, format: …}]",
             ) from None
-        local = local.replace(tzinfo=zone)
+        column_zone = ZoneInfo(dimension.column_timezone or dimension.timezone)
+        local = _moved(dimension, local.replace(tzinfo=column_zone), zone)
     elif isinstance(value, datetime):
         column_zone = ZoneInfo(dimension.column_timezone or "UTC")
         aware = value if value.tzinfo else value.replace(tzinfo=column_zone)
-        local = aware.astimezone(zone)
+        local = _moved(dimension, aware, zone)
     elif isinstance(value, date):
         local = datetime(value.year, value.month, value.day, tzinfo=zone)
     else:
         raise PlanError(f"{value!r} is not a time, so it belongs to no partition")
     return _label(dimension, _floor(dimension, local))
+
+
+def _moved(dimension: Dimension, moment: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        raise PlanError(
+            f"{moment.replace(tzinfo=None)} is at the end of time, and in no partition of"
+            f" `{dimension.name}` in {zone.key}"
+        ) from None
 
 
 def _text_width(dimension: Dimension) -> int:
@@ -297,7 +308,8 @@ def _text_width(dimension: Dimension) -> int:
 def _period(dimension: Dimension, key: object) -> datetime:
     zone = ZoneInfo(dimension.timezone)
     if isinstance(key, datetime):
-        local = key.astimezone(zone) if key.tzinfo else _existing(dimension, key, zone, str(key))
+        there = key.tzinfo is not None
+        local = _moved(dimension, key, zone) if there else _existing(dimension, key, zone, str(key))
     elif isinstance(key, date):
         local = datetime(key.year, key.month, key.day, tzinfo=zone)
     else:
@@ -363,8 +375,10 @@ def _parse_period(dimension: Dimension, text: str, zone: ZoneInfo) -> datetime:
 def _existing(dimension: Dimension, naive: datetime, zone: ZoneInfo, text: str) -> datetime:
     """The local time in its zone, unless the clocks skipped it."""
     local = naive.replace(tzinfo=zone)
-    back = local.astimezone(UTC).astimezone(zone)
-    if back.replace(tzinfo=None) != naive and dimension.grain == "hour":
+    if dimension.grain != "hour":
+        return local
+    back = _moved(dimension, _moved(dimension, local, ZoneInfo("UTC")), zone)
+    if _floor(dimension, back) != _floor(dimension, local):
         raise PlanError(f"the hour `{text}` does not exist in {zone.key}: the clocks skipped it")
     return local
 
@@ -377,7 +391,7 @@ def _floor(dimension: Dimension, local: datetime) -> datetime:
             return hour
         case "week":
             start = WEEKDAYS.index(dimension.week_start)
-            return midnight - timedelta(days=(midnight.weekday() - start) % 7)
+            return _minus(midnight, days=(midnight.weekday() - start) % 7)
         case "month":
             return midnight.replace(day=1)
         case "quarter":
@@ -388,12 +402,25 @@ def _floor(dimension: Dimension, local: datetime) -> datetime:
             return midnight
 
 
+def _minus(midnight: datetime, days: int) -> datetime:
+    try:
+        return midnight - timedelta(days=days)
+    except OverflowError:
+        day = midnight.date()
+        raise PlanError(f"the week of `{day}` starts before the dates there are") from None
+
+
 def _next(dimension: Dimension, local: datetime) -> datetime:
     zone = local.tzinfo
     match dimension.grain:
         case "hour":
             # Through UTC, so that a repeated hour is two partitions and a skipped one is none.
-            return (local.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
+            # Where clocks move by half an hour, the hour of the change has 30 or 90 minutes.
+            start = local.astimezone(UTC)
+            following = _floor(dimension, (start + timedelta(hours=1)).astimezone(zone))
+            if following.astimezone(UTC) <= start:
+                following = _floor(dimension, (start + timedelta(hours=2)).astimezone(zone))
+            return following
         case "week":
             return local + timedelta(days=7)
         case "month" | "quarter" | "year":
@@ -405,35 +432,31 @@ def _next(dimension: Dimension, local: datetime) -> datetime:
 
 
 def _label(dimension: Dimension, local: datetime) -> str:
+    day = local.date().isoformat()
     match dimension.grain:
         case "hour":
             other = local.replace(fold=1 - local.fold)
             repeated = other.utcoffset() != local.utcoffset()
-            return local.strftime("%Y-%m-%d-%H:%M" + ("%z" if repeated else ""))
+            return f"{day}-{local:%H:%M}" + (f"{local:%z}" if repeated else "")
         case "month":
-            return local.strftime("%Y-%m")
+            return day[:7]
         case "quarter":
-            return f"{local:%Y}-Q{(local.month + 2) // 3}"
+            return f"{day[:4]}-Q{(local.month + 2) // 3}"
         case "year":
-            return local.strftime("%Y")
+            return day[:4]
         case _:
-            return local.strftime("%Y-%m-%d")
+            return day
 
 
 def _window(dimension: Dimension, local: datetime) -> Partition:
+    label = _label(dimension, local)
     try:
         following = _next(dimension, local)
+        start, end = _bound(dimension, local), _bound(dimension, following)
     except (OverflowError, ValueError):
-        key = _label(dimension, local)
-        raise PlanError(f"the partition `{key}` reaches past the last date there is") from None
-    start, end = _bound(dimension, local), _bound(dimension, following)
-    label = _label(dimension, local)
-    if not start < end:  # type: ignore[operator]  # both ends are of the column's one type
-        raise PlanError(
-            f"the partition `{label}` cannot be told apart in `{dimension.expr}`: local time"
-            " repeats that hour when the clocks go back",
-            hint="use a timestamptz column, or time stamps in UTC",
-        )
+        raise PlanError(f"the partition `{label}` reaches past the dates there are") from None
+    if start == end:
+        raise PlanError(f"there was no `{label}` in {dimension.timezone}: the clocks skipped it")
     return Partition(label, Window(start, end))
 
 
@@ -445,11 +468,22 @@ def _bound(dimension: Dimension, local: datetime) -> Bound:
         case "timestamptz":
             return local.astimezone(UTC)
         case "timestamp":
-            zone = ZoneInfo(dimension.column_timezone or "UTC")
-            return local.astimezone(zone).replace(tzinfo=None)
+            return _naive(dimension, local, dimension.column_timezone or "UTC")
         case _:
-            zone = ZoneInfo(dimension.column_timezone or dimension.timezone)
-            return local.astimezone(zone).strftime(dimension.text_format)
+            zone = dimension.column_timezone or dimension.timezone
+            return _naive(dimension, local, zone).strftime(dimension.text_format)
+
+
+def _naive(dimension: Dimension, local: datetime, zone: str) -> datetime:
+    """The time on the clocks of a zone, unless they show it for the second time."""
+    shown = local.astimezone(ZoneInfo(zone))
+    if shown.fold and shown.utcoffset() != shown.replace(fold=0).utcoffset():
+        raise PlanError(
+            f"the partition `{_label(dimension, local)}` cannot be told apart in"
+            f" `{dimension.expr}`: the clocks of {zone} show that hour twice",
+            hint="use a timestamptz column, or time stamps in UTC",
+        )
+    return shown.replace(tzinfo=None)
 
 
 # Values: keys compared by equality.

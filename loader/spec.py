@@ -7,7 +7,6 @@ readable problems in `loader.diagnose`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -19,6 +18,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StrictBool,
     StrictInt,
@@ -26,6 +27,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import core_schema
 
 from loader import datatypes, sqltext
 from loader.datatypes import DataType
@@ -83,13 +85,26 @@ def _zone(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, wanted: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"`{value}` is not {wanted}")
+class Matching:
+    """Text that a pattern describes, here and in the JSON Schema."""
+
+    def __init__(self, pattern: str, wanted: str) -> None:
+        self._pattern, self._wanted = pattern, wanted
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self._pattern, value):
+            raise ValueError(f"`{value}` is not {self._wanted}")
         return value
 
-    return check
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self._pattern})$"}
 
 
 def _size(value: object) -> object:
@@ -110,14 +125,14 @@ def _encoding_name(value: str) -> str:
 
 def _number(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError("a number is expected")
+        raise ValueError(f"expected a number, found `{value}`")
     return Decimal(str(value))
 
 
 def _max_rejects(value: int | str) -> int | str:
     if isinstance(value, int):
         if value < 0:
-            raise ValueError("max_rejects is a number of rows, 0 or more")
+            raise ValueError("a number of rows is 0 or more")
     elif not re.fullmatch(r"\d+(\.\d+)?%", value) or float(value[:-1]) > 100:
         raise ValueError(f"`{value}` is neither a number of rows nor a share such as `1%`")
     return value
@@ -159,12 +174,14 @@ Bytes = Annotated[
     BeforeValidator(_size),
     Field(gt=0),
     WithJsonSchema(
-        {"type": ["string", "integer"], "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGg][Bb])\s*$"}
+        {
+            "type": ["string", "integer"],
+            "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGg][Bb])\s*$",
+            "exclusiveMinimum": 0,
+        }
     ),
 ]
-Duration = Annotated[
-    StrictStr, AfterValidator(_matching(r"[1-9]\d*[smhdw]", "a duration, such as 24h or 7d"))
-]
+Duration = Annotated[StrictStr, Matching(r"[1-9]\d*[smhdw]", "a duration, such as 24h or 7d")]
 Encoding = Annotated[
     StrictStr,
     AfterValidator(_encoding_name),
@@ -199,7 +216,7 @@ class PartitionBy(Model):
 
     name: StrictStr | None = Field(default=None, min_length=1)
     """The dimension's name; needed with more than one dimension."""
-    expr: Expression
+    expr: StrictStr = Field(min_length=1)
     """SQL over the columns; a bare column takes that column's type."""
     data_type: Type | None = None
     """The expression's type; needed when it is not a bare column."""
@@ -419,7 +436,10 @@ class Freshness(Model):
 class OnCron(Model):
     """Materialize on a schedule."""
 
-    on_cron: StrictStr
+    on_cron: Annotated[
+        StrictStr,
+        Matching(r"\S+( \S+){4}|@[a-z]+", "a cron expression of five fields"),
+    ]
     """A cron expression of five fields."""
     timezone: Zone = "UTC"
 
@@ -430,9 +450,7 @@ class DagsterOptions(Model):
     group: (
         Annotated[
             StrictStr,
-            AfterValidator(
-                _matching(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*", "a group: letters, digits, _")
-            ),
+            Matching(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*", "a group: letters, digits, _"),
         ]
         | None
     ) = None
@@ -468,11 +486,9 @@ TemplateName = Literal[
 Privilege = Literal["select", "insert", "update", "delete", "references", "drop", "alter", "all"]
 Grantee = Annotated[
     StrictStr,
-    AfterValidator(
-        _matching(
-            r"public|(user|group|role):[^\0]+",
-            "a grantee; write user:NAME, group:NAME, role:NAME or public",
-        )
+    Matching(
+        r"public|(user|group|role):[^\0]+",
+        "a grantee; write user:NAME, group:NAME, role:NAME or public",
     ),
 ]
 _TAG = r"[A-Za-z0-9_.-]{1,63}"
@@ -489,21 +505,20 @@ class TableSpec(Model):
     """The table."""
     asset_key: Annotated[
         StrictStr,
-        AfterValidator(_matching(r"[^/\0]+(/[^/\0]+)*", "an asset key, such as nyc/flights")),
+        Field(max_length=1_024),
+        Matching(r"[^/\0]+(/[^/\0]+)*", "an asset key, such as nyc/flights"),
     ] = ""
     """The Dagster asset that fills it; default `<schema>/<name>`."""
     description: StrictStr | None = None
     """What one row is."""
     tags: dict[
-        Annotated[StrictStr, AfterValidator(_matching(rf"({_TAG}/)?{_TAG}", "a tag key"))],
-        Annotated[StrictStr, AfterValidator(_matching(rf"({_TAG})?", "a tag value"))],
+        Annotated[StrictStr, Matching(rf"({_TAG}/)?{_TAG}", "a tag key")],
+        Annotated[StrictStr, Matching(rf"({_TAG})?", "a tag value")],
     ] = {}
     owners: tuple[
         Annotated[
             StrictStr,
-            AfterValidator(
-                _matching(r"team:.+|[^@\s:]+@[^@\s]+", "an owner: an e-mail address or team:NAME")
-            ),
+            Matching(r"team:.+|[^@\s:]+@[^@\s]+", "an owner: an e-mail address or team:NAME"),
         ],
         ...,
     ] = ()

@@ -10,7 +10,7 @@ _QUOTED_WITH_BACKSLASH = r"'(?:[^'\\]|''|\\.)*'"
 _LETTER = r"(?:[A-Za-z_]|(?![\s\u200b-\u200d\u2060\ufeff])[^\x00-\x7f])"
 """What a name may start with: the warehouses take every character beyond ASCII for a letter."""
 
-_TOKEN = r"""
+_GRAMMAR = r"""
       (?P<comment>--[^\n\r]*|/\*(?:(?!/\*|\*/).)*\*/)
     | (?P<text>{quoted}|[eE]{escaped}|\$(?P<tag>(?:{letter}(?:{letter}|[0-9])*)?)\$.*?\$(?P=tag)\$)
     | (?P<name>"(?:[^"]|"")*")
@@ -22,8 +22,8 @@ _TOKEN = r"""
 
 
 def _pattern(quoted: str) -> re.Pattern[str]:
-    token = _TOKEN.format(quoted=quoted, escaped=_QUOTED_WITH_BACKSLASH, letter=_LETTER)
-    return re.compile(token, re.VERBOSE | re.DOTALL)
+    grammar = _GRAMMAR.format(quoted=quoted, escaped=_QUOTED_WITH_BACKSLASH, letter=_LETTER)
+    return re.compile(grammar, re.VERBOSE | re.DOTALL)
 
 
 _PLAIN = _pattern(_QUOTED)
@@ -62,17 +62,18 @@ def statements(sql: str, *, backslash: bool = False) -> list[str]:
 
 
 def tidy(sql: str, *, backslash: bool = False) -> str:
-    """A statement without blank lines and trailing blanks; quoted text stays as it is.
+    r"""A statement without blank lines and trailing blanks; quoted text stays as it is.
 
-    >>> tidy("SELECT  \\n\\n  'a  \\n\\nb'  ")
-    "SELECT\\n  'a  \\n\\nb'"
+    >>> tidy("SELECT  \n\n  'a  \n\nb'  ")
+    "SELECT\n  'a  \n\nb'"
     """
-    return "".join(
-        "\n" + text.rpartition("\n")[2]
-        if kind == "space" and "\n" in text
-        else text.rstrip() if kind == "comment" else text
-        for kind, text in tokens(sql, backslash=backslash)
-    ).strip()
+    pieces = []
+    for kind, text in tokens(sql, backslash=backslash):
+        if kind == "space" and "\n" in text:
+            pieces.append("\n" + text.rpartition("\n")[2])
+        else:
+            pieces.append(text.rstrip() if kind == "comment" else text)
+    return "".join(pieces).strip()
 
 
 def bare_words(sql: str, *, backslash: bool = False) -> str:

@@ -73,10 +73,12 @@ class Staged:
 
     @property
     def rows(self) -> int:
+        """Rows in all files."""
         return sum(file.rows for file in self.files)
 
     @property
     def bytes(self) -> int:
+        """Bytes of all files."""
         return sum(file.bytes for file in self.files)
 
 
@@ -92,7 +94,7 @@ def apply_keep(store: Store, prefix: str, staging: Staging, *, failed: bool) -> 
     return False
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """Ends a writer thread whose file nobody wants any more."""
 
 
@@ -126,7 +128,7 @@ class _Belt:
         with self._changed:
             self._changed.wait_for(lambda: self.stopped or self._ended or self._chunks)
             if self.stopped:
-                raise _Stopped
+                raise _StoppedError
             if not self._chunks:
                 return None
             chunk, size = self._chunks.popleft()
@@ -175,7 +177,7 @@ class _Sink(io.BufferedIOBase):
         view = memoryview(data)
         if not self.dropped:
             if self._belt.stopped:
-                raise _Stopped
+                raise _StoppedError
             self._file.write(view)
             self._count(view.nbytes)
         self._position += view.nbytes
@@ -330,7 +332,7 @@ class Stager:
         try:
             while (chunk := self._belt.get()) is not None:
                 self._write_file(chunk)
-        except _Stopped:
+        except _StoppedError:
             pass
         except StageError as error:
             self._belt.stop(self._with_progress(error))

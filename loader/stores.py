@@ -18,6 +18,9 @@ from loader.errors import StageError
 
 _PARTIAL = ".partial"
 
+_ATTEMPTS = 100
+"""Races with other loads for one folder, all of which would have to be lost."""
+
 
 class Store(Protocol):
     """A place for files. Keys are relative, with ``/`` between their parts."""
@@ -61,10 +64,12 @@ class FolderStore:
         self.root = str(self._root)
 
     def uri(self, key: str) -> str:
+        """The path of the key."""
         return str(self._path(key))
 
     @contextmanager
     def create(self, key: str) -> Iterator[io.BufferedIOBase]:
+        """Write under another name, then rename."""
         path = self._path(key)
         partial = path.with_name(path.name + _PARTIAL)
         try:
@@ -72,15 +77,17 @@ class FolderStore:
             with _open_new(partial) as file:
                 yield file
             partial.replace(path)
-        except BaseException as error:
-            with suppress(OSError):
-                partial.unlink()
-            self._prune(path.parent)
-            if isinstance(error, OSError):
-                raise self._failure("write", path, error) from error
+        except OSError as error:
+            # Before the partial file goes, and with it the cause of a disk being full.
+            failure = self._failure("write", path, error)
+            self._abort(partial)
+            raise failure from error
+        except BaseException:
+            self._abort(partial)
             raise
 
     def delete(self, prefix: str) -> None:
+        """Remove the folder of the prefix, and the folders above it that are empty then."""
         path = self._path(prefix)
         try:
             shutil.rmtree(path)
@@ -91,6 +98,7 @@ class FolderStore:
         self._prune(path.parent)
 
     def list(self, prefix: str) -> list[tuple[str, int]]:
+        """Keys and sizes of the complete files below the prefix, sorted."""
         path = self._path(prefix)
         try:
             return sorted(
@@ -107,6 +115,11 @@ class FolderStore:
         if not all(parts) or {".", ".."} & set(parts) or "\0" in key or "\\" in key:
             raise StageError(f"`{key}` is not a key of the staging folder {self.root}")
         return self._root.joinpath(*parts)
+
+    def _abort(self, partial: Path) -> None:
+        with suppress(OSError):
+            partial.unlink()
+        self._prune(partial.parent)
 
     def _prune(self, folder: Path) -> None:
         """Remove folders that are empty, upwards, up to the root."""
@@ -128,11 +141,15 @@ class FolderStore:
 
 def _open_new(path: Path) -> io.BufferedWriter:
     """Open a file that is not there yet, and make its folders."""
-    for _ in range(10):
-        # Another load that ends may remove the empty folder before the file is in it.
-        with suppress(FileNotFoundError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("xb")
+    for _ in range(_ATTEMPTS):
+        # Another load that ends may remove the empty folder before the file is in it. When it does
+        # so inside of `mkdir`, that says the folder exists.
+        with suppress(FileNotFoundError, FileExistsError):
+            return _make(path)
+    return _make(path)
+
+
+def _make(path: Path) -> io.BufferedWriter:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("xb")
 

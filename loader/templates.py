@@ -9,6 +9,9 @@ from pathlib import Path
 from loader.errors import TemplateError
 from loader.render import SUFFIX, Template
 
+OWN = "loader/templates"
+"""How the paths of Loader's own templates are shown, apart from a project's."""
+
 
 def read_templates(overlay: Path | None = None) -> dict[str, Template]:
     """All templates by name, such as ``redshift/copy_parquet.sql.j2``."""
@@ -20,7 +23,7 @@ def read_templates(overlay: Path | None = None) -> dict[str, Template]:
 
 @cache
 def _own() -> dict[str, Template]:
-    return _read(_own_folder(), "templates")
+    return _read(_own_folder(), OWN)
 
 
 def _own_folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -13,7 +14,7 @@ import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
 from loader.errors import PlanError, StageError
-from loader.formats import open_writer
+from loader.formats import JSON_METADATA, open_writer
 from loader.spec import Staging, TableSpec
 
 _SUFFIXES = {
@@ -28,14 +29,14 @@ _SUFFIXES = {
 
 
 def write_stream(
-    reader: pa.RecordBatchReader, _: TableSpec, sink: BinaryIO, form: Literal["csv", "json"]
+    reader: pa.RecordBatchReader, spec: TableSpec, sink: BinaryIO, form: Literal["csv", "json"]
 ) -> None:
     """Write rows as CSV with a header (NULL is an empty field), or as JSON lines."""
-    for _rows in _writing(reader, sink, form):
+    for _ in _writing(reader, spec, sink, form):
         sink.flush()
 
 
-def write_file(reader: pa.RecordBatchReader, _: TableSpec, path: Path) -> int:
+def write_file(reader: pa.RecordBatchReader, spec: TableSpec, path: Path) -> int:
     """Write rows to a file in the format of its suffix; returns how many there were.
 
     Raises:
@@ -49,21 +50,35 @@ def write_file(reader: pa.RecordBatchReader, _: TableSpec, path: Path) -> int:
         )
     try:
         with path.open("wb") as sink:
-            return sum(_writing(reader, sink, form))
+            return sum(_writing(reader, spec, sink, form))
     except OSError as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise StageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _writing(reader: pa.RecordBatchReader, sink: Any, form: str) -> Any:
+def _writing(
+    reader: pa.RecordBatchReader, spec: TableSpec, sink: Any, form: str
+) -> Iterator[int]:
     """Write batch by batch, telling the rows of each."""
-    writer = _writer(reader.schema, sink, form)
+    writer = _writer(_with_json(reader.schema, spec), sink, form)
     for batch in reader:
         if batch.num_rows:
             (writer.write if form == "json" else writer.write_batch)(batch)
         yield batch.num_rows
     writer.close()
+
+
+def _with_json(schema: pa.Schema, spec: TableSpec) -> pa.Schema:
+    """The schema with a mark on text that is JSON, so that JSON lines nest it."""
+    return pa.schema(
+        [
+            field.with_metadata(JSON_METADATA)
+            if spec.by_name[field.name].data_type.name == "super"
+            else field
+            for field in schema
+        ]
+    )
 
 
 def _writer(schema: pa.Schema, sink: Any, form: str) -> Any:

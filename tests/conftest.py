@@ -43,7 +43,7 @@ class MakeProject(Protocol):
 @pytest.fixture(autouse=True)
 def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without cloud accounts, colours, or files of the home folder."""
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -18,10 +18,11 @@ FLOORS: list[set[str]] = [
     {"render", "spec"},
     {"rules", "dispositions"},
     {"diagnose", "plan"},
-    {"catalog", "config", "templates", "frames", "stores", "exact", "jsontext", "formats"},
-    {"casts", "csvfiles", "duplicates", "regions", "staging", "warehouses"},
-    {"conform", "sources", "execute"},
+    {"catalog", "config", "templates", "results", "frames", "formats", "stores"},
+    {"conform", "sources", "staging", "warehouses"},
+    {"duplicates", "execute"},
     {"ingest", "reading", "writing"},
+    {"load"},
     {"project"},
     {"history", "validate", "jsonschema", "present", "progress", "scaffold"},
     {"cli"},
@@ -32,23 +33,24 @@ CORE = set().union(*FLOORS[:5])
 
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 
-FRAMES = {"frames", "exact", "casts", "jsontext", "regions", "conform", "csvfiles", "sources"}
-FILES = {"formats", "staging", "ingest", "reading", "writing", "duplicates"}
 HOMES: dict[str, set[str]] = {
     "boto3": {"stores"},
     "click": {"cli"},
     "dagster": {"dagster_io", "dagster_component"},
-    "duckdb": {"warehouses", "duplicates", "regions"},
+    "duckdb": {"warehouses", "duplicates", "conform"},
     "jinja2": {"render"},
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
-    "pyarrow": FRAMES | FILES | {"warehouses", "project"},
+    "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
+    | {"reading", "writing", "warehouses", "project"},
     "pydantic": {"spec", "diagnose", "config"},
+    "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},
     "rich": {"progress"},
     "tenacity": {"execute", "warehouses"},
     "yaml": {"catalog"},
 }
+"""Where each library may be imported; project only names types."""
 
 IMPURE = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "pathlib", "tempfile"}
 

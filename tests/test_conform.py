@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -19,14 +20,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.casts import BLOCK, ColumnCast, _unwrapped, arrow_type, python_values
+from loader.conform.arrowtypes import arrow_type, python_values, unwrapped
+from loader.conform.casts import BLOCK, ColumnCast
 from loader.conform import Conformed, Conformer, arrow_schema, match_columns
 from loader.datatypes import parse
 from loader.errors import FrameError, LoaderError, PlanError
-from loader.exact import Reading, Refusal, judge
+from loader.conform.exact import judge
 from loader.frames import Chunk, open_frame
 from loader.slices import make_slice
 from loader.spec import TableSpec
+from loader.conform.verdicts import Reading, Refusal
 
 
 def make_spec(columns: dict[str, Any], **rest: Any) -> TableSpec:
@@ -35,9 +38,7 @@ def make_spec(columns: dict[str, Any], **rest: Any) -> TableSpec:
         {"name": name, **(entry if isinstance(entry, dict) else {"data_type": entry})}
         for name, entry in columns.items()
     ]
-    return TableSpec.model_validate(
-        {"schema": "nyc", "name": "flights", "columns": listed, **rest}
-    )
+    return TableSpec.model_validate({"schema": "nyc", "name": "flights", "columns": listed, **rest})
 
 
 def conformer(spec: TableSpec, frame: Any, partition: Any = None, **options: Any) -> Conformer:
@@ -149,7 +150,7 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("smallint", " 1", "is not a smallint"),
     ("smallint", "1_0", "is not a smallint"),
     ("smallint", "0x1F", "is not a smallint"),
-    ("smallint", "١", "is not a smallint"),
+    ("smallint", "\u0661", "is not a smallint"),
     ("smallint", "", "is not a smallint"),
     ("smallint", date(2013, 1, 1), "is a date"),
     ("decimal(5,2)", D("1.505"), "has 3 decimals"),
@@ -226,17 +227,42 @@ TEXT = [
     ("date", "01/02/2013", {"date_format": "%d/%m/%Y"}, date(2013, 2, 1)),
     ("date", "1/2/2013", {"date_format": "%d/%m/%Y"}, date(2013, 2, 1)),
     ("date", "2013-02-01", {"date_format": "%d/%m/%Y"}, None),
-    ("timestamp", "01.02.2013 05:30", {"timestamp_format": "%d.%m.%Y %H:%M"}, datetime(2013, 2, 1, 5, 30)),
-    ("timestamp", "05:30:00.25 2013", {"timestamp_format": "%H:%M:%S.%f %Y"}, datetime(2013, 1, 1, 5, 30, 0, 250_000)),
-    ("timestamptz", "2013-07-01 05:30", {"timezone": "America/New_York"}, datetime(2013, 7, 1, 9, 30, tzinfo=UTC)),
+    (
+        "timestamp",
+        "01.02.2013 05:30",
+        {"timestamp_format": "%d.%m.%Y %H:%M"},
+        datetime(2013, 2, 1, 5, 30),
+    ),
+    (
+        "timestamp",
+        "05:30:00.25 2013",
+        {"timestamp_format": "%H:%M:%S.%f %Y"},
+        datetime(2013, 1, 1, 5, 30, 0, 250_000),
+    ),
+    (
+        "timestamptz",
+        "2013-07-01 05:30",
+        {"timezone": "America/New_York"},
+        datetime(2013, 7, 1, 9, 30, tzinfo=UTC),
+    ),
     ("timestamptz", "2013-03-10 02:30", {"timezone": "America/New_York"}, None),
     ("timestamptz", "2013-11-03 01:30", {"timezone": "America/New_York"}, None),
-    ("timestamptz", "2013-11-03 01:30-05", {"timezone": "America/New_York"}, datetime(2013, 11, 3, 6, 30, tzinfo=UTC)),
-    ("timestamptz", "1/2/13 05:30 +0100", {"timestamp_format": "%d/%m/%y %H:%M %z"}, datetime(2013, 2, 1, 4, 30, tzinfo=UTC)),
+    (
+        "timestamptz",
+        "2013-11-03 01:30-05",
+        {"timezone": "America/New_York"},
+        datetime(2013, 11, 3, 6, 30, tzinfo=UTC),
+    ),
+    (
+        "timestamptz",
+        "1/2/13 05:30 +0100",
+        {"timestamp_format": "%d/%m/%y %H:%M %z"},
+        datetime(2013, 2, 1, 4, 30, tzinfo=UTC),
+    ),
     ("varbyte(2)", "00fF", {}, b"\x00\xff"),
     ("varbyte(2)", "0", {}, None),
     ("real", "0.1000000000000000001", {}, float(np.float32(0.1))),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("data_type", "text", "options", "stored"), TEXT, ids=str)
@@ -285,10 +311,18 @@ ARROW = [
     ("real", pa.array([0.5], pa.float16()), [0.5]),
     ("decimal(5,2)", pa.array([D("1.5")], pa.decimal256(60, 1)), [D("1.50")]),
     ("decimal(5,2)", pa.array([0.1], pa.float32()), [D("0.10")]),
-    ("timestamp", pa.array([1000, 1001], pa.timestamp("ns")), [datetime(1970, 1, 1, 0, 0, 0, 1), None]),
+    (
+        "timestamp",
+        pa.array([1000, 1001], pa.timestamp("ns")),
+        [datetime(1970, 1, 1, 0, 0, 0, 1), None],
+    ),
     ("timestamp", pa.array([0], pa.timestamp("us", "UTC")), [None]),
     ("timestamp", pa.array([2**40], pa.timestamp("s")), [None]),
-    ("timestamptz", pa.array([0], pa.timestamp("ms", "Asia/Tokyo")), [datetime(1970, 1, 1, tzinfo=UTC)]),
+    (
+        "timestamptz",
+        pa.array([0], pa.timestamp("ms", "Asia/Tokyo")),
+        [datetime(1970, 1, 1, tzinfo=UTC)],
+    ),
     ("date", pa.array([0, 1], pa.timestamp("s")), [date(1970, 1, 1), None]),
     ("date", pa.array([3_000_000], pa.int32()).view(pa.date32()), [None]),
     ("date", pa.array([86_400_000, 5]).view(pa.date64()), [date(1970, 1, 2), None]),
@@ -300,12 +334,18 @@ ARROW = [
     ("super", pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8())), ['{"a":1}']),
     ("super", pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int8())), [None]),
     ("super", pa.array([{"a": [1.5, None]}]), ['{"a":[1.5,null]}']),
-    ("boolean", pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8())), [True, False]),
-]  # fmt: skip
+    (
+        "boolean",
+        pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8())),
+        [True, False],
+    ),
+]
 
 
 @pytest.mark.parametrize(
-    ("data_type", "array", "stored"), ARROW, ids=[f"{name} from {array.type}" for name, array, _ in ARROW]
+    ("data_type", "array", "stored"),
+    ARROW,
+    ids=[f"{name} from {array.type}" for name, array, _ in ARROW],
 )
 def test_every_arrow_type_is_cast_or_refused(
     data_type: str, array: Any, stored: list[object]
@@ -313,7 +353,7 @@ def test_every_arrow_type_is_cast_or_refused(
     """Large, view, dictionary, run-end, unsigned and extension types are what they hold."""
     values, bad = cast(data_type, array)
     assert values == stored
-    assert len(bad) == stored.count(None) - _unwrapped(array).null_count
+    assert len(bad) == stored.count(None) - unwrapped(array).null_count
 
 
 def test_pandas_periods_are_refused_and_not_stored_as_numbers() -> None:
@@ -324,10 +364,17 @@ def test_pandas_periods_are_refused_and_not_stored_as_numbers() -> None:
     assert "(1 more row)" in message
 
 
-@pytest.mark.parametrize("column", [pd.Series([1.0, np.nan]), pd.Series([1, pd.NA], dtype="Int64"),
-                                    pd.Series([1, None], dtype=object),
-                                    pd.Series([1, pd.NaT], dtype=object),
-                                    pd.Series([1, np.nan], dtype=object)], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1.0, np.nan]),
+        pd.Series([1, pd.NA], dtype="Int64"),
+        pd.Series([1, None], dtype=object),
+        pd.Series([1, pd.NaT], dtype=object),
+        pd.Series([1, np.nan], dtype=object),
+    ],
+    ids=str,
+)
 def test_what_pandas_calls_missing_is_null(column: Any) -> None:
     """NaN, NaT, NA and None in a pandas frame are NULL."""
     _, batches = conformed(make_spec({"a": "smallint"}), pd.DataFrame({"a": column}))
@@ -369,7 +416,9 @@ def test_the_null_word_of_staged_csv_is_refused_as_text() -> None:
 
 def test_a_refusal_names_column_row_value_type_and_count() -> None:
     """All columns are in one message, each with its first bad row and how many more."""
-    spec = make_spec({"dep_time": "smallint", "carrier": {"data_type": "varchar(2)", "nullable": False}})
+    spec = make_spec(
+        {"dep_time": "smallint", "carrier": {"data_type": "varchar(2)", "nullable": False}}
+    )
     frame = pa.table({"dep_time": ["1", "25:99", "x"], "carrier": ["ABC", None, "AA"]})
     assert refusal(spec, frame) == (
         "3 rows of the frame do not fit nyc.flights; nothing was loaded\n"
@@ -404,7 +453,9 @@ def test_rejected_rows_are_set_aside_with_their_reasons() -> None:
     frame = pa.table({"a": ["1", "x"], "B": ["ok", None], "more": [1.5, None]})
     found, batches = conformed(spec, frame)
     assert batches[0].batch.to_pylist() == [{"a": 1, "b": "ok"}]
-    assert batches[0].rejects.to_pylist() == [
+    rejects = batches[0].rejects
+    assert rejects is not None
+    assert rejects.to_pylist() == [
         {
             "_origin": "frame",
             "_row": 2,
@@ -421,10 +472,13 @@ def test_rejected_rows_are_set_aside_with_their_reasons() -> None:
 @pytest.mark.parametrize(("limit", "fails"), [(1, True), (2, False), ("10%", True), ("50%", False)])
 def test_more_rejects_than_allowed_fail_the_load(limit: int | str, fails: bool) -> None:
     """`max_rejects` is a number of rows or a share of those read."""
-    spec = make_spec({"a": "smallint"}, schema_contract={"bad_rows": "reject", "max_rejects": limit})
+    spec = make_spec(
+        {"a": "smallint"}, schema_contract={"bad_rows": "reject", "max_rejects": limit}
+    )
     found = conformer(spec, pa.table({"a": ["1", "x", "2", "y"]}))
     if not fails:
-        return found.finish()
+        found.finish()
+        return
     with pytest.raises(FrameError, match=f"2 rows .* of 4 read, and max_rejects allows {limit}"):
         found.finish()
 
@@ -443,9 +497,14 @@ MATCHES: Sequence[tuple[dict[str, Any], dict[str, Any], list[str], object]] = [
     ({"a": "date", "b": {"data_type": "date", "default": "current_date"}}, {}, ["a"], {"a": "a"}),
     ({"a": "date", "i": {"data_type": "bigint", "identity": [0, 1]}}, {}, ["a"], {"a": "a"}),
     ({"a": "date", "i": {"data_type": "bigint", "identity": [0, 1]}}, {}, ["a", "i"], "identity"),
-    ({"origin": "varchar(3)"}, {}, ["orgin"], "  missing  origin  varchar(3)\n  extra    orgin   did you mean `origin`?"),
+    (
+        {"origin": "varchar(3)"},
+        {},
+        ["orgin"],
+        "  missing  origin  varchar(3)\n  extra    orgin   did you mean `origin`?",
+    ),
     ({"a": "date"}, {}, ["a", "b"], "hint: schema_contract: {extra_columns: ignore}"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("columns", "rest", "present", "expected"), MATCHES)
@@ -516,8 +575,12 @@ BY_MONTH = make_spec(
         }
     ],
 )
-STAMPS = pa.table({"t": [datetime(2013, 1, 31, 23, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)],
-                   "x": ["a", "b"]})  # fmt: skip
+STAMPS = pa.table(
+    {
+        "t": [datetime(2013, 1, 31, 23, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)],
+        "x": ["a", "b"],
+    }
+)
 
 
 def test_expressions_are_evaluated_before_anything_is_staged() -> None:
@@ -550,17 +613,37 @@ def test_partitions_are_found_in_the_good_rows() -> None:
     frame = pd.DataFrame({"t": [*stamps, datetime(2014, 1, 1, tzinfo=zone)], "x": [1, 2, 3, "bad"]})
     found, batches = conformed(spec, frame, discover=True)
     assert found.partition_keys() == [{"day": "2013-03-10"}, {"day": "2013-03-11"}]
-    assert "NULL belongs to no partition" in batches[0].rejects["_reason"][0].as_py()
+    rejects = batches[0].rejects
+    assert rejects is not None
+    assert "NULL belongs to no partition" in rejects["_reason"][0].as_py()
 
 
 # Properties: no frame of any declared type is stored as anything but itself, and none crashes.
 
 TYPES = [
-    "smallint", "integer", "bigint", "decimal(5,2)", "decimal(19,4)", "decimal(38,10)", "real",
-    "double precision", "boolean", "char(3)", "varchar(5)", "date", "time", "timetz", "timestamp",
-    "timestamptz", "super", "varbyte(4)", "geometry", "hllsketch", "interval day to second",
+    "smallint",
+    "integer",
+    "bigint",
+    "decimal(5,2)",
+    "decimal(19,4)",
+    "decimal(38,10)",
+    "real",
+    "double precision",
+    "boolean",
+    "char(3)",
+    "varchar(5)",
+    "date",
+    "time",
+    "timetz",
+    "timestamp",
+    "timestamptz",
+    "super",
+    "varbyte(4)",
+    "geometry",
+    "hllsketch",
+    "interval day to second",
     "interval year to month",
-]  # fmt: skip
+]
 
 numbers = st.one_of(
     st.integers(-(2**70), 2**70),
@@ -582,23 +665,47 @@ times = st.one_of(
     st.times(timezones=st.one_of(st.none(), offsets)),
     st.timedeltas(),
 )
+OFFSET_LIKE = r"(Z|z|[+-][0-2][0-9]:?([0-6][0-9])?)?"
+TIME_LIKE = r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?" + OFFSET_LIKE
+DAY_LIKE = r"20[0-9]{2}-[01][0-9]-[0-3][0-9]"
+STAMP_LIKE = DAY_LIKE + r"([T ][0-2][0-9](:[0-6][0-9]){0,2}(\.[0-9]{1,7})?)?" + OFFSET_LIKE
 words = st.one_of(
     st.text(max_size=6),
     numbers.map(str),
     times.map(str),
     times.map(lambda v: v.isoformat() if hasattr(v, "isoformat") else str(v)),
     st.from_regex(r"[-+]?[0-9.eE]{1,6}[xf ]?", fullmatch=True),
-    st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9](:[0-6][0-9]){0,2}(\.[0-9]{1,7})?)?(Z|z|[+-][0-2][0-9]:?([0-6][0-9])?)?", fullmatch=True),
-    st.from_regex(r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?(Z|[+-][0-2][0-9]:?([0-6][0-9])?)?", fullmatch=True),
-    st.sampled_from(["true", "T", "NO", "on", "NaN", "nan", "Infinity", "-inf", "null", "{}", "[1"]),
-)  # fmt: skip
-scalars = st.one_of(st.none(), st.booleans(), numbers, words, times, st.binary(max_size=6), st.uuids())
+    st.from_regex(STAMP_LIKE, fullmatch=True),
+    st.from_regex(TIME_LIKE, fullmatch=True),
+    st.sampled_from(
+        ["true", "T", "NO", "on", "NaN", "nan", "Infinity", "-inf", "null", "{}", "[1"]
+    ),
+)
+scalars = st.one_of(
+    st.none(), st.booleans(), numbers, words, times, st.binary(max_size=6), st.uuids()
+)
 nested = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3), max_leaves=4
-)  # fmt: skip
-pools = [st.booleans(), numbers, st.integers(), st.floats(), st.decimals(), words, times, st.dates(),
-         st.datetimes(), st.datetimes(timezones=offsets), st.times(), st.timedeltas(),
-         st.binary(max_size=6), st.uuids(), nested]  # fmt: skip
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=4,
+)
+pools = [
+    st.booleans(),
+    numbers,
+    st.integers(),
+    st.floats(),
+    st.decimals(),
+    words,
+    times,
+    st.dates(),
+    st.datetimes(),
+    st.datetimes(timezones=offsets),
+    st.times(),
+    st.timedeltas(),
+    st.binary(max_size=6),
+    st.uuids(),
+    nested,
+]
 columns = st.one_of(
     [st.lists(st.none() | pool, min_size=1, max_size=6) for pool in pools]
     + [st.lists(nested, min_size=1, max_size=4)]
@@ -614,13 +721,35 @@ readings = st.builds(
 )
 
 ARROW_TYPES = [
-    pa.int8(), pa.int64(), pa.uint16(), pa.uint64(), pa.float32(), pa.float64(), pa.bool_(),
-    pa.decimal128(10, 3), pa.decimal256(50, 5), pa.string(), pa.large_string(), pa.string_view(),
-    pa.binary(), pa.large_binary(), pa.date32(), pa.date64(), pa.timestamp("s"), pa.timestamp("ns"),
-    pa.timestamp("us"), pa.timestamp("ms", "Europe/Berlin"), pa.timestamp("ns", "UTC"),
-    pa.time32("s"), pa.time64("ns"), pa.duration("ns"), pa.duration("s"),
-    pa.dictionary(pa.int8(), pa.string()), pa.list_(pa.float32()), pa.month_day_nano_interval(),
-]  # fmt: skip
+    pa.int8(),
+    pa.int64(),
+    pa.uint16(),
+    pa.uint64(),
+    pa.float32(),
+    pa.float64(),
+    pa.bool_(),
+    pa.decimal128(10, 3),
+    pa.decimal256(50, 5),
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.binary(),
+    pa.large_binary(),
+    pa.date32(),
+    pa.date64(),
+    pa.timestamp("s"),
+    pa.timestamp("ns"),
+    pa.timestamp("us"),
+    pa.timestamp("ms", "Europe/Berlin"),
+    pa.timestamp("ns", "UTC"),
+    pa.time32("s"),
+    pa.time64("ns"),
+    pa.duration("ns"),
+    pa.duration("s"),
+    pa.dictionary(pa.int8(), pa.string()),
+    pa.list_(pa.float32()),
+    pa.month_day_nano_interval(),
+]
 
 
 @st.composite
@@ -643,18 +772,17 @@ def same(data_type: str, came: Any, stored: Any, reading: Reading) -> bool:
     if name == "super":
         return isinstance(stored, str)
     if isinstance(came, np.generic):
-        came = float(str(came)) if name != "decimal" else Decimal(str(came))
-        return name == "real" or D(came) == D(stored) or came == stored
+        came = D(str(came)) if name == "decimal" else float(came)
     if isinstance(came, str) and name in ("smallint", "integer", "bigint", "decimal"):
         return D(came) == stored
     if isinstance(came, str) and name == "boolean":
         return stored == (came.lower() in ("true", "t", "yes", "y", "1"))
-    if name == "real" or name == "double precision":
+    if name in ("real", "double precision"):
         return same_float(name, came, stored)
     if isinstance(came, float) and name == "decimal":
         return float(stored) == came
     if name == "timestamptz" and isinstance(came, datetime) and came.utcoffset() is not None:
-        return came == stored
+        return came.astimezone(UTC) == stored.astimezone(UTC)
     if name in ("timestamp", "date", "timestamptz") and isinstance(came, date):
         return same_day(came, stored, reading)
     if isinstance(came, str) and name in ("date", "timestamp", "timestamptz", "time"):
@@ -700,14 +828,12 @@ def check_cast(data_type: str, values: Any, originals: Iterable[object], reading
             assert stored[row] is None
         else:
             expected = decide(came)
-            agrees = stored[row] == expected or (expected != expected and stored[row] != stored[row])
+            agrees = stored[row] == expected or str(stored[row]) == str(expected)
             assert agrees or data_type == "real"
             assert same(data_type, came, stored[row], reading)
 
 
-SETTINGS = settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @SETTINGS
@@ -725,8 +851,7 @@ def test_arrow_values_are_stored_equal_or_refused(
     data_type: str, array: Any, reading: Reading
 ) -> None:
     """Any Arrow array in any declared type is stored equal, or refused."""
-    plain = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-    check_cast(data_type, array, python_values(plain), reading)
+    check_cast(data_type, array, python_values(unwrapped(array)), reading)
 
 
 @SETTINGS
@@ -756,12 +881,10 @@ def test_frames_of_any_library_never_crash(data: st.DataObject) -> None:
     build = data.draw(st.sampled_from([pd.DataFrame, pl.DataFrame, pa.table]))
     try:
         frame = build({"a": values})
-    except (Exception, pl.exceptions.PanicException):  # the library makes no frame of this
+    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001  # no frame can be made of it
         return
-    try:
+    with suppress(LoaderError):
         conformer(spec, frame).finish()
-    except LoaderError:
-        pass
 
 
 def test_a_bad_row_among_many_is_found_where_it_stands() -> None:

@@ -73,7 +73,7 @@ class DuckDB:
 
     def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         patience = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_held_elsewhere),
+            retry=tenacity.retry_if_exception(_in_use),
             wait=tenacity.wait_random_exponential(0.05, max=2),
             stop=tenacity.stop_after_delay(self._settings.lock_timeout),
             reraise=True,
@@ -104,6 +104,14 @@ class DuckDB:
                 f"another process holds {self.path}: PID {holder['pid']}, {holder['program']};"
                 f" waited {self._settings.lock_timeout:g} s",
                 hint="wait for it or stop it; lock_timeout of the target sets how long to wait",
+                transient=True,
+                rolled_back=True,
+            )
+        if isinstance(error, duckdb.ConnectionException):
+            return ExecuteError(
+                f"this process has {self.path} open in another way;"
+                f" waited {self._settings.lock_timeout:g} s",
+                hint="close the connections and the streams that still read from it",
                 transient=True,
                 rolled_back=True,
             )
@@ -152,7 +160,10 @@ class DuckDBSession:
             raise _failed(error, sql) from error
 
 
-def _held_elsewhere(error: BaseException) -> bool:
+def _in_use(error: BaseException) -> bool:
+    """Whether another process, or a reader in this one, has the file and may let go of it."""
+    if isinstance(error, duckdb.ConnectionException):
+        return True
     return isinstance(error, duckdb.IOException) and bool(_ELSEWHERE.search(str(error)))
 
 

@@ -59,7 +59,7 @@ def open_frame(source: str, path: Path) -> Any:
         case "dataset":
             return ds.dataset(path)
         case "stream":
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, pre_buffer=False)  # or it keeps all it has read
             batches = file.iter_batches(batch_size=122_880)
             return pa.RecordBatchReader.from_batches(file.schema_arrow, batches)
     raise ValueError(f"unknown source `{source}`")

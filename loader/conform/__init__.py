@@ -1,0 +1,325 @@
+"""Chunks made to fit their spec: matched by name, cast exactly, refused with the reason.
+
+Columns are matched here, rows are judged, and what is refused is counted, told or set aside;
+`loader.conform.casts` knows the types and `loader.conform.regions` the partitions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loader.conform.arrowtypes import arrow_type, pick
+from loader.conform.casts import ColumnCast
+from loader.errors import FrameError
+from loader.frames import Chunk
+from loader.conform.regions import Discovery, Membership, all_but
+from loader.slices import Slice
+from loader.spec import Column, TableSpec
+from loader.conform.verdicts import Reading, show
+
+Batch = Any
+"""A `pyarrow.RecordBatch`; pyarrow has no type stubs."""
+
+REJECT_COLUMNS = ("_origin", "_row", "_reason")
+
+
+def arrow_schema(columns: Sequence[Column]) -> Any:
+    """The Arrow schema that rows of these columns are staged with."""
+    return pa.schema([pa.field(column.name, arrow_type(column.data_type)) for column in columns])
+
+
+# Columns, by name.
+
+
+def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
+    """Column of the table → column of the data, for those that are staged.
+
+    A name is matched exactly, else ignoring case when only one column is meant. What
+    `source.columns` names is looked for first, then the table's own name.
+
+    Raises:
+        FrameError: columns are missing, too many or ambiguous; all of them are named.
+    """
+    matched: dict[str, str] = {}
+    problems: list[tuple[str, str, str]] = []
+    for column in spec.columns:
+        found = _find(spec, column, present)
+        if len(found) > 1:
+            names = ", ".join(f"`{name}`" for name in found)
+            problems.append(("unclear", column.name, f"may be any of {names}"))
+        if found and column.identity is None:
+            matched[column.name] = found[0]
+        elif found and spec.schema_contract.extra_columns == "fail":
+            problems.append(("extra", found[0], "is an identity column: the warehouse numbers it"))
+        elif not found and column.identity is None and column.default is None:
+            problems.append(("missing", column.name, str(column.data_type)))
+    problems.extend(_extra(spec, present, matched, problems))
+    if problems:
+        raise _mismatch(spec, problems)
+    return matched
+
+
+def _find(spec: TableSpec, column: Column, present: Sequence[str]) -> list[str]:
+    """The columns of the data that a column of the table may mean; one when it is clear."""
+    for name in dict.fromkeys([spec.source.columns.get(column.name, column.name), column.name]):
+        if name in present:
+            return [name]
+        similar = [other for other in present if other.casefold() == name.casefold()]
+        if similar:
+            return similar
+    return []
+
+
+def _extra(
+    spec: TableSpec,
+    present: Sequence[str],
+    matched: Mapping[str, str],
+    problems: Sequence[tuple[str, str, str]],
+) -> list[tuple[str, str, str]]:
+    if spec.schema_contract.extra_columns == "ignore":
+        return []
+    missing = [name for kind, name, _ in problems if kind == "missing"]
+    told = {name for kind, name, _ in problems if kind == "extra"}
+    rows = []
+    for name in present:
+        if name not in matched.values() and name not in told:
+            close = difflib.get_close_matches(name.casefold(), missing, n=1)
+            rows.append(("extra", name, f"did you mean `{close[0]}`?" if close else ""))
+    return rows
+
+
+def _mismatch(spec: TableSpec, problems: Sequence[tuple[str, str, str]]) -> FrameError:
+    order = ("missing", "unclear", "extra")
+    rows = sorted(problems, key=lambda problem: order.index(problem[0]))
+    lines = [f"the data does not match {spec.table}", *_table(rows)]
+    extra = any(kind == "extra" for kind, _, _ in rows)
+    return FrameError(
+        "\n".join(lines),
+        hint="schema_contract: {extra_columns: ignore} leaves out what the spec lacks"
+        if extra and not any(kind == "missing" for kind, _, _ in rows)
+        else None,
+    )
+
+
+def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of text under each other, the last column ragged."""
+    rows = list(rows)
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
+    return [
+        "  "
+        + "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+# Rows, by type.
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A chunk as the table takes it, and the rows it does not take."""
+
+    batch: Batch
+    """The good rows: columns in table order, in the types of `arrow_schema`."""
+    rejects: Batch | None = None
+    """With `bad_rows: reject`, the others: origin, row, reason, and the source's values as text."""
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What one look at a chunk found wrong: the rows, and the complaint about each on demand."""
+
+    name: str
+    rows: Sequence[int]
+    why: Callable[[int], str]
+
+
+@dataclass
+class _Complaint:
+    """The first bad row of a column, in words, and how many there are."""
+
+    origin: str
+    row: int
+    why: str
+    rows: int = 0
+
+
+@dataclass
+class _Tally:
+    """Everything refused so far."""
+
+    rows: int = 0
+    complaints: dict[str, _Complaint] = field(default_factory=dict)
+    origins: set[str] = field(default_factory=set)
+
+    def add(self, chunk: Chunk, findings: Sequence[_Finding], rows: int) -> None:
+        self.rows += rows
+        self.origins.add(chunk.origin)
+        for found in findings:
+            if found.name not in self.complaints:
+                first = found.rows[0]
+                self.complaints[found.name] = _Complaint(
+                    chunk.origin, chunk.first_row + first, found.why(first)
+                )
+            self.complaints[found.name].rows += len(found.rows)
+
+    def lines(self) -> list[str]:
+        """A line for each column."""
+        several = len(self.origins) > 1
+        rows = []
+        for name, found in self.complaints.items():
+            place = f"{found.origin} row {found.row:,}" if several else f"row {found.row:,}"
+            others = found.rows - 1
+            more = f" ({others:,} more row{'s' * (others > 1)})" if others else ""
+            rows.append((name, f"{place}: {found.why}{more}"))
+        return _table(rows)
+
+
+class Conformer:
+    """Casts the chunks of one load, and remembers what it had to refuse."""
+
+    columns: tuple[Column, ...]
+    """The columns that are staged, in table order."""
+    schema: Any
+    """Their Arrow schema."""
+    rows_read: int
+    """Rows seen so far."""
+
+    def __init__(
+        self,
+        spec: TableSpec,
+        matched: Mapping[str, str],
+        slice_: Slice | None = None,
+        *,
+        discover: bool = False,
+    ) -> None:
+        self._spec, self._matched = spec, matched
+        self.columns = spec.staged_columns(frozenset(matched))
+        self.schema = arrow_schema(self.columns)
+        self.rows_read = 0
+        self._rejects = spec.schema_contract.bad_rows == "reject"
+        self._discovery = Discovery(spec.dimensions) if discover else None
+        self._regions = [
+            region for region in (slice_ and Membership(slice_), self._discovery) if region
+        ]
+        self._tally = _Tally()
+        self._source_names: tuple[str, ...] = ()
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows refused so far; a row that is bad in two columns counts once."""
+        return self._tally.rows
+
+    @property
+    def failed(self) -> bool:
+        """Whether so much was refused that the load cannot succeed, whatever follows."""
+        if not self._rejects:
+            return self.rows_rejected > 0
+        limit = self._spec.schema_contract.max_rejects
+        return isinstance(limit, int) and self.rows_rejected > limit
+
+    def conform(self, chunk: Chunk) -> Conformed:
+        """The good rows of a chunk in table order and type; the bad ones counted or set aside."""
+        self.rows_read += chunk.rows
+        casts = [self._cast(chunk, column) for column in self.columns]
+        batch = pa.RecordBatch.from_arrays([cast.values for cast in casts], schema=self.schema)
+        findings = self._misfits(casts)
+        bad = {row for found in findings for row in found.rows}
+        for region in self._regions:
+            strays = region.strays(batch, bad)
+            if strays:
+                findings.append(_Finding(region.name, list(strays), strays.__getitem__))
+                bad |= strays.keys()
+        if not bad:
+            return Conformed(batch)
+        self._tally.add(chunk, findings, len(bad))
+        rejects = self._set_aside(chunk, findings, sorted(bad)) if self._rejects else None
+        return Conformed(batch.filter(all_but(bad, chunk.rows)), rejects)
+
+    def finish(self) -> None:
+        """Refuse the load when rows were refused, or more than the spec allows.
+
+        Raises:
+            FrameError: they were; for each column it names the first row and how many more.
+        """
+        rows, allowed = self.rows_rejected, self._spec.schema_contract
+        if rows == 0 or (self._rejects and allowed.allows(rows, self.rows_read)):
+            return
+        origin = next(iter(self._tally.origins)) if len(self._tally.origins) == 1 else ""
+        of = f" of {'the frame' if origin == 'frame' else origin}" if origin else ""
+        head = f"1 row{of} does" if rows == 1 else f"{rows:,} rows{of} do"
+        head += f" not fit {self._spec.table}"
+        if self._rejects:
+            head += f", of {self.rows_read:,} read, and max_rejects allows {allowed.max_rejects}"
+        lines = [f"{head}; nothing was loaded", *self._tally.lines()]
+        raise FrameError("\n".join(lines), hint=self._hint())
+
+    def _hint(self) -> str | None:
+        strays = any(region.name in self._tally.complaints for region in self._regions)
+        if strays and self._discovery is None:
+            return "name the partitions of these rows too, or load with the partition `auto`"
+        if not self._rejects:
+            return "schema_contract: {bad_rows: reject} sets such rows aside instead"
+        return None
+
+    def partition_keys(self) -> list[dict[str, str]]:
+        """With `discover`: the partitions of the good rows, each as dimension → key, in order."""
+        return self._discovery.keys() if self._discovery else []
+
+    def _cast(self, chunk: Chunk, column: Column) -> ColumnCast:
+        values = chunk.columns[self._matched[column.name]]
+        source = self._spec.source
+        reading = Reading(
+            text=chunk.text,
+            json=chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray),
+            date_format=source.date_format,
+            timestamp_format=source.timestamp_format,
+            timezone=source.timezone,
+            null_marker=self._spec.staging.format == "csv",
+        )
+        return ColumnCast(values, column.data_type, reading)
+
+    def _misfits(self, casts: Sequence[ColumnCast]) -> list[_Finding]:
+        """Values that do not fit their type, and NULL where there may be none."""
+        found = []
+        for column, cast in zip(self.columns, casts, strict=True):
+            if cast.bad:
+                found.append(_Finding(column.name, cast.bad, cast.complaint))
+            if not column.nullable and cast.values.null_count > len(cast.bad):
+                known = set(cast.bad)
+                nulls = pc.indices_nonzero(cast.values.is_null()).to_pylist()
+                empty = [row for row in nulls if row not in known]
+                found.append(_Finding(column.name, empty, lambda _: "NULL, but it is NOT NULL"))
+        return found
+
+    def _set_aside(self, chunk: Chunk, findings: Sequence[_Finding], bad: Sequence[int]) -> Batch:
+        """The bad rows as they came, with where they came from and every reason."""
+        reasons: dict[int, list[str]] = {row: [] for row in bad}
+        for found in findings:
+            for row in found.rows:
+                reasons[row].append(f"{found.name}: {found.why(row)}")
+        self._source_names = self._source_names or tuple(chunk.columns)
+        columns = {
+            "_origin": pa.array([chunk.origin] * len(bad), pa.string()),
+            "_row": pa.array([chunk.first_row + row for row in bad], pa.int64()),
+            "_reason": pa.array(["; ".join(texts) for texts in reasons.values()], pa.string()),
+        }
+        for name in self._source_names:
+            key = f"{name}_" if name in REJECT_COLUMNS else name
+            values = pick(chunk.columns[name], bad) if name in chunk.columns else [None] * len(bad)
+            texts = [None if value is None else _as_text(value) for value in values]
+            columns[key] = pa.array(texts, pa.string())
+        return pa.RecordBatch.from_pydict(columns)
+
+
+def _as_text(value: object) -> str:
+    text = value if isinstance(value, str) else show(value, limit=None)
+    return text.encode(errors="backslashreplace").decode()

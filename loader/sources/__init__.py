@@ -1,0 +1,320 @@
+"""Files as frames: CSV, Parquet, JSON lines and Arrow IPC, compressed or not, as constant streams.
+
+What a file is, is told by its name and, where that says nothing, by its first bytes; how it is
+compressed, by its first bytes alone. CSV is in `loader.sources.csvfiles`, JSON lines in `loader.sources.jsonlines`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loader.sources import csvfiles, jsonlines
+from loader.errors import LoaderError, SourceError
+from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
+from loader.spec import Source
+
+Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+_COMPRESSED = {
+    ".gz": "gzip",
+    ".gzip": "gzip",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".bz2": "bz2",
+}
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
+_PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+_HEAD = 64 << 10
+
+_BROKEN = (OSError, pa.ArrowException, EOFError)
+
+
+def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
+    """The rows of all files that the patterns name, one file after the other.
+
+    A pattern is a path, a glob or ``-`` for standard input. All files must have the same columns,
+    in any order; of JSON lines, a later file may lack some, which are NULL there.
+
+    Raises:
+        SourceError: a pattern names nothing, or a file cannot be read as what it is. The first
+            file is opened here, the others when their turn comes.
+    """
+    files = [file for pattern in patterns for file in _expand(pattern, stdin)]
+    if not files:
+        raise SourceError("no file is given")
+    named: dict[str, _File] = {}
+    for file in files:
+        named.setdefault(_identity(file), file)
+    unique = list(named.values())
+    first = _open(unique[0], source)
+    counted = [_count(file) for file in unique]
+    rows = None if None in counted else sum(count for count in counted if count is not None)
+    return Frame(first.columns, _joined(first, unique, source), rows)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it was named, or standard input."""
+
+    name: str
+    stream: BinaryIO | None = field(default=None, compare=False)
+    """Standard input; None for a path."""
+
+
+def _identity(file: _File) -> str:
+    return file.name if file.stream else str(Path(file.name).resolve())
+
+
+def _joined(first: Frame, files: Sequence[_File], source: Source) -> Iterator[Chunk]:
+    yield from first.chunks
+    for file in files[1:]:
+        frame = _open(file, source)
+        wanted = first.columns
+        if _format(file) == "json":
+            wanted = tuple(name for name in wanted if name in frame.columns)
+        check_same(frame.columns, wanted, file.name, files[0].name)
+        for chunk in frame.chunks:
+            lacking = {name: [None] * chunk.rows for name in first.columns if name not in wanted}
+            yield Chunk(
+                {**chunk.columns, **lacking}, chunk.rows, chunk.origin, chunk.first_row, chunk.text
+            )
+
+
+# Names
+
+
+def _expand(pattern: str, stdin: BinaryIO | None) -> list[_File]:
+    if pattern == "-":
+        if stdin is None:
+            raise SourceError("`-` means standard input, and there is none here")
+        return [_File("standard input", stdin)]
+    path = Path(pattern)
+    if path.is_dir():
+        raise SourceError(f"{pattern} is a folder", hint=f"name its files: '{path / '*.csv'}'")
+    if path.exists():
+        return [_File(pattern)]
+    found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # names stay as they were written
+    if not found:
+        raise SourceError(f"no file matches {pattern}", hint=_near(path))
+    return [_File(name) for name in found]
+
+
+def _near(path: Path) -> str:
+    folder = path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return f"{folder} cannot be listed"
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(str(folder / name) for name in near)}?"
+    few = ", ".join(names[:5]) + (", …" if len(names) > len(names[:5]) else "")
+    return f"{folder.resolve()} holds {few or 'nothing'}"
+
+
+def _format(file: _File, head: bytes = b"") -> Format:
+    """What a file is by its name, else by its first bytes."""
+    if not file.stream:
+        suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
+        if suffixes and suffixes[-1] in _COMPRESSED:
+            suffixes.pop()
+        if suffixes and suffixes[-1] in SUFFIXES:
+            return SUFFIXES[suffixes[-1]]
+    if head.startswith(_PARQUET):
+        return "parquet"
+    if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
+        return "arrow"
+    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
+
+
+# Bytes
+
+
+class _Input(io.RawIOBase):
+    """A stream of bytes that can be looked at before it is read."""
+
+    def __init__(self, stream: Any, *, borrowed: bool = False) -> None:
+        self._stream, self._ahead, self._borrowed = stream, b"", borrowed
+
+    def readable(self) -> bool:
+        return True
+
+    def peek(self, size: int) -> bytes:
+        while len(self._ahead) < size:
+            more = self._stream.read(size - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        return self._ahead[:size]
+
+    def readinto(self, buffer: Any) -> int:
+        if self._ahead:
+            part, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
+        else:
+            part = self._stream.read(len(buffer)) or b""
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        if not self.closed and not self._borrowed:
+            self._stream.close()
+        super().close()
+
+
+def _open(file: _File, source: Source) -> Frame:
+    try:
+        plain, packed = _bytes(file)
+        head = plain.peek(_HEAD)
+        if not head:
+            raise SourceError(f"{file.name} is empty: nothing is in it but compression")
+        kind = _format(file, head)
+        _check_magic(file, kind, head)
+        return _READERS[kind](file, plain, source, packed)
+    except _BROKEN as error:
+        raise _unreadable(file.name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> SourceError:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if "Truncated compressed stream" in text:
+        text = "the compressed data ends too early; the file is cut off"
+    return SourceError(f"{name} cannot be read: {text}")
+
+
+def _bytes(file: _File) -> tuple[_Input, bool]:
+    """The content of a file without its compression, and whether it had one."""
+    raw = _Input(file.stream or pa.OSFile(file.name), borrowed=file.stream is not None)
+    head = raw.peek(8)
+    if not head:
+        raise SourceError(f"{file.name} is empty: it has 0 bytes")
+    codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
+    if codec:
+        return _Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)), True
+    named = _COMPRESSED.get(Path(file.name).suffix.lower()) if not file.stream else None
+    if named:
+        raise SourceError(f"{file.name} is not {named}, as its name says: it starts with {head!r}")
+    return raw, False
+
+
+def _check_magic(file: _File, kind: Format, head: bytes) -> None:
+    wanted = {
+        "parquet": ("Parquet", (_PARQUET,)),
+        "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
+    }
+    if kind in wanted:
+        label, magics = wanted[kind]
+        if not head.startswith(magics):
+            raise SourceError(f"{file.name} is not {label}: it starts with {head[:8]!r}")
+    elif head.startswith((_PARQUET, _ARROW_FILE)):
+        raise SourceError(
+            f"{file.name} is a {'Parquet' if head.startswith(_PARQUET) else 'Arrow'} file, not what"
+            " its name says"
+        )
+
+
+# Readers
+
+
+def _csv(file: _File, plain: _Input, source: Source, _: bool) -> Frame:
+    again = None if file.stream else (lambda: _bytes(file)[0])
+    return _guarded(file, csvfiles.open_csv(plain, file.name, source, again))
+
+
+def _tsv(file: _File, plain: _Input, source: Source, packed: bool) -> Frame:
+    if source.delimiter == Source.model_fields["delimiter"].default:
+        source = source.model_copy(update={"delimiter": "\t"})
+    return _csv(file, plain, source, packed)
+
+
+def _json(file: _File, plain: _Input, source: Source, _: bool) -> Frame:
+    return _guarded(file, jsonlines.open_json(plain, file.name, source))
+
+
+def _guarded(file: _File, frame: Frame) -> Frame:
+    """The frame, with what the system raises while it is read told as a `SourceError`."""
+
+    def chunks() -> Iterator[Chunk]:
+        try:
+            yield from frame.chunks
+        except LoaderError:
+            raise
+        except _BROKEN as error:
+            raise _unreadable(file.name, error) from error
+
+    return Frame(frame.columns, chunks(), frame.rows)
+
+
+def _seekable(file: _File, plain: _Input, packed: bool) -> Any:
+    """The content as something with random access; a stream is spooled to disk."""
+    if not file.stream and not packed:
+        plain.close()
+        return pa.OSFile(file.name)
+    with plain, tempfile.NamedTemporaryFile() as spool:
+        shutil.copyfileobj(plain, spool, 1 << 20)
+        spool.flush()
+        return pa.OSFile(spool.name)  # what is open stays readable, and is gone when it is closed
+
+
+def _parquet(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:
+    reader = pq.ParquetFile(_seekable(file, plain, packed), buffer_size=1 << 20, pre_buffer=False)
+    names = check_names(reader.schema_arrow.names, file.name)
+    batches = reader.iter_batches(batch_size=CHUNK_ROWS)
+    return Frame(names, number_batches(batches, file.name), reader.metadata.num_rows)
+
+
+def _arrow(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:
+    if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
+        content = pa.ipc.open_file(_seekable(file, plain, packed))
+        names = check_names(content.schema.names, file.name)
+        batches = (content.get_batch(at) for at in range(content.num_record_batches))
+        return Frame(names, number_batches(batches, file.name))
+    stream = pa.ipc.open_stream(pa.PythonFile(plain, mode="r"))
+    return Frame(check_names(stream.schema.names, file.name), number_batches(stream, file.name))
+
+
+_READERS: dict[Format, Callable[[_File, _Input, Source, bool], Frame]] = {
+    "csv": _csv,
+    "tsv": _tsv,
+    "json": _json,
+    "parquet": _parquet,
+    "arrow": _arrow,
+}
+
+
+def _count(file: _File) -> int | None:
+    """The rows of a file that says so at its end, without reading it."""
+    if file.stream or _format(file) != "parquet" or not os.access(file.name, os.R_OK):
+        return None
+    try:
+        return int(pq.read_metadata(file.name).num_rows)
+    except _BROKEN:
+        return None

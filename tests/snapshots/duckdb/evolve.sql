@@ -1,0 +1,62 @@
+-- s.t on local (duckdb): replace of the whole table
+-- stages parquet/snappy files in .loader/staging/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+);
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. add the column carrier: the spec has it and the live table does not (evolve: additive)
+ALTER TABLE "s"."t" ADD COLUMN "carrier" VARCHAR DEFAULT 'AA';
+
+-- 5. add the column at: the spec has it and the live table does not (evolve: additive)
+ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP);
+
+-- 6. add the column doc: the spec has it and the live table does not (evolve: additive)
+ALTER TABLE "s"."t" ADD COLUMN "doc" JSON;
+
+-- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+DELETE FROM "s"."t";
+
+-- 8. copy: load the staged files
+INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
+SELECT "day", "carrier", "at", "doc", "raw"
+FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+
+-- 9. count: the whole table must hold exactly the staged rows
+SELECT count(*) FROM "s"."t";
+
+-- 10. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    'b4e55d56626453b8e2962b5cf2956dd1173ca503211864eaae7c70ff5f4a4aea', '1.0', now();
+
+COMMIT;

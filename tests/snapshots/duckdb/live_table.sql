@@ -1,0 +1,57 @@
+-- s.t on local (duckdb): replace day=2013-01-01
+-- stages parquet/snappy files in .loader/staging/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+);
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. delete the slice: replace loads this slice anew; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 5. copy: load the staged files
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+
+-- 6. count: the slice day=2013-01-01 must hold exactly the staged rows
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 7. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01-01', 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    'fab4ff8aa776ab99837f9804019e14f10cd623912ae055487f1e551315faa452', '1.0', now();
+
+COMMIT;

@@ -1,0 +1,92 @@
+-- s.t on local (duckdb): merge of the whole table
+-- stages parquet/snappy files in .loader/staging/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+);
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 5. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT NOT NULL,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 6. create the stage: rows meet the table's by key
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 7. copy: load the staged files
+INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+
+-- 8. merge: known keys are updated, new ones inserted
+MERGE INTO "s"."t"
+USING "loader_stage"
+ON "s"."t"."id" = "loader_stage"."id"
+WHEN MATCHED THEN UPDATE SET
+    "day" = "loader_stage"."day",
+    "at" = "loader_stage"."at",
+    "seen" = "loader_stage"."seen",
+    "carrier" = "loader_stage"."carrier",
+    "amount" = "loader_stage"."amount"
+WHEN NOT MATCHED THEN INSERT ("id", "day", "at", "seen", "carrier", "amount")
+VALUES ("loader_stage"."id", "loader_stage"."day", "loader_stage"."at", "loader_stage"."seen", "loader_stage"."carrier", "loader_stage"."amount");
+
+-- 9. look for missing keys: every key of the load must be in the table
+SELECT count(*)
+FROM "loader_stage"
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
+WHERE "s"."t"."id" IS NULL;
+
+-- 10. drop the stage: it served its purpose
+DROP TABLE "loader_stage";
+
+-- 11. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'merge',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    'b21fe29866fe08dd1c2ac726cf29814ae3a451211246436bc9efd5589f176200', '1.0', now();
+
+COMMIT;

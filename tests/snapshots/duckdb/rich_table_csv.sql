@@ -1,0 +1,76 @@
+-- s.t on local (duckdb): replace of the whole table
+-- stages csv/none files in .loader/staging/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+);
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 5. create the sequence of id (only when it is missing): numbers rows
+CREATE SEQUENCE IF NOT EXISTS "s"."t_id_seq" START WITH 1 INCREMENT BY 1;
+
+-- 6. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT DEFAULT nextval('"s"."t_id_seq"') NOT NULL,
+    "day" DATE NOT NULL,
+    "carrier" VARCHAR DEFAULT 'AA',
+    "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP),
+    "doc" JSON,
+    "raw" BLOB
+);
+
+-- 7. comment on the table (only when it is missing): the spec's description
+COMMENT ON TABLE "s"."t" IS 'One row per order; it''s \ small.';
+
+-- 8. comment on at (only when it is missing): the spec's description
+COMMENT ON COLUMN "s"."t"."at" IS 'When.';
+
+-- 9. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+DELETE FROM "s"."t";
+
+-- 10. copy: load the staged files
+INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
+SELECT "day", "carrier", "at", "doc", unhex("raw")
+FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
+    nullstr = '\N', allow_quoted_nulls = false, columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
+
+-- 11. count: the whole table must hold exactly the staged rows
+SELECT count(*) FROM "s"."t";
+
+-- 12. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    '2861556707eff9d624271b8f4cb8e025bc129b5fb13227f26f00e9ccd6a960f1', '1.0', now();
+
+COMMIT;

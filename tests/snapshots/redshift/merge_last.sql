@@ -1,0 +1,115 @@
+-- s.t on prod (redshift): merge of the whole table
+-- stages csv/zstd files in s3://bucket/loader/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 5. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint NOT NULL,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2),
+    PRIMARY KEY ("id")
+);
+
+-- 6. create the stage: rows meet the table's by key
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" bigint,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
+
+-- 7. copy: load the staged files
+COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
+FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
+FORMAT AS CSV
+IGNOREHEADER 1
+NULL AS '\\N'
+DATEFORMAT 'auto'
+TIMEFORMAT 'auto'
+ZSTD
+MANIFEST;
+
+-- 8. count copied rows: COPY must have loaded exactly the staged rows
+SELECT pg_last_copy_count();
+
+-- 9. keep the last of each key: of the rows of one key the last stays
+CREATE TEMPORARY TABLE "loader_stage_last" AS
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM (
+  SELECT "id", "day", "at", "seen", "carrier", "amount",
+    row_number() OVER (PARTITION BY "id" ORDER BY "at" DESC, "seen" DESC) AS nth
+  FROM "loader_stage"
+) AS ranked
+WHERE nth = 1;
+
+-- 10. delete matching rows: rows with a key of the load are replaced
+DELETE FROM "s"."t"
+USING "loader_stage_last"
+WHERE "s"."t"."id" = "loader_stage_last"."id";
+
+-- 11. insert the rows: all rows of the load
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage_last";
+
+-- 12. look for missing keys: every key of the load must be in the table
+SELECT count(*)
+FROM "loader_stage_last"
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
+WHERE "s"."t"."id" IS NULL;
+
+-- 13. drop the stage: it served its purpose
+DROP TABLE "loader_stage_last";
+
+-- 14. drop the stage: it served its purpose
+DROP TABLE "loader_stage";
+
+-- 15. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'merge',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    '4502c5b17f1e88430907339d5dca5f1e7924127a5ce2a929e25ac4b001b6bc6f', '1.0', getdate();
+
+COMMIT;

@@ -1,0 +1,78 @@
+-- s.t on prod (redshift): replace of the whole table
+-- stages csv/gzip files in s3://bucket/loader/s.t/load-1
+
+BEGIN;
+
+-- 1. create the ledger's schema: the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- 2. create the ledger: what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- 3. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 4. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 5. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
+
+-- 6. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+DELETE FROM "s"."t";
+
+-- 7. copy: load the staged files
+COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
+FORMAT AS CSV
+IGNOREHEADER 1
+NULL AS '\\N'
+DATEFORMAT 'auto'
+TIMEFORMAT 'auto'
+GZIP
+MANIFEST;
+
+-- 8. count copied rows: COPY must have loaded exactly the staged rows
+SELECT pg_last_copy_count();
+
+-- 9. count: the whole table must hold exactly the staged rows
+SELECT count(*) FROM "s"."t";
+
+-- 10. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'replace',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    '6576e0783620d70b4b905957ae73fcd6b4b30265828540be29158bf8544520bc', '1.0', getdate();
+
+COMMIT;

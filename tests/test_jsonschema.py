@@ -1,0 +1,80 @@
+"""The JSON Schema: what an editor accepts is what `validate` accepts, in structure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from loader.diagnose import diagnose
+from loader.jsonschema import json_schema
+
+CASES = Path(__file__).parent / "cases" / "specs"
+SHIPPED = sorted((CASES.parents[2] / "specs").rglob("*.yml"))
+GOOD = [*sorted((CASES / "good").glob("*.yml")), *SHIPPED]
+
+STRUCTURAL = [
+    *("check_bound_is_no_number", "columns_are_a_mapping", "columns_are_empty"),
+    *("columns_are_words", "column_is_nothing", "dagster", "encode_unknown", "enum_typo"),
+    *("enum_unknown", "file_size", "file_size_zero", "foreign_column", "foreign_disposition"),
+    *("foreign_sections", "foreign_table", "foreign_table_2", "grantee", "identity_shape"),
+    *("many_at_once", "max_rejects_float", "max_rejects_negative", "max_rejects_word"),
+    *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
+    *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
+    *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
+]
+"""The bad cases that an editor can see without knowing rules between fields."""
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def document(path: Path) -> Any:
+    """The file as an editor sees it: plain JSON values, dates as text."""
+    return json.loads(json.dumps(yaml.safe_load(path.read_text("utf-8-sig")), default=str))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_every_good_spec_is_accepted(path: Path) -> None:
+    """The schema has nothing against a spec that `validate` accepts."""
+    assert [error.message for error in validator().iter_errors(document(path))] == []
+
+
+@pytest.mark.parametrize("name", STRUCTURAL)
+def test_bad_structure_is_refused(name: str) -> None:
+    """Wrong keys, words and types are refused by the schema as they are by `validate`."""
+    assert list(validator().iter_errors(document(CASES / "bad" / f"{name}.yml")))
+
+
+def test_every_key_is_refused_when_unknown() -> None:
+    """No object of the schema takes keys that it does not declare."""
+    schema = json_schema()
+    objects = [schema, *schema["$defs"].values()]
+    assert all(one["additionalProperties"] is False for one in objects if "properties" in one)
+
+
+def test_words_agree_with_the_models() -> None:
+    """A document that the schema refuses is refused by the models too."""
+    for path in sorted((CASES / "bad").glob("*.yml")):
+        try:
+            data = document(path)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            continue
+        if isinstance(data, dict) and not path.stem.startswith("yaml_"):
+            assert diagnose(data)[1] or not list(validator().iter_errors(data)), path.name
+
+
+def test_the_schema_names_itself() -> None:
+    """The schema says what it is of, and requires what a spec requires."""
+    schema = json_schema()
+    assert schema["$id"] == "urn:loader:table-spec:v1"
+    assert schema["title"] == "Loader table spec, version 1"
+    assert set(schema["required"]) == {"schema", "name", "columns"}
+    assert json.loads(json.dumps(schema)) == schema

@@ -1,0 +1,117 @@
+"""The shipped templates: each is used, and what it renders is SQL to an independent parser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from loader import dialects
+from loader.errors import TemplateError
+from loader.plan import Plan, plan_read
+from loader.render import Table
+from loader.templates import read_templates
+from tests.test_plan import CASES, hostile, live, make_plan, make_spec, renderer
+
+UNKNOWN = {
+    # r_CREATE_TABLE_NEW: [COMPOUND | INTERLEAVED] SORTKEY (…); sqlglot knows the first only
+    "INTERLEAVED SORTKEY": "COMPOUND SORTKEY",
+    # r_CREATE_TABLE_NEW: SORTKEY AUTO; sqlglot wants columns
+    "SORTKEY AUTO": 'SORTKEY ("auto")',
+}
+"""What sqlglot does not know of Redshift → what it knows in its place."""
+
+PARTS = {"dimension", "merge_matched", "now", "slice", "where"}
+"""Templates that only others include."""
+
+
+def plans(dialect: str) -> Iterator[Plan]:
+    for fields, given in CASES.values():
+        spec, request = make_spec(**fields), dict(given)
+        if "live" in request:
+            request["live"] = live(spec, dialect, *request["live"])
+        yield make_plan(spec, dialect, **request)
+    yield make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
+
+
+def rendered(dialect: str) -> Iterator[tuple[str, str]]:
+    """Every statement that Loader runs on a dialect, with the name of its template."""
+    for plan in plans(dialect):
+        for statement in plan.statements:
+            yield statement.template, statement.sql
+        read = plan_read(plan.spec, renderer(dialect), plan.slice)
+        yield read.template, read.sql
+    facts = {"table": Table("s", "it's"), "ledger": Table("loader", "loads"), "limit": 7}
+    for name in ("describe", "ledger_history"):
+        if renderer(dialect).has(name):
+            for tables in ((), (Table("s", "it's"), Table("s", "b"))):
+                found = renderer(dialect).render(name, {**facts, "tables": tables})
+                yield found.path, found.sql
+
+
+@pytest.mark.parametrize("dialect", dialects.NAMES)
+def test_an_independent_parser_reads_every_statement(
+    dialect: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each statement is one statement of its dialect to sqlglot, hostile names included."""
+    caplog.set_level(logging.CRITICAL)  # it warns about what it keeps as text
+    for path, sql in rendered(dialect):
+        known = sql
+        for words, instead in UNKNOWN.items():
+            known = known.replace(words, instead)
+        parsed = sqlglot.parse(known, dialect=dialect)
+        assert len(parsed) == 1, (path, sql)
+        assert not isinstance(parsed[0], exp.Command), (path, sql)
+
+
+@pytest.mark.parametrize("dialect", dialects.NAMES)
+def test_hostile_names_stay_names(dialect: str) -> None:
+    """To the parser, the hostile table's statements are about that table and no other."""
+    spec = hostile()
+    plan = make_plan(spec, dialect, full_refresh=True)
+    for statement in plan.statements:
+        if statement.role in ("delete", "count", "check"):
+            (parsed,) = sqlglot.parse(statement.sql, dialect=dialect)
+            assert parsed is not None
+            tables = {(table.db, table.name) for table in parsed.find_all(exp.Table)}
+            assert tables == {(spec.schema_name, spec.name)}
+            names = {column.name for column in parsed.find_all(exp.Column)}
+            assert names <= {*spec.by_name, "found"}
+
+
+@pytest.mark.parametrize("dialect", dialects.NAMES)
+def test_every_template_is_used(dialect: str) -> None:
+    """No template is shipped that the cases above do not render."""
+    used = {Path(path).name for path, _ in rendered(dialect)}
+    shipped = {
+        Path(name).name for name in read_templates() if name.split("/")[0] in (dialect, "ansi")
+    }
+    assert shipped - used == {f"{name}.sql.j2" for name in PARTS}
+
+
+def test_templates_are_laid_over_by_name(tmp_path: Path) -> None:
+    """A project's template takes the place of ours by its path, and tells its own folder."""
+    folder = tmp_path / "templates"
+    (folder / "duckdb").mkdir(parents=True)
+    (folder / "duckdb" / "copy_csv.sql.j2").write_text("SELECT 1")
+    (folder / "mine.sql.j2").write_text("SELECT 2")
+    (folder / "README.md").write_text("no template")
+    found, own = read_templates(folder), read_templates()
+    assert found["duckdb/copy_csv.sql.j2"].source == "SELECT 1"
+    assert found["duckdb/copy_csv.sql.j2"].path == "templates/duckdb/copy_csv.sql.j2"
+    assert set(found) - set(own) == {"mine.sql.j2"}
+    assert {name: found[name] for name in own if name != "duckdb/copy_csv.sql.j2"} == {
+        name: own[name] for name in own if name != "duckdb/copy_csv.sql.j2"
+    }
+    assert read_templates(tmp_path / "nowhere") == own
+
+
+def test_a_template_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """A template file that cannot be read is an error that names it."""
+    (tmp_path / "x.sql.j2").write_bytes(b"\xff\xfe")
+    with pytest.raises(TemplateError, match=r"x\.sql\.j2: cannot be read"):
+        read_templates(tmp_path)
