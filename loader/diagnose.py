@@ -174,9 +174,7 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
             loc = _real(data, detail)
             if not _consequent(data, detail, loc):
                 wrong.setdefault(loc, _problem(detail, loc))
-        partial = _partial(data)
-        more = [p for p in rules.problems(partial) if p.loc not in wrong] if partial else []
-        return None, [*wrong.values(), *more]
+        return None, [*wrong.values(), *_more(data, wrong)]
     problems = list(rules.problems(found))
     return (None if problems else found), problems
 
@@ -207,24 +205,40 @@ def _at(data: Any, loc: Loc) -> Any:
     return data
 
 
+def _more(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Problem]:
+    """The problems between the fields that are right each by itself."""
+    partial = _partial(data)
+    untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE}
+    for problem in rules.problems(partial) if partial else ():
+        if problem.loc not in wrong and problem.loc[:2] not in untyped:
+            yield problem
+
+
 def _partial(data: Mapping[str, Any]) -> TableSpec | None:
     """What is right of a wrong document, as a spec to judge the rules between fields by."""
-    pruned = dict(data)
+    pruned = _copied(dict(data))
     for _ in range(5):  # a section that loses its only right key is dropped in the next round
         try:
             return TableSpec.model_validate(pruned)
         except ValidationError as error:
-            if any(_spoils(detail["loc"]) for detail in error.errors(include_url=False)):
-                return None
             locs = [_real(pruned, detail) for detail in error.errors(include_url=False)]
-            pruned = _without(pruned, locs)
+            if any(_spoils(loc) for loc in locs):
+                return None
+            untyped = [loc for loc in locs if loc[:1] == ("columns",) and loc[2:] == _TYPE]
+            for _, at, key in untyped:
+                # Text may be nearly anything, so it stands in without new complaints.
+                pruned["columns"][at][key] = "varchar"
+            pruned = _without(pruned, [loc for loc in locs if loc not in untyped])
     return None
+
+
+_TYPE = ("data_type",)
 
 
 def _spoils(loc: Loc) -> bool:
     """Whether an error leaves too little to judge by: columns that cannot be named."""
     return loc in (("columns",), ("schema",), ("name",)) or (
-        loc[:1] == ("columns",) and (len(loc) < 3 or loc[2] in ("name", "data_type"))
+        loc[:1] == ("columns",) and (len(loc) < 3 or loc[2] == "name")
     )
 
 
@@ -293,7 +307,7 @@ def _not_one_of(loc: Loc, expected: str, given: object) -> Problem:
     hint = f"did you mean `{close[0]}`?" if close else None
     if isinstance(given, bool):
         hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
-    if loc == ("write_disposition",) and given in _DISPOSITIONS:
+    if loc == ("write_disposition",) and str(given) in _DISPOSITIONS:
         hint = _DISPOSITIONS[str(given)]
     return Problem(text, loc, hint)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loader.config import TargetSettings
-from loader.errors import FrameError
+from loader.errors import FrameError, StageError
 from loader.execute import Outcome, check_same_load, execute, find_load
 from loader.frames import Frame, open_frame
 from loader.ingest import Destination, Ingested, ingest, inspect
@@ -66,12 +67,17 @@ class Load:
         started = time.perf_counter()
         ingested = self._ingest(frame, destination)
         staged_at = time.perf_counter()
-        failed = True
         try:
             outcome = self._execute(ingested)
-            failed = False
-        finally:
-            kept = apply_keep(store, prefix, self.spec.staging, failed=failed)
+        except BaseException as error:
+            with _noted(error):
+                apply_keep(store, prefix, self.spec.staging, failed=True)
+            raise
+        try:
+            kept = apply_keep(store, prefix, self.spec.staging, failed=False)
+        except StageError as leftover:  # the load is committed; files that stay do not undo it
+            kept = True
+            outcome.warnings.append(leftover.message)
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
         return self._result(ingested, outcome, seconds, kept=kept)
 
@@ -168,6 +174,15 @@ class Load:
             warnings=tuple(outcome.warnings),
             plan=outcome.plan,
         )
+
+
+@contextmanager
+def _noted(first: BaseException) -> Iterator[None]:
+    """What goes wrong while tidying up is a note to the error that came first."""
+    try:
+        yield
+    except StageError as second:
+        first.add_note(f"and then: {second}")
 
 
 def with_data(spec: TableSpec, request: LoadRequest, frame: object, *, auto: bool) -> LoadRequest:

@@ -23,7 +23,7 @@ from loader.dialects.redshift import (
     NOT_IN_PARQUET,
 )
 from loader.errors import Loc, Problem
-from loader.spec import Column, PartitionBy, TableSpec
+from loader.spec import Column, Merge, PartitionBy, TableSpec
 
 _DIST_WORDS = ("even", "all", "auto")
 _VALUE_TYPES = frozenset(
@@ -253,7 +253,7 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
             )
         if merge.on_duplicate == "last" and not merge.order_by:
             yield Problem("`last` needs to know by what", ("merge",), "add order_by: [column]")
-    elif "merge" in spec.model_fields_set:
+    elif merge != Merge():
         yield Problem(f"has no effect with write_disposition: {spec.write_disposition}", ("merge",))
     if merge.order_by and merge.on_duplicate != "last":
         yield Problem("only has an effect with on_duplicate: last", ("merge", "order_by"))

@@ -1,4 +1,4 @@
-"""What tests share: projects in temporary folders, deterministic properties, no developer's settings."""
+"""What tests share: projects in temporary folders, and nothing of the developer's machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class MakeProject(Protocol):
         templates: Mapping[str, str] | None = None,
         folder: str = "project",
         **target: Any,
-    ) -> Project: ...
+    ) -> Project:
+        """Specs by path below ``specs/``, templates likewise, and settings of the target."""
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,8 @@ import pytest
 
 from loader.conform import arrow_schema
 from loader.errors import ExecuteError, FrameError, LoaderError, PlanError, VerifyError
-from loader.project import LoadResult, Project
+from loader.project import Project
+from loader.results import LoadResult
 from loader.warehouses import open_warehouse
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Table:
     def frame(self, rows: Sequence[Row]) -> pa.Table:
         """Rows as a frame with the columns that are staged."""
         schema = arrow_schema(self.spec.staged_columns())
-        columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+        columns: Sequence[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
         arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -66,11 +67,12 @@ class Table:
         return result
 
     def load_frame(self, frame: object, partition: Any = None, **options: Any) -> LoadResult:
+        """Load a frame of any kind."""
         return self.project.load(self.spec, frame, partition, **options)
 
     def rows(self, partition: Any = None, columns: Sequence[str] | None = None) -> list[Row]:
         """What the table holds, in some fixed order."""
-        found = self.project.read(self.spec, partition, columns=columns, as_="arrow")
+        found: Any = self.project.read(self.spec, partition, columns=columns, as_="arrow")
         return ordered(tuple(row.values()) for row in found.to_pylist())
 
     def execute(self, *statements: str) -> list[Row]:
@@ -498,7 +500,7 @@ def test_a_full_refresh_replaces_the_whole_table(
 def test_an_empty_frame_does_what_on_empty_says(
     world: World, kind: str, on_empty: str, disposition: str
 ) -> None:
-    """No rows: the slice is kept, cleared, or the load fails; append and merge take nothing away."""
+    """No rows: the slice is kept, cleared, or the load fails; only replace takes rows away."""
     chosen = KINDS.get(kind, UNCUT)
     table = cut(world, chosen, disposition, on_empty=on_empty)
     first = filled(chosen.in_first, 0, "one")
@@ -527,7 +529,8 @@ def test_a_partitioned_table_is_never_emptied_by_a_load_without_partitions(world
     table = cut(world, KINDS["date day"])
     rows = filled(KINDS["date day"].in_first, 0, "one")
     table.load(rows, "2013-01-01")
-    for nothing in (None, [], {}, ()):
+    nothings: list[Any] = [None, [], {}, ()]
+    for nothing in nothings:
         with pytest.raises(PlanError, match=r"no partition|no key|empty"):
             table.load(rows, nothing)
     with pytest.raises(PlanError, match="full refresh"):
@@ -668,11 +671,12 @@ def test_floats_that_are_no_numbers_are_kept_or_refused(world: World, staging: s
     """Infinity and NaN are either stored as they are or refused, never turned into NULL."""
     table = world(columns={"x": "double precision"}, staging={"format": staging})
     for value in (math.inf, -math.inf, math.nan):
-        try:
-            table.load_frame(pa.table({"x": [value]}))
-        except LoaderError as error:
-            assert "NaN and infinite" in str(error)
+        frame = pa.table({"x": [value]})
+        if staging == "json":
+            with pytest.raises(LoaderError, match="NaN and infinite"):
+                table.load_frame(frame)
             continue
+        table.load_frame(frame)
         assert repr(table.rows()) == repr([(value,)])
 
 
@@ -756,7 +760,7 @@ FRAMES: Mapping[str, Callable[[pa.Table, Path], object]] = {
     "arrow": lambda table, _: table,
     "batch": lambda table, _: table.combine_chunks().to_batches()[0],
     "reader": lambda table, _: table.to_reader(max_chunksize=2),
-    "dataset": lambda table, folder: _saved(table, folder),
+    "dataset": _saved,
     "stream protocol": lambda table, _: _Stream(table),
     "pandas": lambda table, _: table.to_pandas(),
     "pandas objects": lambda table, _: pd.DataFrame(

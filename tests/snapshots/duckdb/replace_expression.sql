@@ -43,8 +43,8 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
 
 -- 6. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
-WHERE (date_trunc('day', at)) >= TIMESTAMP '2013-01-01 00:00:00'
-  AND (date_trunc('day', at)) < TIMESTAMP '2013-01-02 00:00:00';
+WHERE (date_trunc('day', "at")) >= TIMESTAMP '2013-01-01 00:00:00'
+  AND (date_trunc('day', "at")) < TIMESTAMP '2013-01-02 00:00:00';
 
 -- 7. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
@@ -53,8 +53,8 @@ FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
 -- 8. count: the slice partition=2013-01-01 must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
-WHERE (date_trunc('day', at)) >= TIMESTAMP '2013-01-01 00:00:00'
-  AND (date_trunc('day', at)) < TIMESTAMP '2013-01-02 00:00:00';
+WHERE (date_trunc('day', "at")) >= TIMESTAMP '2013-01-01 00:00:00'
+  AND (date_trunc('day', "at")) < TIMESTAMP '2013-01-02 00:00:00';
 
 -- 9. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
@@ -65,6 +65,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'partition=2013-01-01', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'd76f44b07b591a13978c14271555d4bc5975bd860d7f167099d2ab19d174d4ef', '1.0', now();
+    '5b353fca3e18025915922cfab07736b8b6b05f9da52f31a2be2fd5810eeb79d0', '1.0', now();
 
 COMMIT;

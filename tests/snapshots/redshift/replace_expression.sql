@@ -45,8 +45,8 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
 
 -- 6. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
-WHERE (date_trunc('day', at)) >= TIMESTAMP '2013-01-01 00:00:00'
-  AND (date_trunc('day', at)) < TIMESTAMP '2013-01-02 00:00:00';
+WHERE (date_trunc('day', "at")) >= TIMESTAMP '2013-01-01 00:00:00'
+  AND (date_trunc('day', "at")) < TIMESTAMP '2013-01-02 00:00:00';
 
 -- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
@@ -60,8 +60,8 @@ SELECT pg_last_copy_count();
 
 -- 9. count: the slice partition=2013-01-01 must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
-WHERE (date_trunc('day', at)) >= TIMESTAMP '2013-01-01 00:00:00'
-  AND (date_trunc('day', at)) < TIMESTAMP '2013-01-02 00:00:00';
+WHERE (date_trunc('day', "at")) >= TIMESTAMP '2013-01-01 00:00:00'
+  AND (date_trunc('day', "at")) < TIMESTAMP '2013-01-02 00:00:00';
 
 -- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
@@ -72,6 +72,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'partition=2013-01-01', 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    'd76f44b07b591a13978c14271555d4bc5975bd860d7f167099d2ab19d174d4ef', '1.0', getdate();
+    '5b353fca3e18025915922cfab07736b8b6b05f9da52f31a2be2fd5810eeb79d0', '1.0', getdate();
 
 COMMIT;
