@@ -353,8 +353,10 @@ def read(
     output: str | None,
 ) -> None:
     """Read a table, or a slice of it: CSV on standard output, JSON lines with --format json."""
+    from loader.frames import spare_pandas  # noqa: PLC0415
     from loader.writing import write_file, write_stream  # noqa: PLC0415
 
+    spare_pandas()
     project = context.project()
     spec = project.spec(select)
     names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
@@ -413,8 +415,10 @@ def schema(context: _Context) -> None:
 
 
 def _open(spec: Any, files: Sequence[str]) -> Any:
-    from loader.sources import open_files  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.frames import spare_pandas  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.sources import open_files  # noqa: PLC0415
 
+    spare_pandas()
     return open_files(files, spec.source, sys.stdin.buffer)
 
 

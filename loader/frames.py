@@ -60,6 +60,30 @@ class Frame:
     """How many rows there are, when that is known."""
 
 
+class _NoPandas:
+    """An import hook that says there is no pandas."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def spare_pandas() -> None:
+    """Keep PyArrow from importing pandas, for a process that has no pandas frames.
+
+    PyArrow imports it at its first look at a Python value, which takes half a second and more. It
+    still imports pandas when something is to become a pandas frame.
+    """
+    if "pandas" in sys.modules:
+        return
+    hook = _NoPandas()
+    sys.meta_path.insert(0, hook)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(hook)
+
+
 def open_frame(obj: object) -> Frame:
     """The stream of anything that is a frame.
 

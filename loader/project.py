@@ -81,9 +81,19 @@ class Project:
         return found
 
     def renderer(self, target: str | None = None) -> Renderer:
-        """The templates, the project's own over Loader's, in the dialect of a target."""
-        settings = self.config.settings(target, preview=True)
-        return Renderer(read_templates(self.config.templates), dialects.get(settings.type))
+        """The templates, the project's own over Loader's, in the dialect of a target.
+
+        They are read and compiled once, as the specs are.
+        """
+        name = self.config.settings(target, preview=True).type
+        if name not in self._renderers:
+            templates = read_templates(self.config.templates)
+            self._renderers[name] = Renderer(templates, dialects.get(name))
+        return self._renderers[name]
+
+    @cached_property
+    def _renderers(self) -> dict[str, Renderer]:
+        return {}
 
     def slice(self, spec: TableSpec, partition: Request | None) -> Slice | None:
         """The slice of a table that a partition request names; None names the whole table.

@@ -118,6 +118,11 @@ HEAVY = "dagster pandas polars pyarrow boto3 duckdb redshift_connector rich".spl
         ("from loader.cli import main; main(['schema'])", ()),
         ("from loader.cli import main; main(['validate'])", ()),
         ("from loader.cli import main; main(['history'])", ("pyarrow", "duckdb")),
+        (
+            "from loader.cli import main;"
+            "main(['plan', 'nyc/airlines', '--from', 'specs/nyc/data/airlines.csv'])",
+            ("pyarrow", "duckdb"),
+        ),
     ],
 )
 def test_nothing_heavy_loads_unasked(start: str, allowed: tuple[str, ...]) -> None:

@@ -148,11 +148,11 @@ def test_any_frame_is_stored_as_it_is_or_refused(
 GOOD = (ROOT / "specs" / "nyc" / "flights.yml").read_text(encoding="utf-8")
 WORDS = st.sampled_from(
     [
-        *("", "null", "~", "[]", "{}", "- x", "x: y", "&a", "*a", "!!python/object:os.x y", "<<: {}"),
+        *("", "null", "~", "[]", "{}", "- x", "x: y", "&a", "*a", "!!python/object:os.x y"),
         *("1", "-1", "1e999", ".nan", "0x10", "2013-01-01", "true", "'", '"', "\t", "\0", "\ud7ff"),
         *("name", "data_type", "date", "varchar(-1)", "varchar(99999)", "decimal(99,9)", "select"),
         *("flight_date", "partition_by", "grain", "hour", "Mars/Olympus", "100%", "1TB", "---\n"),
-        *("%", ";", "#"),
+        *("%", ";", "#", "<<: {}"),
     ]
 )
 

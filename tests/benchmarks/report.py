@@ -11,7 +11,6 @@ from typing import Any
 from tests.benchmarks.cases import CASES, TARGETS, Case, Load, Target
 from tests.benchmarks.measure import Run
 
-
 QUIET = 0.3
 
 

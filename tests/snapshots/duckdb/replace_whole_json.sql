@@ -47,7 +47,8 @@ DELETE FROM "s"."t";
 -- 7. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_json('.loader/staging/s.t/load-1/part-*', format = 'newline_delimited', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
+FROM read_json('.loader/staging/s.t/load-1/part-*', format = 'newline_delimited', auto_detect = false,
+    maximum_object_size = 16777216, compression = 'none', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
