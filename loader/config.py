@@ -36,8 +36,8 @@ class DuckDBTarget(_Settings):
     """Schema of the ledger; empty turns it off."""
     lock_timeout: float = Field(default=30.0, ge=0)
     """Seconds to wait for another process that holds the file."""
-    memory_limit: str = "256MB"
-    """The most memory DuckDB may use while it loads."""
+    memory_limit: str = "384MB"
+    """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""
 
 
 class RedshiftTarget(_Settings):

@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.errors import FrameError, StageError
 from loader.conform.verdicts import show
+from loader.errors import FrameError, StageError
 
 TOLD = 5
 """How many duplicated keys a message names."""

@@ -63,7 +63,7 @@ class Frame:
 class _NoPandas:
     """An import hook that says there is no pandas."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
             raise ModuleNotFoundError(name)
 

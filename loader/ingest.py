@@ -97,6 +97,8 @@ def ingest(
             stager.discard()
             raise
         staged = stager.finish()
+    # The memory that the stream went through is the warehouse's turn now.
+    pa.default_memory_pool().release_unused()
     return Ingested(
         staged,
         frozenset(matched),

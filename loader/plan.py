@@ -326,8 +326,11 @@ class _Builder:
         if work:
             yield from self._checks()
         if self.target.ledger_schema:
-            why = "its id commits with its rows: exactly once"
-            yield self._statement(Step("record the load", why, "ledger_insert", group="record the load in the ledger"))
+            why, group = (
+                "its id commits with its rows: exactly once",
+                "record the load in the ledger",
+            )
+            yield self._statement(Step("record the load", why, "ledger_insert", group=group))
 
     def _ledger_lookup(self) -> Iterator[Statement]:
         schema = {"schema": self.target.ledger_schema}

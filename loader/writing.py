@@ -57,9 +57,7 @@ def write_file(reader: pa.RecordBatchReader, spec: TableSpec, path: Path) -> int
         raise StageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _writing(
-    reader: pa.RecordBatchReader, spec: TableSpec, sink: Any, form: str
-) -> Iterator[int]:
+def _writing(reader: pa.RecordBatchReader, spec: TableSpec, sink: Any, form: str) -> Iterator[int]:
     """Write batch by batch, telling the rows of each."""
     writer = _writer(_with_json(reader.schema, spec), sink, form)
     for batch in reader:

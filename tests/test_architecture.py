@@ -105,7 +105,7 @@ def test_every_module_has_a_floor() -> None:
     assert found == set(FLOOR)
 
 
-HEAVY = "dagster pandas polars pyarrow boto3 duckdb redshift_connector rich".split()
+HEAVY = ["dagster", "pandas", "polars", "pyarrow", "boto3", "duckdb", "redshift_connector", "rich"]
 
 
 @pytest.mark.parametrize(

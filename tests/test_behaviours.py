@@ -486,9 +486,7 @@ def test_rows_of_another_partition_are_refused(world: World, kind: str) -> None:
 
 @pytest.mark.parametrize("disposition", DISPOSITIONS)
 @pytest.mark.parametrize("kind", ["date day", "union that is no grid", "none"])
-def test_a_full_refresh_replaces_the_whole_table(
-    world: World, kind: str, disposition: str
-) -> None:
+def test_a_full_refresh_replaces_the_whole_table(world: World, kind: str, disposition: str) -> None:
     """With a full refresh only the rows of the load are left, whatever the disposition."""
     chosen = KINDS.get(kind, UNCUT)
     table = cut(world, chosen, disposition)
@@ -1092,7 +1090,7 @@ def test_names_and_keys_are_data(world: World, name: str, staging: str) -> None:
 def test_comments_follow_the_descriptions(world: World) -> None:
     """A description with quotes does no harm to the statements beside it."""
     table = world(
-        description="it's; -- \"a\" \\ table",
+        description='it\'s; -- "a" \\ table',
         columns={"id": {"data_type": "integer", "description": "';DROP TABLE t;--\n"}},
     )
     table.load([(1,)])

@@ -20,16 +20,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loader.conform import Conformed, Conformer, arrow_schema, match_columns
 from loader.conform.arrowtypes import arrow_type, python_values, unwrapped
 from loader.conform.casts import BLOCK, ColumnCast
-from loader.conform import Conformed, Conformer, arrow_schema, match_columns
+from loader.conform.exact import judge
+from loader.conform.verdicts import Reading, Refusal
 from loader.datatypes import parse
 from loader.errors import FrameError, LoaderError, PlanError
-from loader.conform.exact import judge
 from loader.frames import Chunk, open_frame
 from loader.slices import make_slice
 from loader.spec import TableSpec
-from loader.conform.verdicts import Reading, Refusal
 
 
 def make_spec(columns: dict[str, Any], **rest: Any) -> TableSpec:

@@ -220,9 +220,7 @@ class Lab:
     def load(self, load_id: str = "again", **options: Any) -> LoadResult:
         """The load under test, under an id of its own."""
         partition = "a" if self.spec.partition_by else None
-        return self.project.load(
-            self.spec, frame(LOADED), partition, load_id=load_id, **options
-        )
+        return self.project.load(self.spec, frame(LOADED), partition, load_id=load_id, **options)
 
     def is_untouched(self) -> bool:
         """Whether all the database holds is what it held."""
@@ -409,9 +407,7 @@ TEMPLATES = {
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_bad_template_fails_before_the_data_is_read(
-    make_project: MakeProject, name: str
-) -> None:
+def test_a_bad_template_fails_before_the_data_is_read(make_project: MakeProject, name: str) -> None:
     """A template that raises, commits or prints what it must not stops the load at its start."""
     lab = Lab(make_project, "replace partition")
     text, words = TEMPLATES[name]

@@ -259,9 +259,7 @@ def stored() -> Iterator[Stored]:
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_a_slice_selects_exactly_the_rows_it_names(
-    stored: Stored, data: st.DataObject
-) -> None:
+def test_a_slice_selects_exactly_the_rows_it_names(stored: Stored, data: st.DataObject) -> None:
     """The predicate of keys, ranges and unions holds for the rows that are named, and no other."""
     names = [name for name in data.draw(st.sampled_from(PAIRS)) if name]
     entries = [{"name": f"x{at}", **DIMENSIONS[name][0]} for at, name in enumerate(names)]

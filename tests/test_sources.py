@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loader.sources import csvfiles, jsonlines
 from loader.errors import LoaderError, SourceError
 from loader.frames import Frame
-from loader.sources import open_files
+from loader.sources import csvfiles, jsonlines, open_files
 from loader.spec import Source
 
 TABLE = pa.table({"a": ["1", "2"], "b": ["x", None]})

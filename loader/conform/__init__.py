@@ -1,7 +1,7 @@
 """Chunks made to fit their spec: matched by name, cast exactly, refused with the reason.
 
 Columns are matched here, rows are judged, and what is refused is counted, told or set aside;
-`loader.conform.casts` knows the types and `loader.conform.regions` the partitions.
+`casts` knows the types and `regions` the partitions.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 
 from loader.conform.arrowtypes import arrow_type, pick
 from loader.conform.casts import ColumnCast
+from loader.conform.regions import Discovery, Membership, all_but
+from loader.conform.verdicts import Reading, show
 from loader.errors import FrameError
 from loader.frames import Chunk
-from loader.conform.regions import Discovery, Membership, all_but
 from loader.slices import Slice
 from loader.spec import Column, TableSpec
-from loader.conform.verdicts import Reading, show
 
 Batch = Any
 """A `pyarrow.RecordBatch`; pyarrow has no type stubs."""

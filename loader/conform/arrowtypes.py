@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.conform.verdicts import Opaque
 from loader.datatypes import DataType
 from loader.frames import one_array
-from loader.conform.verdicts import Opaque
 
 Array = Any
 """A `pyarrow.Array`; pyarrow has no type stubs."""

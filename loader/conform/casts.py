@@ -1,7 +1,7 @@
 """Whole columns into declared types: vectorised where all is well, value by value where it is not.
 
-A fast cast either gives what `loader.conform.exact` would give for every row, or refuses the lot. Then the
-rows are halved until the doubtful ones stand alone, and `loader.conform.exact` judges those. So a fast cast
+A fast cast either gives what `exact` would give for every row, or refuses the lot. Then the
+rows are halved until the doubtful ones stand alone, and `exact` judges those. So a fast cast
 may be too strict, never too lenient.
 """
 
@@ -17,9 +17,17 @@ import pyarrow.compute as pc
 
 from loader.conform import exact
 from loader.conform.arrowtypes import Array, arrow_type, is_arrow, kind_of, plain, python_values
-from loader.datatypes import DataType
-from loader.conform.fastcasts import DOUBTS, FAST, FLOATS, JUDGED, Doubt, decimal_from_text, in_64_bits
+from loader.conform.fastcasts import (
+    DOUBTS,
+    FAST,
+    FLOATS,
+    JUDGED,
+    Doubt,
+    decimal_from_text,
+    in_64_bits,
+)
 from loader.conform.verdicts import Judge, Reading, Refusal, show
+from loader.datatypes import DataType
 
 BLOCK = 256
 """Rows that are judged one by one when a fast cast refuses them together."""

@@ -1,6 +1,6 @@
 """What "fits" means: one Python value as one declared type, exactly, or a refusal that says why.
 
-`loader.conform.casts` does the same to whole columns at once and comes here for the rows it is not sure of,
+`casts` does the same to whole columns at once and comes here for the rows it is not sure of,
 so this module alone decides. Nothing is rounded, truncated, wrapped, re-zoned or guessed.
 """
 
@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 from loader.conform import exacttimes, jsontext
-from loader.datatypes import DataType
 from loader.conform.verdicts import (
     FALSE_WORDS,
     TRUE_WORDS,
@@ -30,6 +29,7 @@ from loader.conform.verdicts import (
     unmarked,
     utf8,
 )
+from loader.datatypes import DataType
 
 MAX_SUPER = 16_000_000
 """Bytes of JSON text a SUPER value may have; the limit of Redshift is 16 MB."""

@@ -1,4 +1,4 @@
-"""Dates, times, time stamps and intervals: the part of `loader.conform.exact` that is about time."""
+"""Dates, times, time stamps and intervals: the part of `exact` that is about time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from loader.datatypes import DataType
 from loader.conform.verdicts import Reading, Refusal, a, mismatch, unmarked, utf8
+from loader.datatypes import DataType
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"

@@ -1,6 +1,6 @@
 """Vectorised casts of whole Arrow arrays. Each gives the array of the declared type, or refuses.
 
-A fast cast may be too strict, never too lenient: what it gives is what `loader.conform.exact` would give
+A fast cast may be too strict, never too lenient: what it gives is what `exact` would give
 for every row. Where Arrow's own casts truncate, overflow or misread, it checks or stands back.
 """
 
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.conform.arrowtypes import Array, arrow_type
-from loader.datatypes import DataType
 from loader.conform.verdicts import FALSE_WORDS, NULL_MARKER, TRUE_WORDS, Reading
+from loader.datatypes import DataType
 
 Fast = Callable[[Any, DataType, Reading], Any]
 

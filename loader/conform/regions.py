@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.conform.arrowtypes import arrow_type
+from loader.conform.verdicts import show
 from loader.errors import PlanError
 from loader.slices import Box, Dimension, KeyValue, Part, Slice, locate
-from loader.conform.verdicts import show
 
 BUCKET_MINUTES = 15
 """Since 1973 every zone is offset by a multiple of this, so no partition starts within one."""

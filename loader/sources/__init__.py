@@ -1,7 +1,7 @@
 """Files as frames: CSV, Parquet, JSON lines and Arrow IPC, compressed or not, as constant streams.
 
 What a file is, is told by its name and, where that says nothing, by its first bytes; how it is
-compressed, by its first bytes alone. CSV is in `loader.sources.csvfiles`, JSON lines in `loader.sources.jsonlines`.
+compressed, by its first bytes alone. CSV is in `csvfiles`, JSON lines in `jsonlines`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.sources import csvfiles, jsonlines
 from loader.errors import LoaderError, SourceError
 from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
+from loader.sources import csvfiles, jsonlines
 from loader.spec import Source
 
 Format = Literal["csv", "tsv", "parquet", "json", "arrow"]

@@ -55,8 +55,8 @@ CREATE TEMPORARY TABLE "loader_stage" (
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
-    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false, max_line_size = 67108864,
-    compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
+    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    max_line_size = 67108864, buffer_size = 67108864, compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 8. keep the last of each key: of the rows of one key the last stays
 CREATE TEMPORARY TABLE "loader_stage_last" AS

@@ -48,8 +48,8 @@ DELETE FROM "s"."t";
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
-    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false, max_line_size = 67108864,
-    compression = 'gzip', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
+    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    max_line_size = 67108864, buffer_size = 67108864, compression = 'gzip', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";

@@ -57,8 +57,8 @@ DELETE FROM "s"."t";
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", unhex("raw")
 FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
-    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false, max_line_size = 67108864,
-    compression = 'none', columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
+    nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    max_line_size = 67108864, buffer_size = 67108864, compression = 'none', columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
 
 -- 11. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
