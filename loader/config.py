@@ -36,7 +36,7 @@ class DuckDBTarget(_Settings):
     """Schema of the ledger; empty turns it off."""
     lock_timeout: float = Field(default=30.0, ge=0)
     """Seconds to wait for another process that holds the file."""
-    memory_limit: str = "384MB"
+    memory_limit: str = "320MB"
     """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""
 
 

@@ -132,11 +132,11 @@ class Plan:
     @property
     def sql(self) -> str:
         """The whole transaction as a script."""
-        lines = [f"-- {line}" for line in self.header()]
+        lines = [_comment(line) for line in self.header()]
         lines += ["", "BEGIN;", ""]
         for number, statement in enumerate(self.statements, 1):
             condition = f" ({statement.when})" if statement.when else ""
-            lines.append(f"-- {number}. {statement.name}{condition}: {statement.why}")
+            lines.append(_comment(f"{number}. {statement.name}{condition}: {statement.why}"))
             lines += [f"{statement.sql};", ""]
         return "\n".join([*lines, "COMMIT;", ""])
 
@@ -195,6 +195,11 @@ def ledger_slice(slice_: Slice | None) -> str | None:
     while text and len(text.encode()) > _SLICE_BYTES:
         text = text[: len(text) * 3 // 4] + "…"
     return text
+
+
+def _comment(text: str) -> str:
+    """A comment that stays on its line, whatever names and keys it tells."""
+    return "-- " + " ".join(text.splitlines())
 
 
 def spec_hash(spec: TableSpec) -> str:
@@ -299,6 +304,15 @@ def _choose_slice(
     return made_up, (f"no partition is given: {made_up} is a PLACEHOLDER for the one you load",)
 
 
+_COMMENTS = "comments from the spec's descriptions"
+
+
+def _column_comment(column: Column) -> Step:
+    facts = {"column": column}
+    why = "the spec's description"
+    return Step(f"comment on {column.name}", why, "comment_column", "run", facts, _COMMENTS)
+
+
 @dataclass(frozen=True)
 class _Builder:
     """Renders the statements of one load, in the one order there is."""
@@ -374,14 +388,11 @@ class _Builder:
             yield from self._grants()
 
     def _comments(self) -> Iterator[Step]:
-        group, why = "comments from the spec's descriptions", "the spec's description"
         if self.spec.description:
-            facts: Mapping[str, object] = {"text": self.spec.description}
-            yield Step("comment on the table", why, "comment_table", "run", facts, group)
-        for column in self.spec.columns:
-            if column.description:
-                name = f"comment on {column.name}"
-                yield Step(name, why, "comment_column", "run", {"column": column}, group)
+            facts = {"text": self.spec.description}
+            why = "the spec's description"
+            yield Step("comment on the table", why, "comment_table", "run", facts, _COMMENTS)
+        yield from (_column_comment(column) for column in self.spec.columns if column.description)
 
     def _sequences(self) -> dict[str, Table]:
         if not self.renderer.has("create_sequence"):
@@ -405,9 +416,10 @@ class _Builder:
         for column in missing:
             facts = {"column": column}
             why = "the spec has it and the live table does not (evolve: additive)"
-            yield self._statement(
-                Step(f"add the column {column.name}", why, "add_column", facts=facts)
-            )
+            name = f"add the column {column.name}"
+            yield self._statement(Step(name, why, "add_column", facts=facts))
+            if column.description:
+                yield self._statement(_column_comment(column))
 
     def _checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
@@ -467,7 +479,7 @@ class _Builder:
             else Unknown("rows staged"),
             "bytes": staged.bytes if staged else Unknown("bytes staged"),
             "files": staged.files if staged else Unknown("files staged"),
-            "manifest": f"{self.prefix}/manifest.json",
+            "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": f"{self.prefix}/part-*",
             "iam_role": self.target.iam_role,
         }

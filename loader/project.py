@@ -224,7 +224,10 @@ class Project:
         _check_load_id(load_id)
         auto = partition == AUTO and bool(spec.partition_by)
         if auto and full_refresh:
-            raise PlanError("a full refresh replaces the whole table, so it takes no partition")
+            raise PlanError(
+                "a full refresh replaces the whole table, so it takes no partition",
+                hint="leave out either --full-refresh or --partition",
+            )
         slice_ = None if auto else self.slice(spec, partition)
         request = LoadRequest(
             slice=slice_, full_refresh=full_refresh, load_id=load_id, version=version()

@@ -480,7 +480,6 @@ def test_duckdb_runs_every_plan(case: str) -> None:
                 connection.execute(statement.sql)
 
 
-@pytest.mark.xfail(strict=True, reason="Plan.sql prints names with line breaks into comments")
 @pytest.mark.parametrize("dialect", dialects.NAMES)
 def test_printed_comments_stay_in_their_lines(dialect: str) -> None:
     """In the printed script a name with line breaks does not end the comment that tells it."""

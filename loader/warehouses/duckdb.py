@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 """Rows in one batch of a streamed result."""
+
+MAX_THREADS = 4
+"""Each thread that reads staged files holds some of them in memory."""
 
 _writers: dict[Path, threading.RLock] = {}
 _writers_lock = threading.Lock()
@@ -87,7 +91,8 @@ class DuckDB:
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": self._settings.memory_limit
+            "memory_limit": self._settings.memory_limit,
+            "threads": min(os.cpu_count() or 1, MAX_THREADS),
         }
         try:
             return duckdb.connect(self.path, read_only=read_only, config=config)

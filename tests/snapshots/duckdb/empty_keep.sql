@@ -49,7 +49,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
-    0, 0, 0, '.loader/staging/s.t/load-1/manifest.json',
+    0, 0, 0, NULL,
     'fab4ff8aa776ab99837f9804019e14f10cd623912ae055487f1e551315faa452', '1.0', now();
 
 COMMIT;

@@ -34,21 +34,24 @@ ALTER TABLE "s"."t" ADD COLUMN "carrier" VARCHAR DEFAULT 'AA';
 -- 5. add the column at: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP);
 
--- 6. add the column doc: the spec has it and the live table does not (evolve: additive)
+-- 6. comment on at: the spec's description
+COMMENT ON COLUMN "s"."t"."at" IS 'When.';
+
+-- 7. add the column doc: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "doc" JSON;
 
--- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 8. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 8. copy: load the staged files
+-- 9. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 9. count: the whole table must hold exactly the staged rows
+-- 10. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 10. record the load: its id commits with its rows: exactly once
+-- 11. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -1,8 +1,4 @@
--- se"lect; --.ta'ble
-\ ü on local (duckdb): replace d; --=2013-01-01|l
-b=it's
-
-\
+-- se"lect; --.ta'ble \ ü on local (duckdb): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1
 
 BEGIN;
@@ -77,10 +73,7 @@ SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
 FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/part-*');
 
--- 10. count: the slice d; --=2013-01-01|l
-b=it's
-
-\ must hold exactly the staged rows
+-- 10. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -90,8 +83,7 @@ break" IN ('it''s
 
 \');
 
--- 11. check evil
-name: must be = 0
+-- 11. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -103,8 +95,7 @@ break" IN ('it''s
 
 \');
 
--- 12. check invalid_values line
-break: must be = 0
+-- 12. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\') THEN 1 END)
 FROM "se""lect; --"."ta'ble

@@ -1,6 +1,4 @@
--- s.t on local (duckdb): replace carrier=AA, carrier=back\slash, … carrier=two
-
-lines (4 partitions)
+-- s.t on local (duckdb): replace carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions)
 -- stages parquet/snappy files in .loader/staging/s.t/load-1
 
 BEGIN;
@@ -54,9 +52,7 @@ INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 8. count: the slice carrier=AA, carrier=back\slash, … carrier=two
-
-lines (4 partitions) must hold exactly the staged rows
+-- 8. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "carrier" IN ('AA', 'back\slash', 'it''s', 'two
 

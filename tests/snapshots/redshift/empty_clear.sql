@@ -61,7 +61,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
-    0, 0, 0, 's3://bucket/loader/s.t/load-1/manifest.json',
+    0, 0, 0, NULL,
     '4483ea5af044f0faeced92aedd3a185eba8dc4ba4b2613ce8d4aeca98c00157b', '1.0', getdate();
 
 COMMIT;

@@ -36,13 +36,16 @@ ALTER TABLE "s"."t" ADD COLUMN "carrier" varchar(2) DEFAULT 'AA' ENCODE ZSTD;
 -- 5. add the column at: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "at" timestamp DEFAULT getdate();
 
--- 6. add the column doc: the spec has it and the live table does not (evolve: additive)
+-- 6. comment on at: the spec's description
+COMMENT ON COLUMN "s"."t"."at" IS 'When.';
+
+-- 7. add the column doc: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "doc" super;
 
--- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 8. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 8. copy: load the staged files
+-- 9. copy: load the staged files
 COPY "s"."t" ("day", "carrier", "at", "doc", "raw")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
@@ -50,13 +53,13 @@ FORMAT AS PARQUET
 SERIALIZETOJSON
 MANIFEST;
 
--- 9. count copied rows: COPY must have loaded exactly the staged rows
+-- 10. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 10. count: the whole table must hold exactly the staged rows
+-- 11. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 11. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

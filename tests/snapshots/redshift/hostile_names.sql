@@ -1,8 +1,4 @@
--- se"lect; --.ta'ble
-\ ü on prod (redshift): replace d; --=2013-01-01|l
-b=it's
-
-\
+-- se"lect; --.ta'ble \ ü on prod (redshift): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in s3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1
 
 BEGIN;
@@ -95,10 +91,7 @@ MANIFEST;
 -- 12. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 13. count: the slice d; --=2013-01-01|l
-b=it's
-
-\ must hold exactly the staged rows
+-- 13. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -108,8 +101,7 @@ break" IN ('it''s
 
 \\');
 
--- 14. check evil
-name: must be = 0
+-- 14. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -121,8 +113,7 @@ break" IN ('it''s
 
 \\');
 
--- 15. check invalid_values line
-break: must be = 0
+-- 15. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\\') THEN 1 END)
 FROM "se""lect; --"."ta'ble

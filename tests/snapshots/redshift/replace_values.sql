@@ -1,6 +1,4 @@
--- s.t on prod (redshift): replace carrier=AA, carrier=back\slash, … carrier=two
-
-lines (4 partitions)
+-- s.t on prod (redshift): replace carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions)
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
 
 BEGIN;
@@ -61,9 +59,7 @@ MANIFEST;
 -- 8. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 9. count: the slice carrier=AA, carrier=back\slash, … carrier=two
-
-lines (4 partitions) must hold exactly the staged rows
+-- 9. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "carrier" IN ('AA', 'back\\slash', 'it''s', 'two
 
