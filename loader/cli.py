@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -110,12 +110,19 @@ def _guarded(context: _Context, run: Callable[[], Any]) -> Any:
             _print_error(error)
         sys.exit(FAILED)
     except KeyboardInterrupt:
-        click.echo("interrupted; `loader history` tells what was committed", err=True)
-        sys.exit(INTERRUPTED)
+        _leave_interrupted("interrupted; `loader history` tells what was committed")
     except BrokenPipeError:
         # Whoever read the answer has had enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(OK)
+
+
+def _leave_interrupted(message: str) -> NoReturn:
+    """Leave at once: everything is tidied up but PyArrow's reader, which may wait for input."""
+    click.echo(message, err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _print_error(error: LoaderError) -> None:
@@ -145,8 +152,7 @@ class _Group(click.Group):
             _print_error(LoaderError(error.format_message()))
             sys.exit(FAILED)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted", err=True)
-            sys.exit(INTERRUPTED)
+            _leave_interrupted("interrupted")
         sys.exit(result if isinstance(result, int) else OK)
 
 

@@ -316,8 +316,8 @@ def _period(dimension: Dimension, key: object) -> datetime:
         local = _parse_period(dimension, str(key), zone)
     if _floor(dimension, local) != local:
         raise PlanError(
-            f"the partition key `{key}` of `{dimension.name}` is not the start of a"
-            f" {dimension.grain}{_week_note(dimension)}",
+            f"the partition key `{key}` of `{dimension.name}` is not the start of"
+            f" {_article(str(dimension.grain))}{_week_note(dimension)}",
             hint=f"the {dimension.grain} that holds it starts at"
             f" `{_label(dimension, _floor(dimension, local))}`",
         )
@@ -367,7 +367,7 @@ def _parse_period(dimension: Dimension, text: str, zone: ZoneInfo) -> datetime:
     except (ValueError, OverflowError):
         wanted = str(dimension.grain)
         raise PlanError(
-            f"the partition key `{text}` of `{dimension.name}` is not a {wanted}",
+            f"the partition key `{text}` of `{dimension.name}` is not {_article(wanted)}",
             hint=f"write {KEYS_OF_GRAIN[wanted]}",
         ) from None
 
@@ -400,6 +400,10 @@ def _floor(dimension: Dimension, local: datetime) -> datetime:
             return midnight.replace(day=1, month=1)
         case _:
             return midnight
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aio" or noun.startswith("hour") else f"a {noun}"
 
 
 def _minus(midnight: datetime, days: int) -> datetime:
@@ -510,7 +514,7 @@ def _value(dimension: Dimension, key: object) -> KeyValue:
     except (ValueError, KeyError, InvalidOperation):
         pass
     raise PlanError(
-        f"the partition key {key!r} of `{dimension.name}` is not a {dimension.data_type}",
+        f"the partition key {key!r} of `{dimension.name}` is not {_article(str(dimension.data_type))}",
         hint=f"write it like `{_example(dimension)}`",
     )
 

@@ -61,7 +61,7 @@ def refusal(spec: TableSpec, frame: Any, partition: Any = None, **options: Any) 
     """The message a frame is refused with."""
     with pytest.raises(FrameError) as caught:
         conformer(spec, frame, partition, **options).finish()
-    return str(caught.value)
+    return caught.value.message
 
 
 def cast(data_type: str, values: Any, **reading: Any) -> tuple[list[object], list[int]]:
@@ -548,6 +548,16 @@ def test_rows_outside_the_slice_are_bad_rows() -> None:
     assert refusal(BY_DAY, DAYS, "2013-01-01").splitlines()[1:] == [
         "  d  row 2: 2013-01-02 lies outside the slice d=2013-01-01 (1 more row)"
     ]
+
+
+def test_a_refusal_says_what_to_do_next() -> None:
+    """Rows outside the slice and rows that do not fit have each a next step of their own."""
+    with pytest.raises(FrameError) as caught:
+        conformer(BY_DAY, DAYS, "2013-01-01").finish()
+    assert "`auto`" in str(caught.value.hint)
+    with pytest.raises(FrameError) as caught:
+        conformer(make_spec({"a": "smallint"}), pa.table({"a": ["x"]})).finish()
+    assert "bad_rows: reject" in str(caught.value.hint)
 
 
 def test_a_union_of_partitions_is_kept_to_exactly() -> None:
