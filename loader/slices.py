@@ -513,8 +513,9 @@ def _value(dimension: Dimension, key: object) -> KeyValue:
                 return key
     except (ValueError, KeyError, InvalidOperation):
         pass
+    wanted = _article(str(dimension.data_type))
     raise PlanError(
-        f"the partition key {key!r} of `{dimension.name}` is not {_article(str(dimension.data_type))}",
+        f"the partition key {key!r} of `{dimension.name}` is not {wanted}",
         hint=f"write it like `{_example(dimension)}`",
     )
 

@@ -78,3 +78,9 @@ def test_the_schema_names_itself() -> None:
     assert schema["title"] == "Loader table spec, version 1"
     assert set(schema["required"]) == {"schema", "name", "columns"}
     assert json.loads(json.dumps(schema)) == schema
+
+
+def test_the_schema_beside_the_example_specs_is_the_current_one() -> None:
+    """`loader schema > specs/table.schema.json` has been run after the last change."""
+    path = Path(__file__).parents[1] / "specs" / "table.schema.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == json_schema()

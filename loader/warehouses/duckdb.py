@@ -71,6 +71,8 @@ class DuckDB:
         try:
             # Naive and aware time stamps are compared in UTC, wherever this runs.
             connection.execute("SET TimeZone = 'UTC'")
+            # Standard output is for answers.
+            connection.execute("SET enable_progress_bar = false")
             yield DuckDBSession(connection)
         finally:
             connection.close()
