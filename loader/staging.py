@@ -309,15 +309,17 @@ class Stager:
         if behind or not self._threads:
             # A daemon, so that a process that leaves without `__exit__` does not hang.
             thread = threading.Thread(target=self._work, name="loader-staging", daemon=True)
-            thread.start()
+            # Noted before it runs: Ctrl-C may come between the two, and no writer may be forgotten.
             self._threads.append(thread)
+            thread.start()
         self._belt.put(chunk, size)
         self._report()
 
     def _stop(self) -> None:
         self._belt.stop()
         for thread in self._threads:
-            thread.join()
+            with suppress(RuntimeError):  # it was never started
+                thread.join()
 
     def _report(self) -> None:
         if self._progress is not None:

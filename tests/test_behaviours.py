@@ -563,7 +563,7 @@ def test_an_unpartitioned_table_takes_no_partition(world: World) -> None:
         ("date day", "yesterday", "is not a day"),
         ("date day", "2013-01-02..2013-01-01", "ends before it starts"),
         ("date day", 5, "is not a day"),
-        ("timestamp hour", "2013-01-01-05:30", "not the start of a hour"),
+        ("timestamp hour", "2013-01-01-05:30", "not the start of an hour"),
         ("text month with a format", "2013-13", "is not a month"),
         ("date week from Sunday", "2013-01-07", "not the start of a week"),
         ("integer", "7.0", "is not an integer"),
