@@ -213,6 +213,7 @@ class _Document:
             loader = _YAML(text)
             self._root = loader.get_single_node()
             data = self._construct(loader, self._root) if self._root is not None else None
+            self._refuse_anchors(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self._add(f"is not YAML: {error.problem or error.context}", mark)
@@ -233,6 +234,14 @@ class _Document:
             self._add(f"{message}; {found}", getattr(self._root, "start_mark", None))
             return None
         return data
+
+    def _refuse_anchors(self, text: str) -> None:
+        """An anchor nobody refers to is a mistake too; nodes no longer tell that they had one."""
+        if "&" not in text:
+            return
+        for event in yaml.parse(text, Loader=_YAML):
+            if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.anchor:
+                self._add("anchors are not part of this language; write it out", event.start_mark)
 
     def place(self, problem: Problem) -> Problem:
         """The problem with the line and column of what it is about."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.catalog import Catalog, read_catalog
+from loader.catalog import Catalog, read_catalog, read_entry
 from loader.errors import PlanError, SpecError
 
 SPEC = "schema: {schema}\nname: {name}\ncolumns:\n  - {{name: id, data_type: bigint}}\n"
@@ -153,3 +153,11 @@ def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
     assert [str(one) for one in write(tmp_path, {}).problems()] == [
         "specs/odd.yml: cannot be read: Is a directory"
     ]
+
+
+def test_an_anchor_nobody_refers_to_is_told_too(tmp_path: Path) -> None:
+    """Anchors are refused by themselves, with their line."""
+    path = tmp_path / "t.yml"
+    path.write_text("schema: s\nname: &here t\ncolumns: [{name: a, data_type: date}]\n")
+    (problem,) = read_entry(path, tmp_path).problems
+    assert (problem.line, "anchors" in problem.message) == (2, True)
