@@ -282,14 +282,19 @@ def plan_read(
     return Statement("select", rendered.sql, "read the slice", rendered.path)
 
 
+def full_refresh_conflict() -> PlanError:
+    """The error of asking for the whole table and for a part of it."""
+    return PlanError(
+        "a full refresh replaces the whole table, so it takes no partition",
+        hint="leave out either --full-refresh or --partition",
+    )
+
+
 def _choose_slice(
     spec: TableSpec, request: LoadRequest, *, preview: bool
 ) -> tuple[Slice | None, tuple[str, ...]]:
     if request.full_refresh and request.slice is not None:
-        raise PlanError(
-            "a full refresh replaces the whole table, so it takes no partition",
-            hint="leave out either --full-refresh or --partition",
-        )
+        raise full_refresh_conflict()
     needed = spec.partition_by and spec.write_disposition == "replace" and not request.full_refresh
     if request.slice is not None or not needed or request.no_partitions:
         return request.slice, ()

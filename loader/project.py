@@ -13,7 +13,15 @@ from loader import dialects
 from loader.catalog import Catalog, read_catalog
 from loader.config import Config, DuckDBTarget, TargetSettings, find_config
 from loader.errors import ConfigError, PlanError
-from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target, plan_load, plan_read
+from loader.plan import (
+    PREVIEW_LOAD_ID,
+    LoadRequest,
+    Plan,
+    Target,
+    full_refresh_conflict,
+    plan_load,
+    plan_read,
+)
 from loader.render import Renderer
 from loader.results import LoadResult, OnProgress
 from loader.slices import Request, Slice, make_slice
@@ -224,10 +232,7 @@ class Project:
         _check_load_id(load_id)
         auto = partition == AUTO and bool(spec.partition_by)
         if auto and full_refresh:
-            raise PlanError(
-                "a full refresh replaces the whole table, so it takes no partition",
-                hint="leave out either --full-refresh or --partition",
-            )
+            raise full_refresh_conflict()
         slice_ = None if auto else self.slice(spec, partition)
         request = LoadRequest(
             slice=slice_, full_refresh=full_refresh, load_id=load_id, version=version()
