@@ -217,7 +217,7 @@ def validate(context: _Context, select: tuple[str, ...]) -> int:
 
     tables, problems = check(context.project(), select)
     data = {"valid": not problems, "tables": tables, "problems": [p.to_dict() for p in problems]}
-    count = f"{len(tables)} table spec{'s' * (len(tables) != 1)}"
+    count = _count(len(tables), "table spec")
     if not problems:
         context.answer(data, f"{count}: all fine")
         return OK
@@ -319,6 +319,20 @@ def load(
 
 
 def _told(result: LoadResult) -> str:
+    lines = [_outcome(result)]
+    if result.status == "loaded":
+        kept = f", kept in {result.staged}" if result.staged else ""
+        lines += [
+            f"  staged   {_count(result.files_staged, 'file')},"
+            f" {_megabytes(result.bytes_staged)}{kept}",
+            f"  load id  {result.load_id}",
+        ]
+    if result.rows_rejected:
+        lines.append(f"  rejected {_count(result.rows_rejected, 'row')}, kept in {result.rejects}")
+    return "\n".join(lines)
+
+
+def _outcome(result: LoadResult) -> str:
     where = f"{result.table} ({result.slice})" if result.slice else result.table
     if result.status == "already_loaded":
         return f"{where}: the load {result.load_id} is there already; nothing was done"
@@ -326,17 +340,14 @@ def _told(result: LoadResult) -> str:
         deleted = f"; {result.rows_deleted:,} deleted" if result.rows_deleted else ""
         return f"{where}: no rows to load{deleted}"
     seconds = sum((result.seconds or {}).values())
-    kept = f", kept in {result.staged}" if result.staged else ""
-    lines = [
-        f"{where}: {result.rows_loaded:,} rows loaded, {result.rows_deleted:,} deleted,"
-        f" verified and committed in {seconds:.1f} s",
-        f"  staged   {result.files_staged} file{'s' * (result.files_staged != 1)},"
-        f" {_megabytes(result.bytes_staged)}{kept}",
-        f"  load id  {result.load_id}",
-    ]
-    if result.rows_rejected:
-        lines.append(f"  rejected {result.rows_rejected:,} rows, kept in {result.rejects}")
-    return "\n".join(lines)
+    return (
+        f"{where}: {_count(result.rows_loaded, 'row')} loaded, {result.rows_deleted:,} deleted,"
+        f" verified and committed in {seconds:.1f} s"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _megabytes(size: int) -> str:
@@ -373,7 +384,7 @@ def read(
         write_stream(reader, spec, sys.stdout.buffer, "json" if context.json else "csv")
         return
     rows = write_file(reader, spec, Path(output))
-    context.say(f"{rows:,} rows in {output}")
+    context.say(f"{_count(rows, 'row')} in {output}")
 
 
 @main.command()

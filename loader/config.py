@@ -64,6 +64,35 @@ class RedshiftTarget(_Settings):
     ssl: bool = True
     ledger_schema: str = "loader"
     """Schema of the ledger; empty turns it off."""
+    encryption: Literal["", "AES256", "aws:kms"] = ""
+    """Server-side encryption of staged files; empty is the bucket's own."""
+    kms_key_id: str = ""
+    """The key of `aws:kms`; empty is the account's own."""
+    unload_rows: int = Field(default=100_000, ge=0)
+    """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
+
+    def lacks(self) -> dict[str, str]:
+        """The settings without which nothing can be loaded: key → what it is for."""
+        found: dict[str, str] = {}
+        if not self.database:
+            found["database"] = "the database"
+        if not self.staging:
+            found["staging"] = "s3://bucket/prefix that loads stage their files in"
+        elif not re.fullmatch(r"s3://[^/]+(/.*)?", self.staging):
+            found["staging"] = f"`{self.staging}` is no S3 location; write s3://bucket/prefix"
+        if not self.iam_role:
+            found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
+        serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
+        if self.password:
+            for key in ("host", "user"):
+                if not getattr(self, key):
+                    found[key] = "a login with `password` needs it"
+        elif not (self.secret_id or self.cluster_identifier or self.work_group or serverless):
+            others = "secret_id, or cluster_identifier or work_group for IAM"
+            found["password"] = f"to log in; or set {others}"
+        if not self.password and not self.secret_id and not self.ssl:
+            found["ssl"] = "IAM credentials are only used over TLS; leave out `ssl = false`"
+        return found
 
 
 TargetSettings = DuckDBTarget | RedshiftTarget
@@ -115,7 +144,10 @@ class Config:
             )
         if preview and model is RedshiftTarget and "${" in str(values.get("port", "")):
             del values["port"]
-        return _validated(model, values, place)
+        settings = _validated(model, values, place)
+        if isinstance(settings, RedshiftTarget) and not preview:
+            _check_complete(settings, raw, place)
+        return settings
 
     def _no_target(self, name: str) -> ConfigError:
         close = difflib.get_close_matches(name, self.targets, n=1)
@@ -150,6 +182,22 @@ def _validated(
             for detail in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError("\n".join(f"{place}: {line}" for line in lines)) from None
+
+
+def _check_complete(settings: RedshiftTarget, raw: Mapping[str, Any], place: str) -> None:
+    lacks = settings.lacks()
+    if not lacks:
+        return
+    lines = [f"  {key}: {why}{_empty(settings, key, raw)}" for key, why in lacks.items()]
+    raise ConfigError("\n".join([f"{place} is not complete", *lines]))
+
+
+def _empty(settings: RedshiftTarget, key: str, raw: Mapping[str, Any]) -> str:
+    """Where a setting that is empty was looked for."""
+    if getattr(settings, key):
+        return ""
+    variable = _VARIABLE.search(str(raw.get(key, "")))
+    return f" (${{{variable[1]}}} of the environment is empty)" if variable else " (not set)"
 
 
 def _settings_problem(key: str, kind: str, message: str, model: type[BaseModel]) -> str:

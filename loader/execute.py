@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import tenacity
 
 from loader.errors import ExecuteError, VerifyError
-from loader.plan import Live, LiveColumn, LiveTable, Plan, Statement, ledger_slice
+from loader.plan import Live, LiveColumn, LiveTable, Plan, Statement, ledger_slice, lock_name
 from loader.render import Renderer, Table
 from loader.warehouses import Row, Session, Warehouse, transaction
 
-ATTEMPTS = 5
+ATTEMPTS = 6
 """How often a transaction is tried when the warehouse says that it may work the next time."""
 
-BUDGET = 120.0
+BUDGET = 1_800.0
 """Seconds after which no further attempt is made."""
+
+_LOCK_WAIT = 60_000
+"""Milliseconds to wait for the transaction of a lost connection to end."""
 
 Build = Callable[[Live], Plan]
 """Makes the plan once the live table is known."""
@@ -45,6 +49,7 @@ def execute(
     warehouse: Warehouse,
     renderer: Renderer,
     rows: int,
+    session: Session | None = None,
     on_statement: OnStatement | None = None,
 ) -> Outcome:
     """Run a load's transaction, again as a whole when it fails for a passing reason.
@@ -55,6 +60,7 @@ def execute(
         warehouse: Where it runs.
         renderer: For the look at the live table, and into the ledger.
         rows: How many rows are staged; what every count is held against.
+        session: One that is open already, for the first attempt.
         on_statement: Told of each statement before it runs.
 
     Raises:
@@ -64,11 +70,12 @@ def execute(
     """
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
-        wait=tenacity.wait_random_exponential(0.2, max=10),
+        wait=tenacity.wait_random_exponential(0.2, max=30),
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(BUDGET),
         reraise=True,
     )
-    return attempts(_Attempt(build, table, warehouse, renderer, rows, on_statement).run)
+    attempt = _Attempt(build, table, warehouse, renderer, rows, on_statement, session)
+    return attempts(attempt.run)
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -85,6 +92,7 @@ class _Attempt:
     renderer: Renderer
     rows: int
     on_statement: OnStatement | None
+    session: Session | None
     committing: bool = False
     before: int = 0
     outcome: Outcome | None = None
@@ -92,26 +100,68 @@ class _Attempt:
     def run(self) -> Outcome:
         self.committing, self.before, self.outcome = False, 0, None
         try:
-            with self.warehouse.session() as session, transaction(session, self._on_commit):
-                self._run_in(session)
+            with self._opened() as session:
+                opening = self.build("unseen")
+                self._set_up(session, opening)
+                with transaction(session, self._on_commit):
+                    self._run_in(session, opening)
         except _AlreadyLoadedError:
             pass
         except ExecuteError as error:
-            if not self.committing or not self._resolved(error):
+            if not self.committing:
+                error.rolled_back = True
+                raise
+            if not self._resolved(error):
+                raise
+        except KeyboardInterrupt:
+            # Whoever interrupts a COMMIT is told what came of it.
+            if not self.committing or not self._is_in_ledger():
                 raise
         assert self.outcome is not None
         return self.outcome
 
+    @contextmanager
+    def _opened(self) -> Iterator[Session]:
+        session, self.session = self.session, None
+        if session is not None:
+            yield session
+            return
+        with self.warehouse.session() as opened:
+            yield opened
+
     def _on_commit(self) -> None:
         self.committing = True
 
-    def _run_in(self, session: Session) -> None:
+    def _set_up(self, session: Session, opening: Plan) -> None:
+        """Make the ledger where there is none; in a transaction of its own, for it stays."""
+        ledger = opening.target.ledger_schema
+        if not ledger:
+            return
+        names = ["loads", lock_name(opening.spec)] if self.renderer.has("lock") else ["loads"]
+        tables = [Table(ledger, name) for name in names]
+        if all(describe(session, self.renderer, table) != "absent" for table in tables):
+            return
+        self.outcome = Outcome(opening)
+        with transaction(session):
+            for statement in opening.setup:
+                self._told(session, statement)
+
+    def _run_in(self, session: Session, opening: Plan) -> None:
+        self.outcome = Outcome(opening)
+        # A snapshot is taken at the first look, so whoever takes turns does it before.
+        for statement in opening.statements:
+            if statement.role == "lock":
+                self._told(session, statement)
         plan = self.build(describe(session, self.renderer, self.table))
         self.outcome = Outcome(plan)
         for statement in plan.statements:
-            if self.on_statement is not None:
-                self.on_statement(statement)
-            self._answer(statement, self._execute(session, statement))
+            if statement.role != "lock":
+                self._answer(statement, self._told(session, statement))
+
+    def _told(self, session: Session, statement: Statement) -> list[Row]:
+        if self.on_statement is not None:
+            self.on_statement(statement)
+        return self._execute(session, statement)
 
     def _execute(self, session: Session, statement: Statement) -> list[Row]:
         try:
@@ -219,7 +269,7 @@ class _Attempt:
                 hint="look at the table, and set ledger_schema so that loads can be told apart",
             ) from error
         try:
-            found = find_load(self.warehouse, self.renderer, ledger, plan.load_id)
+            found = self._find_after_loss(plan)
         except ExecuteError as lost:
             raise ExecuteError(
                 f"{unknown}: the ledger cannot be asked: {lost.message}",
@@ -235,6 +285,25 @@ class _Attempt:
             rolled_back=True,
             transient=error.transient,
         ) from error
+
+    def _is_in_ledger(self) -> bool:
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        return bool(plan.target.ledger_schema) and self._find_after_loss(plan) is not None
+
+    def _find_after_loss(self, plan: Plan) -> Row | None:
+        """The ledger's row, looked for once the transaction of the lost connection has ended."""
+        if not self.renderer.has("lock"):
+            return find_load(self.warehouse, self.renderer, plan.target.ledger_schema, plan.load_id)
+        with self.warehouse.session() as session:
+            wait = self.renderer.render("lock_wait", {"milliseconds": _LOCK_WAIT})
+            session.execute(wait.sql)
+            with transaction(session):
+                rows: list[Row] = []
+                for statement in plan.statements:
+                    if statement.role in ("lock", "find_load"):
+                        rows = session.execute(statement.sql)
+            return rows[0] if rows else None
 
 
 def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) -> None:
@@ -276,15 +345,21 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
 
 
 def find_load(
-    warehouse: Warehouse, renderer: Renderer, ledger_schema: str, load_id: str
+    warehouse: Warehouse,
+    renderer: Renderer,
+    ledger_schema: str,
+    load_id: str,
+    session: Session | None = None,
 ) -> Row | None:
     """The ledger's row of a load: its table's schema and name, its slice, rows, bytes, files."""
-    if not warehouse.exists():
-        return None
-    ledger = Table(ledger_schema, "loads")
-    with warehouse.session(write=False) as session:
-        if describe(session, renderer, ledger) == "absent":
+    if session is None:
+        if not warehouse.exists():
             return None
-        facts = {"ledger": ledger, "load": {"id": load_id}}
-        rows = session.execute(renderer.render("ledger_find", facts).sql)
+        with warehouse.session(write=False) as opened:
+            return find_load(warehouse, renderer, ledger_schema, load_id, opened)
+    ledger = Table(ledger_schema, "loads")
+    if describe(session, renderer, ledger) == "absent":
+        return None
+    facts = {"ledger": ledger, "load": {"id": load_id}}
+    rows = session.execute(renderer.render("ledger_find", facts).sql)
     return rows[0] if rows else None

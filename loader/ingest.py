@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
+from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.conform import Conformer, match_columns
+from loader.conform import PLAIN, Conformer, Layout, match_columns
 from loader.duplicates import KeyIndex
 from loader.errors import FrameError
 from loader.frames import Frame
@@ -56,6 +58,7 @@ def ingest(
     slice_: Slice | None = None,
     discover: bool = False,
     progress: Progress | None = None,
+    layout: Layout = PLAIN,
 ) -> Ingested:
     """Stage a frame for its table.
 
@@ -68,7 +71,11 @@ def ingest(
         StageError: the files cannot be written.
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
-    conformer = Conformer(spec, matched, slice_, discover=discover)
+    chunks = iter(frame.chunks)
+    first = list(islice(chunks, 1))
+    conformer = Conformer(
+        spec, matched, slice_, discover=discover, layout=layout, first=next(iter(first), None)
+    )
     with ExitStack() as stack:
         stager = stack.enter_context(
             Stager(
@@ -80,9 +87,10 @@ def ingest(
             )
         )
         keys = stack.enter_context(KeyIndex(spec.primary_key)) if _checks_keys(spec) else None
-        rejects = stack.enter_context(_Rejects(destination))
+        kept = spec.staging.keep != "never"
+        rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
         try:
-            for chunk in frame.chunks:
+            for chunk in chain(first, chunks):
                 conformed = conformer.conform(chunk)
                 if conformed.rejects is not None:
                     rejects.write(conformed.rejects)
@@ -93,6 +101,11 @@ def ingest(
             conformer.finish()
             if keys is not None:
                 keys.check(spec.table)
+            if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
+                raise FrameError(
+                    f"there are no rows for {spec.table}, and its spec says on_empty: fail",
+                    hint="nothing was changed",
+                )
         except FrameError:
             stager.discard()
             raise
@@ -156,8 +169,9 @@ def _checks_keys(spec: TableSpec) -> bool:
 class _Rejects:
     """The Parquet file of rejected rows; there is none until there is a row for it."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, *, kept_by_failures: bool) -> None:
         self._destination = destination
+        self._kept_by_failures = kept_by_failures
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self.uri: str | None = None
@@ -165,17 +179,25 @@ class _Rejects:
     def __enter__(self) -> _Rejects:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        # A load that fails keeps its rejects too: they are what is wrong with it.
-        if self._writer is not None:
-            self._writer.close()
-        self._stack.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FrameError) and self.uri and self._kept_by_failures:
+            # They are what is wrong with the load, so they stay.
+            error.message += f"\nthe rejected rows are kept in {self.uri}"
+            self._stack.close()
+        else:
+            self._stack.__exit__(kind, error, trace)
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._writer is None:
             store, key = self._destination.store, self._destination.rejects
             sink = self._stack.enter_context(store.create(key))
             self._writer = pq.ParquetWriter(sink, batch.schema)
+            self._stack.callback(self._writer.close)
             self.uri = store.uri(key)
         names = self._writer.schema.names
         absent = pa.nulls(batch.num_rows, pa.string())

@@ -9,27 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loader.config import TargetSettings
+from loader.conform import Layout
+from loader.drift import columns_to_add
 from loader.errors import FrameError, StageError
-from loader.execute import Outcome, check_same_load, execute, find_load
+from loader.execute import Outcome, check_same_load, describe, execute, find_load
 from loader.frames import Frame, open_frame
 from loader.ingest import Destination, Ingested, ingest, inspect
 from loader.plan import (
     Live,
+    LiveTable,
     LoadRequest,
     Plan,
     StagedFacts,
     Target,
     ledger_slice,
-    plan_load,
     stage_prefix,
 )
+from loader.planner import plan_load
 from loader.render import Renderer, Table
 from loader.results import LoadResult, OnProgress, Progress, Status
 from loader.slices import make_slice
 from loader.spec import TableSpec
-from loader.staging import apply_keep
-from loader.stores import open_store
-from loader.warehouses import open_warehouse
+from loader.staging import apply_keep, open_staging
+from loader.warehouses import Session, Warehouse, open_warehouse
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,26 @@ class Load:
         """
         if not self.auto:
             self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
-        if self.resumes and (earlier := self._earlier()) is not None:
+        warehouse = open_warehouse(self.settings, self.root)
+        if not warehouse.lasting:
+            return self._run(frame, warehouse, None)
+        with warehouse.session() as session:
+            return self._run(frame, warehouse, session)
+
+    def _run(self, frame: object, warehouse: Warehouse, session: Session | None) -> LoadResult:
+        if self.resumes and (earlier := self._earlier(warehouse, session)) is not None:
             return earlier
+        order = self._live_order(session) if session is not None else ()
         prefix = stage_prefix(self.spec, self.request.load_id)
-        store = open_store(self.target.staging)
+        store = open_staging(self.target.staging, self.settings)
         destination = Destination(store, prefix, f"rejects/{prefix}.parquet")
         if self.resumes:
             store.delete(prefix)  # what an earlier run of this load left is no part of it
         started = time.perf_counter()
-        ingested = self._ingest(frame, destination)
+        ingested = self._ingest(frame, destination, order)
         staged_at = time.perf_counter()
         try:
-            outcome = self._execute(ingested)
+            outcome = self._execute(ingested, order, warehouse, session)
         except BaseException as error:
             with _noted(error):
                 apply_keep(store, prefix, self.spec.staging, failed=True)
@@ -81,17 +91,36 @@ class Load:
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
         return self._result(ingested, outcome, seconds, kept=kept)
 
+    def _live_order(self, session: Session) -> tuple[str, ...]:
+        """The live table's columns, where rows have to be staged in their order.
+
+        A table that differs from its spec fails here, before anything is staged.
+        """
+        if not self.renderer.dialect.positional:
+            return ()
+        live = describe(session, self.renderer, self._table)
+        if not isinstance(live, LiveTable):
+            return ()
+        columns_to_add(self.spec, self.renderer, live)
+        return live.order
+
+    def _layout(self, order: tuple[str, ...]) -> Layout:
+        staged_as = self.spec.staging.format
+        dialect = self.renderer.dialect
+        empty_is_null = staged_as == "csv" and dialect.empty_is_null
+        return Layout(order, dialect.documents.get(staged_as, "text"), empty_is_null)
+
     def _plan(self, request: LoadRequest, live: Live) -> Plan:
         request = replace(request, live=live)
         return plan_load(self.spec, self.renderer, self.target, request)
 
-    def _earlier(self) -> LoadResult | None:
+    def _earlier(self, warehouse: Warehouse, session: Session | None) -> LoadResult | None:
         """The result of the load of this id that the ledger already has."""
         if not self.target.ledger_schema:
             return None
         load_id = self.request.load_id
-        warehouse = open_warehouse(self.settings, self.root)
-        row = find_load(warehouse, self.renderer, self.target.ledger_schema, load_id)
+        ledger = self.target.ledger_schema
+        row = find_load(warehouse, self.renderer, ledger, load_id, session)
         if row is None:
             return None
         slice_ = row[2] if self.auto else ledger_slice(self.request.slice)
@@ -109,7 +138,7 @@ class Load:
     def _table(self) -> Table:
         return Table(self.spec.schema_name, self.spec.name)
 
-    def _ingest(self, frame: object, destination: Destination) -> Ingested:
+    def _ingest(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
         opened = frame if isinstance(frame, Frame) else open_frame(frame)
 
         def report(rows: int, size: int, files: int) -> None:
@@ -122,6 +151,7 @@ class Load:
             slice_=self.request.slice,
             discover=self.auto,
             progress=report,
+            layout=self._layout(order),
         )
         if ingested.staged.rows == 0 and self.spec.on_empty == "fail":
             destination.store.delete(destination.prefix)
@@ -131,20 +161,28 @@ class Load:
             )
         return ingested
 
-    def _execute(self, ingested: Ingested) -> Outcome:
+    def _execute(
+        self,
+        ingested: Ingested,
+        order: tuple[str, ...],
+        warehouse: Warehouse,
+        session: Session | None,
+    ) -> Outcome:
         staged = ingested.staged
         facts = StagedFacts(staged.rows, staged.bytes, len(staged.files))
         request = replace(
             _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
             present=ingested.present or None,
             staged=facts,
+            order=order,
         )
         return execute(
             lambda live: self._plan(request, live),
             table=self._table,
-            warehouse=open_warehouse(self.settings, self.root),
+            warehouse=warehouse,
             renderer=self.renderer,
             rows=facts.rows,
+            session=session,
             on_statement=lambda statement: self.on_progress(
                 Progress(statement.name, facts.rows, facts.bytes, facts.files)
             ),

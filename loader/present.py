@@ -39,6 +39,12 @@ def _plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
     if plan.rows is not None:
         yield f"  {plan.rows:,} rows fit the spec"
     yield ""
+    if verbose:
+        for statement in plan.setup:
+            yield from _statement_lines(None, statement, style, verbose=True)
+    elif plan.setup:
+        told = "the ledger, made when it is missing, before the transaction; -v shows the SQL"
+        yield style(f"         {told}", dim=True)
     yield style("  BEGIN", bold=True)
     numbered = list(enumerate(plan.statements, 1))
     for group, run in groupby(numbered, lambda item: None if verbose else item[1].group):
@@ -59,13 +65,14 @@ def _routine_line(group: str, run: list[tuple[int, Statement]], style: Style) ->
 
 
 def _statement_lines(
-    number: int, statement: Statement, style: Style, *, verbose: bool
+    number: int | None, statement: Statement, style: Style, *, verbose: bool
 ) -> Iterator[str]:
     mark = _MARKS.get(statement.role, " ")
     condition = f" ({statement.when})" if statement.when else ""
     own = statement.template.startswith("loader/templates/")
     source = "" if own else f" [{statement.template}]"
-    head = f"{mark} {number:>5}  {statement.name}{condition}: {statement.why}{source}"
+    place = "" if number is None else number
+    head = f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}"
     yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"

@@ -18,10 +18,8 @@ from loader.plan import (
     LoadRequest,
     Plan,
     Target,
-    full_refresh_conflict,
-    plan_load,
-    plan_read,
 )
+from loader.planner import full_refresh_conflict, plan_load, plan_read
 from loader.render import Renderer
 from loader.results import LoadResult, OnProgress
 from loader.slices import Request, Slice, make_slice
@@ -221,9 +219,11 @@ class Project:
         from loader.reading import Reading  # noqa: PLC0415  # pyarrow is slow to import
 
         renderer = self.renderer(target)
-        statement = plan_read(spec, renderer, self.slice(spec, partition), columns)
+        chosen = self.slice(spec, partition)
+        statement = plan_read(spec, renderer, chosen, columns)
         settings = self.config.settings(target)
-        return Reading(spec, statement, columns, settings, self.config.root, renderer).read(as_)
+        root = self.config.root
+        return Reading(spec, statement, chosen, columns, settings, root, renderer).read(as_)
 
     def _request(
         self, spec: TableSpec, partition: Request | None, full_refresh: bool, load_id: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from loader.config import TargetSettings
+from loader.config import RedshiftTarget, TargetSettings
 from loader.conform import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.execute import describe
 from loader.plan import Statement
 from loader.render import Renderer, Table
+from loader.slices import Slice
 from loader.spec import TableSpec
-from loader.warehouses import open_warehouse
+from loader.unloading import Unload
+from loader.warehouses import Session, open_warehouse
 
 FORMS = ("pandas", "polars", "arrow", "batches")
 
@@ -28,6 +31,7 @@ class Reading:
 
     spec: TableSpec
     statement: Statement
+    slice: Slice | None
     columns: Sequence[str] | None
     settings: TargetSettings
     root: Path
@@ -62,16 +66,20 @@ class Reading:
             table = Table(self.spec.schema_name, self.spec.name)
             if describe(session, self.renderer, table) == "absent":
                 raise self._not_there()
-            reader = session.stream(self.statement.sql)
-            try:
-                for batch in reader:
-                    yield _typed(batch, schema)
-            except pa.ArrowException as error:
-                raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
-            finally:
-                # DuckDB waits for open results when its file is opened again.
-                reader.close()
-                del reader
+            # Closed here, not when it is collected: a warehouse may wait for open results.
+            with closing(self._rows(session, schema)) as batches:
+                try:
+                    for batch in batches:
+                        yield _typed(batch, schema)
+                except pa.ArrowException as error:
+                    raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
+
+    def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+        if isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload"):
+            read = Unload(self.spec, self.slice, schema.names, self.settings, self.renderer)
+            if read.is_worth_it(session):
+                return read.batches(session)
+        return session.stream(self.statement.sql, schema)
 
     def _not_there(self) -> ExecuteError:
         return ExecuteError(

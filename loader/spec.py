@@ -619,3 +619,12 @@ class TableSpec(Model):
             if column.identity is None
             and not (present is not None and column.default and column.name not in present)
         )
+
+
+def in_order(columns: tuple[Column, ...], order: tuple[str, ...]) -> tuple[Column, ...]:
+    """The columns as a live table has them, then those that it lacks.
+
+    Redshift fills columns from Parquet by position (``copy-usage_notes-copy-from-columnar``).
+    """
+    places = {name: at for at, name in enumerate(order)}
+    return tuple(sorted(columns, key=lambda column: places.get(column.name, len(places))))

@@ -22,9 +22,10 @@ from typing import Any, Self
 import pyarrow as pa
 
 from loader import formats
+from loader.config import DuckDBTarget, TargetSettings
 from loader.errors import StageError
 from loader.spec import Staging
-from loader.stores import Store
+from loader.stores import Store, StoreOptions, open_store
 
 Progress = Callable[[int, int, int], None]
 """Told rows encoded, bytes written and files completed so far; called in the caller's thread."""
@@ -80,6 +81,18 @@ class Staged:
     def bytes(self) -> int:
         """Bytes of all files."""
         return sum(file.bytes for file in self.files)
+
+
+def open_staging(location: str, settings: TargetSettings) -> Store:
+    """The store of a target's staging location; connects to nothing yet.
+
+    Raises:
+        StageError: the location is neither a folder nor an S3 URL.
+    """
+    if isinstance(settings, DuckDBTarget):
+        return open_store(location)
+    options = StoreOptions(settings.region_name, settings.encryption, settings.kms_key_id)
+    return open_store(location, options)
 
 
 def apply_keep(store: Store, prefix: str, staging: Staging, *, failed: bool) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from loader import dialects
 from loader.catalog import Entry
 from loader.errors import LoaderError, Problem, SpecError
-from loader.plan import LoadRequest, Target, plan_load
+from loader.plan import LoadRequest, Target
+from loader.planner import plan_load
 from loader.project import Project
 from loader.render import Renderer
 from loader.templates import read_templates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from loader.project import Project
+from tests.redshift.server import StandIn
 
 settings.register_profile(
     "ci",
@@ -50,6 +51,38 @@ def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def _running_stand_in() -> Iterator[StandIn]:
+    with StandIn() as running:
+        yield running
+
+
+@pytest.fixture
+def stand_in(_running_stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """A stand-in for Redshift and S3 that holds nothing yet, and the environment to reach it."""
+    _running_stand_in.reset()
+    for name, value in _running_stand_in.environment().items():
+        monkeypatch.setenv(name, value)
+    return _running_stand_in
+
+
+def redshift_target(stand_in: StandIn, **changes: Any) -> dict[str, Any]:
+    """The settings of a target that is the stand-in."""
+    return {
+        "type": "redshift",
+        "host": stand_in.host,
+        "port": stand_in.port,
+        "database": stand_in.database,
+        "user": stand_in.user,
+        "password": stand_in.password,
+        "iam_role": stand_in.iam_role,
+        "region_name": stand_in.region,
+        "staging": f"s3://{stand_in.bucket}/loader",
+        "ssl": False,
+        **changes,
+    }
 
 
 @pytest.fixture

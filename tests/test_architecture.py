@@ -18,9 +18,13 @@ FLOORS: list[set[str]] = [
     {"render", "spec"},
     {"rules", "dispositions"},
     {"diagnose", "plan"},
-    {"catalog", "config", "templates", "results", "frames", "formats", "stores"},
+    {"drift"},
+    {"planner"},
+    {"config"},
+    {"catalog", "templates", "results", "frames", "formats", "stores"},
     {"conform", "sources", "staging", "warehouses"},
     {"duplicates", "execute"},
+    {"unloading"},
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
@@ -28,13 +32,14 @@ FLOORS: list[set[str]] = [
     {"cli"},
     {"__main__"},
 ]
-CORE = set().union(*FLOORS[:5])
+CORE = set().union(*FLOORS[:7])
 """The pure core: no I/O, no clock, no chance, no frames, no Dagster."""
 
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 HOMES: dict[str, set[str]] = {
-    "boto3": {"stores"},
+    "boto3": {"stores", "warehouses"},
+    "botocore": {"stores"},
     "click": {"cli"},
     "dagster": {"dagster_io", "dagster_component"},
     "duckdb": {"warehouses", "duplicates", "conform"},
@@ -42,10 +47,11 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
-    | {"reading", "writing", "warehouses", "project"},
+    | {"reading", "unloading", "writing", "warehouses", "project"},
     "pydantic": {"spec", "diagnose", "config"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},
+    "s3transfer": {"stores"},
     "rich": {"progress"},
     "tenacity": {"execute", "warehouses"},
     "yaml": {"catalog"},

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -317,6 +318,61 @@ def test_rows_of_another_partition_are_refused(project: Path) -> None:
     code, out, err = run("load shop/orders data/orders.csv --partition 2026-01-01")
     assert (code, out) == (1, "")
     assert "2026-01-02" in err
+
+
+@pytest.fixture
+def rejecting(project: Path) -> Path:
+    """A project whose table sets bad rows aside, and `bad.csv`, of which it takes no row."""
+    spec = project / "specs" / "shop" / "orders.yml"
+    contract = 'schema_contract: {bad_rows: reject, max_rejects: "100%"}\n'
+    spec.write_text(spec.read_text().split("checks:")[0] + contract)
+    (project / "bad.csv").write_text("order_id,ordered_on,customer,amount\n1,yesterday,a,1\n")
+    return spec
+
+
+def test_rejects_are_told_when_no_row_is_left(rejecting: Path) -> None:
+    """A load of nothing but rejects says how many there were and where they are."""
+    load = "load shop/orders bad.csv --partition 2026-01-01"
+    code, out, err = run(load)
+    assert (code, err) == (0, "")
+    assert "no rows to load\n  rejected 1 row, kept in " in out
+    assert pq.read_table(out.split("kept in ")[1].strip()).num_rows == 1
+    run(LOAD)
+    rejecting.write_text(rejecting.read_text() + "on_empty: clear\n")
+    assert "no rows to load; 2 deleted\n  rejected 1 row, kept in " in run(load)[1]
+    rejecting.write_text(rejecting.read_text().replace("on_empty: clear", "on_empty: fail"))
+    code, out, err = run(load)
+    assert (code, out) == (1, "")
+    assert "on_empty: fail" in err
+    assert pq.read_table(kept_in(err)).num_rows == 1
+
+
+def kept_in(message: str) -> str:
+    """The file of rejected rows that an error names."""
+    return message.split("rejected rows are kept in ")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("keep", ["failed", "always", "never"])
+@pytest.mark.parametrize("fault", ["too many rejects", "a key twice"])
+def test_the_rejects_of_a_failed_load_are_named_or_removed(
+    rejecting: Path, fault: str, keep: str
+) -> None:
+    """A load that fails says where its rejected rows are, or leaves none with `keep: never`."""
+    project = rejecting.parents[2]
+    text = f"{rejecting.read_text()}staging: {{keep: {keep}}}\n"
+    rejecting.write_text(text.replace("100%", "10%") if fault == "too many rejects" else text)
+    twice = "1,2026-01-01,a,1\n" * 2 if fault == "a key twice" else ""
+    with (project / "bad.csv").open("a") as file:
+        file.write(twice)
+    code, out, err = run("load shop/orders bad.csv --partition auto")
+    assert (code, out) == (1, "")
+    left = [str(path) for path in (project / ".loader").rglob("*") if path.is_file()]
+    found = [path for path in left if "rejects" in path]
+    if keep == "never":
+        assert found == []
+        assert "kept in" not in err
+    else:
+        assert found == [kept_in(err)]
 
 
 SECRETS = {

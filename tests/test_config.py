@@ -17,6 +17,8 @@ PROD: dict[str, Any] = {
     "database": "${AWS_REDSHIFT_DATABASE}",
     "user": "${AWS_REDSHIFT_USER}",
     "password": "${AWS_REDSHIFT_PASSWORD:-}",
+    "cluster_identifier": "warehouse",
+    "iam_role": "default",
     "staging": "s3://${AWS_REDSHIFT_BUCKET_NAME}/loader",
     "ssl": True,
 }
@@ -103,11 +105,37 @@ def _no_target(name: str) -> ConfigError:
     return error.value
 
 
+LACKING: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"password": "${AWS_REDSHIFT_PASSWORD:-}", "cluster_identifier": ""},
+        ["password: to log in; or set secret_id", "(${AWS_REDSHIFT_PASSWORD} of the environment"],
+    ),
+    ({"password": "x", "user": ""}, ["user: a login with `password` needs it (not set)"]),
+    ({"iam_role": ""}, ["iam_role: the role COPY reads the bucket with"]),
+    ({"staging": "/tmp/x"}, ["staging: `/tmp/x` is no S3 location; write s3://bucket/prefix"]),
+    ({"ssl": False}, ["ssl: IAM credentials are only used over TLS"]),
+    ({"database": "", "iam_role": ""}, ["database: ", "iam_role: "]),
+]
+
+
+@pytest.mark.parametrize(("changed", "told"), LACKING)
+def test_a_target_that_is_not_complete_tells_all_it_lacks(
+    changed: dict[str, Any], told: list[str]
+) -> None:
+    """What a Redshift target lacks is named all at once, with where it was looked for."""
+    whole = {**PROD, "host": "h", "user": "u", "database": "d", "staging": "s3://b/p"}
+    assert config(t=whole).settings("t")
+    found = message({**whole, **changed})
+    assert "[tool.loader.targets.t] in loader.toml is not complete" in found
+    assert all(words in found for words in told)
+
+
 def test_no_secret_in_messages_or_representations(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password is in no representation of settings, and in no error about them."""
     monkeypatch.setenv("LOADER_SECRET", "hunter2")
     target = {"type": "redshift", "password": "${LOADER_SECRET}"}
-    assert "hunter2" not in repr(config(t=target).settings("t"))
+    assert "hunter2" not in repr(config(t=target).settings("t", preview=True))
+    assert "hunter2" not in message(target)
     for wrong in ({"port": "${LOADER_SECRET}"}, {"ssl": "${LOADER_SECRET}"}, {"nope": "hunter2"}):
         assert "hunter2" not in message({**target, **wrong})
 

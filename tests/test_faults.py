@@ -127,7 +127,7 @@ class Fault:
     times: int = 1
     error: Callable[[], BaseException] = lambda: ExecuteError("the line is dead")
     statements: list[str] = field(default_factory=list)
-    """What was run in the last transaction."""
+    """What was run in the last session."""
     attempts: int = 0
 
 
@@ -139,8 +139,6 @@ class _BrokenSession:
         self.rollback, self.stream = inner.rollback, inner.stream
 
     def begin(self) -> None:
-        self._fault.statements = []
-        self._fault.attempts += 1
         self._inner.begin()
 
     def execute(self, sql: str) -> list[Row]:
@@ -168,10 +166,13 @@ class _BrokenWarehouse:
 
     def __init__(self, inner: Warehouse, fault: Fault) -> None:
         self._inner, self._fault = inner, fault
-        self.exists = inner.exists
+        self.exists, self.lasting = inner.exists, inner.lasting
 
     @contextmanager
     def session(self, *, write: bool = True) -> Iterator[Session]:
+        if write:
+            self._fault.statements = []
+            self._fault.attempts += 1
         with self._inner.session(write=write) as session:
             yield _BrokenSession(session, self._fault) if write else session
 
@@ -223,8 +224,11 @@ class Lab:
         return self.project.load(self.spec, frame(LOADED), partition, load_id=load_id, **options)
 
     def is_untouched(self) -> bool:
-        """Whether all the database holds is what it held."""
-        return contents(self.project) == self.before
+        """Whether all the database holds is what it held; the ledger may be there and empty."""
+        found = contents(self.project)
+        if "loader.loads" not in self.before and not found.get("loader.loads", ((), []))[1]:
+            found.pop("loader.loads", None)
+        return found == self.before
 
     def holds_one_copy(self) -> bool:
         """Whether the table is as after exactly one load."""
@@ -248,14 +252,14 @@ def test_a_fault_at_any_statement_leaves_everything_as_it_was(
     """Before or after each statement: all is rolled back, and a rerun of that id loads one copy."""
     lab = Lab(make_project, case, empty=empty)
     count = statements_of(lab, break_at)
-    assert count > 8
+    assert count > (7 if empty else 4)
     for number in range(count):
         for after in (True,) if empty else (False, True):
             lab.reset()
             break_at(Fault(at=number, after=after))
             with pytest.raises(ExecuteError, match="the line is dead") as caught:
                 lab.load()
-            assert caught.value.rolled_back or number == 0
+            assert caught.value.rolled_back
             assert lab.is_untouched(), (number, after)
             if number % 5 == 0:
                 assert lab.load().status == "loaded"
@@ -284,6 +288,22 @@ def test_a_lost_answer_to_commit_is_resolved_by_the_ledger(
     assert lab.holds_one_copy()
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_interrupted_commit_is_resolved_by_the_ledger(
+    make_project: MakeProject, break_at: BreakAt, after: bool
+) -> None:
+    """Ctrl-C inside of COMMIT: a load that is committed is told as loaded, another one is not."""
+    lab = Lab(make_project, "append")
+    break_at(Fault(at="commit", after=after, error=KeyboardInterrupt))
+    if after:
+        assert lab.load().status == "loaded"
+        assert lab.holds_one_copy()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            lab.load()
+        assert lab.is_untouched()
+
+
 def test_when_the_ledger_cannot_be_asked_nothing_is_claimed(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +316,7 @@ def test_when_the_ledger_cannot_be_asked_nothing_is_claimed(
         broken = _BrokenWarehouse(inner, fault)
 
         class Gone:
-            exists = inner.exists
+            exists, lasting = inner.exists, inner.lasting
 
             @contextmanager
             def session(self, *, write: bool = True) -> Iterator[Session]:
@@ -478,7 +498,7 @@ def test_staged_files_that_change_before_copy_are_found_out(
     lab = Lab(make_project, case)
 
     def listen(progress: Any) -> None:
-        if progress.phase == "create the ledger":
+        if progress.phase == "look for this load":
             SABOTAGE[how](_part(lab.project))
 
     with pytest.raises(ExecuteError) as caught:
@@ -496,7 +516,7 @@ def test_staged_files_stay_as_keep_says(
     lab = Lab(make_project, "replace partition", staging={"keep": keep})
     stays = [path for path in staged(lab.project) if "first" in path]
     if fails:
-        break_at(Fault(at=8))
+        break_at(Fault(at=4))
         with pytest.raises(ExecuteError):
             lab.load()
     else:
@@ -843,7 +863,7 @@ def test_nothing_is_left_in_the_way_of_a_rerun(
 ) -> None:
     """Files that a failed load kept do not stop a rerun of that load id, and do not get in."""
     lab = Lab(make_project, "append")
-    break_at(Fault(at=8))
+    break_at(Fault(at=4))
     with pytest.raises(ExecuteError):
         lab.load()
     assert staged(lab.project)

@@ -12,6 +12,7 @@ import pytest
 from loader.errors import ExecuteError, FrameError, PlanError
 from loader.history import history
 from loader.project import Project
+from loader.results import LoadResult
 from loader.version import version
 
 if TYPE_CHECKING:
@@ -258,3 +259,18 @@ def test_different_slices_are_told_apart_however_long_they_are(make_project: Mak
     project.load(spec, rows, keys, load_id="x")
     with pytest.raises(ExecuteError, match="earlier load"):
         project.load(spec, never(), ["a", "b", "x", "d", "e"], load_id="x")
+
+
+def test_a_load_id_of_other_partitions_is_refused(make_project: MakeProject) -> None:
+    """Slices that are told in the same few words are told apart all the same."""
+    project = make_project(SPECS)
+    spec = project.spec("s/t")
+
+    def load(keys: str) -> LoadResult:
+        rows = pa.table({"id": range(4), "p": list(keys)})
+        return project.load(spec, rows, list(keys), load_id="q1")
+
+    assert load("ABCZ").status == "loaded"
+    with pytest.raises(ExecuteError, match="the load id `q1` is that of an earlier load"):
+        load("ABDZ")
+    assert load("ABCZ").status == "already_loaded"

@@ -26,11 +26,10 @@ from loader.plan import (
     StagedFacts,
     Target,
     ledger_slice,
-    plan_load,
-    plan_read,
     spec_hash,
     stage_prefix,
 )
+from loader.planner import plan_load, plan_read
 from loader.render import Renderer, Template
 from loader.slices import make_slice
 from loader.spec import TableSpec
@@ -475,7 +474,8 @@ def test_duckdb_runs_every_plan(case: str) -> None:
             columns = ", ".join(f'"{one.name}" {one.data_type}' for one in table.columns)
             connection.execute(f"CREATE SCHEMA s; CREATE TABLE s.t ({columns})")
             request["live"] = table
-        for statement in make_plan(spec, "duckdb", **request).statements:
+        plan = make_plan(spec, "duckdb", **request)
+        for statement in (*plan.setup, *plan.statements):
             if statement.role != "copy" and "rows staged" not in statement.sql:
                 connection.execute(statement.sql)
 
@@ -485,5 +485,6 @@ def test_printed_comments_stay_in_their_lines(dialect: str) -> None:
     """In the printed script a name with line breaks does not end the comment that tells it."""
     plan = make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
     printed = statements(plan.sql, backslash=dialect == "redshift")
-    runs = ["BEGIN", *(statement.sql for statement in plan.statements), "COMMIT"]
+    loads = (statement.sql for statement in plan.statements)
+    runs = [*(statement.sql for statement in plan.setup), "BEGIN", *loads, "COMMIT"]
     assert [bare_words(one) for one in printed] == [bare_words(one) for one in runs]

@@ -23,7 +23,7 @@ from loader import dialects
 from loader.catalog import read_entry
 from loader.conform import arrow_schema
 from loader.errors import LoaderError, PlanError
-from loader.plan import plan_read
+from loader.planner import plan_read
 from loader.project import Project
 from loader.render import Renderer
 from loader.slices import locate, make_slice

@@ -25,7 +25,8 @@ import pytest
 from loader.errors import StageError
 from loader.spec import Staging
 from loader.staging import Staged, Stager, apply_keep
-from loader.stores import FolderStore, Store, open_store
+from loader.stores import Store, open_store
+from loader.stores.folder import FolderStore
 
 SCHEMA = pa.schema([("id", pa.int64()), ("noise", pa.binary())])
 PREFIX = "nyc/flights/load-1"
@@ -545,5 +546,5 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.root == str(tmp_path / ".loader/staging")
     assert store.uri("a/b") == str(tmp_path / ".loader/staging/a/b")
     assert not (tmp_path / ".loader").exists()
-    with pytest.raises(StageError, match="no store for s3://"):
-        open_store("s3://bucket/prefix")
+    with pytest.raises(StageError, match="no store for gs://"):
+        open_store("gs://bucket/prefix")

@@ -9,29 +9,49 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.arrowtypes import arrow_type, pick
+from loader.conform.arrowtypes import arrow_type, is_arrow, pick, plain
 from loader.conform.casts import ColumnCast
+from loader.conform.documents import DocumentCast, shape_of
 from loader.conform.regions import Discovery, Membership, all_but
 from loader.conform.verdicts import Reading, show
 from loader.errors import FrameError
+from loader.formats import JSON_METADATA
 from loader.frames import Chunk
 from loader.slices import Slice
-from loader.spec import Column, TableSpec
+from loader.spec import Column, TableSpec, in_order
 
 Batch = Any
 """A `pyarrow.RecordBatch`; pyarrow has no type stubs."""
+
+_EMPTY_BYTES = "no bytes, which a CSV file cannot tell from NULL; use staging: {format: parquet}"
 
 REJECT_COLUMNS = ("_origin", "_row", "_reason")
 
 
 def arrow_schema(columns: Sequence[Column]) -> Any:
-    """The Arrow schema that rows of these columns are staged with."""
+    """The Arrow schema that rows of these columns have."""
     return pa.schema([pa.field(column.name, arrow_type(column.data_type)) for column in columns])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a warehouse wants rows staged, where that is more than their types."""
+
+    order: tuple[str, ...] = ()
+    """The live table's columns in its order; the staged columns follow it."""
+    documents: Literal["text", "json", "nested"] = "text"
+    """What SUPER values travel as: text that is JSON, JSON inside of JSON, or nested Parquet."""
+    empty_is_null: bool = False
+    """Whether an empty field of a CSV file is NULL for all but text."""
+
+
+PLAIN = Layout()
+"""In the spec's order, documents as text."""
 
 
 # Columns, by name.
@@ -200,10 +220,16 @@ class Conformer:
         slice_: Slice | None = None,
         *,
         discover: bool = False,
+        layout: Layout = PLAIN,
+        first: Chunk | None = None,
     ) -> None:
         self._spec, self._matched = spec, matched
-        self.columns = spec.staged_columns(frozenset(matched))
-        self.schema = arrow_schema(self.columns)
+        self.columns = in_order(spec.staged_columns(frozenset(matched)), layout.order)
+        self._empty_is_null = layout.empty_is_null
+        self._shapes: dict[str, Any] = {}
+        if layout.documents == "nested" and first is not None:
+            self._shapes = self._find_shapes(first)
+        self.schema = self._staged_schema(layout)
         self.rows_read = 0
         self._rejects = spec.schema_contract.bad_rows == "reject"
         self._discovery = Discovery(spec.dimensions) if discover else None
@@ -274,7 +300,44 @@ class Conformer:
         """With `discover`: the partitions of the good rows, each as dimension → key, in order."""
         return self._discovery.keys() if self._discovery else []
 
-    def _cast(self, chunk: Chunk, column: Column) -> ColumnCast:
+    def _staged_schema(self, layout: Layout) -> Any:
+        fields = []
+        for column in self.columns:
+            kind = self._shapes.get(column.name, arrow_type(column.data_type))
+            embedded = layout.documents == "json" and column.data_type.name == "super"
+            metadata = JSON_METADATA if embedded else None
+            fields.append(pa.field(column.name, kind, metadata=metadata))
+        return pa.schema(fields)
+
+    def _find_shapes(self, first: Chunk) -> dict[str, Any]:
+        """The nested types of SUPER columns, as the first rows have them.
+
+        Raises:
+            FrameError: they have none; all such columns are named.
+        """
+        found: dict[str, Any] = {}
+        for column in self.columns:
+            if column.data_type.name == "super":
+                values = first.columns[self._matched[column.name]]
+                values = plain(values) if is_arrow(values) else values
+                texts = self._cast_text(first, column).values.to_pylist()
+                found[column.name] = shape_of(texts, values.type if is_arrow(values) else None)
+        missing = [name for name, shape in found.items() if shape is None]
+        if missing:
+            names = ", ".join(f"`{name}`" for name in missing)
+            raise FrameError(
+                f"the documents of {names} have no single shape, which Parquet needs;"
+                " nothing was loaded",
+                hint="stage the table with `staging: {format: json}`, which takes any document",
+            )
+        return found
+
+    def _cast(self, chunk: Chunk, column: Column) -> ColumnCast | DocumentCast:
+        cast = self._cast_text(chunk, column)
+        shape = self._shapes.get(column.name)
+        return cast if shape is None else DocumentCast(cast, shape)
+
+    def _cast_text(self, chunk: Chunk, column: Column) -> ColumnCast:
         values = chunk.columns[self._matched[column.name]]
         source = self._spec.source
         reading = Reading(
@@ -287,7 +350,7 @@ class Conformer:
         )
         return ColumnCast(values, column.data_type, reading)
 
-    def _misfits(self, casts: Sequence[ColumnCast]) -> list[_Finding]:
+    def _misfits(self, casts: Sequence[ColumnCast | DocumentCast]) -> list[_Finding]:
         """Values that do not fit their type, and NULL where there may be none."""
         found = []
         for column, cast in zip(self.columns, casts, strict=True):
@@ -298,6 +361,10 @@ class Conformer:
                 nulls = pc.indices_nonzero(cast.values.is_null()).to_pylist()
                 empty = [row for row in nulls if row not in known]
                 found.append(_Finding(column.name, empty, lambda _: "NULL, but it is NOT NULL"))
+            if self._empty_is_null and column.data_type.name == "varbyte":
+                empty = pc.indices_nonzero(pc.equal(pc.binary_length(cast.values), 0)).to_pylist()
+                if empty:
+                    found.append(_Finding(column.name, empty, lambda _: _EMPTY_BYTES))
         return found
 
     def _set_aside(self, chunk: Chunk, findings: Sequence[_Finding], bad: Sequence[int]) -> Batch:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Literal
 
 from loader.datatypes import DataType
 
@@ -30,6 +31,9 @@ class Dialect:
     default: Callable[[str], str]
     """A DEFAULT expression in this dialect's words."""
 
+    differs: Callable[[DataType, str], bool]
+    """Whether a column's type in the warehouse's catalog is another one than the declared."""
+
     backslash: bool
     """Whether a backslash escapes the next character inside a literal."""
 
@@ -42,7 +46,14 @@ class Dialect:
     formats: tuple[str, ...] = ("parquet", "csv", "json")
     """Staging formats it can load."""
 
-    ledger_types: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
+    """What SUPER values travel as in a staging format, when it is not JSON text."""
+
+    empty_is_null: bool = False
+    """Whether COPY makes NULL of an empty CSV field of any type but text."""
+
+    positional: bool = False
+    """Whether staged columns must lie in the order of the live table's columns."""
 
     def ident(self, name: str) -> str:
         """Quote a name.

@@ -47,10 +47,15 @@ def _default(expression: str) -> str:
     return _DEFAULTS.get(re.sub(r"\s+", "", expression.lower()), expression)
 
 
+def _differs(data_type: DataType, live: str) -> bool:
+    return live.upper() != _column_type(data_type).upper()
+
+
 DIALECT = Dialect(
     name="duckdb",
     column_type=_column_type,
     default=_default,
+    differs=_differs,
     backslash=False,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,8 +23,12 @@ class Session(Protocol):
     def execute(self, sql: str) -> list[Row]:
         """Run one statement; what it answers: for INSERT and DELETE, where known, their count."""
 
-    def stream(self, sql: str) -> pa.RecordBatchReader:
-        """Run a query; its rows as batches, not held in memory at once."""
+    def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+        """Run a query; its rows as batches, not held in memory at once.
+
+        The batches have the schema's columns, and its types where the warehouse does not know
+        Arrow itself.
+        """
 
     def commit(self) -> None:
         """End the transaction, keeping what it did."""
@@ -38,6 +42,9 @@ class Session(Protocol):
 
 class Warehouse(Protocol):
     """A place that sessions are opened to."""
+
+    lasting: bool
+    """Whether a session may stay open, and in nobody's way, while rows are staged."""
 
     def session(self, *, write: bool = True) -> AbstractContextManager[Session]:
         """Open a connection, closed at the end of the ``with``, whatever happens in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,9 @@ def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
 
 class DuckDB:
     """A database file."""
+
+    lasting = False
+    """An open file is locked for others."""
 
     def __init__(self, path: Path, settings: DuckDBTarget) -> None:
         self.path = path
@@ -158,13 +161,24 @@ class DuckDBSession:
             return self._connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise _failed(error, sql) from error
+        except RuntimeError as error:
+            # What DuckDB makes of Ctrl-C is no error of its own.
+            if "interrupted" in str(error):
+                raise KeyboardInterrupt from error
+            raise
 
-    def stream(self, sql: str) -> pa.RecordBatchReader:
-        """Run a query; its rows as batches."""
+    def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
+        """Run a query; its rows as batches, in DuckDB's own types."""
         try:
-            return self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+            reader = self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise _failed(error, sql) from error
+        try:
+            yield from reader
+        finally:
+            # DuckDB waits for open results when its file is opened again.
+            reader.close()
+            del reader
 
 
 def _in_use(error: BaseException) -> bool:

@@ -1,12 +1,10 @@
 -- s.t on local (duckdb): replace of the whole table
 -- stages parquet/snappy files in .loader/staging/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,18 +21,20 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the sequence of id (only when it is missing): numbers rows
+-- 3. create the sequence of id (only when it is missing): numbers rows
 CREATE SEQUENCE IF NOT EXISTS "s"."t_id_seq" START WITH 1 INCREMENT BY 1;
 
--- 6. create the table (only when it is missing): as the spec declares it
+-- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" BIGINT DEFAULT nextval('"s"."t_id_seq"') NOT NULL,
     "day" DATE NOT NULL,
@@ -44,24 +44,24 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "raw" BLOB
 );
 
--- 7. comment on the table (only when it is missing): the spec's description
+-- 5. comment on the table (only when it is missing): the spec's description
 COMMENT ON TABLE "s"."t" IS 'One row per order; it''s \ small.';
 
--- 8. comment on at (only when it is missing): the spec's description
+-- 6. comment on at (only when it is missing): the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 9. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 10. copy: load the staged files
+-- 8. copy: load the staged files
 INSERT INTO "s"."t" ("day", "doc", "raw")
 SELECT "day", "doc", "raw"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 11. count: the whole table must hold exactly the staged rows
+-- 9. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 12. record the load: its id commits with its rows: exactly once
+-- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

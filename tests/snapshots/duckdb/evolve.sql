@@ -1,12 +1,10 @@
 -- s.t on local (duckdb): replace of the whole table
 -- stages parquet/snappy files in .loader/staging/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,35 +21,37 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. add the column carrier: the spec has it and the live table does not (evolve: additive)
+-- 2. add the column carrier: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "carrier" VARCHAR DEFAULT 'AA';
 
--- 5. add the column at: the spec has it and the live table does not (evolve: additive)
+-- 3. add the column at: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP);
 
--- 6. comment on at: the spec's description
+-- 4. comment on at: the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 7. add the column doc: the spec has it and the live table does not (evolve: additive)
+-- 5. add the column doc: the spec has it and the live table does not (evolve: additive)
 ALTER TABLE "s"."t" ADD COLUMN "doc" JSON;
 
--- 8. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 6. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 9. copy: load the staged files
+-- 7. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 10. count: the whole table must hold exactly the staged rows
+-- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 11. record the load: its id commits with its rows: exactly once
+-- 9. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

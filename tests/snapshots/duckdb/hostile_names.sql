@@ -1,12 +1,10 @@
 -- se"lect; --.ta'ble \ ü on local (duckdb): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,15 +21,17 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "se""lect; --";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 3. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "se""lect; --"."ta'ble
 \ ü" (
     "a""b" BIGINT NOT NULL,
@@ -43,19 +43,19 @@ break" VARCHAR,
     "select" VARCHAR DEFAULT 'it''s; {{ x }}'
 );
 
--- 6. comment on the table (only when it is missing): the spec's description
+-- 4. comment on the table (only when it is missing): the spec's description
 COMMENT ON TABLE "se""lect; --"."ta'ble
 \ ü" IS 'line one
 
 ''; DROP TABLE t; --\';
 
--- 7. comment on a"b (only when it is missing): the spec's description
+-- 5. comment on a"b (only when it is missing): the spec's description
 COMMENT ON COLUMN "se""lect; --"."ta'ble
 \ ü"."a""b" IS 'it''s \ a "text";
 
 -- done';
 
--- 8. delete the slice: replace loads this slice anew; other rows stay
+-- 6. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -65,7 +65,7 @@ break" IN ('it''s
 
 \');
 
--- 9. copy: load the staged files
+-- 7. copy: load the staged files
 INSERT INTO "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
@@ -73,7 +73,7 @@ SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
 FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/part-*');
 
--- 10. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
+-- 8. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -83,7 +83,7 @@ break" IN ('it''s
 
 \');
 
--- 11. check evil name: must be = 0
+-- 9. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -95,7 +95,7 @@ break" IN ('it''s
 
 \');
 
--- 12. check invalid_values line break: must be = 0
+-- 10. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\') THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -107,7 +107,7 @@ break" IN ('it''s
 
 \');
 
--- 13. record the load: its id commits with its rows: exactly once
+-- 11. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

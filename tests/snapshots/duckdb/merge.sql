@@ -1,12 +1,10 @@
 -- s.t on local (duckdb): merge of the whole table
 -- stages parquet/snappy files in .loader/staging/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,15 +21,17 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 3. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" BIGINT NOT NULL,
     "day" DATE NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 6. create the stage: rows meet the table's by key
+-- 4. create the stage: rows meet the table's by key
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" BIGINT,
     "day" DATE,
@@ -51,31 +51,31 @@ CREATE TEMPORARY TABLE "loader_stage" (
     "amount" DECIMAL(12,2)
 );
 
--- 7. copy: load the staged files
+-- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 8. delete matching rows: rows with a key of the load are replaced
+-- 6. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage"
 WHERE "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day";
 
--- 9. insert the rows: all rows of the load
+-- 7. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage";
 
--- 10. look for missing keys: every key of the load must be in the table
+-- 8. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
 WHERE "s"."t"."id" IS NULL;
 
--- 11. drop the stage: it served its purpose
+-- 9. drop the stage: it served its purpose
 DROP TABLE "loader_stage";
 
--- 12. record the load: its id commits with its rows: exactly once
+-- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

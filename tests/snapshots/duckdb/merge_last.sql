@@ -1,12 +1,10 @@
 -- s.t on local (duckdb): merge of the whole table
 -- stages csv/zstd files in .loader/staging/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,15 +21,17 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 3. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" BIGINT NOT NULL,
     "day" DATE,
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 6. create the stage: rows meet the table's by key
+-- 4. create the stage: rows meet the table's by key
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" BIGINT,
     "day" DATE,
@@ -51,14 +51,14 @@ CREATE TEMPORARY TABLE "loader_stage" (
     "amount" DECIMAL(12,2)
 );
 
--- 7. copy: load the staged files
+-- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
--- 8. keep the last of each key: of the rows of one key the last stays
+-- 6. keep the last of each key: of the rows of one key the last stays
 CREATE TEMPORARY TABLE "loader_stage_last" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM (
@@ -68,29 +68,29 @@ FROM (
 ) AS ranked
 WHERE nth = 1;
 
--- 9. delete matching rows: rows with a key of the load are replaced
+-- 7. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage_last"
 WHERE "s"."t"."id" = "loader_stage_last"."id";
 
--- 10. insert the rows: all rows of the load
+-- 8. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage_last";
 
--- 11. look for missing keys: every key of the load must be in the table
+-- 9. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage_last"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 12. drop the stage: it served its purpose
+-- 10. drop the stage: it served its purpose
 DROP TABLE "loader_stage_last";
 
--- 13. drop the stage: it served its purpose
+-- 11. drop the stage: it served its purpose
 DROP TABLE "loader_stage";
 
--- 14. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -1,12 +1,10 @@
 -- s.t on local (duckdb): replace day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA
 -- stages parquet/snappy files in .loader/staging/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -23,15 +21,17 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
--- 3. look for this load: one that is there is not done twice
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 3. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" BIGINT,
     "day" DATE,
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 6. delete the slice: replace loads this slice anew; other rows stay
+-- 4. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -50,12 +50,12 @@ WHERE ("day" >= DATE '2013-01-01'
     OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
   AND "carrier" IN ('UA'));
 
--- 7. copy: load the staged files
+-- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 8. count: the slice day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA must hold exactly the staged rows
+-- 6. count: the slice day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -64,7 +64,7 @@ WHERE ("day" >= DATE '2013-01-01'
     OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
   AND "carrier" IN ('UA'));
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 7. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

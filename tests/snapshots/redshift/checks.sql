@@ -1,12 +1,10 @@
 -- s.t on prod (redshift): replace day=2013-01-01
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -25,15 +23,23 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- 3. look for this load: one that is there is not done twice
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_s_t";
+
+-- 2. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" bigint,
     "day" date,
@@ -43,57 +49,57 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 6. delete the slice: replace loads this slice anew; other rows stay
+-- 5. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 7. copy: load the staged files
+-- 6. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 8. count copied rows: COPY must have loaded exactly the staged rows
+-- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 9. count: the slice day=2013-01-01 must hold exactly the staged rows
+-- 8. count: the slice day=2013-01-01 must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 10. check row_count: must be > 0
+-- 9. check row_count: must be > 0
 SELECT count(*)
 FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 11. check null_values carrier: must be = 0
+-- 10. check null_values carrier: must be = 0
 SELECT count(CASE WHEN "carrier" IS NULL THEN 1 END)
 FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 12. check null_values id: must be < 0.5
+-- 11. check null_values id: must be < 0.5
 SELECT 100.0 * count(CASE WHEN "id" IS NULL THEN 1 END) / nullif(count(*), 0)
 FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 13. check missing_values carrier: must be = 0
+-- 12. check missing_values carrier: must be = 0
 SELECT count(CASE WHEN "carrier" IS NULL OR "carrier" IN ('', 'n/a') THEN 1 END)
 FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 14. check invalid_values carrier: must be = 0
+-- 13. check invalid_values carrier: must be = 0
 SELECT count(CASE WHEN "carrier" NOT IN ('AA', 'UA') THEN 1 END)
 FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 15. check duplicate_values id day: must be = 0
+-- 14. check duplicate_values id day: must be = 0
 SELECT coalesce(sum(CASE WHEN found > 1 THEN found - 1 END), 0)
 FROM (
 SELECT count(*) AS found
@@ -103,7 +109,7 @@ WHERE "day" >= DATE '2013-01-01'
 GROUP BY "id", "day"
 ) AS keys;
 
--- 16. check duplicate_values id: must be between 0 and 1
+-- 15. check duplicate_values id: must be between 0 and 1
 SELECT 100.0 * coalesce(sum(CASE WHEN found > 1 THEN found - 1 END), 0) / nullif(sum(found), 0)
 FROM (
 SELECT count(*) AS found
@@ -113,7 +119,7 @@ WHERE "day" >= DATE '2013-01-01'
 GROUP BY "id"
 ) AS keys;
 
--- 17. record the load: its id commits with its rows: exactly once
+-- 16. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

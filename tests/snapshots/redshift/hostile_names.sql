@@ -1,12 +1,10 @@
 -- se"lect; --.ta'ble \ ü on prod (redshift): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in s3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -25,15 +23,23 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- 3. look for this load: one that is there is not done twice
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_se_lect__--_ta_ble____-28ccef49" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_se_lect__--_ta_ble____-28ccef49";
+
+-- 2. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "se""lect; --";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "se""lect; --"."ta'ble
 \ ü" (
     "a""b" bigint NOT NULL,
@@ -49,27 +55,27 @@ DISTSTYLE KEY DISTKEY ("a""b")
 SORTKEY ("line
 break");
 
--- 6. comment on the table (only when it is missing): the spec's description
+-- 5. comment on the table (only when it is missing): the spec's description
 COMMENT ON TABLE "se""lect; --"."ta'ble
 \ ü" IS 'line one
 
 ''; DROP TABLE t; --\\';
 
--- 7. comment on a"b (only when it is missing): the spec's description
+-- 6. comment on a"b (only when it is missing): the spec's description
 COMMENT ON COLUMN "se""lect; --"."ta'ble
 \ ü"."a""b" IS 'it''s \\ a "text";
 
 -- done';
 
--- 8. grant select to user:o'ne"two (only when it is missing): the spec's grants
+-- 7. grant select to user:o'ne"two (only when it is missing): the spec's grants
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO "o'ne""two";
 
--- 9. grant select to role:r; DROP (only when it is missing): the spec's grants
+-- 8. grant select to role:r; DROP (only when it is missing): the spec's grants
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO ROLE "r; DROP";
 
--- 10. delete the slice: replace loads this slice anew; other rows stay
+-- 9. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -79,7 +85,7 @@ break" IN ('it''s
 
 \\');
 
--- 11. copy: load the staged files
+-- 10. copy: load the staged files
 COPY "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
@@ -88,10 +94,10 @@ IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 12. count copied rows: COPY must have loaded exactly the staged rows
+-- 11. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 13. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
+-- 12. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -101,7 +107,7 @@ break" IN ('it''s
 
 \\');
 
--- 14. check evil name: must be = 0
+-- 13. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -113,7 +119,7 @@ break" IN ('it''s
 
 \\');
 
--- 15. check invalid_values line break: must be = 0
+-- 14. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\\') THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -125,7 +131,7 @@ break" IN ('it''s
 
 \\');
 
--- 16. record the load: its id commits with its rows: exactly once
+-- 15. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -1,12 +1,10 @@
 -- s.t on prod (redshift): merge of the whole table
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -25,15 +23,23 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- 3. look for this load: one that is there is not done twice
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_s_t";
+
+-- 2. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" bigint NOT NULL,
     "day" date NOT NULL,
@@ -44,7 +50,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     PRIMARY KEY ("id", "day")
 );
 
--- 6. create the stage: rows meet the table's by key
+-- 5. create the stage: rows meet the table's by key
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" bigint,
     "day" date,
@@ -54,36 +60,36 @@ CREATE TEMPORARY TABLE "loader_stage" (
     "amount" decimal(12,2)
 );
 
--- 7. copy: load the staged files
+-- 6. copy: load the staged files
 COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 8. count copied rows: COPY must have loaded exactly the staged rows
+-- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 9. delete matching rows: rows with a key of the load are replaced
+-- 8. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage"
 WHERE "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day";
 
--- 10. insert the rows: all rows of the load
+-- 9. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage";
 
--- 11. look for missing keys: every key of the load must be in the table
+-- 10. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
 WHERE "s"."t"."id" IS NULL;
 
--- 12. drop the stage: it served its purpose
+-- 11. drop the stage: it served its purpose
 DROP TABLE "loader_stage";
 
--- 13. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -1,12 +1,10 @@
 -- s.t on prod (redshift): replace of the whole table
 -- stages csv/gzip files in s3://bucket/loader/s.t/load-1
 
-BEGIN;
-
--- 1. create the ledger's schema: the ledger's place
+-- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- 2. create the ledger: what was loaded, and when
+-- create the ledger (only when it is missing): what was loaded, and when
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -25,15 +23,23 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- 3. look for this load: one that is there is not done twice
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_s_t";
+
+-- 2. look for this load: one that is there is not done twice
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 4. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 5. create the table (only when it is missing): as the spec declares it
+-- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" bigint,
     "day" date,
@@ -43,10 +49,10 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 6. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 5. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 7. copy: load the staged files
+-- 6. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
@@ -58,13 +64,13 @@ TIMEFORMAT 'auto'
 GZIP
 MANIFEST;
 
--- 8. count copied rows: COPY must have loaded exactly the staged rows
+-- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 9. count: the whole table must hold exactly the staged rows
+-- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 10. record the load: its id commits with its rows: exactly once
+-- 9. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

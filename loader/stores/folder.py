@@ -1,8 +1,4 @@
-"""Where staged files live. A store keeps bytes under keys below one root; today that is a folder.
-
-A file appears under its key only when it is complete, so whoever lists or copies a prefix never
-meets half of one.
-"""
+"""Staged files below a local folder."""
 
 from __future__ import annotations
 
@@ -10,9 +6,8 @@ import errno
 import io
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 from loader.errors import StageError
 
@@ -20,40 +15,6 @@ _PARTIAL = ".partial"
 
 _ATTEMPTS = 100
 """Races with other loads for one folder, all of which would have to be lost."""
-
-
-class Store(Protocol):
-    """A place for files. Keys are relative, with ``/`` between their parts."""
-
-    root: str
-    """Where the keys begin: an absolute path, or ``s3://bucket/prefix``."""
-
-    def uri(self, key: str) -> str:
-        """The key as warehouses name it."""
-
-    def create(self, key: str) -> AbstractContextManager[io.BufferedIOBase]:
-        """A new file, which is there when the block ends, and never was when the block raises."""
-
-    def delete(self, prefix: str) -> None:
-        """Remove all files below the prefix and nothing else; that there are none is fine."""
-
-    def list(self, prefix: str) -> list[tuple[str, int]]:
-        """Keys and sizes of the complete files below the prefix, sorted."""
-
-
-def open_store(uri: str) -> Store:
-    """The store of a staging location.
-
-    Raises:
-        StageError: no store is known for the location.
-    """
-    scheme, separator, _ = uri.partition("://")
-    if separator:
-        raise StageError(
-            f"cannot stage in `{uri}`: there is no store for {scheme}://",
-            hint="set the target's `staging` to a folder",
-        )
-    return FolderStore(Path(uri))
 
 
 class FolderStore:
@@ -85,6 +46,17 @@ class FolderStore:
         except BaseException:
             self._abort(partial)
             raise
+
+    def read(self, key: str) -> bytes:
+        """All bytes of a complete file."""
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StageError(
+                f"cannot read {path}: {error.strerror or error}",
+                hint="if the files of this load were removed, run it again",
+            ) from error
 
     def delete(self, prefix: str) -> None:
         """Remove the folder of the prefix, and the folders above it that are empty then."""

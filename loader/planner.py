@@ -1,0 +1,313 @@
+"""Builds plans: every statement of a load, in the one order there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from loader.dispositions import Loading, Step, steps
+from loader.drift import columns_to_add
+from loader.errors import PlanError, TemplateError
+from loader.plan import (
+    PREVIEW_LOAD_ID,
+    LiveTable,
+    LoadRequest,
+    Plan,
+    StagePlan,
+    Statement,
+    Target,
+    ledger_slice,
+    lock_name,
+    spec_hash,
+    stage_prefix,
+)
+from loader.render import Renderer, Table, Unknown
+from loader.slices import Slice, placeholder
+from loader.spec import Check, Column, TableSpec, in_order
+from loader.sqltext import bare_words
+
+
+def plan_load(
+    spec: TableSpec, renderer: Renderer, target: Target, request: LoadRequest | None = None
+) -> Plan:
+    """The plan of a load. Without a request it is a preview, with placeholders that say so.
+
+    Raises:
+        PlanError: a partitioned table would be emptied, or the live table differs from the spec.
+        TemplateError: a template is missing, broken, or would commit by itself.
+    """
+    request = request or LoadRequest()
+    preview = request.load_id == PREVIEW_LOAD_ID
+    chosen, notes = _choose_slice(spec, request, preview=preview)
+    prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id)}"
+    columns = in_order(spec.staged_columns(request.present), request.order)
+    builder = _Builder(spec, renderer, target, request, chosen, prefix, columns)
+    return Plan(
+        spec=spec,
+        target=target,
+        load_id=request.load_id,
+        slice=chosen,
+        full_refresh=request.full_refresh,
+        stage=StagePlan(
+            prefix,
+            spec.staging.format,
+            spec.staging.compression,
+            spec.staging.file_size,
+            tuple(column.name for column in columns),
+        ),
+        setup=tuple(builder.setup()),
+        statements=tuple(builder.statements()),
+        rows=request.staged.rows if request.staged else request.rows,
+        notes=notes,
+    )
+
+
+def plan_read(
+    spec: TableSpec, renderer: Renderer, slice_: Slice | None, columns: Iterable[str] | None = None
+) -> Statement:
+    """The SELECT that reads a slice of the table, or all of it.
+
+    Raises:
+        PlanError: a column is not one of the table's.
+    """
+    names = list(columns) if columns is not None else [column.name for column in spec.columns]
+    unknown = [name for name in names if name not in spec.by_name]
+    if unknown or not names:
+        given = ", ".join(f"`{name}`" for name in unknown)
+        raise PlanError(
+            f"{spec.table} has no column {given}" if given else "no columns are asked for",
+            hint=f"its columns are {', '.join(spec.by_name)}",
+        )
+    facts = {
+        "table": Table(spec.schema_name, spec.name),
+        "columns": tuple(spec.by_name[name] for name in names),
+        "slice": slice_,
+    }
+    rendered = renderer.render("select", facts, spec.templates.get("select"))
+    return Statement("select", rendered.sql, "read the slice", rendered.path)
+
+
+def full_refresh_conflict() -> PlanError:
+    """The error of asking for the whole table and for a part of it."""
+    return PlanError(
+        "a full refresh replaces the whole table, so it takes no partition",
+        hint="leave out either --full-refresh or --partition",
+    )
+
+
+def _choose_slice(
+    spec: TableSpec, request: LoadRequest, *, preview: bool
+) -> tuple[Slice | None, tuple[str, ...]]:
+    if request.full_refresh and request.slice is not None:
+        raise full_refresh_conflict()
+    needed = spec.partition_by and spec.write_disposition == "replace" and not request.full_refresh
+    if request.slice is not None or not needed or request.no_partitions:
+        return request.slice, ()
+    names = ", ".join(dimension.name for dimension in spec.dimensions)
+    if not preview:
+        raise PlanError(
+            f"{spec.table} is partitioned by {names}, and no partition is given",
+            hint="give --partition KEY, --partition auto for the partitions in the data, or"
+            " --full-refresh to replace the whole table",
+        )
+    made_up = placeholder(spec.dimensions)
+    return made_up, (f"no partition is given: {made_up} is a PLACEHOLDER for the one you load",)
+
+
+_COMMENTS = "comments from the spec's descriptions"
+
+
+def _column_comment(column: Column) -> Step:
+    facts = {"column": column}
+    why = "the spec's description"
+    return Step(f"comment on {column.name}", why, "comment_column", "run", facts, _COMMENTS)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Renders the statements of one load, in the one order there is."""
+
+    spec: TableSpec
+    renderer: Renderer
+    target: Target
+    request: LoadRequest
+    slice: Slice | None
+    prefix: str
+    columns: tuple[Column, ...]
+
+    def setup(self) -> Iterator[Statement]:
+        if not self.target.ledger_schema:
+            return
+        routine = [
+            ("create the ledger's schema", "the ledger's place", "create_schema"),
+            ("create the ledger", "what was loaded, and when", "ledger_create"),
+        ]
+        if self.renderer.has("lock"):
+            why = "loads of one table take turns by it, and readers of the table never wait"
+            routine.append(("create the table's lock", why, "lock_create"))
+        facts = {"schema": self.target.ledger_schema}
+        for name, why, template in routine:
+            step = Step(name, why, template, facts=facts, group="the ledger")
+            yield self._statement(step, when="only when it is missing")
+
+    def statements(self) -> Iterator[Statement]:
+        if self.target.ledger_schema:
+            yield from self._ledger_lookup()
+        yield from self._table()
+        staged = self.request.staged
+        rows = staged.rows if staged else self.request.rows
+        counts_copied = self.renderer.has("copied")
+        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns)
+        nothing = self.request.no_partitions
+        work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
+        for step in work:
+            yield self._statement(step)
+        if work:
+            yield from self._checks()
+        if self.target.ledger_schema:
+            why, group = (
+                "its id commits with its rows: exactly once",
+                "record the load in the ledger",
+            )
+            yield self._statement(Step("record the load", why, "ledger_insert", group=group))
+
+    def _ledger_lookup(self) -> Iterator[Statement]:
+        group = "take turns, and ask the ledger for this load"
+        if self.renderer.has("lock"):
+            why = "loads of one table take turns; readers of the table go on"
+            yield self._statement(Step("take the table's lock", why, "lock", "lock", group=group))
+        else:
+            group = "ask the ledger for this load"
+        why = "one that is there is not done twice"
+        yield self._statement(
+            Step("look for this load", why, "ledger_find", "find_load", group=group)
+        )
+
+    def _table(self) -> Iterator[Statement]:
+        live = self.request.live
+        if isinstance(live, LiveTable):
+            yield from self._evolve(live)
+            return
+        when = "only when it is missing" if live == "unseen" else None
+        for step in self._create():
+            yield self._statement(step, when=when)
+
+    def _create(self) -> Iterator[Step]:
+        spec = self.spec
+        schema = {"schema": spec.schema_name}
+        yield Step("create the schema", "the table's place", "create_schema", facts=schema)
+        sequences = self._sequences()
+        for name, sequence in sequences.items():
+            facts = {"sequence": sequence, "column": spec.by_name[name]}
+            yield Step(
+                f"create the sequence of {name}", "numbers rows", "create_sequence", facts=facts
+            )
+        facts = {"columns": spec.columns, "sequences": sequences}
+        yield Step("create the table", "as the spec declares it", "create_table", facts=facts)
+        yield from self._comments()
+        if self.renderer.has("grant"):
+            yield from self._grants()
+
+    def _comments(self) -> Iterator[Step]:
+        if self.spec.description:
+            facts = {"text": self.spec.description}
+            why = "the spec's description"
+            yield Step("comment on the table", why, "comment_table", "run", facts, _COMMENTS)
+        yield from (_column_comment(column) for column in self.spec.columns if column.description)
+
+    def _sequences(self) -> dict[str, Table]:
+        if not self.renderer.has("create_sequence"):
+            return {}
+        return {
+            column.name: Table(self.spec.schema_name, f"{self.spec.name}_{column.name}_seq")
+            for column in self.spec.columns
+            if column.identity is not None
+        }
+
+    def _grants(self) -> Iterator[Step]:
+        for privilege, grantees in self.spec.grants.items():
+            for grantee in grantees:
+                kind, _, name = grantee.partition(":")
+                facts = {"privilege": privilege, "kind": kind, "grantee": name}
+                why = "the spec's grants"
+                yield Step(f"grant {privilege} to {grantee}", why, "grant", facts=facts)
+
+    def _evolve(self, live: LiveTable) -> Iterator[Statement]:
+        if self.request.order and self.request.order != live.order:
+            raise PlanError(
+                f"the columns of {self.spec.table} have changed since its rows were staged",
+                hint="load again: rows are staged in the order of the live table's columns",
+            )
+        missing = columns_to_add(self.spec, self.renderer, live)
+        for column in missing:
+            facts = {"column": column}
+            why = "the spec has it and the live table does not (evolve: additive)"
+            name = f"add the column {column.name}"
+            yield self._statement(Step(name, why, "add_column", facts=facts))
+            if column.description:
+                yield self._statement(_column_comment(column))
+
+    def _checks(self) -> Iterator[Statement]:
+        for check in self.spec.checks:
+            why = f"must be {check.expectation}"
+            step = Step(f"check {check.label}", why, "check", "check", {"check": check})
+            yield self._statement(step, check=check)
+
+    def _statement(
+        self, step: Step, *, when: str | None = None, check: Check | None = None
+    ) -> Statement:
+        facts = {**self._facts(), **step.facts}
+        own = self.spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
+        rendered = self.renderer.render(step.template, facts, own)
+        words = bare_words(rendered.sql, backslash=self.renderer.dialect.backslash)
+        for pattern, reason in self.renderer.dialect.commits.items():
+            if re.match(pattern, words):
+                raise TemplateError(
+                    f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the"
+                    f" load's transaction: {reason}",
+                    hint="a load is one transaction: all of it happens, or nothing",
+                )
+        return Statement(
+            step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
+        )
+
+    def _facts(self) -> Mapping[str, object]:
+        spec, target = self.spec, self.target
+        return {
+            "table": Table(spec.schema_name, spec.name),
+            "spec": spec,
+            "columns": self.columns,
+            "keys": spec.primary_key,
+            "primary_key": spec.primary_key,
+            "dist": spec.dist,
+            "sort": spec.sort,
+            "sort_type": spec.sort_type,
+            "slice": self.slice,
+            "compression": spec.staging.compression,
+            "asset_key": spec.asset_key,
+            "disposition": "replace" if self.request.full_refresh else spec.write_disposition,
+            "null_marker": "\\N",
+            "ledger": Table(target.ledger_schema, "loads"),
+            "lock": Table(target.ledger_schema, lock_name(spec)),
+            "load": self._load_facts(),
+            "spec_hash": spec_hash(spec),
+            "version": self.request.version,
+        }
+
+    def _load_facts(self) -> Mapping[str, object]:
+        staged = self.request.staged
+        return {
+            "id": self.request.load_id,
+            "slice": ledger_slice(self.slice),
+            "rows": self.request.rows
+            if staged is None and self.request.rows is not None
+            else staged.rows
+            if staged
+            else Unknown("rows staged"),
+            "bytes": staged.bytes if staged else Unknown("bytes staged"),
+            "files": staged.files if staged else Unknown("files staged"),
+            "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
+            "files_glob": f"{self.prefix}/part-*",
+            "iam_role": self.target.iam_role,
+        }

@@ -1,0 +1,160 @@
+"""What Redshift and its driver complain of: in plain words, with the next step, passing or not.
+
+The driver's exception classes say little: almost everything is a ``ProgrammingError``. What counts
+are the server's code, message and detail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """An error as a person reads it."""
+
+    message: str
+    hint: str | None = None
+    transient: bool = False
+    """Whether the whole transaction may work the next time."""
+    code: str = ""
+    """The SQLSTATE, when the server gave one."""
+
+
+def explain(error: BaseException) -> Complaint:
+    """What an error of the driver says."""
+    fields = _fields(error)
+    if fields is None:
+        return _of_the_line(error)
+    code, message = str(fields.get("C", "")), str(fields.get("M", "")).strip()
+    detail = _tidy(str(fields.get("D", "")))
+    words = " ".join(part for part in (message, detail) if part)
+    shown = f"{message}: {detail}" if message and detail else message or detail or str(fields)
+    if code and code not in ("XX000",):
+        shown = f"{shown} ({code})"
+    return Complaint(shown, _hint(words, code), _passes(words, code), code)
+
+
+def _fields(error: BaseException) -> Mapping[str, Any] | None:
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, dict) else None
+
+
+def _tidy(detail: str) -> str:
+    """The detail without the frame of dashes that COPY draws around it."""
+    lines = [line.strip() for line in detail.splitlines()]
+    kept = [line for line in lines if line and set(line) != {"-"}]
+    return re.sub(r"\s+", " ", "; ".join(kept)) if len(kept) > 1 else " ".join(kept)
+
+
+def _of_the_line(error: BaseException) -> Complaint:
+    """An error without an answer of the server: the connection, or what is before it."""
+    text = " ".join(str(part) for part in error.args) or type(error).__name__
+    lost = isinstance(error, OSError) or _LOST.search(text) is not None
+    if type(error).__module__.partition(".")[0] in ("botocore", "boto3"):
+        throttled = re.search(r"Throttl|TooManyRequests|RequestLimit", text) is not None
+        return Complaint(text, _hint(text, ""), throttled)
+    broken = type(error).__module__ == "struct" or isinstance(error, (EOFError, AttributeError))
+    if lost or broken:
+        return Complaint(f"the connection was lost: {text}", None, transient=True)
+    return Complaint(text, _hint(text, ""))
+
+
+_LOST = re.compile(
+    r"BrokenPipe|socket closed|communication error|connection time ?out|connection is closed"
+    r"|connection (was )?reset|EOF",
+    re.IGNORECASE,
+)
+
+_PASSING_CODES = {"40001", "40P01", "57P01", "57P02", "57P03", "08000", "08003", "08006", "53300"}
+"""Conflicts, deadlocks, restarts, lost connections, too many of them."""
+
+_PASSING = re.compile(
+    r"^1023\b|^1018\b|serializable isolation violation|deadlock detected"
+    r"|conflict with concurrent transaction|could not open relation with OID"
+    r"|tuple concurrently (updated|deleted)|pg_(namespace|class|type)\w*_index"
+    r"|SlowDown|Slow Down|reduce your request rate|ServiceUnavailable|Status 503|InternalError,"
+    r"|terminating connection|cluster is (being )?(resized|restarted)"
+    r"|RequestTimeout|expired presigned",
+    re.IGNORECASE,
+)
+
+
+def _passes(words: str, code: str) -> bool:
+    return code in _PASSING_CODES or _PASSING.search(words) is not None
+
+
+_HINTS: tuple[tuple[str, str], ...] = (
+    (
+        r"not authorized to assume|AssumeRole|role .*not (attached|associated)",
+        "attach the role of `iam_role` to the cluster or workgroup, and let Redshift assume it",
+    ),
+    (
+        r"S3.*(Access ?Denied|Forbidden|Status 403)|Access ?Denied.*S3",
+        "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`"
+        " (and s3:PutObject to read with UNLOAD)",
+    ),
+    (
+        r"ExpiredToken|token .*expired|credentials .*expired",
+        "renew the AWS credentials, then load again",
+    ),
+    (
+        r"PermanentRedirect|bucket .*(different|another|wrong) region|must be addressed using",
+        "stage in a bucket of the warehouse's own region",
+    ),
+    (
+        r"NoSuchKey|specified key does not exist|manifest .*(not|no) (exist|found)"
+        r"|specified S3 prefix .* does not exist",
+        "a staged file or the manifest is gone; does a lifecycle rule or another job clean the"
+        " bucket? load again",
+    ),
+    (r"NoSuchBucket|specified bucket does not exist", "check the bucket of `staging`"),
+    (r"must be owner", "load as the owner of the table, or let its owner alter it"),
+    (
+        r"permission denied for schema",
+        "GRANT USAGE, CREATE ON SCHEMA to the user of the target",
+    ),
+    (
+        r"permission denied for database",
+        "GRANT CREATE ON DATABASE to the user of the target, or create the schema beforehand",
+    ),
+    (
+        r"permission denied",
+        "GRANT SELECT, INSERT, DELETE on it to the user of the target",
+    ),
+    (r"read-only transaction|cannot execute .* in a read-only", "load as a user that may write"),
+    (r"multiple matches to update", "two rows of the table have one key: mend the table first"),
+    (
+        r"Server refuses SSL",
+        "the server speaks no TLS: set `ssl = false` only for a server on this machine",
+    ),
+    (r"Name or service not known|nodename nor servname|getaddrinfo", "check `host` of the target"),
+    (
+        r"Connection refused|timed out|No route to host|unreachable",
+        "check `host`, `port`, the security group, and whether the cluster is paused",
+    ),
+    (r"No space left|disk full|53100", "free space in the warehouse, then load again"),
+    (
+        r"NoCredentials|Unable to locate credentials",
+        "set AWS credentials the way boto3 looks for them (environment, profile, role)",
+    ),
+)
+
+_HINTS_OF_CODES = {
+    "28000": "check `user` and `password` of the target, or its secret or IAM settings",
+    "28P01": "check `user` and `password` of the target, or its secret or IAM settings",
+    "3D000": "check `database` of the target",
+    "57014": "it was cancelled, or ran longer than statement_timeout allows",
+}
+
+
+def _hint(words: str, code: str) -> str | None:
+    if code in _HINTS_OF_CODES:
+        return _HINTS_OF_CODES[code]
+    for pattern, hint in _HINTS:
+        if re.search(pattern, words, re.IGNORECASE | re.DOTALL):
+            return hint
+    return None

@@ -1,0 +1,324 @@
+"""A Redshift statement → the PostgreSQL statement that does what Redshift would.
+
+Limits, all of them on the lenient side unless they say "refused":
+
+- Names of 64 to 127 bytes work, but the catalog shows them shortened (`tokens.stored`).
+- VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
+- Encodings, dist and sort keys are checked and forgotten, so rules that need an earlier statement's
+  (resizing a BYTEDICT column, dropping the dist key) are not held. Neither are UNIQUE, primary and
+  foreign keys kept: Redshift does not enforce them, and PostgreSQL would.
+- What only Redshift's SELECT lacks (DISTINCT ON, FILTER, …) passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.redshift.altertable import alter_table
+from tests.redshift.createtable import create_table
+from tests.redshift.merge import check_merge
+from tests.redshift.refusals import (
+    IN_TRANSACTION,
+    NOT_SUPPORTED,
+    Refusal,
+    not_carried,
+    syntax_error,
+)
+from tests.redshift.rewrite import Domains, path, render
+from tests.redshift.tokens import Cursor, Token, one_statement, quote, with_depth
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What to run on PostgreSQL, and what must hold around it."""
+
+    sql: str
+    ends_transaction: bool = False
+    """Redshift commits with this statement, whatever came before it in the transaction."""
+    domains: tuple[tuple[str, str], ...] = ()
+    """Domains the statement needs: name and CREATE DOMAIN, to be made before it."""
+
+
+def translate(sql: str, *, in_transaction: bool) -> Translation:
+    """The PostgreSQL statement for a Redshift one.
+
+    Raises:
+        Refusal: Redshift would refuse it.
+    """
+    tokens = one_statement(sql)
+    if not tokens:
+        return Translation("")
+    domains: Domains = {}
+    text = _statement(tokens, domains, in_transaction=in_transaction)
+    return Translation(text, tokens[0].says("truncate"), tuple(domains.items()))
+
+
+_AS_IT_IS = frozenset(
+    {
+        "(", "call", "cancel", "close", "comment", "deallocate", "declare", "delete", "execute",
+        "explain", "fetch", "insert", "prepare", "select", "update",
+        "with",
+    }
+)  # fmt: skip
+_CREATES = frozenset(
+    {"database", "function", "group", "materialized", "or", "procedure", "role", "user", "view"}
+)
+
+
+def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: bool) -> str:
+    cursor = Cursor(tokens)
+    word = cursor.next().value
+    match word:
+        case "begin" | "start":
+            return _begin(cursor, word)
+        case "commit" | "end" | "rollback" | "abort":
+            return _end(cursor, word)
+        case "create":
+            return _create(cursor, domains, in_transaction=in_transaction)
+        case "alter" if cursor.take("table"):
+            return alter_table(cursor, domains, in_transaction=in_transaction)
+        case "alter" | "drop":
+            _check_outside(tokens, in_transaction=in_transaction)
+            return render(tokens, domains)
+        case "analyze" | "vacuum":
+            return _maintain(cursor, word, in_transaction=in_transaction)
+    return _anywhere(cursor, domains)
+
+
+def _anywhere(cursor: Cursor, domains: Domains) -> str:
+    """Statements that are the same inside and outside of a transaction."""
+    tokens = cursor.tokens
+    word = tokens[0].value
+    match word:
+        case "truncate":
+            return _truncate(cursor)
+        case "lock":
+            return _lock(cursor)
+        case "set":
+            return _set(cursor, domains)
+        case "reset" | "show":
+            return _setting(cursor, word)
+        case "merge":
+            check_merge(tokens)
+            return render(tokens, domains)
+        case "grant" | "revoke":
+            return render(_privileges(tokens), domains)
+        case "copy" | "unload":
+            raise not_carried(f"{word.upper()} as SQL: it moves files")
+    if word not in _AS_IT_IS:
+        raise _unsupported(tokens)
+    _check_dml(tokens)
+    return render(tokens, domains)
+
+
+def _unsupported(tokens: Sequence[Token]) -> Refusal:
+    """What Redshift says of PostgreSQL commands that it knows and does not have."""
+    known = (
+        "checkpoint", "cluster", "copy", "create", "discard", "do", "import", "listen", "load",
+        "notify", "reassign", "refresh", "reindex", "release", "savepoint", "security", "unlisten",
+    )  # fmt: skip
+    if not tokens[0].says(*known):
+        return syntax_error(tokens[0].text)
+    said = " ".join(token.text for token in tokens[:2])
+    return Refusal(f'SQL command "{said}" not supported.', NOT_SUPPORTED)
+
+
+_ISOLATION = frozenset(
+    {
+        "transaction", "work", "isolation", "level", "read", "write", "only", "committed",
+        "uncommitted", "repeatable", "serializable", "snapshot", ","
+    }
+)  # fmt: skip
+
+
+def _begin(cursor: Cursor, word: str) -> str:
+    """Isolation words are parsed and ignored: the default is SNAPSHOT (F§4)."""
+    if word == "start":
+        cursor.expect("transaction")
+    only = False
+    while not cursor.done:
+        if cursor.take("read", "only"):
+            only = True
+        elif not cursor.next().says(*_ISOLATION):
+            cursor.place -= 1
+            raise cursor.unexpected()
+    return "BEGIN ISOLATION LEVEL REPEATABLE READ" + (" READ ONLY" if only else "")
+
+
+def _end(cursor: Cursor, word: str) -> str:
+    if not cursor.take("work"):
+        cursor.take("transaction")
+    if cursor.at("to"):
+        raise Refusal('SQL command "ROLLBACK TO" not supported.', NOT_SUPPORTED)
+    if not cursor.done:
+        raise cursor.unexpected()
+    return "COMMIT" if word in ("commit", "end") else "ROLLBACK"
+
+
+def _create(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> str:
+    tokens = cursor.tokens
+    cursor.take("local")
+    temporary = cursor.take("temp") or cursor.take("temporary")
+    if cursor.take("table"):
+        return create_table(cursor, domains, temporary=temporary)
+    if temporary:
+        raise cursor.unexpected()
+    if cursor.take("schema"):
+        return _create_schema(cursor)
+    _check_outside(tokens, in_transaction=in_transaction)
+    following = cursor.peek()
+    if following is None or not following.says(*_CREATES):
+        raise _unsupported(tokens)
+    if len(tokens) > 4 and _says(tokens[-4:], "with", "no", "schema", "binding"):
+        tokens = tokens[:-4]
+    return render(tokens, domains)
+
+
+def _says(tokens: Sequence[Token], *words: str) -> bool:
+    return len(tokens) == len(words) and all(map(Token.says, tokens, words))
+
+
+def _create_schema(cursor: Cursor) -> str:
+    text = "CREATE SCHEMA "
+    if cursor.take("if", "not", "exists"):
+        text += "IF NOT EXISTS "
+    if not cursor.at("authorization"):
+        text += quote(cursor.name())
+    if cursor.take("authorization"):
+        text += f" AUTHORIZATION {quote(cursor.name())}"
+    if cursor.take("quota") and not cursor.take("unlimited"):
+        cursor.integer()
+        if not any(cursor.take(unit) for unit in ("mb", "gb", "tb")):
+            raise cursor.unexpected()
+    if not cursor.done:
+        raise cursor.unexpected()
+    return text
+
+
+def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
+    """What F§3.4 lists as refused in a transaction block, and what is not there at all."""
+    verb, what = tokens[0], tokens[1] if len(tokens) > 1 else tokens[0]
+    if not what.says("database", "external", "library"):
+        return
+    if in_transaction:
+        command = f"{verb.value} {what.value}".upper()
+        raise Refusal(f"{command} cannot run inside a transaction block", IN_TRANSACTION)
+    if not what.says("database"):
+        raise not_carried(f"{what.value.upper()} objects")
+
+
+def _truncate(cursor: Cursor) -> str:
+    cursor.take("table")
+    table = cursor.path()
+    if not cursor.done:
+        raise cursor.unexpected()
+    return f"TRUNCATE TABLE {path(table[-2:])}"
+
+
+def _lock(cursor: Cursor) -> str:
+    cursor.take("table")
+    tables = [path(cursor.path()[-2:])]
+    while cursor.take(","):
+        tables.append(path(cursor.path()[-2:]))
+    if not cursor.done:
+        raise cursor.unexpected()
+    return f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
+
+
+_NATIVE = frozenset(
+    {
+        "application_name", "client_encoding", "client_min_messages", "datestyle",
+        "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle",
+        "search_path", "statement_timeout", "timezone"
+    }
+)  # fmt: skip
+_REDSHIFT_ONLY = frozenset(
+    {
+        "analyze_threshold_percent", "cast_super_null_on_error",
+        "datashare_break_glass_session_var", "default_geometry_encoding",
+        "describe_field_name_in_uppercase", "downcase_delimited_identifier",
+        "enable_numeric_rounding", "enable_result_cache_for_session", "enable_vacuum_boost",
+        "error_on_nondeterministic_update", "json_serialization_enable",
+        "json_serialization_parse_nested_strings", "max_concurrency_scaling_clusters",
+        "max_cursor_result_set_size", "mv_enable_aqmv_for_session", "navigate_super_null_on_error",
+        "parse_super_null_on_error", "query_group", "s3_retry_max",
+        "spectrum_enable_pseudo_columns", "spectrum_query_maxerror",
+        "stored_proc_log_min_messages", "use_fips_ssl", "wlm_query_slot_count"
+    }
+)  # fmt: skip
+
+
+def _setting(cursor: Cursor, word: str) -> str:
+    """RESET and SHOW."""
+    if cursor.take("all"):
+        return f"{word.upper()} ALL"
+    name = ".".join(cursor.path())
+    if not cursor.done:
+        raise not_carried(f"{word.upper()} {name.upper()} …")
+    return f"{word.upper()} {'redshift.' if name in _REDSHIFT_ONLY else ''}{name}"
+
+
+def _set(cursor: Cursor, domains: Domains) -> str:
+    tokens = cursor.tokens
+    if cursor.at("session", "authorization") or cursor.at("time", "zone"):
+        return render(tokens, domains)
+    local = "" if cursor.take("session") or not cursor.take("local") else "LOCAL "
+    name = ".".join(cursor.path())
+    if not cursor.take("to"):
+        cursor.expect("=")
+    value = render(list(cursor.tokens[cursor.place :]), domains)
+    if not value:
+        raise syntax_error("")
+    if name in _NATIVE or "." in name:
+        return f"SET {local}{name} TO {value}"
+    if name in _REDSHIFT_ONLY:
+        return f"SET {local}redshift.{name} TO {value}"
+    if name.startswith("enable_case_sensitive"):
+        raise not_carried(f"the setting {name}")
+    raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
+
+
+def _privileges(tokens: Sequence[Token]) -> list[Token]:
+    """GRANT and REVOKE with roles as PostgreSQL names them: without the word ROLE."""
+    kept: list[Token] = []
+    before_on = True
+    for token in tokens:
+        before_on = before_on and not token.says("on")
+        if token.says("role") and kept[-1].says("to", "from", ",", "grant", "revoke"):
+            continue
+        if before_on and token.says("alter", "drop") and kept[-1].says("grant", ","):
+            kept.append(Token("word", "TRIGGER", "trigger", token.start, token.end))
+        else:
+            kept.append(token)
+    return kept
+
+
+def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
+    if word == "vacuum" and in_transaction:
+        raise Refusal("VACUUM cannot run inside a transaction block", IN_TRANSACTION)
+    if cursor.at("compression"):
+        raise not_carried("ANALYZE COMPRESSION")
+    cursor.take("verbose")
+    for words in (("full",), ("sort", "only"), ("delete", "only"), ("reindex",), ("recluster",)):
+        if word == "vacuum" and cursor.take(*words):
+            break
+    token = cursor.peek()
+    table = path(cursor.path()[-2:]) if token is not None and token.names else ""
+    return f"{word.upper()} {table}".rstrip()
+
+
+def _check_dml(tokens: Sequence[Token]) -> None:
+    """Refuse clauses that PostgreSQL has learnt since Redshift left it."""
+    first = tokens[0].value
+    for (token, depth), following in zip(with_depth(tokens), [*tokens[1:], None], strict=True):
+        if first == "with" and depth == 0 and token.says("merge"):
+            raise syntax_error(token.text)
+        if first in ("insert", "update", "delete", "with") and token.says("returning"):
+            raise syntax_error(token.text)
+        if first != "insert" or following is None or depth:
+            continue
+        if token.says("on") and following.says("conflict"):
+            raise syntax_error(token.text)
+        if token.says("overriding"):
+            raise syntax_error(token.text)
