@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar
 
 import tenacity
 
@@ -23,8 +24,12 @@ BUDGET = 1_800.0
 _LOCK_WAIT = 60_000
 """Milliseconds to wait for the transaction of a lost connection to end."""
 
+T = TypeVar("T")
+
 Build = Callable[[Live], Plan]
 """Makes the plan once the live table is known."""
+Explain = Callable[[Session, Plan], list[str]]
+"""Asks the warehouse which rows its COPY refused."""
 OnStatement = Callable[[Statement], None]
 """Told which statement runs now."""
 
@@ -51,6 +56,7 @@ def execute(
     rows: int,
     session: Session | None = None,
     on_statement: OnStatement | None = None,
+    explain: Explain | None = None,
 ) -> Outcome:
     """Run a load's transaction, again as a whole when it fails for a passing reason.
 
@@ -62,20 +68,26 @@ def execute(
         rows: How many rows are staged; what every count is held against.
         session: One that is open already, for the first attempt.
         on_statement: Told of each statement before it runs.
+        explain: Tells which rows a COPY refused, in the session where it failed.
 
     Raises:
         PlanError: the live table differs from the spec.
         ExecuteError: a statement failed; the table holds what it held before.
         VerifyError: a count or a check did not hold; likewise.
     """
+    attempt = _Attempt(build, table, warehouse, renderer, rows, on_statement, session, explain)
+    return patiently(attempt.run)
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """Do something in the warehouse, again as a whole while it fails for a passing reason."""
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
         wait=tenacity.wait_random_exponential(0.2, max=30),
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(BUDGET),
         reraise=True,
     )
-    attempt = _Attempt(build, table, warehouse, renderer, rows, on_statement, session)
-    return attempts(attempt.run)
+    return attempts(action)
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -93,6 +105,7 @@ class _Attempt:
     rows: int
     on_statement: OnStatement | None
     session: Session | None
+    explain: Explain | None
     committing: bool = False
     before: int = 0
     outcome: Outcome | None = None
@@ -167,13 +180,23 @@ class _Attempt:
         try:
             return session.execute(statement.sql)
         except ExecuteError as error:
+            refused = self._refused_rows(session, statement, error)
             raise ExecuteError(
-                f"`{statement.name}` failed: {error.message}\n{self._unchanged()}",
+                f"`{statement.name}` failed: {error.message}\n{refused}{self._unchanged()}",
                 hint=error.hint or f"the statement comes from {statement.template}",
                 statement=statement.sql,
                 rolled_back=True,
                 transient=error.transient,
             ) from error
+
+    def _refused_rows(self, session: Session, statement: Statement, error: ExecuteError) -> str:
+        if self.explain is None or statement.role != "copy" or error.transient:
+            return ""
+        assert self.outcome is not None
+        with suppress(ExecuteError):
+            session.rollback()  # an aborted transaction answers no question
+            return "".join(f"  {line}\n" for line in self.explain(session, self.outcome.plan))
+        return ""
 
     def _unchanged(self) -> str:
         assert self.outcome is not None
@@ -269,7 +292,7 @@ class _Attempt:
                 hint="look at the table, and set ledger_schema so that loads can be told apart",
             ) from error
         try:
-            found = self._find_after_loss(plan)
+            found = patiently(lambda: self._find_after_loss(plan))
         except ExecuteError as lost:
             raise ExecuteError(
                 f"{unknown}: the ledger cannot be asked: {lost.message}",

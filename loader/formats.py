@@ -324,7 +324,7 @@ def _refuse_not_finite(column: pa.Array, name: str) -> None:
     if _any(pc.invert(pc.is_finite(column))):
         raise StageError(
             f"column `{name}`: JSON has no form for NaN and infinite numbers",
-            hint=f"{_USE_PARQUET}, or as csv",
+            hint="write csv, parquet or arrow instead",
         )
 
 

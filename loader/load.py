@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loader.config import TargetSettings
 from loader.conform import Layout
+from loader.copyerrors import refused_rows
 from loader.drift import columns_to_add
 from loader.errors import FrameError, StageError
-from loader.execute import Outcome, check_same_load, describe, execute, find_load
+from loader.execute import (
+    Outcome,
+    check_same_load,
+    describe,
+    execute,
+    find_load,
+    patiently,
+)
 from loader.frames import Frame, open_frame
 from loader.ingest import Destination, Ingested, ingest, inspect
 from loader.plan import (
@@ -31,6 +39,7 @@ from loader.results import LoadResult, OnProgress, Progress, Status
 from loader.slices import make_slice
 from loader.spec import TableSpec
 from loader.staging import apply_keep, open_staging
+from loader.stores import Store
 from loader.warehouses import Session, Warehouse, open_warehouse
 
 
@@ -60,25 +69,32 @@ class Load:
         if not self.auto:
             self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
         warehouse = open_warehouse(self.settings, self.root)
-        if not warehouse.lasting:
-            return self._run(frame, warehouse, None)
-        with warehouse.session() as session:
-            return self._run(frame, warehouse, session)
+        with ExitStack() as stack:
+            looked = patiently(lambda: self._look(warehouse, stack))
+            return looked.earlier or self._run(frame, warehouse, looked)
 
-    def _run(self, frame: object, warehouse: Warehouse, session: Session | None) -> LoadResult:
-        if self.resumes and (earlier := self._earlier(warehouse, session)) is not None:
-            return earlier
-        order = self._live_order(session) if session is not None else ()
+    def _look(self, warehouse: Warehouse, stack: ExitStack) -> _Look:
+        """What is known before anything is staged; keeps the session open where it may be."""
+        if not warehouse.lasting:
+            return _Look(self._earlier(warehouse, None) if self.resumes else None)
+        with ExitStack() as attempt:
+            session = attempt.enter_context(warehouse.session())
+            earlier = self._earlier(warehouse, session) if self.resumes else None
+            order = self._live_order(session) if earlier is None else ()
+            stack.enter_context(attempt.pop_all())
+            return _Look(earlier, order, session)
+
+    def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
         prefix = stage_prefix(self.spec, self.request.load_id)
         store = open_staging(self.target.staging, self.settings)
         destination = Destination(store, prefix, f"rejects/{prefix}.parquet")
         if self.resumes:
             store.delete(prefix)  # what an earlier run of this load left is no part of it
         started = time.perf_counter()
-        ingested = self._ingest(frame, destination, order)
+        ingested = self._ingest(frame, destination, looked.order)
         staged_at = time.perf_counter()
         try:
-            outcome = self._execute(ingested, order, warehouse, session)
+            outcome = self._execute(ingested, warehouse, looked, store)
         except BaseException as error:
             with _noted(error):
                 apply_keep(store, prefix, self.spec.staging, failed=True)
@@ -162,11 +178,7 @@ class Load:
         return ingested
 
     def _execute(
-        self,
-        ingested: Ingested,
-        order: tuple[str, ...],
-        warehouse: Warehouse,
-        session: Session | None,
+        self, ingested: Ingested, warehouse: Warehouse, looked: _Look, store: Store
     ) -> Outcome:
         staged = ingested.staged
         facts = StagedFacts(staged.rows, staged.bytes, len(staged.files))
@@ -174,15 +186,20 @@ class Load:
             _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
             present=ingested.present or None,
             staged=facts,
-            order=order,
+            order=looked.order,
         )
+
+        def explain(session: Session, plan: Plan) -> list[str]:
+            return refused_rows(session, self.renderer, plan, store)
+
         return execute(
             lambda live: self._plan(request, live),
             table=self._table,
             warehouse=warehouse,
             renderer=self.renderer,
             rows=facts.rows,
-            session=session,
+            session=looked.session,
+            explain=explain if self.renderer.has("load_errors") else None,
             on_statement=lambda statement: self.on_progress(
                 Progress(statement.name, facts.rows, facts.bytes, facts.files)
             ),
@@ -212,6 +229,18 @@ class Load:
             warnings=tuple(outcome.warnings),
             plan=outcome.plan,
         )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the warehouse told before anything was staged."""
+
+    earlier: LoadResult | None
+    """The result of the load of this id that is there already."""
+    order: tuple[str, ...] = ()
+    """The live table's columns."""
+    session: Session | None = None
+    """Still open, for the load's transaction."""
 
 
 @contextmanager

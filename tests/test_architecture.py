@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"catalog", "templates", "results", "frames", "formats", "stores"},
     {"conform", "sources", "staging", "warehouses"},
     {"duplicates", "execute"},
-    {"unloading"},
+    {"copyerrors", "unloading"},
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
@@ -47,7 +47,7 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
-    | {"reading", "unloading", "writing", "warehouses", "project"},
+    | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project"},
     "pydantic": {"spec", "diagnose", "config"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},

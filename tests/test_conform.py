@@ -411,6 +411,26 @@ def test_the_null_word_of_staged_csv_is_refused_as_text() -> None:
     conformer(make_spec({"a": "varchar(9)"}), pa.table({"a": [r"\N"]})).finish()
 
 
+@pytest.mark.parametrize("values", [[1.5, math.nan, math.inf, None], ["1.5", "NaN", "Infinity"]])
+@pytest.mark.parametrize("data_type", ["real", "double precision"])
+def test_numbers_without_a_form_in_staged_json_are_bad_rows(
+    data_type: str, values: list[object]
+) -> None:
+    """Staged as JSON, NaN and infinity are refused with row and count, or set aside."""
+    contract = {"bad_rows": "reject", "max_rejects": 9}
+    json = make_spec({"a": data_type}, staging={"format": "json"}, schema_contract=contract)
+    frame = pa.table({"a": values})
+    found, batches = conformed(json, frame)
+    assert found.rows_rejected == 2
+    assert batches[0].batch["a"].to_pylist() == [1.5, *([None] if None in values else [])]
+    strict = json.model_copy(update={"schema_contract": make_spec({"a": "real"}).schema_contract})
+    message = refusal(strict, frame)
+    assert "row 2: " in message
+    assert "nan has no form in staged JSON" in message.lower().replace("'", "").replace("json", "JSON")
+    assert "(1 more row)" in message
+    conformer(make_spec({"a": data_type}), frame).finish()
+
+
 # Messages
 
 
@@ -558,6 +578,16 @@ def test_a_refusal_says_what_to_do_next() -> None:
     with pytest.raises(FrameError) as caught:
         conformer(make_spec({"a": "smallint"}), pa.table({"a": ["x"]})).finish()
     assert "bad_rows: reject" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("day", ["yesterday", None])
+def test_only_rows_of_other_partitions_are_advised_to_name_them(day: str | None) -> None:
+    """A partition column that does not cast or is NULL lies in no partition to be named."""
+    with pytest.raises(FrameError) as caught:
+        conformer(BY_DAY, pa.table({"d": ["2013-01-01", day], "x": [1, 2]}), "2013-01-01").finish()
+    assert "bad_rows: reject" in str(caught.value.hint)
+    told = "is not a date" if day else "NULL belongs to no partition"
+    assert told in caught.value.message
 
 
 def test_a_union_of_partitions_is_kept_to_exactly() -> None:
@@ -728,6 +758,7 @@ readings = st.builds(
     timestamp_format=st.sampled_from([None, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%z"]),
     timezone=st.sampled_from([None, "UTC", "America/New_York"]),
     null_marker=st.booleans(),
+    finite=st.booleans(),
 )
 
 ARROW_TYPES = [

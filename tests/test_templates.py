@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlglot
@@ -64,7 +65,14 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     spec = make_spec(**CASES["rich_table"][0])
     select = {"table": Table("s", "it's"), "columns": spec.columns, "slice": None}
     unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": {"iam_role": "default"}}
-    several = {"select_unload": select, "unload": unload, "lock_wait": {"milliseconds": 60_000}}
+    errors = {"prefix": "s3://b/'", "limit": 5}
+    several: dict[str, Any] = {
+        "select_unload": select,
+        "unload": unload,
+        "lock_wait": {"milliseconds": 60_000},
+        "load_errors": errors,
+        "load_errors_stl": errors,
+    }
     for name, facts in several.items():
         found = renderer("redshift").render(name, facts)
         yield found.path, found.sql

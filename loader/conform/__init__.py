@@ -232,10 +232,9 @@ class Conformer:
         self.schema = self._staged_schema(layout)
         self.rows_read = 0
         self._rejects = spec.schema_contract.bad_rows == "reject"
+        self._membership = Membership(slice_) if slice_ else None
         self._discovery = Discovery(spec.dimensions) if discover else None
-        self._regions = [
-            region for region in (slice_ and Membership(slice_), self._discovery) if region
-        ]
+        self._regions = [region for region in (self._membership, self._discovery) if region]
         self._tally = _Tally()
         self._source_names: tuple[str, ...] = ()
 
@@ -289,8 +288,7 @@ class Conformer:
         raise FrameError("\n".join(lines), hint=self._hint())
 
     def _hint(self) -> str | None:
-        strays = any(region.name in self._tally.complaints for region in self._regions)
-        if strays and self._discovery is None:
+        if self._membership is not None and self._membership.met_others:
             return "name the partitions of these rows too, or load with the partition `auto`"
         if not self._rejects:
             return "schema_contract: {bad_rows: reject} sets such rows aside instead"
@@ -347,6 +345,7 @@ class Conformer:
             timestamp_format=source.timestamp_format,
             timezone=source.timezone,
             null_marker=self._spec.staging.format == "csv",
+            finite=self._spec.staging.format == "json",
         )
         return ColumnCast(values, column.data_type, reading)
 

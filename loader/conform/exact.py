@@ -164,6 +164,13 @@ def _count(number: int, noun: str) -> str:
 
 
 def _float(value: Any, data_type: DataType, reading: Reading) -> float:
+    number = _any_float(value, data_type, reading)
+    if reading.finite and not math.isfinite(number):
+        raise Refusal("has no form in staged JSON files; use staging: {format: parquet}")
+    return number
+
+
+def _any_float(value: Any, data_type: DataType, reading: Reading) -> float:
     real = data_type.name == "real"
     match value:
         case bool():

@@ -138,6 +138,8 @@ def _float_from_float(array: Array, data_type: DataType, reading: Reading) -> Ar
     if cast.type.bit_width < array.type.bit_width:
         back = cast.cast(array.type)
         _sure(pc.or_(pc.equal(back, array), pc.and_(pc.is_nan(back), pc.is_nan(array))))
+    if reading.finite:
+        _sure(pc.is_finite(cast))
     return cast
 
 

@@ -22,6 +22,8 @@ from loader.slices import Box, Dimension, KeyValue, Part, Slice, locate
 BUCKET_MINUTES = 15
 """Since 1973 every zone is offset by a multiple of this, so no partition starts within one."""
 
+_NOWHERE = "belongs to no partition"
+
 Array = Any
 Batch = Any
 
@@ -74,6 +76,8 @@ class Membership:
         self._expressions = Expressions(slice_.dimensions)
         self.name = ", ".join(dimension.name for dimension in slice_.dimensions)
         """What complaints are filed under."""
+        self.met_others = False
+        """Whether rows were seen that lie in another partition."""
 
     def strays(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
         """The rows outside, the bad ones aside, each with the complaint."""
@@ -82,8 +86,16 @@ class Membership:
         if inside is True or pc.all(inside, skip_nulls=False).as_py():
             return {}
         rows = pc.indices_nonzero(pc.invert(pc.fill_null(inside, False))).to_pylist()
-        why = f"lies outside the slice {self._slice}"
-        return {row: f"{_cell(values, row)} {why}" for row in rows if row not in bad}
+        outside = f"lies outside the slice {self._slice}"
+        found = {
+            row: _NOWHERE if _has_null(values, row) else outside for row in rows if row not in bad
+        }
+        self.met_others |= outside in found.values()
+        return {row: f"{_cell(values, row)} {why}" for row, why in found.items()}
+
+
+def _has_null(values: Sequence[Array | duckdb.Error], row: int) -> bool:
+    return any(not isinstance(array, duckdb.Error) and not array[row].is_valid for array in values)
 
 
 def _in_box(box: Box, values: Sequence[Array | duckdb.Error]) -> Any:
@@ -184,7 +196,7 @@ class Discovery:
         self, rows: Batch, names: Sequence[str], values: Sequence[Any], bad: set[int]
     ) -> dict[int, str]:
         return {
-            row: f"{_cell(values, row)} belongs to no partition"
+            row: f"{_cell(values, row)} {_NOWHERE}"
             for row, cells in enumerate(_rows(rows, names))
             if row not in bad and any(self._key(at, cell) is None for at, cell in enumerate(cells))
         }

@@ -36,6 +36,8 @@ class Reading:
     """The zone of time stamps without one."""
     null_marker: bool = False
     """Whether rows are staged as CSV, where `NULL_MARKER` means NULL."""
+    finite: bool = False
+    """Whether rows are staged as JSON, which has no form for NaN and infinity."""
 
 
 class Opaque:

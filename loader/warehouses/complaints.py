@@ -45,6 +45,10 @@ def _fields(error: BaseException) -> Mapping[str, Any] | None:
 
 def _tidy(detail: str) -> str:
     """The detail without the frame of dashes that COPY draws around it."""
+    fields = dict(re.findall(r"^\s*(\w+):[ \t]+(.*\S)", detail, re.MULTILINE))
+    if "context" in fields:
+        code = f" (code {fields['code']})" if "code" in fields else ""
+        return f"{fields['context']}{code}"
     lines = [line.strip() for line in detail.splitlines()]
     kept = [line for line in lines if line and set(line) != {"-"}]
     return re.sub(r"\s+", " ", "; ".join(kept)) if len(kept) > 1 else " ".join(kept)

@@ -62,15 +62,9 @@ class Redshift:
         secrets = _Secrets(self._settings.password)
         connection = self._connect(secrets)
         try:
-            # Statements run in the transactions that Loader begins itself.
-            connection.autocommit = True
-            session = RedshiftSession(connection, secrets)
-            # Naive and aware time stamps are compared in UTC, wherever this runs.
-            session.execute("SET timezone TO 'UTC'")
-            yield session
+            yield RedshiftSession(connection, secrets)
         finally:
-            with suppress(Exception):  # a lost connection is closed already
-                connection.close()
+            _close(connection)
 
     def _connect(self, secrets: _Secrets) -> Any:
         patience = tenacity.Retrying(
@@ -86,19 +80,25 @@ class Redshift:
     def _try_to_connect(self, secrets: _Secrets) -> Any:
         settings = self._settings
         where = f"{settings.host or settings.work_group or settings.cluster_identifier}"
+        connection = None
         try:
             login = _login(settings, secrets)
             # The driver's `timeout` is for every answer: it would cut each long COPY.
-            return redshift_connector.connect(
+            connection = redshift_connector.connect(
                 **login,
                 **KEEPALIVE,
                 timeout=None,
                 ssl=settings.ssl,
                 application_name="loader",
             )
+            # Statements run in the transactions that Loader begins itself.
+            connection.autocommit = True
+            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            connection.cursor().execute("SET timezone TO 'UTC'")
         except ExecuteError:
             raise
         except Exception as error:  # noqa: BLE001  sockets, TLS, IAM: the driver lets all pass
+            _close(connection)
             told = explain(error)
             raise ExecuteError(
                 secrets.hidden(
@@ -109,6 +109,14 @@ class Redshift:
                 transient=told.transient,
                 rolled_back=True,
             ) from None
+        return connection
+
+
+def _close(connection: Any) -> None:
+    """Close a connection that may be lost already, or never was."""
+    if connection is not None:
+        with suppress(Exception):
+            connection.close()
 
 
 def _login(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
