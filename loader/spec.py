@@ -85,6 +85,18 @@ def _zone(value: str) -> str:
     return value
 
 
+def _takes_parameters(name: str) -> bool:
+    try:
+        datatypes.parse(f"{name}(1)")
+    except ValueError:
+        return False
+    return True
+
+
+_BARE_TYPES = "|".join(name for name in datatypes.NAMES if not _takes_parameters(name))
+_SHARE = r"0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
+
+
 class Matching:
     """Text that a pattern describes, here and in the JSON Schema."""
 
@@ -109,7 +121,7 @@ class Matching:
 
 def _size(value: object) -> object:
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(KB|MB|GB)", value.strip(), re.IGNORECASE)
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(KB|MB|GB)", value.strip(), re.IGNORECASE)
         if match is None:
             raise ValueError(f"`{value}` is not a size; write it like 128MB")
         unit = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}[match[2].upper()]
@@ -133,7 +145,7 @@ def _max_rejects(value: int | str) -> int | str:
     if isinstance(value, int):
         if value < 0:
             raise ValueError("a number of rows is 0 or more")
-    elif not re.fullmatch(r"\d+(\.\d+)?%", value) or float(value[:-1]) > 100:
+    elif not re.fullmatch(_SHARE, value):
         raise ValueError(f"`{value}` is neither a number of rows nor a share such as `1%`")
     return value
 
@@ -153,7 +165,8 @@ Type = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": r"^\s*[A-Za-z_][A-Za-z0-9_ ]*(\([^()]*\))?\s*$",
+            "pattern": rf"^\s*(?!({_BARE_TYPES})\s*\()[A-Za-z_][A-Za-z0-9_ ]*"
+            r"(\(\s*([0-9]+|[Mm][Aa][Xx])\s*(,\s*[0-9]+\s*)?\))?\s*$",
             "examples": list(datatypes.NAMES),
         }
     ),
@@ -161,7 +174,14 @@ Type = Annotated[
 Name = Annotated[
     StrictStr,
     AfterValidator(_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": r"^[^A-Z\u0000]*$",
+        }
+    ),
 ]
 Expression = Annotated[
     StrictStr,
@@ -176,7 +196,7 @@ Bytes = Annotated[
     WithJsonSchema(
         {
             "type": ["string", "integer"],
-            "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGg][Bb])\s*$",
+            "pattern": r"^\s*(?!0+(\.0+)?\s*[KkMmGg])[0-9]+(\.[0-9]+)?\s*([KkMmGg][Bb])\s*$",
             "exclusiveMinimum": 0,
         }
     ),
@@ -257,7 +277,7 @@ class SchemaContract(Model):
             {
                 "anyOf": [
                     {"type": "integer", "minimum": 0},
-                    {"type": "string", "pattern": r"^\d+(\.\d+)?%$"},
+                    {"type": "string", "pattern": f"^{_SHARE}$"},
                 ]
             }
         ),
@@ -514,7 +534,7 @@ class TableSpec(Model):
     tags: dict[
         Annotated[StrictStr, Matching(rf"({_TAG}/)?{_TAG}", "a tag key")],
         Annotated[StrictStr, Matching(rf"({_TAG})?", "a tag value")],
-    ] = {}
+    ] = Field(default={}, json_schema_extra={"additionalProperties": False})
     owners: tuple[
         Annotated[
             StrictStr,

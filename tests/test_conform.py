@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -425,9 +426,7 @@ def test_numbers_without_a_form_in_staged_json_are_bad_rows(
     assert batches[0].batch["a"].to_pylist() == [1.5, *([None] if None in values else [])]
     strict = json.model_copy(update={"schema_contract": make_spec({"a": "real"}).schema_contract})
     message = refusal(strict, frame)
-    assert "row 2: " in message
-    assert "nan has no form in staged JSON" in message.lower().replace("'", "").replace("json", "JSON")
-    assert "(1 more row)" in message
+    assert re.search("row 2: '?NaN'? has no form in staged JSON .* .1 more row.", message, re.I)
     conformer(make_spec({"a": data_type}), frame).finish()
 
 

@@ -53,6 +53,96 @@ def test_bad_structure_is_refused(name: str) -> None:
     assert list(validator().iter_errors(document(CASES / "bad" / f"{name}.yml")))
 
 
+def small(**fields: Any) -> dict[str, Any]:
+    columns = [{"name": "a", "data_type": "integer"}, {"name": "b", "data_type": "varchar(9)"}]
+    return {"schema": "s", "name": "t", "columns": columns, **fields}
+
+
+def check(metric: str, **fields: Any) -> dict[str, Any]:
+    bound = {} if any(name.startswith("must") for name in fields) else {"must_be": 0}
+    return small(checks=[{"metric": metric, **bound, **fields}])
+
+
+def typed(data_type: str, name: str = "a") -> dict[str, Any]:
+    return small(columns=[{"name": name, "data_type": data_type}])
+
+
+WRONG = [
+    small(checks=[{"metric": "row_count"}]),
+    check("row_count", must_be=None),
+    check("row_count", must_be=1, must_not_be=2),
+    check("row_count", column="a"),
+    check("row_count", columns=["a"]),
+    check("null_values"),
+    check("null_values", column=None),
+    check("null_values", columns=["a"]),
+    check("duplicate_values", column="a", columns=["b"]),
+    check("invalid_values", column="a"),
+    check("invalid_values", column="a", valid_values=[]),
+    check("null_values", column="a", valid_values=["x"]),
+    check("null_values", column="a", missing_values=["x"]),
+    small(tags={"a b": "x"}),
+    small(staging={"format": "csv", "compression": "snappy"}),
+    small(staging={"format": "json", "compression": "snappy"}),
+    *(small(staging={"file_size": size}) for size in ("0MB", "0.0 GB", "00kb", 0)),
+    *(
+        small(schema_contract={"bad_rows": "reject", "max_rejects": share})
+        for share in ("200%", "100.1%", "101%", "1 %", "%", "٣%")
+    ),
+    *(typed(kind) for kind in ("integer(4)", "date (1)", "decimal(5,2,1)", "varchar()", "char(x)")),
+    typed("integer", "A"),
+    typed("integer", "nameWithCapital"),
+    small(primary_key=["A"]),
+]
+"""Values and pairs of values that an editor can tell are wrong."""
+
+RIGHT = [
+    check("row_count", must_be=1, must_not_be=None),
+    check("row_count", column=None, columns=[], missing_values=[], valid_values=[]),
+    check("duplicate_values", column="a"),
+    check("duplicate_values", columns=["a", "b"]),
+    check("invalid_values", column="a", valid_values=["x", 1]),
+    check("missing_values", column="b", missing_values=["x"]),
+    check("missing_values", column="b"),
+    small(tags={"a/b": "x", "c": ""}),
+    small(staging={"format": "csv", "compression": "zstd"}),
+    small(staging={"compression": "snappy"}),
+    *(small(staging={"file_size": size}) for size in ("0.5MB", "10 kb", "1.5GB", 10)),
+    *(
+        small(schema_contract={"bad_rows": "reject", "max_rejects": share})
+        for share in ("0%", "100%", "100.0%", "7.25%", "099%", 3)
+    ),
+    *(
+        typed(kind)
+        for kind in (
+            *("decimal(5, 2)", "NUMERIC(5)", "character varying(40)", "varchar(MAX)", "float(24)"),
+            *("double precision", " Integer ", "time with time zone", "bpchar", "decimal"),
+        )
+    ),
+    typed("integer", "ä b-1"),
+]
+"""Their neighbours, which are right."""
+
+
+@pytest.mark.parametrize("data", WRONG, ids=str)
+def test_what_an_editor_can_see_is_refused_by_both(data: dict[str, Any]) -> None:
+    """Rules between the keys of one entry, and patterns of values, are in the schema too."""
+    if data["columns"][0]["data_type"].startswith("date "):
+        data = {**data, "staging": {"format": "csv"}}
+    assert diagnose(data)[1]
+    assert list(validator().iter_errors(data))
+
+
+@pytest.mark.parametrize("data", RIGHT, ids=str)
+def test_what_is_right_is_accepted_by_both(data: dict[str, Any]) -> None:
+    """The schema is no stricter than `validate`."""
+    kinds = {column["data_type"] for column in data["columns"]}
+    if "time with time zone" in kinds:
+        data = {**data, "staging": {"format": "csv"}}
+    assert diagnose(data)[1] == []
+    assert [error.message for error in validator().iter_errors(data)] == []
+
+
 def test_every_key_is_refused_when_unknown() -> None:
     """No object of the schema takes keys that it does not declare."""
     schema = json_schema()

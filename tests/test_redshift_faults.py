@@ -17,7 +17,7 @@ from loader.errors import ExecuteError, StageError
 from loader.project import Project
 from loader.results import LoadResult
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.faults import CutCopy, Drop, Error
+from tests.redshift.faults import CutCopy, Drop, Error, When
 from tests.redshift.server import StandIn
 from tests.test_faults import AFTER, BEFORE, CASES, LOADED, ROOT, SPEC, frame
 
@@ -133,7 +133,8 @@ def test_a_commit_that_is_still_going_on_is_waited_for(
 ) -> None:
     """The line is lost at COMMIT and the server commits later: the ledger is asked after that."""
     lab = Lab(stand_in, make_project, "append")
-    for when, drop in (("after", Drop(late=0.6)), ("before", Drop(linger=0.6))):
+    slow: list[tuple[When, Drop]] = [("after", Drop(late=0.6)), ("before", Drop(linger=0.6))]
+    for when, drop in slow:
         lab.start()
         stand_in.faults.add("commit", when, drop)
         assert lab.load().status == "loaded"

@@ -34,7 +34,7 @@ def shape_of(texts: Sequence[str | None], source: Type | None) -> Type | None:
     if shape is None:
         try:
             shape = pa.array([_parsed(text) for text in texts if text is not None]).type
-        except (pa.ArrowException, ValueError):
+        except (pa.ArrowException, ValueError, OverflowError):
             return None
         shape = _ANY if pa.types.is_null(shape) else _storable(shape)
     nested = shape is not None and (pa.types.is_struct(shape) or pa.types.is_list(shape))

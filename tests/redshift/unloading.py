@@ -81,7 +81,10 @@ class Unloader:
         translation = translate(unload.query, in_transaction=session.status != b"I")
         session.gateway.create_domains(translation.domains)
         self._check_destination(unload)
+        # Redshift writes the doubles themselves, and PostgreSQL is asked for their text.
+        session.ask("SET extra_float_digits = 3")
         result, batches = _rows(session, translation.sql)
+        session.ask("SET extra_float_digits = 0")
         schema = _schema(session, result.columns)
         tables = [_table(batch, schema, result.columns) for batch in batches]
         table = pa.concat_tables(tables) if tables else schema.empty_table()
