@@ -61,18 +61,37 @@ class Catalog:
         """
         return [_right(entry) for entry in _all_right(self.entries)]
 
+    def some(self) -> tuple[Entry, ...]:
+        """All entries, right or wrong, of which there is at least one.
+
+        Raises:
+            PlanError: there is none.
+        """
+        if self.entries:
+            return self.entries
+        if self.folder.is_dir():
+            raise PlanError(
+                f"there is no table spec in {self.folder}",
+                hint="specs are its *.yml files; `loader init` makes a first one",
+            )
+        raise PlanError(
+            f"there is no folder {self.folder}, where the table specs should be",
+            hint="set `specs` in the project's settings; `loader init` makes a project",
+        )
+
     def select(self, patterns: Sequence[str]) -> list[Entry]:
         """The entries that patterns name: asset keys, ``schema.table``, globs, or spec files.
 
         Raises:
-            PlanError: a pattern names nothing; with the nearest names.
+            PlanError: there are no specs, or a pattern names none; with the nearest names.
             SpecError: a file that was asked for is wrong.
         """
+        entries = self.some()
         if not patterns:
-            return list(_all_right(self.entries))
+            return list(_all_right(entries))
         chosen: dict[Path, Entry] = {}
         for pattern in patterns:
-            found = [entry for entry in self.entries if _matches(entry, pattern)]
+            found = [entry for entry in entries if _matches(entry, pattern)]
             if not found:
                 raise self._unknown(pattern)
             chosen.update((entry.path, entry) for entry in found)
@@ -99,8 +118,6 @@ class Catalog:
         hint = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
         if hint is None and names:
             hint = f"the tables are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
-        if not self.entries:
-            hint = f"there is no spec in {self.folder}; `loader init` makes a first one"
         if broken:
             hint = f"{hint + '; ' if hint else ''}these files are wrong: {', '.join(broken[:5])}"
         return PlanError(f"no table spec is called `{pattern}`", hint=hint)

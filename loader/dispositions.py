@@ -15,14 +15,25 @@ from loader.slices import Slice
 from loader.spec import Column, TableSpec
 
 Role = Literal[
-    "run", "lock", "find_load", "delete", "copy", "copied", "count_before", "count", "none", "check"
+    "run",
+    "schema",
+    "lock",
+    "find_load",
+    "delete",
+    "copy",
+    "copied",
+    "count_before",
+    "count",
+    "none",
+    "check",
 ]
 """What the executor does with a statement's answer.
 
-run: nothing. lock: nothing; it runs before anything is looked at. find_load: a row means that the
-load is done already. delete: its row count is reported. copy, copied: as many rows as were staged.
-count_before: kept. count: as many rows as were staged, and as were there before if they were
-counted. none: zero. check: the spec's bound.
+run: nothing. schema: nothing; it is left out where the schema is there. lock: nothing; it runs
+before anything is looked at. find_load: a row means that the load is done already. delete: its row
+count is reported. copy, copied: as many rows as were staged. count_before: kept. count: as many
+rows as were staged, and as were there before if they were counted. none: zero. check: the spec's
+bound.
 """
 
 

@@ -152,12 +152,14 @@ class _Attempt:
             return
         names = ["loads", lock_name(opening.spec)] if self.renderer.has("lock") else ["loads"]
         tables = [Table(ledger, name) for name in names]
-        if all(describe(session, self.renderer, table) != "absent" for table in tables):
+        found = [describe(session, self.renderer, table) for table in tables]
+        if all(isinstance(live, LiveTable) for live in found):
             return
         self.outcome = Outcome(opening)
         with transaction(session):
             for statement in opening.setup:
-                self._told(session, statement)
+                if statement.role != "schema" or "no schema" in found:
+                    self._told(session, statement)
 
     def _run_in(self, session: Session, opening: Plan) -> None:
         self.outcome = Outcome(opening)
@@ -362,7 +364,8 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
     """The live table, as the warehouse tells it."""
     rows = session.execute(renderer.render("describe", {"table": table}).sql)
     if not rows:
-        return "absent"
+        schemas = session.execute(renderer.render("find_schema", {"table": table}).sql)
+        return "absent" if schemas else "no schema"
     columns = tuple(LiveColumn(name, kind, bool(nullable)) for name, kind, nullable, _ in rows)
     return LiveTable(columns, is_table=bool(rows[0][3]))
 
@@ -381,7 +384,7 @@ def find_load(
         with warehouse.session(write=False) as opened:
             return find_load(warehouse, renderer, ledger_schema, load_id, opened)
     ledger = Table(ledger_schema, "loads")
-    if describe(session, renderer, ledger) == "absent":
+    if not isinstance(describe(session, renderer, ledger), LiveTable):
         return None
     facts = {"ledger": ledger, "load": {"id": load_id}}
     rows = session.execute(renderer.render("ledger_find", facts).sql)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from loader.errors import PlanError
 from loader.execute import describe
+from loader.plan import LiveTable
 from loader.project import Project
 from loader.render import Table
 from loader.spec import TableSpec
@@ -62,7 +63,7 @@ def history(
     renderer, ledger = project.renderer(target), Table(settings.ledger_schema, "loads")
     facts = {"ledger": ledger, "limit": limit, "tables": _tables(specs)}
     with warehouse.session(write=False) as session:
-        if describe(session, renderer, ledger) == "absent":
+        if not isinstance(describe(session, renderer, ledger), LiveTable):
             return []
         rows = session.execute(renderer.render("ledger_history", facts).sql)
     return [_entry(row) for row in rows]

@@ -57,8 +57,9 @@ class LiveTable:
         return tuple(column.name for column in self.columns)
 
 
-Live = LiveTable | Literal["absent", "unseen"]
-"""A live table; ``absent`` when there is none; ``unseen`` when nobody has looked."""
+Live = LiveTable | Literal["absent", "no schema", "unseen"]
+"""A live table; ``absent`` when there is none, ``no schema`` when there is no place for it either,
+``unseen`` when nobody has looked."""
 
 
 @dataclass(frozen=True)

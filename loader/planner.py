@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from loader.dispositions import Loading, Step, steps
+from loader.dispositions import Loading, Role, Step, steps
 from loader.drift import columns_to_add
 from loader.errors import PlanError, TemplateError
 from loader.plan import (
@@ -148,7 +148,8 @@ class _Builder:
             routine.append(("create the table's lock", why, "lock_create"))
         facts = {"schema": self.target.ledger_schema}
         for name, why, template in routine:
-            step = Step(name, why, template, facts=facts, group="the ledger")
+            role: Role = "schema" if template == "create_schema" else "run"
+            step = Step(name, why, template, role, facts, group="the ledger")
             yield self._statement(step, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:
@@ -191,7 +192,9 @@ class _Builder:
             return
         when = "only when it is missing" if live == "unseen" else None
         for step in self._create():
-            yield self._statement(step, when=when)
+            # Whoever may create tables in a schema need not have the right to create schemas.
+            if live != "absent" or step.template != "create_schema":
+                yield self._statement(step, when=when)
 
     def _create(self) -> Iterator[Step]:
         spec = self.spec

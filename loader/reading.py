@@ -15,7 +15,7 @@ from loader.config import RedshiftTarget, TargetSettings
 from loader.conform import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.execute import describe
-from loader.plan import Statement
+from loader.plan import LiveTable, Statement
 from loader.render import Renderer, Table
 from loader.slices import Slice
 from loader.spec import TableSpec
@@ -64,7 +64,7 @@ class Reading:
             raise self._not_there()
         with warehouse.session(write=False) as session:
             table = Table(self.spec.schema_name, self.spec.name)
-            if describe(session, self.renderer, table) == "absent":
+            if not isinstance(describe(session, self.renderer, table), LiveTable):
                 raise self._not_there()
             # Closed here, not when it is collected: a warehouse may wait for open results.
             with closing(self._rows(session, schema)) as batches:

@@ -266,10 +266,25 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
             ("schema_contract", "max_rejects"),
             "set bad_rows: reject",
         )
-    for name in spec.source.columns:
-        yield from unknown(spec, name, ("source", "columns", name))
+    yield from _source_columns(spec)
     if spec.source.delimiter == spec.source.quote:
         yield Problem("the delimiter and the quote are the same character", ("source",))
+
+
+def _source_columns(spec: TableSpec) -> Iterator[Problem]:
+    renamed = spec.source.columns
+    for name in renamed:
+        yield from unknown(spec, name, ("source", "columns", name))
+    takers: dict[str, str] = {}
+    for column in sorted(spec.staged_columns(), key=lambda column: column.name in renamed):
+        taken = renamed.get(column.name, column.name)
+        other = takers.setdefault(taken, column.name)
+        if other != column.name:
+            yield Problem(
+                f"the file's column `{taken}` is read as `{other}` already",
+                ("source", "columns", column.name),
+                "each column of a file fills one column of the table",
+            )
 
 
 def _checks(spec: TableSpec) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ readable problems in `loader.diagnose`.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -105,7 +106,8 @@ class Matching:
 
     def _check(self, value: str) -> str:
         if not re.fullmatch(self._pattern, value):
-            raise ValueError(f"`{value}` is not {self._wanted}")
+            shown = value if value.isprintable() else value.encode("unicode_escape").decode()
+            raise ValueError(f"`{shown}` is not {self._wanted}")
         return value
 
     def __get_pydantic_core_schema__(
@@ -158,6 +160,19 @@ def _encoding(value: str) -> str:
     return value
 
 
+def _time_format(value: str) -> str:
+    """A format that reads back what it writes; the judge of each value is Python's strptime."""
+    try:
+        datetime.strptime(_SAMPLE.strftime(value), value)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"`{value}` is not a format of strptime: {error}") from None
+    if not re.search("%[YyGcx]", value.replace("%%", "")):
+        raise ValueError(f"`{value}` tells no year; write it like %d/%m/%Y")
+    return value
+
+
+_SAMPLE = datetime(2013, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 Type = Annotated[
     DataType,
     BeforeValidator(_data_type),
@@ -207,6 +222,15 @@ Encoding = Annotated[
     AfterValidator(_encoding_name),
     WithJsonSchema({"type": "string", "enum": list(ENCODINGS)}),
 ]
+Mark = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=1),
+    Matching(
+        r"[\u0001-\u0009\u000b\u000c\u000e-\u007f]",
+        "one ASCII character, line ends aside, which is all that CSV readers take",
+    ),
+]
+TimeFormat = Annotated[StrictStr, AfterValidator(_time_format)]
 Number = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 
 
@@ -324,17 +348,17 @@ class Source(Model):
 
     null_values: tuple[StrictStr, ...] = ("",)
     """Words that mean NULL when they stand unquoted in a CSV file."""
-    delimiter: StrictStr = Field(default=",", min_length=1, max_length=1)
+    delimiter: Mark = ","
     """The character between CSV fields."""
-    quote: StrictStr = Field(default='"', min_length=1, max_length=1)
+    quote: Mark = '"'
     """The character around CSV fields; doubled inside them."""
     encoding: Annotated[StrictStr, AfterValidator(_encoding)] = "utf-8"
     """The text encoding of CSV and JSON files."""
     skip_rows: StrictInt = Field(default=0, ge=0)
     """Lines before the header of a CSV file."""
-    date_format: StrictStr | None = None
+    date_format: TimeFormat | None = None
     """How dates are written, as strptime; the default is ISO 8601."""
-    timestamp_format: StrictStr | None = None
+    timestamp_format: TimeFormat | None = None
     """How time stamps are written, as strptime; the default is ISO 8601."""
     timezone: Zone | None = None
     """The zone of time stamps without an offset that go into `timestamptz` columns."""
@@ -568,7 +592,7 @@ class TableSpec(Model):
     """Run inside the transaction, before COMMIT."""
     grants: dict[Privilege, tuple[Grantee, ...]] = {}
     """Who may do what; Redshift only."""
-    templates: dict[TemplateName, StrictStr] = {}
+    templates: dict[TemplateName, Annotated[StrictStr, Field(min_length=1)]] = {}
     """SQL templates of this table's own, by the name of the one they replace."""
     dagster: DagsterOptions = DagsterOptions()
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from loader.errors import TemplateError
+import jinja2
+from jinja2 import meta
+
+from loader.errors import Problem, TemplateError
 from loader.render import SUFFIX, Template
 
 OWN = "loader/templates"
@@ -19,6 +24,43 @@ def read_templates(overlay: Path | None = None) -> dict[str, Template]:
     if overlay is not None and overlay.is_dir() and overlay.resolve() != _own_folder().resolve():
         found.update(_read(overlay, overlay.name))
     return found
+
+
+def strays(templates: Mapping[str, Template], named: Iterable[str]) -> Iterator[Problem]:
+    """The templates in folders that nothing will ever use: their names are misspelt.
+
+    A template is used when it has the name of one of Loader's own, when a spec names it (those
+    are in ``named``), or when another template includes it.
+    """
+    own = {tuple(name.split("/", 1)) for name in _own()}
+    folders, files = {folder for folder, _ in own}, {file for _, file in own}
+    used = {*named, *_included(templates.values())}
+    for name, template in templates.items():
+        folder, _, file = name.partition("/")
+        if template.path.startswith(OWN) or not file or {name, file, None} & used:
+            continue
+        if folder not in folders or file not in files:
+            hint = "name it in a spec's `templates`, or as one of Loader's own templates is named"
+            close = [_closest(folder, folders), _closest(file, files)]
+            if all(close):
+                hint = f"did you mean `{'/'.join(close)}`?"
+            yield Problem("nothing uses this template", path=template.path, hint=hint)
+
+
+def _included(templates: Iterable[Template]) -> Iterator[str | None]:
+    """The names in includes and the like; None where only the run will tell."""
+    for template in templates:
+        try:
+            parsed = jinja2.Environment(autoescape=True).parse(template.source)
+        except jinja2.TemplateSyntaxError:  # told when it is rendered
+            continue
+        yield from meta.find_referenced_templates(parsed)
+
+
+def _closest(word: str, words: Iterable[str]) -> str:
+    known = {other.removesuffix(SUFFIX): other for other in words}
+    found = difflib.get_close_matches(word.removesuffix(SUFFIX), known, n=1, cutoff=0.7)
+    return known[found[0]] if found else ""
 
 
 @cache

@@ -11,14 +11,14 @@ from loader.plan import LoadRequest, Target
 from loader.planner import plan_load
 from loader.project import Project
 from loader.render import Renderer
-from loader.templates import read_templates
+from loader.templates import read_templates, strays
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
     """The asset keys that were checked, and everything that is wrong.
 
     Raises:
-        PlanError: ``select`` names nothing.
+        PlanError: there are no specs, or ``select`` names none.
         TemplateError: a template file cannot be read.
     """
     entries, problems = _chosen(project, select)
@@ -31,11 +31,19 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
 
 def _chosen(project: Project, select: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     if not select:
-        return list(project.catalog.entries), []
+        return list(project.catalog.some()), list(_strays(project))
     try:
         return list(project.catalog.select(select)), []
     except SpecError as error:
         return [], list(error.problems)
+
+
+def _strays(project: Project) -> Iterator[Problem]:
+    """The project's templates that nothing uses, once all specs tell what they use."""
+    entries = project.catalog.entries
+    if all(entry.spec is not None for entry in entries):
+        named = {file for entry in entries if entry.spec for file in entry.spec.templates.values()}
+        yield from strays(read_templates(project.config.templates), named)
 
 
 def _renderers(project: Project) -> list[Renderer]:

@@ -183,6 +183,51 @@ def test_validate_renders_templates(project: Path) -> None:
     assert "(redshift)" in err
 
 
+@pytest.mark.parametrize("command", ["validate", "plan", "plan shop/orders"])
+def test_a_project_without_specs_is_told(project: Path, command: str) -> None:
+    """A folder of specs that is not there, or holds none, is an error that names it."""
+    (project / "specs" / "shop" / "orders.yml").unlink()
+    code, out, err = run(command)
+    assert (code, out) == (1, "")
+    assert f"there is no table spec in {project / 'specs'}" in err
+    shutil.rmtree(project / "specs")
+    code, out, err = run(command)
+    assert (code, out) == (1, "")
+    assert f"there is no folder {project / 'specs'}" in err
+
+
+STRAYS = {
+    "duckdb/nosuch.sql.j2": "name it in a spec's `templates`",
+    "duckdb/copy_cvs.sql.j2": "did you mean `duckdb/copy_csv.sql.j2`?",
+    "duckbd/copy_csv.sql.j2": "did you mean `duckdb/copy_csv.sql.j2`?",
+    "parts/merge.sql.j2": "name it in a spec's `templates`",
+}
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_a_template_that_nothing_uses_is_told(project: Path, name: str) -> None:
+    """A template in a folder is one of Loader's own by name, or a spec or template names it."""
+    path = project / "templates" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("SELECT 1")
+    code, _, err = run("validate")
+    assert code == 1
+    assert f"templates/{name}: nothing uses this template" in err
+    assert STRAYS[name] in err
+    (project / "templates" / "count.sql.j2").write_text(f"{{% include '{name}' %}}")
+    assert run("validate")[0] == 0
+    (project / "templates" / "count.sql.j2").unlink()
+    spec = project / "specs" / "shop" / "orders.yml"
+    file = name if name.startswith(("parts", "duckbd")) else name.split("/")[1]
+    right = spec.read_text()
+    spec.write_text(f"{right}templates: {{select: {file}}}\n")
+    assert "nothing uses" not in run("validate")[2]
+    spec.write_text(right)
+    path.rename(path.with_name("copy_csv.sql.j2"))
+    if name.startswith("duckdb/"):
+        assert "nothing uses" not in run("validate")[2]
+
+
 def test_a_plan_is_written_to_a_file(project: Path) -> None:
     """-o writes the plan as JSON, and shows it as well; a folder that is not there is told."""
     code, out, _ = run("plan shop/orders --partition 2026-01-01 -o plan.json")

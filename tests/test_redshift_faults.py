@@ -323,3 +323,20 @@ def test_rows_that_copy_refuses_are_told_with_their_values(
     assert "'2z.50'" in text
     assert "s.t holds what it held before" in text
     assert stand_in.query("SELECT count(*) FROM loader.loads") == [(0,)]
+
+
+def test_who_may_not_create_schemas_loads_into_those_that_are_there(
+    stand_in: StandIn, make_project: MakeProject
+) -> None:
+    """The right to create tables in a schema is enough, where the schema exists already."""
+    stand_in.add_user("clerk", "Clerk-1", read_only=False)
+    stand_in.execute('REVOKE CREATE ON DATABASE dev FROM "clerk"')
+    for schema in ("s", "loader"):
+        stand_in.execute(f"CREATE SCHEMA {schema}; GRANT USAGE, CREATE ON SCHEMA {schema} TO clerk")
+    target = redshift_target(stand_in, user="clerk", password="Clerk-1")
+    project = make_project({"t.yml": {**SPEC, **CASES["append"]}}, **target)
+    (spec,) = project.catalog.specs()
+    assert project.load(spec, frame(LOADED), "a").status == "loaded"
+    stand_in.execute("DROP SCHEMA s CASCADE")
+    with pytest.raises(ExecuteError, match="GRANT CREATE ON DATABASE"):
+        project.load(spec, frame(LOADED), "a")

@@ -51,7 +51,7 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
     facts = {"table": Table("s", "it's"), "ledger": Table("loader", "loads"), "limit": 7}
-    for name in ("describe", "ledger_history"):
+    for name in ("describe", "find_schema", "ledger_history"):
         if renderer(dialect).has(name):
             for tables in ((), (Table("s", "it's"), Table("s", "b"))):
                 found = renderer(dialect).render(name, {**facts, "tables": tables})
