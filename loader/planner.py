@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from loader.dispositions import Loading, Role, Step, steps
 from loader.drift import columns_to_add
@@ -118,6 +119,11 @@ def _choose_slice(
 _COMMENTS = "comments from the spec's descriptions"
 
 
+def _grantee(text: str) -> dict[str, object]:
+    kind, _, name = text.partition(":")
+    return {"kind": kind, "grantee": name}
+
+
 def _column_comment(column: Column) -> Step:
     facts = {"column": column}
     why = "the spec's description"
@@ -193,13 +199,18 @@ class _Builder:
         when = "only when it is missing" if live == "unseen" else None
         for step in self._create():
             # Whoever may create tables in a schema need not have the right to create schemas.
-            if live != "absent" or step.template != "create_schema":
+            if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield self._statement(step, when=when)
 
     def _create(self) -> Iterator[Step]:
         spec = self.spec
         schema = {"schema": spec.schema_name}
         yield Step("create the schema", "the table's place", "create_schema", facts=schema)
+        if self.renderer.has("grant_usage"):
+            for grantee in dict.fromkeys(chain.from_iterable(spec.grants.values())):
+                why = "without it no grant on the table is of use"
+                facts = _grantee(grantee)
+                yield Step(f"grant usage to {grantee}", why, "grant_usage", facts=facts)
         sequences = self._sequences()
         for name, sequence in sequences.items():
             facts = {"sequence": sequence, "column": spec.by_name[name]}
@@ -231,8 +242,7 @@ class _Builder:
     def _grants(self) -> Iterator[Step]:
         for privilege, grantees in self.spec.grants.items():
             for grantee in grantees:
-                kind, _, name = grantee.partition(":")
-                facts = {"privilege": privilege, "kind": kind, "grantee": name}
+                facts = {"privilege": privilege, **_grantee(grantee)}
                 why = "the spec's grants"
                 yield Step(f"grant {privilege} to {grantee}", why, "grant", facts=facts)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-
-import jinja2
-from jinja2 import meta
 
 from loader.errors import Problem, TemplateError
 from loader.render import SUFFIX, Template
 
 OWN = "loader/templates"
 """How the paths of Loader's own templates are shown, apart from a project's."""
+
+_REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*"|'[^']*'|\S)""")
 
 
 def read_templates(overlay: Path | None = None) -> dict[str, Template]:
@@ -50,11 +50,8 @@ def strays(templates: Mapping[str, Template], named: Iterable[str]) -> Iterator[
 def _included(templates: Iterable[Template]) -> Iterator[str | None]:
     """The names in includes and the like; None where only the run will tell."""
     for template in templates:
-        try:
-            parsed = jinja2.Environment(autoescape=True).parse(template.source)
-        except jinja2.TemplateSyntaxError:  # told when it is rendered
-            continue
-        yield from meta.find_referenced_templates(parsed)
+        for word in _REFERENCE.findall(template.source):
+            yield word[1:-1] if word[0] in "'\"" else None
 
 
 def _closest(word: str, words: Iterable[str]) -> str:

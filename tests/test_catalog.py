@@ -89,6 +89,7 @@ def test_one_is_one(catalog: Catalog) -> None:
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
     """Without any spec the answer is how to make one."""
+    (tmp_path / "specs").mkdir()
     with pytest.raises(PlanError) as error:
         write(tmp_path, {}).select(["nyc/flights"])
     assert "`loader init` makes a first one" in str(error.value)

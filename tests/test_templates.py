@@ -30,7 +30,7 @@ UNKNOWN = {
 STATEMENTS_UNKNOWN = ("LOCK", "UNLOAD")
 """Statements of Redshift that sqlglot keeps as text (r_LOCK, r_UNLOAD)."""
 
-PARTS = {"dimension", "iam_role", "merge_matched", "now", "slice", "where"}
+PARTS = {"dimension", "grantee", "iam_role", "merge_matched", "now", "slice", "where"}
 """Templates that only others include."""
 
 

@@ -39,7 +39,22 @@ WHERE load_id = 'load-1';
 -- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 4. create the table (only when it is missing): as the spec declares it
+-- 4. grant usage to role:bi (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "s" TO ROLE "bi";
+
+-- 5. grant usage to group:g (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "s" TO GROUP "g";
+
+-- 6. grant usage to user:ann (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "s" TO "ann";
+
+-- 7. grant usage to public (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "s" TO PUBLIC;
+
+-- 8. grant usage to role:etl (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "s" TO ROLE "etl";
+
+-- 9. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
     "id" bigint,
     "day" date,
@@ -49,38 +64,38 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. grant select to role:bi (only when it is missing): the spec's grants
+-- 10. grant select to role:bi (only when it is missing): the spec's grants
 GRANT SELECT ON "s"."t" TO ROLE "bi";
 
--- 6. grant select to group:g (only when it is missing): the spec's grants
+-- 11. grant select to group:g (only when it is missing): the spec's grants
 GRANT SELECT ON "s"."t" TO GROUP "g";
 
--- 7. grant select to user:ann (only when it is missing): the spec's grants
+-- 12. grant select to user:ann (only when it is missing): the spec's grants
 GRANT SELECT ON "s"."t" TO "ann";
 
--- 8. grant select to public (only when it is missing): the spec's grants
+-- 13. grant select to public (only when it is missing): the spec's grants
 GRANT SELECT ON "s"."t" TO PUBLIC;
 
--- 9. grant all to role:etl (only when it is missing): the spec's grants
+-- 14. grant all to role:etl (only when it is missing): the spec's grants
 GRANT ALL ON "s"."t" TO ROLE "etl";
 
--- 10. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 15. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 11. copy: load the staged files
+-- 16. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 12. count copied rows: COPY must have loaded exactly the staged rows
+-- 17. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 13. count: the whole table must hold exactly the staged rows
+-- 18. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
 
--- 14. record the load: its id commits with its rows: exactly once
+-- 19. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -39,7 +39,13 @@ WHERE load_id = 'load-1';
 -- 3. create the schema (only when it is missing): the table's place
 CREATE SCHEMA IF NOT EXISTS "se""lect; --";
 
--- 4. create the table (only when it is missing): as the spec declares it
+-- 4. grant usage to user:o'ne"two (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "se""lect; --" TO "o'ne""two";
+
+-- 5. grant usage to role:r; DROP (only when it is missing): without it no grant on the table is of use
+GRANT USAGE ON SCHEMA "se""lect; --" TO ROLE "r; DROP";
+
+-- 6. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "se""lect; --"."ta'ble
 \ ü" (
     "a""b" bigint NOT NULL,
@@ -55,27 +61,27 @@ DISTSTYLE KEY DISTKEY ("a""b")
 SORTKEY ("line
 break");
 
--- 5. comment on the table (only when it is missing): the spec's description
+-- 7. comment on the table (only when it is missing): the spec's description
 COMMENT ON TABLE "se""lect; --"."ta'ble
 \ ü" IS 'line one
 
 ''; DROP TABLE t; --\\';
 
--- 6. comment on a"b (only when it is missing): the spec's description
+-- 8. comment on a"b (only when it is missing): the spec's description
 COMMENT ON COLUMN "se""lect; --"."ta'ble
 \ ü"."a""b" IS 'it''s \\ a "text";
 
 -- done';
 
--- 7. grant select to user:o'ne"two (only when it is missing): the spec's grants
+-- 9. grant select to user:o'ne"two (only when it is missing): the spec's grants
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO "o'ne""two";
 
--- 8. grant select to role:r; DROP (only when it is missing): the spec's grants
+-- 10. grant select to role:r; DROP (only when it is missing): the spec's grants
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO ROLE "r; DROP";
 
--- 9. delete the slice: replace loads this slice anew; other rows stay
+-- 11. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -85,7 +91,7 @@ break" IN ('it''s
 
 \\');
 
--- 10. copy: load the staged files
+-- 12. copy: load the staged files
 COPY "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
@@ -94,10 +100,10 @@ IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 11. count copied rows: COPY must have loaded exactly the staged rows
+-- 13. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 12. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
+-- 14. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -107,7 +113,7 @@ break" IN ('it''s
 
 \\');
 
--- 13. check evil name: must be = 0
+-- 15. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -119,7 +125,7 @@ break" IN ('it''s
 
 \\');
 
--- 14. check invalid_values line break: must be = 0
+-- 16. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\\') THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -131,7 +137,7 @@ break" IN ('it''s
 
 \\');
 
--- 15. record the load: its id commits with its rows: exactly once
+-- 17. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
