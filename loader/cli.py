@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -52,7 +52,8 @@ class _Context:
 
     def answer(self, data: object, text: str) -> None:
         """The command's answer, on standard output."""
-        click.echo(json.dumps(data, indent=2, default=str) if self.json else text)
+        with _answering():
+            click.echo(json.dumps(data, indent=2, default=str) if self.json else text)
 
 
 def _common(*forms: str) -> Callable[[Command], Command]:
@@ -113,8 +114,25 @@ def _guarded(context: _Context, run: Callable[[], Any]) -> Any:
         _leave_interrupted("interrupted; `loader history` tells what was committed")
     except BrokenPipeError:
         # Whoever read the answer has had enough of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         sys.exit(OK)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Standard output may be a file, and its disk full."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _close_stdout()
+        raise LoaderError(f"the answer cannot be written: {error.strerror}") from error
+
+
+def _close_stdout() -> None:
+    """Let go of what could not be written, or Python would try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave_interrupted(message: str) -> NoReturn:
@@ -272,12 +290,9 @@ def plan(
     data = {"plan_version": 1, "plans": [one.to_dict() for one in plans]}
     if output is not None:
         _write_text(output, json.dumps(data, indent=2, default=str) + "\n")
-    if context.form == "sql":
-        click.echo(present.sql(plans))
-    elif context.form == "markdown":
-        click.echo(present.markdown(plans))
-    else:
-        context.answer(data, present.text(plans, _style, verbose=context.verbose))
+    show = {"sql": present.sql, "markdown": present.markdown}.get(context.form)
+    text = show(plans) if show else present.text(plans, _style, verbose=context.verbose)
+    context.answer(data, text)
     return present.exit_code(plans) if detailed_exitcode else OK
 
 
@@ -381,7 +396,8 @@ def read(
         spec, list(partitions) or None, columns=names, as_="batches", target=context.target
     )
     if output is None:
-        write_stream(reader, spec, sys.stdout.buffer, "json" if context.json else "csv")
+        with _answering():
+            write_stream(reader, spec, sys.stdout.buffer, "json" if context.json else "csv")
         return
     rows = write_file(reader, spec, Path(output))
     context.say(f"{_count(rows, 'row')} in {output}")
@@ -401,7 +417,8 @@ def history(context: _Context, select: str | None, limit: int) -> None:
         (
             f"{entry.loaded_at:%Y-%m-%d %H:%M:%S}",
             entry.table,
-            entry.slice or "whole table",
+            # Of a load without rows the ledger does not tell whether it replaced anything.
+            entry.slice or ("whole table" if entry.rows_loaded else "-"),
             entry.write_disposition,
             f"{entry.rows_loaded:,}",
             _megabytes(entry.bytes_staged),

@@ -194,7 +194,9 @@ def _mappings(dimensions: Sequence[Dimension], request: Request) -> list[dict[st
 
 
 def _parse_pairs(dimensions: Sequence[Dimension], item: object) -> dict[str, object]:
-    pairs = [pair.partition("=") for pair in str(item).split("|")]
+    # A `|` that no dimension follows is part of the key before it.
+    names = "|".join(re.escape(dimension.name) for dimension in dimensions)
+    pairs = [pair.partition("=") for pair in re.split(rf"\|(?=\s*(?:{names})\s*=)", str(item))]
     if any(not equals for _, equals, _ in pairs):
         raise PlanError(
             f"the partition `{item}` does not say which dimension it is of",

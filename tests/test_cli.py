@@ -196,6 +196,17 @@ def test_a_project_without_specs_is_told(project: Path, command: str) -> None:
     assert f"there is no folder {project / 'specs'}" in err
 
 
+def test_a_load_that_replaced_nothing_is_not_told_as_the_whole_table(project: Path) -> None:
+    """A load of the partitions in no data names none of them, and not the whole table."""
+    (project / "empty.csv").write_text("order_id,ordered_on,customer,amount\n")
+    assert run("load shop/orders empty.csv --partition auto")[0] == 0
+    _, out, _ = run("history")
+    assert re.search(r"shop\.orders  -  +replace +0 ", out)
+    assert "whole table" not in out
+    assert run("load shop/orders data/orders.csv --full-refresh")[0] == 0
+    assert "whole table" in run("history")[1]
+
+
 STRAYS = {
     "duckdb/nosuch.sql.j2": "name it in a spec's `templates`",
     "duckdb/copy_cvs.sql.j2": "did you mean `duckdb/copy_csv.sql.j2`?",
@@ -505,6 +516,30 @@ def test_pipes_are_plain(project: Path) -> None:
     )
     assert "\x1b" not in done.stdout + done.stderr
     assert "\r" not in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+@pytest.mark.parametrize(
+    "line",
+    ["plan", "plan --format sql", "validate", "history", "schema", "read shop/orders"]
+    + ["read shop/orders --format json", "plan --format json"],
+)
+def test_an_answer_that_cannot_be_written_is_told(project: Path, line: str) -> None:
+    """Where standard output takes nothing, one line on standard error says why."""
+    run(LOAD)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "loader", *line.split()],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "the answer cannot be written: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == (5 if "json" in line else 1)
 
 
 def on_terminal(project: Path, line: str, environment: dict[str, str]) -> str:

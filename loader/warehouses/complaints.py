@@ -63,7 +63,7 @@ def _of_the_line(error: BaseException) -> Complaint:
         return Complaint(text, _hint(text, ""), throttled)
     broken = type(error).__module__ == "struct" or isinstance(error, (EOFError, AttributeError))
     if lost or broken:
-        return Complaint(f"the connection was lost: {text}", None, transient=True)
+        return Complaint(f"the connection was lost: {text}", _hint(text, ""), transient=True)
     return Complaint(text, _hint(text, ""))
 
 

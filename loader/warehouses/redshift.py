@@ -79,7 +79,12 @@ class Redshift:
 
     def _try_to_connect(self, secrets: _Secrets) -> Any:
         settings = self._settings
-        where = f"{settings.host or settings.work_group or settings.cluster_identifier}"
+        where = (
+            settings.host
+            or settings.work_group
+            or settings.cluster_identifier
+            or f"the host of the secret {settings.secret_id}"
+        )
         connection = None
         try:
             login = _login(settings, secrets)
@@ -137,7 +142,7 @@ def _login(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
         iam["cluster_identifier"] = settings.cluster_identifier
     if settings.user:
         iam["db_user"] = settings.user
-    else:
+    elif settings.cluster_identifier:
         iam["group_federation"] = True
     return {**place, **iam}
 
