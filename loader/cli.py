@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -105,10 +107,7 @@ def _guarded(context: _Context, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except LoaderError as error:
-        if context.json:
-            click.echo(json.dumps(error.to_dict(), indent=2, default=str), err=True)
-        else:
-            _print_error(error)
+        _print_error(error, as_json=context.json)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         _leave_interrupted("interrupted; `loader history` tells what was committed")
@@ -143,7 +142,10 @@ def _leave_interrupted(message: str) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-def _print_error(error: LoaderError) -> None:
+def _print_error(error: LoaderError, *, as_json: bool = False) -> None:
+    if as_json:
+        click.echo(json.dumps(error.to_dict(), indent=2, default=str), err=True)
+        return
     click.echo(f"{_style('error:', fg='red', bold=True, err=True)} {error.message}", err=True)
     if error.hint:
         click.echo(f"\n{_style('hint:', fg='cyan', bold=True, err=True)} {error.hint}", err=True)
@@ -164,14 +166,22 @@ class _Group(click.Group):
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "loader"
-            _print_error(LoaderError(error.format_message(), hint=f"see `{path} --help`"))
+            told = LoaderError(error.format_message(), hint=f"see `{path} --help`")
+            _print_error(told, as_json=_asks_for_json(kwargs.get("args")))
             sys.exit(USAGE)
         except click.ClickException as error:
-            _print_error(LoaderError(error.format_message()))
+            told = LoaderError(error.format_message())
+            _print_error(told, as_json=_asks_for_json(kwargs.get("args")))
             sys.exit(FAILED)
         except (click.Abort, KeyboardInterrupt):
             _leave_interrupted("interrupted")
         sys.exit(result if isinstance(result, int) else OK)
+
+
+def _asks_for_json(arguments: Sequence[str] | None) -> bool:
+    """Whether a command line that could not be parsed has ``--format json`` in it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return "--format=json" in words or ("--format", "json") in pairwise(words)
 
 
 @click.group(
@@ -220,7 +230,7 @@ def init(context: _Context, folder: Path) -> None:
 
     made = scaffold(folder)
     lines = [f"  {path}" for path in made]
-    where = "" if folder == Path() else f"cd {folder} && "
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     first = "loader load shop/orders data/orders.csv --partition auto"
     context.answer({"files": made}, "\n".join(["made:", *lines]))
     context.say(f"next: {where}loader plan, then {first}")

@@ -12,7 +12,7 @@ from loader.config import TargetSettings
 from loader.conform import Layout
 from loader.copyerrors import refused_rows
 from loader.drift import columns_to_add
-from loader.errors import FrameError, StageError
+from loader.errors import LoaderError, StageError
 from loader.execute import (
     Outcome,
     check_same_load,
@@ -87,7 +87,8 @@ class Load:
     def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
         prefix = stage_prefix(self.spec, self.request.load_id)
         store = open_staging(self.target.staging, self.settings)
-        destination = Destination(store, prefix, f"rejects/{prefix}.parquet")
+        rejects = f"rejects/{prefix}"
+        destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
         if self.resumes:
             store.delete(prefix)  # what an earlier run of this load left is no part of it
         started = time.perf_counter()
@@ -98,6 +99,11 @@ class Load:
         except BaseException as error:
             with _noted(error):
                 apply_keep(store, prefix, self.spec.staging, failed=True)
+                kept = ingested.rejects and apply_keep(
+                    store, rejects, self.spec.staging, failed=True
+                )
+                if kept and isinstance(error, LoaderError):
+                    error.message += f"\nthe rejected rows are kept in {ingested.rejects}"
             raise
         try:
             kept = apply_keep(store, prefix, self.spec.staging, failed=False)
@@ -160,7 +166,7 @@ class Load:
         def report(rows: int, size: int, files: int) -> None:
             self.on_progress(Progress("staging", rows, size, files, opened.rows))
 
-        ingested = ingest(
+        return ingest(
             self.spec,
             opened,
             destination,
@@ -169,13 +175,6 @@ class Load:
             progress=report,
             layout=self._layout(order),
         )
-        if ingested.staged.rows == 0 and self.spec.on_empty == "fail":
-            destination.store.delete(destination.prefix)
-            raise FrameError(
-                f"there are no rows for {self.spec.table}, and its spec says on_empty: fail",
-                hint="nothing was changed",
-            )
-        return ingested
 
     def _execute(
         self, ingested: Ingested, warehouse: Warehouse, looked: _Look, store: Store

@@ -194,6 +194,8 @@ class LoadRequest:
     """The live table's columns, in its order, as they were when the rows were staged."""
     version: str = ""
     """The version of Loader that the ledger records."""
+    auto: bool = False
+    """The partitions are those found in the data."""
     no_partitions: bool = False
     """The partitions were to be found in the data, and it has no rows: nothing is replaced."""
 

@@ -113,7 +113,10 @@ def _choose_slice(
             " --full-refresh to replace the whole table",
         )
     made_up = placeholder(spec.dimensions)
-    return made_up, (f"no partition is given: {made_up} is a PLACEHOLDER for the one you load",)
+    why = "no partition is given"
+    if request.auto:
+        why = "`auto` means the partitions in the data, and no data is given with --from"
+    return made_up, (f"{why}: {made_up} is a PLACEHOLDER for the one you load",)
 
 
 _COMMENTS = "comments from the spec's descriptions"

@@ -235,7 +235,11 @@ class Project:
             raise full_refresh_conflict()
         slice_ = None if auto else self.slice(spec, partition)
         request = LoadRequest(
-            slice=slice_, full_refresh=full_refresh, load_id=load_id, version=version()
+            slice=slice_,
+            full_refresh=full_refresh,
+            load_id=load_id,
+            version=version(),
+            auto=auto,
         )
         return request, auto
 

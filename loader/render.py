@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -110,13 +111,14 @@ class Renderer:
         return Rendered(self._one_statement(template, text), template.path)
 
     def _missing(self, name: str, wanted: str) -> TemplateError:
-        known = sorted(self._templates)
-        return TemplateError(
-            f"there is no template `{wanted}` for {self.dialect.name}",
-            hint=f"put it at templates/{self.dialect.name}/{wanted}; there are {', '.join(known)}"
-            if wanted != name + SUFFIX
-            else f"{self.dialect.name} cannot do `{name}`",
-        )
+        hint = f"{self.dialect.name} cannot do `{name}`"
+        if wanted != name + SUFFIX:
+            known = {known.removeprefix(f"{self.dialect.name}/") for known in self._templates}
+            close = difflib.get_close_matches(wanted, sorted(known), n=3, cutoff=0.8)
+            meant = f", or did you mean {' or '.join(f'`{one}`' for one in close)}?"
+            hint = f"put it at templates/{self.dialect.name}/{wanted}{meant if close else ''}"
+        message = f"there is no template `{wanted}` for {self.dialect.name}"
+        return TemplateError(message, hint=hint)
 
     def _broken(self, template: Template, error: Exception) -> TemplateError:
         paths = {one.path for one in self._templates.values()}

@@ -53,6 +53,11 @@ def _data_type(value: object) -> DataType:
         return value
     if not isinstance(value, str):
         raise ValueError("a type is text, such as varchar(40)")
+    if value.count("(") > value.count(")"):
+        raise ValueError(
+            f"`{value}` never closes; inside {{…}} a comma ends a value, so put quotes around"
+            ' a type that has one, as in "decimal(12,2)"'
+        )
     return datatypes.parse(value)
 
 

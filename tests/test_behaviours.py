@@ -107,7 +107,6 @@ World = Callable[..., Table]
 @pytest.fixture(params=TARGETS)
 def world(request: pytest.FixtureRequest, make_project: MakeProject) -> World:
     """Makes tables, on each of the warehouses."""
-
     options: dict[str, Any] = {"type": request.param}
     if request.param == "redshift":
         options = redshift_target(request.getfixturevalue("stand_in"))

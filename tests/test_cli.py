@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ SESSIONS: dict[str, list[str]] = {
     "usage": [
         *("bananas", "plan --bananas", "plan --format yaml", "load shop/orders", "load", "read"),
         *("plan --partition auto --partition 2026-01-01", "plan shop/* more --from x.csv"),
+        *("load --format json", "plan --bananas --format=json", "bananas --format json"),
         *("history --limit 0", "history --limit x", "plan --partition", "validate --format sql"),
     ],
     "validate": [
@@ -205,6 +207,13 @@ def test_a_load_that_replaced_nothing_is_not_told_as_the_whole_table(project: Pa
     assert "whole table" not in out
     assert run("load shop/orders data/orders.csv --full-refresh")[0] == 0
     assert "whole table" in run("history")[1]
+
+
+def test_the_next_steps_can_be_pasted(project: Path) -> None:
+    """A folder whose name means something to a shell is quoted."""
+    done = CliRunner().invoke(main, ["init", "my dir'x"], prog_name="loader")
+    command = done.stderr.removeprefix("next: ").split(" && ")[0]
+    assert shlex.split(command) == ["cd", "my dir'x"]
 
 
 STRAYS = {
@@ -521,8 +530,10 @@ def test_pipes_are_plain(project: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
 @pytest.mark.parametrize(
     "line",
-    ["plan", "plan --format sql", "validate", "history", "schema", "read shop/orders"]
-    + ["read shop/orders --format json", "plan --format json"],
+    [
+        *("plan", "plan --format sql", "plan --format json", "validate", "history", "schema"),
+        *("read shop/orders", "read shop/orders --format json"),
+    ],
 )
 def test_an_answer_that_cannot_be_written_is_told(project: Path, line: str) -> None:
     """Where standard output takes nothing, one line on standard error says why."""

@@ -208,8 +208,12 @@ def test_a_missing_template_says_what_to_do() -> None:
     with pytest.raises(TemplateError) as own:
         found.render("x", {}, "mine.sql.j2")
     assert own.value.message == "there is no template `mine.sql.j2` for duckdb"
-    assert own.value.hint is not None
-    assert own.value.hint.startswith("put it at templates/duckdb/mine.sql.j2; there are ")
+    assert own.value.hint == "put it at templates/duckdb/mine.sql.j2"
+    with pytest.raises(TemplateError) as close:
+        renderer(mine="SELECT 1", other="SELECT 1").render("x", {}, "mime.sql.j2")
+    assert close.value.hint == (
+        "put it at templates/duckdb/mime.sql.j2, or did you mean `mine.sql.j2`?"
+    )
     with pytest.raises(TemplateError) as ours:
         found.render("y", {})
     assert ours.value.hint == "duckdb cannot do `y`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import random
 import re
 from collections.abc import Callable
@@ -188,6 +189,9 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.csv.gz", gzip.compress(CSV * 1)[:-4], "the file is cut off"),
     ("t.csv.gz", gzip.compress(b""), "nothing is in it but compression"),
     ("t.csv.bz2", b"BZh9garbage", "cannot be read"),
+    ("t.csv.xz", lzma.compress(CSV), "as xz, which is not supported.*gzip, zstd, bz2"),
+    ("t.csv", lzma.compress(CSV), "is compressed as xz"),
+    ("t.zip", b"PK\x03\x04" + b"x" * 60, "is compressed as zip"),
     ("t.jsonl", b'{"a": 1}\n{"a": }\n', r"t\.jsonl:2: not a JSON object: Expecting value"),
     ("t.jsonl", b'{"a": 1}\n\n[1]\n', r"t\.jsonl:3: not a JSON object.*one object on each line"),
     ("t.jsonl", b'{"a": NaN}\n', r"t\.jsonl:1: .*NaN is not JSON"),

@@ -50,6 +50,8 @@ _COMPRESSED = {
     ".bz2": "bz2",
 }
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
+_FOREIGN = {"xz": b"\xfd7zXZ\0", "zip": b"PK\x03\x04", "lz4": b"\x04\x22\x4d\x18"}
+"""Compressions that are known only to say that they are not read."""
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
@@ -219,6 +221,12 @@ def _bytes(file: _File) -> tuple[_Input, bool]:
     codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
     if codec:
         return _Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)), True
+    for foreign, magic in _FOREIGN.items():
+        if head.startswith(magic):
+            raise SourceError(
+                f"{file.name} is compressed as {foreign}, which is not supported",
+                hint=f"compress it as {', '.join(_MAGIC)}, or not at all",
+            )
     named = _COMPRESSED.get(Path(file.name).suffix.lower()) if not file.stream else None
     if named:
         raise SourceError(f"{file.name} is not {named}, as its name says: it starts with {head!r}")

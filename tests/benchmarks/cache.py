@@ -23,6 +23,13 @@ ENVIRONMENTS = {
         "pandas==2.3.3",
         "pyarrow==26.0.1",
     ),
+    # Not the newest PyArrow: awswrangler asks for one before 26.
+    "awswrangler": (
+        "awswrangler==3.17.1",
+        "boto3==1.44.5",
+        "pandas==3.1.1",
+        "pyarrow==25.0.1",
+    ),
 }
 """What each environment holds besides what these need."""
 

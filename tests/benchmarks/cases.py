@@ -17,6 +17,8 @@ class Load:
     limit: str
     environment: str | None = None
     peer: bool = False
+    s3: bool = False
+    """Whether it writes to S3, and so needs a server."""
 
     @property
     def streams(self) -> bool:
@@ -59,6 +61,22 @@ CASES: tuple[Case, ...] = (
     Load("to-csv-gzip", "csv_gzip", "pandas", limit="limit-pandas", peer=True),
     Load("stream-limit", "limit", "stream", limit="stream-limit"),
     Load("stream", "loader_api", "stream", limit="stream-limit"),
+    Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3=True),
+    Load("s3-loader-arrow", "s3_loader", "arrow", limit="s3-limit-arrow", s3=True),
+    Load("s3-limit-pandas", "s3_limit", "pandas", limit="s3-limit-pandas", s3=True),
+    Load("s3-loader-pandas", "s3_loader", "pandas", limit="s3-limit-pandas", s3=True),
+    Load(
+        "s3-awswrangler",
+        "s3_awswrangler",
+        "pandas",
+        limit="s3-limit-pandas",
+        environment="awswrangler",
+        peer=True,
+        s3=True,
+    ),
+    Load("s3-to-csv-gzip", "s3_csv_gzip", "pandas", "s3-limit-pandas", peer=True, s3=True),
+    Load("s3-stream-limit", "encode_only", "stream", limit="s3-stream-limit"),
+    Load("s3-stream", "s3_loader", "stream", limit="s3-stream-limit", s3=True),
     Command("cli-help", ("--help",)),
     Command("cli-plan", ("plan", "nyc/flights")),
 )
@@ -77,7 +95,7 @@ class Target:
     def text(self) -> str:
         """The bound in words."""
         if self.of:
-            return f"{self.case} ≤ {self.at_most:g} x {self.of}"
+            return f"{self.case} ≤ {self.at_most:.3g} x {self.of}"
         return f"{self.case} ≤ {self.at_most:g} {'s' if self.measure == 'seconds' else 'MB'}"
 
 
@@ -86,6 +104,10 @@ TARGETS = (
     Target("loader-arrow", 0.5, of="dlt-arrow"),
     Target("loader-pandas", 1.3, of="limit-pandas"),
     Target("stream", 700, measure="peak_mb"),
+    Target("s3-loader-pandas", 0.4, of="s3-awswrangler"),
+    Target("s3-loader-pandas", 1 / 6, of="s3-to-csv-gzip"),
+    Target("s3-stream", 700, measure="peak_mb"),
+    Target("s3-stream", 1.25, of="s3-stream-limit"),
     Target("cli-help", 0.2),
     Target("cli-plan", 0.6),
 )

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from tests.benchmarks import cache
 from tests.benchmarks.cases import Command, Load
+from tests.benchmarks.s3server import S3Server, ServerError, serve
 
 REPOSITORY = Path(__file__).parents[2]
 INTERVAL = 0.02
@@ -55,8 +56,12 @@ def run_load(case: Load, data: Path, sample: Path) -> Run:
         command = [str(cache.python(case.environment)), "-m", worker, "--source", case.source]
         for name, path in options.items():
             command += [f"--{name}", str(path)]
-        os.sync()
-        watched = watch(command, log=folder / "log")
+        try:
+            with serve(folder) if case.s3 else contextlib.nullcontext() as server:
+                os.sync()
+                watched = watch(command, log=folder / "log", server=server)
+        except ServerError as error:
+            raise CaseError(str(error)) from error
         told = json.loads(result.read_text())
     expected = pq.read_metadata(data).num_rows
     if told["rows"] != expected:
@@ -112,11 +117,17 @@ class Watched:
         return earlier[-1:] + [sample for sample in self.samples if start < sample.at <= end]
 
 
-def watch(command: Sequence[str], log: Path) -> Watched:
-    """Run a process to its end and sample the memory of it and its children."""
+def watch(command: Sequence[str], log: Path, server: S3Server | None = None) -> Watched:
+    """Run a process to its end and sample the memory of it and its children.
+
+    What the server computes meanwhile is neither theirs nor other work.
+    """
     samples: list[Sample] = []
     ended = threading.Event()
     environment = os.environ | QUIET
+    if server is not None:
+        ours = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        environment = ours | server.environment
     with log.open("w") as output:
         started = time.monotonic()
         try:
@@ -125,7 +136,8 @@ def watch(command: Sequence[str], log: Path) -> Watched:
             )
         except OSError as error:
             raise CaseError(f"cannot start `{command[0]}`: {error.strerror}") from error
-        sampler = threading.Thread(target=_sample, args=(process.pid, samples, ended))
+        served_by = server.pid if server is not None else None
+        sampler = threading.Thread(target=_sample, args=(process.pid, served_by, samples, ended))
         sampler.start()
         try:
             code = process.wait()
@@ -139,13 +151,17 @@ def watch(command: Sequence[str], log: Path) -> Watched:
     return Watched(started, finished, samples or [Sample(started, 0, 0)])
 
 
-def _sample(pid: int, samples: list[Sample], ended: threading.Event) -> None:
+def _sample(
+    pid: int, server_pid: int | None, samples: list[Sample], ended: threading.Event
+) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
+        server = psutil.Process(server_pid) if server_pid is not None else None
         while not ended.wait(INTERVAL):
             used = [_used(process) for process in (root, *root.children(recursive=True))]
             megabytes = sum(resident for resident, _ in used) / 1e6
-            others = _busy(psutil.cpu_times()) - sum(cpu for _, cpu in used)
+            ours = sum(cpu for _, cpu in used) + (_used(server)[1] if server else 0)
+            others = _busy(psutil.cpu_times()) - ours
             samples.append(Sample(time.monotonic(), megabytes, others))
 
 
