@@ -17,6 +17,7 @@ import click
 from loader.errors import LoaderError, SpecError
 
 if TYPE_CHECKING:
+    from loader.doctor import Finding
     from loader.project import Project
     from loader.results import LoadResult, OnProgress
     from loader.slices import Request
@@ -438,6 +439,37 @@ def history(context: _Context, select: str | None, limit: int) -> None:
     ]
     head = ("loaded (UTC)", "table", "slice", "disposition", "rows", "staged", "load id")
     context.answer(data, _table(head, rows) if rows else "nothing was loaded yet")
+
+
+@main.command()
+@_common()
+def doctor(context: _Context) -> int:
+    """Try a target: settings, network, login, rights, bucket, COPY."""
+    from loader.doctor import examine  # noqa: PLC0415
+
+    project = context.project()
+    findings = []
+    for finding in examine(project, context.target):
+        findings.append(finding)
+        if not context.json:
+            with _answering():
+                click.echo(_finding(finding))
+    bad = [finding.name for finding in findings if finding.status == "failed"]
+    verdict = f"failed: {', '.join(bad)}" if bad else "all fine"
+    name = context.target or project.config.target
+    steps = [finding.to_dict() for finding in findings]
+    context.answer({"target": name, "ok": not bad, "steps": steps}, f"{name}: {verdict}")
+    return 1 if bad else 0
+
+
+_VERDICTS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
+
+
+def _finding(finding: Finding) -> str:
+    verdict = _style(f"{finding.status:<8}", fg=_VERDICTS[finding.status])
+    first, *rest = [*finding.detail.splitlines(), *filter(None, [finding.hint])]
+    lines = [f"{verdict}  {finding.name:<10}  {first}", *(f"{'':<22}{line}" for line in rest)]
+    return "\n".join(lines)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

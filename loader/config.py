@@ -82,6 +82,9 @@ class RedshiftTarget(_Settings):
             found["staging"] = f"`{self.staging}` is no S3 location; write s3://bucket/prefix"
         if not self.iam_role:
             found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
+        if re.search(r"[@/:\s]", self.host):
+            # What stands before an `@` may be a password, so the host is not told.
+            found["host"] = "only the name of the host; user, port and database have their own keys"
         serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
         if self.password:
             for key in ("host", "user"):
@@ -194,7 +197,7 @@ def _check_complete(settings: RedshiftTarget, raw: Mapping[str, Any], place: str
 
 def _empty(settings: RedshiftTarget, key: str, raw: Mapping[str, Any]) -> str:
     """Where a setting that is empty was looked for."""
-    if getattr(settings, key):
+    if getattr(settings, key) not in ("", None):
         return ""
     variable = _VARIABLE.search(str(raw.get(key, "")))
     return f" (${{{variable[1]}}} of the environment is empty)" if variable else " (not set)"

@@ -11,7 +11,10 @@ from loader.spec import Column, TableSpec
 def columns_to_add(spec: TableSpec, renderer: Renderer, live: LiveTable) -> list[Column]:
     """The columns to add to a live table, when that is allowed and is all there is to do."""
     if not live.is_table:
-        raise PlanError(f"{spec.table} is a view, and rows cannot be loaded into a view")
+        raise PlanError(
+            f"{spec.table} is a view, and rows cannot be loaded into a view",
+            hint="name a table in the spec, or drop the view: the load then makes the table",
+        )
     found = {column.name.lower(): column for column in live.columns}
     missing = [column for column in spec.columns if column.name not in found]
     rows = []
@@ -19,7 +22,12 @@ def columns_to_add(spec: TableSpec, renderer: Renderer, live: LiveTable) -> list
         wanted = renderer.dialect.column_type(column.data_type)
         there = found.get(column.name)
         if there is not None and renderer.dialect.differs(column.data_type, there.data_type):
-            rows.append((column.name, wanted, there.data_type, "type differs"))
+            live_type = renderer.dialect.spelling(there.data_type)
+            rows.append((column.name, wanted, live_type, "type differs"))
+    for other in live.columns:
+        if other.name.lower() not in spec.by_name and not (other.nullable or other.has_default):
+            live_type = renderer.dialect.spelling(other.data_type)
+            rows.append((other.name, "-", live_type, "NOT NULL, and the spec lacks it"))
     additive = spec.schema_contract.evolve == "additive"
     for column in missing:
         wanted = renderer.dialect.column_type(column.data_type)

@@ -366,8 +366,11 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
     if not rows:
         schemas = session.execute(renderer.render("find_schema", {"table": table}).sql)
         return "absent" if schemas else "no schema"
-    columns = tuple(LiveColumn(name, kind, bool(nullable)) for name, kind, nullable, _ in rows)
-    return LiveTable(columns, is_table=bool(rows[0][3]))
+    columns = tuple(
+        LiveColumn(name, kind, bool(nullable), bool(has_default))
+        for name, kind, nullable, has_default, _ in rows
+    )
+    return LiveTable(columns, is_table=bool(rows[0][4]))
 
 
 def find_load(

@@ -130,7 +130,8 @@ class Load:
         staged_as = self.spec.staging.format
         dialect = self.renderer.dialect
         empty_is_null = staged_as == "csv" and dialect.empty_is_null
-        return Layout(order, dialect.documents.get(staged_as, "text"), empty_is_null)
+        documents = dialect.documents.get(staged_as, "text")
+        return Layout(order, documents, empty_is_null, dialect.nul_in_text)
 
     def _plan(self, request: LoadRequest, live: Live) -> Plan:
         request = replace(request, live=live)

@@ -41,6 +41,7 @@ class LiveColumn:
     name: str
     data_type: str
     nullable: bool
+    has_default: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from datetime import time
 from typing import Any
 
 import pyarrow as pa
@@ -72,7 +73,7 @@ class Unload:
     def _named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with hex as the bytes that it spells."""
         columns = [
-            _unhex(column) if self.spec.by_name[name].data_type.name == "varbyte" else column
+            _FROM_TEXT.get(self.spec.by_name[name].data_type.name, _as_it_is)(column)
             for name, column in zip(self.columns, batch.columns, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, names=list(self.columns))
@@ -99,8 +100,21 @@ def _files(store: Store, prefix: str) -> list[tuple[str, int | None]]:
     return found
 
 
+def _as_it_is(column: pa.Array) -> pa.Array:
+    return column
+
+
+def _times(column: pa.Array) -> pa.Array:
+    values = [None if text is None else time.fromisoformat(text) for text in column.to_pylist()]
+    return pa.array(values, pa.time64("us"))
+
+
 def _unhex(column: pa.Array) -> pa.Array:
     if pa.types.is_binary(column.type):
         return column
     values = [None if text is None else bytes.fromhex(text) for text in column.to_pylist()]
     return pa.array(values, pa.binary())
+
+
+_FROM_TEXT = {"varbyte": _unhex, "time": _times}
+"""What travels as text because UNLOAD has no Parquet type for it."""

@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
-    {"history", "validate", "jsonschema", "present", "progress", "scaffold"},
+    {"doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"},
     {"cli"},
     {"__main__"},
 ]
@@ -47,7 +47,7 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
-    | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project"},
+    | {"copyerrors", "doctor", "reading", "unloading", "writing", "warehouses", "project"},
     "pydantic": {"spec", "diagnose", "config"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},

@@ -6,6 +6,7 @@ searched for them.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from click.testing import CliRunner
 
 from loader.cli import main
@@ -24,6 +26,10 @@ from loader.errors import LoaderError
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.faults import Error
 from tests.redshift.server import StandIn
+from tests.redshift.storage import ADMIN
+
+# redshift_connector leaves the socket of a connection that was refused to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 AWS_SECRET, AWS_TOKEN = "Planted/AwsSecret+Key", "Planted-Session-Token=="
 WRONG, READER, OTHER = "Planted-Wrong-Password", "Planted-Reader-1", "Planted-Other-1"
@@ -115,6 +121,7 @@ def scene(
     found = Scene(stand_in, make_project, tmp_path / "rows.csv")
     assert found.load("1,x")[0] == 0
     yield found
+    gc.collect()  # here, where what it finds is known of
     assert found.leaks() == []
 
 
@@ -174,7 +181,8 @@ def before_copy(change: Callable[[StandIn, str], Any], part: str) -> Sabotage:
 
 
 def remove(stand_in: StandIn, key: str) -> None:
-    client = boto3.client("s3", endpoint_url=stand_in.endpoint_url, region_name=stand_in.region)
+    # Who asks as the test itself meets no faults, which are busy with the statement.
+    client = boto3.client("s3", region_name=stand_in.region, config=Config(user_agent_extra=ADMIN))
     client.delete_object(Bucket=stand_in.bucket, Key=key)
 
 
@@ -214,7 +222,7 @@ CASES: Mapping[str, Case] = {
     "a name that no bucket has": Case(
         settings(staging="s3://Bad_Bucket!/x"),
         ["`Bad_Bucket!` is no bucket: a name has lower-case letters"],
-        "set the target's `staging` to s3://bucket/prefix or",
+        "set the target's `staging` to s3://bucket or",
     ),
     "a URL with a secret": Case(
         settings(staging=f"s3://etl:{WRONG}@bucket/x"),
@@ -319,7 +327,7 @@ CASES: Mapping[str, Case] = {
     "a table of another owner": Case(
         another_owner,
         ["permission denied for relation t", KEPT_AS_IT_WAS],
-        "GRANT SELECT, INSERT, DELETE on it to the user of the target",
+        "may not write t: GRANT SELECT, INSERT, DELETE on the table",
         uploads=True,
     ),
     # The live table.
@@ -335,19 +343,18 @@ CASES: Mapping[str, Case] = {
     ),
     "a column that is narrower": Case(
         sql("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)"),
-        [DIFFERS, "  b       varchar(9)  ", "varying(4)  type differs"],
+        [DIFFERS, "  b       varchar(9)  ", "varchar(4)  type differs"],
         "change the spec to match the table, or alter the table",
     ),
     "a decimal of another scale": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE numeric(10,2)"),
-        [DIFFERS, "  a       integer  numeric(10,2)  type differs"],
+        [DIFFERS, "  a       integer  decimal(10,2)  type differs"],
         "change the spec to match the table, or alter the table",
     ),
     "another column that may not be null": Case(
-        sql("ALTER TABLE s.t ADD COLUMN z int DEFAULT 0 NOT NULL, ALTER COLUMN z DROP DEFAULT"),
-        ['column "z" is NOT NULL, has no default and is not in the column list', KEPT_AS_IT_WAS],
-        "",
-        uploads=True,
+        sql("ALTER TABLE s.t ADD z int DEFAULT 0 NOT NULL; ALTER TABLE s.t ALTER z DROP DEFAULT"),
+        [DIFFERS, "  z       -     integer  NOT NULL, and the spec lacks it"],
+        "change the spec to match the table, or alter the table",
     ),
     "a view": Case(
         sql("DROP TABLE s.t; CREATE VIEW s.t AS SELECT 1 AS a, 'x'::varchar(9) AS b;"),
@@ -357,8 +364,6 @@ CASES: Mapping[str, Case] = {
 }
 
 
-# redshift_connector leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_a_load_that_cannot_be_says_so_once_and_writes_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str
@@ -510,7 +515,7 @@ def test_settings_and_errors_print_no_secret(scene: Scene) -> None:
     settings = project.config.settings()
     scene.said += [repr(settings), str(settings)]
     with pytest.raises(LoaderError) as caught:
-        project.read("s/t")
+        project.read(project.spec("s/t"))
     error: BaseException | None = caught.value
     while error is not None:
         scene.said += [repr(error), str(error), repr(error.args), repr(vars(error))]
@@ -558,7 +563,6 @@ def test_a_secret_of_the_secrets_manager_is_used_and_not_told(
 # What should hold, and does not yet.
 
 
-@pytest.mark.xfail(strict=True, reason="a password that is a number is replaced as if it were text")
 def test_a_secret_whose_password_is_no_text_is_refused(
     scene: Scene, secrets: Callable[[str, str], None]
 ) -> None:
@@ -569,7 +573,6 @@ def test_a_secret_whose_password_is_no_text_is_refused(
     assert "the secret `number`" in said
 
 
-@pytest.mark.xfail(strict=True, reason="json.loads speaks for itself")
 def test_a_secret_that_is_no_document_is_refused_by_name(
     scene: Scene, secrets: Callable[[str, str], None]
 ) -> None:
@@ -580,14 +583,13 @@ def test_a_secret_that_is_no_document_is_refused_by_name(
     assert "the secret `bare` has no username and password" in said
 
 
-@pytest.mark.xfail(strict=True, reason="`host` is taken for whatever it is")
 @pytest.mark.parametrize(
     "host", ["etl:hunter2@127.0.0.1", "c.example.com:5439/dev", "redshift://c.example.com"]
 )
 def test_a_host_that_is_more_than_a_name_is_refused_when_it_is_read(
     scene: Scene, host: str
 ) -> None:
-    """An endpoint as the console copies it, or a URL with a login, is no host; nothing of it leaks."""
+    """An endpoint as the console copies it, or a URL with a login, is no host."""
     code, _, said = scene.load("2,y", host=host)
     assert code == 1
     assert "host: " in said
@@ -596,14 +598,12 @@ def test_a_host_that_is_more_than_a_name_is_refused_when_it_is_read(
 
 UNHELPFUL: Mapping[str, str] = {
     "a view": "hint: ",
-    "another column that may not be null": "default",
     "a staged file that changed": "changed",
     "a token that expired in COPY": "iam_role",
-    "a user who may only read": "s.t",
+    "a user who may only read": "GRANT SELECT, INSERT, DELETE",
 }
 
 
-@pytest.mark.xfail(strict=True, reason="these do not say what to do next, or what is wrong")
 @pytest.mark.parametrize("name", UNHELPFUL)
 def test_the_next_step_is_one(scene: Scene, name: str) -> None:
     """Each hint is about what went wrong, not about where its statement was written."""
@@ -614,11 +614,10 @@ def test_the_next_step_is_one(scene: Scene, name: str) -> None:
     assert UNHELPFUL[name].removeprefix("hint: ") in hint
 
 
-@pytest.mark.xfail(strict=True, reason="drift looks at types only")
 def test_a_column_that_no_load_can_fill_is_drift(scene: Scene) -> None:
     """A live column that may not be null, and that the spec lacks, is told before staging."""
     scene.stand_in.execute(
-        "ALTER TABLE s.t ADD COLUMN z int DEFAULT 0 NOT NULL, ALTER COLUMN z DROP DEFAULT"
+        "ALTER TABLE s.t ADD z int DEFAULT 0 NOT NULL; ALTER TABLE s.t ALTER z DROP DEFAULT"
     )
     code, _, said = scene.load("2,y")
     assert code == 1
@@ -626,14 +625,12 @@ def test_a_column_that_no_load_can_fill_is_drift(scene: Scene) -> None:
     assert scene.stand_in.objects() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the spec's word for a type beside the catalog's")
 def test_a_table_of_differences_spells_types_one_way(scene: Scene) -> None:
     """Both columns of the table of differences speak of varchar."""
     scene.stand_in.execute("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)")
     assert "varchar(9)  varchar(4)  type differs" in scene.load("2,y")[2]
 
 
-@pytest.mark.xfail(strict=True, reason="`ssl = false` is told to be not set")
 def test_a_setting_that_is_there_is_not_told_to_be_missing(scene: Scene) -> None:
     """IAM without TLS: the setting that is wrong is one that was written."""
     _, _, said = scene.load("2,y", password="", ssl=False)

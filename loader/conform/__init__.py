@@ -7,13 +7,14 @@ Columns are matched here, rows are judged, and what is refused is counted, told 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.conform import jsontext
 from loader.conform.arrowtypes import arrow_type, is_arrow, pick, plain
 from loader.conform.casts import ColumnCast
 from loader.conform.documents import DocumentCast, shape_of
@@ -29,6 +30,8 @@ Batch = Any
 """A `pyarrow.RecordBatch`; pyarrow has no type stubs."""
 
 _EMPTY_BYTES = "no bytes, which a CSV file cannot tell from NULL; use staging: {format: parquet}"
+
+_NUL = "holds a NUL character, which Redshift text cannot"
 
 REJECT_COLUMNS = ("_origin", "_row", "_reason")
 
@@ -48,6 +51,8 @@ class Layout:
     """What SUPER values travel as: text that is JSON, JSON inside of JSON, or nested Parquet."""
     empty_is_null: bool = False
     """Whether an empty field of a CSV file is NULL for all but text."""
+    nul_in_text: bool = True
+    """Whether text may hold the character NUL."""
 
 
 PLAIN = Layout()
@@ -225,7 +230,8 @@ class Conformer:
     ) -> None:
         self._spec, self._matched = spec, matched
         self.columns = in_order(spec.staged_columns(frozenset(matched)), layout.order)
-        self._empty_is_null = layout.empty_is_null
+        self._empty_is_null, self._nul_in_text = layout.empty_is_null, layout.nul_in_text
+        self._documents = layout.documents
         self._shapes: dict[str, Any] = {}
         if layout.documents == "nested" and first is not None:
             self._shapes = self._find_shapes(first)
@@ -360,11 +366,30 @@ class Conformer:
                 nulls = pc.indices_nonzero(cast.values.is_null()).to_pylist()
                 empty = [row for row in nulls if row not in known]
                 found.append(_Finding(column.name, empty, lambda _: "NULL, but it is NOT NULL"))
+            if not self._nul_in_text and pa.types.is_string(cast.values.type):
+                odd = pc.indices_nonzero(pc.match_substring(cast.values, "\0")).to_pylist()
+                if odd:
+                    found.append(_Finding(column.name, odd, lambda _: _NUL))
+            if not self._nul_in_text and column.data_type.name == "super":
+                found += self._odd_documents(column, cast)
             if self._empty_is_null and column.data_type.name == "varbyte":
                 empty = pc.indices_nonzero(pc.equal(pc.binary_length(cast.values), 0)).to_pylist()
                 if empty:
                     found.append(_Finding(column.name, empty, lambda _: _EMPTY_BYTES))
         return found
+
+    def _odd_documents(self, column: Column, cast: ColumnCast | DocumentCast) -> Iterator[_Finding]:
+        """JSON text that Redshift refuses, or takes for another value."""
+        known, nulls = set(cast.bad), self._documents != "json"
+        why = {
+            row: reason
+            for row, text in enumerate(cast.texts.to_pylist())
+            if text is not None
+            and row not in known
+            and (reason := jsontext.misfit(text, null=nulls))
+        }
+        if why:
+            yield _Finding(column.name, list(why), why.__getitem__)
 
     def _set_aside(self, chunk: Chunk, findings: Sequence[_Finding], bad: Sequence[int]) -> Batch:
         """The bad rows as they came, with where they came from and every reason."""

@@ -47,6 +47,11 @@ class ColumnCast:
         else:
             self.values = self._cast_objects(self._source, reading)
 
+    @property
+    def texts(self) -> Array:
+        """The values themselves, which of a SUPER column are JSON text."""
+        return self.values
+
     def complaint(self, row: int) -> str:
         """A bad row's value, and why it does not fit."""
         value = self._python(row, row + 1)[0]

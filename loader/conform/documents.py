@@ -46,6 +46,7 @@ class DocumentCast:
 
     def __init__(self, cast: ColumnCast, shape: Type) -> None:
         self._cast = cast
+        self.texts = cast.values
         texts = cast.values.to_pylist()
         self._misfits: set[int] = set()
         values = [self._value(row, text) for row, text in enumerate(texts)]

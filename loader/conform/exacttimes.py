@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from loader.conform.verdicts import Reading, Refusal, a, mismatch, unmarked, utf8
+from loader.conform.verdicts import Reading, Refusal, a, mismatch, unmarked
 from loader.datatypes import DataType
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -19,6 +19,23 @@ _STAMP = re.compile(
 )
 _TIME = re.compile(_CLOCK)
 _TIME_ZONED = re.compile(_CLOCK + r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)")
+
+
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]+)?"
+_UNITS = "d|day|h|hr|hour|m|min|minute|s|sec|second|ms|msec|millisecond|us|usec|microsecond"
+_INTERVALS = {
+    # Such as 3 years 2 months, or 3-2.
+    "interval year to month": re.compile(
+        rf"\s*(?:[+-]?[0-9]+-[0-9]+|(?:{_NUMBER}\s*(?:y|yr|year|mon|month)s?\s*)+)\s*",
+        re.IGNORECASE,
+    ),
+    # Such as 1 day 02:03:04.5, 2 hours 30 minutes, or 1 02:03:04.
+    "interval day to second": re.compile(
+        rf"\s*(?=\S)(?:{_NUMBER}\s*(?:{_UNITS})s?\s*)*(?:{_NUMBER}(?:\s+|$))?"
+        r"(?:[+-]?[0-9]+:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?\s*",
+        re.IGNORECASE,
+    ),
+}
 
 
 def date_value(value: Any, data_type: DataType, reading: Reading) -> date:
@@ -159,9 +176,8 @@ def timetz_value(value: Any, data_type: DataType, _: Reading) -> str:
 def interval_value(value: Any, data_type: DataType, reading: Reading) -> str:
     """An interval as text; durations are days to seconds, calendar intervals whole months."""
     if isinstance(value, str):
-        if not value.strip():
+        if not _INTERVALS[data_type.name].fullmatch(value):
             raise Refusal(f"is not {a(data_type)}")
-        utf8(value)
         return unmarked(value, reading)
     if type(value).__name__ == "MonthDayNano":
         return _calendar_interval(value, data_type)

@@ -34,6 +34,9 @@ class Dialect:
     differs: Callable[[DataType, str], bool]
     """Whether a column's type in the warehouse's catalog is another one than the declared."""
 
+    spelling: Callable[[str], str]
+    """A type of the warehouse's catalog as specs spell it, where that is another way."""
+
     backslash: bool
     """Whether a backslash escapes the next character inside a literal."""
 
@@ -48,6 +51,9 @@ class Dialect:
 
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
+
+    nul_in_text: bool = True
+    """Whether text may hold the character NUL."""
 
     empty_is_null: bool = False
     """Whether COPY makes NULL of an empty CSV field of any type but text."""

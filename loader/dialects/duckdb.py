@@ -56,6 +56,7 @@ DIALECT = Dialect(
     column_type=_column_type,
     default=_default,
     differs=_differs,
+    spelling=str,
     backslash=False,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

@@ -63,11 +63,20 @@ def _differs(data_type: DataType, live: str) -> bool:
     return there.name != data_type.name if "(" not in live else there != data_type
 
 
+def _spelling(live: str) -> str:
+    try:
+        return str(parse(live))
+    except ValueError:
+        return live
+
+
 DIALECT = Dialect(
     name="redshift",
     column_type=str,
     default=str,
     differs=_differs,
+    spelling=_spelling,
+    nul_in_text=False,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,

@@ -102,6 +102,25 @@ _HINTS: tuple[tuple[str, str], ...] = (
         " (and s3:PutObject to read with UNLOAD)",
     ),
     (
+        r"S3ServiceException.*ExpiredToken",
+        "the warehouse's own session for the role of `iam_role` has ended: load again; a chain of"
+        " roles has one hour",
+    ),
+    (
+        r"S3ServiceException.*InvalidRange",
+        "a staged file was changed after it was staged; does another job write to the bucket?"
+        " load again",
+    ),
+    (
+        r"is NOT NULL, has no default and is not in the column list",
+        "add the column to the spec, or give it a default in the warehouse",
+    ),
+    (
+        r"[Mm]issing data for not-null field|violates not-null constraint",
+        "the warehouse keeps this column NOT NULL: declare it `nullable: false`, so that such rows"
+        " are refused, or set aside, before they are staged",
+    ),
+    (
         r"ExpiredToken|token .*expired|credentials .*expired",
         "renew the AWS credentials, then load again",
     ),
@@ -118,16 +137,21 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"NoSuchBucket|specified bucket does not exist", "check the bucket of `staging`"),
     (r"must be owner", "load as the owner of the table, or let its owner alter it"),
     (
-        r"permission denied for schema",
-        "GRANT USAGE, CREATE ON SCHEMA to the user of the target",
+        r"permission denied for schema \W*(\w+)",
+        r"GRANT USAGE, CREATE ON SCHEMA \1 to the user of the target",
     ),
     (
         r"permission denied for database",
         "GRANT CREATE ON DATABASE to the user of the target, or create the schema beforehand",
     ),
     (
+        r"permission denied for (?:relation|table) \W*(\w+)",
+        r"the user of the target may not write \1: GRANT SELECT, INSERT, DELETE on the table and"
+        r" on all tables in the ledger's schema",
+    ),
+    (
         r"permission denied",
-        "GRANT SELECT, INSERT, DELETE on it to the user of the target",
+        "have the right granted to the user of the target",
     ),
     (r"read-only transaction|cannot execute .* in a read-only", "load as a user that may write"),
     (r"multiple matches to update", "two rows of the table have one key: mend the table first"),
@@ -159,6 +183,6 @@ def _hint(words: str, code: str) -> str | None:
     if code in _HINTS_OF_CODES:
         return _HINTS_OF_CODES[code]
     for pattern, hint in _HINTS:
-        if re.search(pattern, words, re.IGNORECASE | re.DOTALL):
-            return hint
+        if found := re.search(pattern, words, re.IGNORECASE | re.DOTALL):
+            return found.expand(hint)
     return None

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,10 +151,15 @@ def _secret(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
     import boto3  # noqa: PLC0415  # slow to import, and only this way of logging in needs it
 
     client = boto3.client("secretsmanager", region_name=settings.region_name or None)
-    document = json.loads(client.get_secret_value(SecretId=settings.secret_id)["SecretString"])
-    try:
-        login = {"user": document["username"], "password": document["password"]}
-    except (KeyError, TypeError):
+    with closing(client):
+        answer = client.get_secret_value(SecretId=settings.secret_id)
+    login: dict[str, Any] = {}
+    document: Any = None
+    with suppress(ValueError):
+        document = json.loads(answer.get("SecretString", ""))
+    if isinstance(document, dict):
+        login = {"user": document.get("username"), "password": document.get("password")}
+    if not login or not all(isinstance(value, str) and value for value in login.values()):
         raise ExecuteError(
             f"the secret `{settings.secret_id}` has no username and password",
             hint="Loader reads secrets of the form Secrets Manager makes for Redshift",

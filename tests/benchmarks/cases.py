@@ -76,7 +76,8 @@ CASES: tuple[Case, ...] = (
     ),
     Load("s3-to-csv-gzip", "s3_csv_gzip", "pandas", "s3-limit-pandas", peer=True, s3=True),
     Load("s3-stream-limit", "encode_only", "stream", limit="s3-stream-limit"),
-    Load("s3-stream", "s3_loader", "stream", limit="s3-stream-limit", s3=True),
+    Load("s3-stream", "s3_loader_keyless", "stream", limit="s3-stream-limit", s3=True),
+    Load("s3-stream-keys", "s3_loader", "stream", limit="s3-stream-limit", s3=True),
     Command("cli-help", ("--help",)),
     Command("cli-plan", ("plan", "nyc/flights")),
 )

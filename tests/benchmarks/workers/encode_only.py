@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.workers import harness
-from tests.benchmarks.workers.s3_loader import stage
+from tests.benchmarks.workers import harness, staging
 
 ROWS = "rows"
 
@@ -42,7 +41,8 @@ class NullStore:
 
 def load(frame: Any, folder: Path) -> None:
     """Do all that staging does, but for the sending; note the rows, which nobody could count."""
-    (folder / ROWS).write_text(str(stage(frame, NullStore()).staged.rows))
+    ingested = staging.stage(frame, NullStore())
+    (folder / ROWS).write_text(str(ingested.staged.rows))
 
 
 def count(folder: Path) -> int:

@@ -1,0 +1,32 @@
+"""Where a bucket is: COPY reads Parquet from the warehouse's own region only."""
+
+from __future__ import annotations
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=5,
+    read_timeout=10,
+    user_agent_extra="loader",
+)
+
+
+def bucket_region(location: str, region: str = "") -> str:
+    """The region of the bucket of an S3 URL; empty when S3 does not tell."""
+    bucket = location.removeprefix("s3://").partition("/")[0]
+    try:
+        client = boto3.session.Session().client("s3", region_name=region or None, config=_CONFIG)
+        try:
+            answer = client.head_bucket(Bucket=bucket)
+        finally:
+            client.close()
+    except ClientError as error:
+        # S3 names the region in refusals too.
+        answer = error.response
+    except BotoCoreError:
+        return ""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region", ""))

@@ -1,0 +1,30 @@
+"""This loader's staging by itself, as a load into Redshift does it before it runs COPY."""
+
+from typing import Any
+
+import loader
+from loader.conform import Layout
+from loader.frames import open_frame
+from loader.ingest import Destination, Ingested, ingest
+from loader.plan import stage_prefix
+from loader.stores import Store
+from tests.benchmarks.workers.loader_api import SPECS
+
+KEY = ("l_orderkey", "l_linenumber")
+
+
+def stage(frame: Any, store: Store, *, primary_key: tuple[str, ...] = ()) -> Ingested:
+    """What happens between the look at the warehouse and the transaction, as `loader.load` has it.
+
+    Rows are matched, cast and checked, keys compared if the spec is given one, files and manifest
+    written.
+    """
+    project = loader.Project(specs=SPECS, templates=None, root=SPECS)
+    spec = project.spec("tpch/lineitem").model_copy(update={"primary_key": primary_key})
+    prefix = stage_prefix(spec, "benchmark")
+    return ingest(
+        spec,
+        open_frame(frame),
+        Destination(store, prefix, f"rejects/{prefix}.parquet"),
+        layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
+    )
