@@ -17,7 +17,6 @@ import click
 from loader.errors import LoaderError, SpecError
 
 if TYPE_CHECKING:
-    from loader.doctor import Finding
     from loader.project import Project
     from loader.results import LoadResult, OnProgress
     from loader.slices import Request
@@ -444,32 +443,27 @@ def history(context: _Context, select: str | None, limit: int) -> None:
 @main.command()
 @_common()
 def doctor(context: _Context) -> int:
-    """Try a target: settings, network, login, rights, bucket, COPY."""
-    from loader.doctor import examine  # noqa: PLC0415
+    """Examine a target step by step: settings, connection, rights, bucket, role.
 
+    Each step does what a load does; nothing of it stays in the warehouse or the bucket.
+    """
+    from loader.doctor import examine, line, summary, target_type  # noqa: PLC0415
+    from loader.frames import spare_pandas  # noqa: PLC0415
+
+    spare_pandas()
     project = context.project()
     findings = []
     for finding in examine(project, context.target):
         findings.append(finding)
         if not context.json:
             with _answering():
-                click.echo(_finding(finding))
-    bad = [finding.name for finding in findings if finding.status == "failed"]
-    verdict = f"failed: {', '.join(bad)}" if bad else "all fine"
-    name = context.target or project.config.target
+                click.echo(line(finding, _style, sys.stdout.encoding, verbose=context.verbose))
+    fine = all(finding.status != "failed" for finding in findings)
+    name, kind = context.target or project.config.target, target_type(project, context.target)
     steps = [finding.to_dict() for finding in findings]
-    context.answer({"target": name, "ok": not bad, "steps": steps}, f"{name}: {verdict}")
-    return 1 if bad else 0
-
-
-_VERDICTS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
-
-
-def _finding(finding: Finding) -> str:
-    verdict = _style(f"{finding.status:<8}", fg=_VERDICTS[finding.status])
-    first, *rest = [*finding.detail.splitlines(), *filter(None, [finding.hint])]
-    lines = [f"{verdict}  {finding.name:<10}  {first}", *(f"{'':<22}{line}" for line in rest)]
-    return "\n".join(lines)
+    data = {"target": name, "type": kind, "steps": steps, "ok": fine}
+    context.answer(data, f"{name} ({kind}) is {summary(findings, _style)}")
+    return OK if fine else FAILED
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -47,7 +47,7 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
-    | {"copyerrors", "doctor", "reading", "unloading", "writing", "warehouses", "project"},
+    | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project"},
     "pydantic": {"spec", "diagnose", "config"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},

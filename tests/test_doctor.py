@@ -182,7 +182,7 @@ def test_a_silent_host_is_not_waited_for(place: Place, monkeypatch: pytest.Monke
         assert timeout <= 10
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr("loader.doctor.socket.create_connection", silent)
+    monkeypatch.setattr("loader.doctor.redshift.socket.create_connection", silent)
     assert "timed out" in place.see()["network"].detail
 
 
@@ -211,7 +211,7 @@ def test_ways_to_log_in() -> None:
         },
     }
     for words, settings in wanted.items():
-        told = doctor._way(RedshiftTarget(type="redshift", **settings))
+        told = doctor.redshift._way(RedshiftTarget(type="redshift", **settings))
         assert words in told
         assert PASSWORD not in told
 
@@ -351,7 +351,7 @@ def test_where_a_bucket_is(place: Place) -> None:
         "127.0.0.1": None,
     }
     for host, region in hosts.items():
-        found = doctor._HOST_REGION.search(host)
+        found = doctor.redshift._HOST_REGION.search(host)
         assert (found[1] if found else None) == region
 
 
@@ -413,7 +413,7 @@ def test_interrupted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(doctor._Examination, "_statements", interrupt)
+    monkeypatch.setattr(doctor.examination.Examination, "_statements", interrupt)
     project = place._make({}, **redshift_target(place.stand_in))
     before = place.holds()
     with pytest.raises(KeyboardInterrupt):
@@ -460,7 +460,7 @@ def _hold(path: Path, held: Any, done: Any) -> None:
 
 def test_who_holds_the_database(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that another process holds is told with its PID, and not waited for."""
-    monkeypatch.setattr(doctor, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("loader.doctor.duckdb.LOCK_SECONDS", 0.1)
     project = make_project({})
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
@@ -490,7 +490,7 @@ def test_staging_that_cannot_be_written(make_project: MakeProject) -> None:
 def test_little_space(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is nearly full is a warning."""
     usage = shutil.disk_usage("/")._replace(free=5_000_000)
-    monkeypatch.setattr("loader.doctor.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("loader.doctor.duckdb.shutil.disk_usage", lambda _: usage)
     found = see(make_project({}))["disk space"]
     assert (found.status, "0.0 GB free" in found.detail) == ("warning", True)
 
@@ -502,7 +502,7 @@ def test_what_no_step_foresees(make_project: MakeProject, monkeypatch: pytest.Mo
     def broken(_: object) -> Any:
         raise RuntimeError(f"key {PASSWORD}\nand more")
 
-    monkeypatch.setattr("loader.doctor.shutil.disk_usage", broken)
+    monkeypatch.setattr("loader.doctor.duckdb.shutil.disk_usage", broken)
     seen = see(make_project({}))
     assert seen.named("failed") == ["disk space"]
     assert seen["disk space"].detail == "RuntimeError: key ***; and more"

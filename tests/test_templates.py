@@ -56,6 +56,8 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             for tables in ((), (Table("s", "it's"), Table("s", "b"))):
                 found = renderer(dialect).render(name, {**facts, "tables": tables})
                 yield found.path, found.sql
+    session = renderer(dialect).render("session", {})
+    yield session.path, session.sql
     if dialect == "redshift":
         yield from rendered_for_redshift()
 
@@ -72,6 +74,8 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
         "lock_wait": {"milliseconds": 60_000},
         "load_errors": errors,
         "load_errors_stl": errors,
+        "isolation": {"database": "d"},
+        "isolation_config": {"database": "d"},
     }
     for name, facts in several.items():
         found = renderer("redshift").render(name, facts)

@@ -163,13 +163,6 @@ class S3Store:
                 if not item["Key"].endswith("/")
             )
 
-    def region(self) -> str:
-        """The region the bucket is in; empty when S3 does not tell."""
-        with self._telling(f"look at s3://{self._bucket}"):
-            answer = self._client.head_bucket(Bucket=self._bucket)
-        headers = answer["ResponseMetadata"]["HTTPHeaders"]
-        return str(answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
-
     def _key(self, key: str) -> str:
         parts = key.split("/")
         # The keys that a folder takes, so that a load may move from one to the other.
