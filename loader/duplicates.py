@@ -59,7 +59,8 @@ class KeyIndex:
         """Take in the keys of a batch."""
         if batch.num_rows == 0:
             return
-        keys = batch.select(self._columns).rename_columns(self._names)
+        # A copy: a slice of a batch that came through the C interface keeps all of it alive.
+        keys = pa.concat_batches([batch.select(self._columns).rename_columns(self._names)])
         self._rising = self._rising and self._still_rising(keys)
         self._last = keys.slice(keys.num_rows - 1)
         self._gathered.append(keys)

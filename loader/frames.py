@@ -201,7 +201,9 @@ def _open_lazy(obj: Any) -> Frame:
 
 def _open_stream(obj: Any) -> Frame:
     try:
-        reader = pa.RecordBatchReader.from_stream(obj)
+        # Through the C interface, whoever keeps a part of a batch would keep all of it.
+        ours = isinstance(obj, pa.RecordBatchReader)
+        reader = obj if ours else pa.RecordBatchReader.from_stream(obj)
     except Exception as error:  # another library's stream may raise anything
         raise _broken(error, "frame") from error
     rows = obj.num_rows if isinstance(obj, pa.Table) else None

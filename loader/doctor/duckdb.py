@@ -73,9 +73,9 @@ class OfDuckDB(Examination):
     def _check_database(self) -> Verdict:
         ((_, _, release, _),) = self.run("session")
         if not self._is_there:
-            return Verdict(f"{self._path} is not there yet, and can be made (DuckDB {release})")
+            return Verdict(f"{self.settings.database} is not there yet, and can be made (DuckDB {release})")
         size = self._path.stat().st_size / 1e6
-        return Verdict(f"{self._path} is open for writing, {size:,.1f} MB (DuckDB {release})")
+        return Verdict(f"{self.settings.database} is open for writing, {size:,.1f} MB (DuckDB {release})")
 
     def _check_write(self) -> Verdict:
         schema = self.spec.schema_name
