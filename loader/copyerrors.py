@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -43,11 +44,20 @@ class _Noted:
     value: str | None
 
 
-def refused_rows(session: Session, renderer: Renderer, plan: Plan, store: Store) -> list[str]:
+def refused_rows(
+    session: Session, renderer: Renderer, plan: Plan, store: Store, message: str
+) -> list[str]:
     """What the session's failed COPY noted, a line for each row; nothing when it noted none.
 
-    The rows are those of the plan's own files, whose names no other load has.
+    The rows are those of the plan's own files, whose names no other load has. Of Parquet the
+    message itself may be all there is (``copy-usage_notes-copy-from-columnar``).
     """
+    if "S3ServiceException" in message:
+        return []
+    return _noted_rows(session, renderer, plan, store) or _too_long(plan, store, message)
+
+
+def _noted_rows(session: Session, renderer: Renderer, plan: Plan, store: Store) -> list[str]:
     facts = {"prefix": plan.stage.prefix, "limit": SHOWN}
     for pause in _PATIENCE:
         time.sleep(pause)
@@ -59,6 +69,28 @@ def refused_rows(session: Session, renderer: Renderer, plan: Plan, store: Store)
             if found:
                 return [_told(_Noted(*row), plan, store) for row in found]
     return []
+
+
+def _too_long(plan: Plan, store: Store, message: str) -> list[str]:
+    """The first staged value of a column that COPY found too long for the table."""
+    told = _LENGTH.search(message)
+    if told is None or told["column"] not in plan.stage.columns:
+        return []
+    with suppress(LoaderError, OSError, ValueError, pa.ArrowException):
+        for key, _ in store.list(plan.stage.prefix.removeprefix(f"{store.root}/")):
+            if "/part-" in key:
+                values = _values(store.read(key), plan, told["column"])
+                for row, value in enumerate(values, 1):
+                    if len(str(value or "").encode()) > int(told["limit"]):
+                        noted = _Noted(key, row, told["column"], "", told[0], str(value))
+                        return [_told(noted, plan, store)]
+    return []
+
+
+_LENGTH = re.compile(
+    r"length of the data column \W?(?P<column>\w+)\W? is longer than the length defined in the"
+    r" table\. Table: (?P<limit>\d+), Data: \d+"
+)
 
 
 def _told(noted: _Noted, plan: Plan, store: Store) -> str:

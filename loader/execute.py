@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 Build = Callable[[Live], Plan]
 """Makes the plan once the live table is known."""
-Explain = Callable[[Session, Plan], list[str]]
+Explain = Callable[[Session, Plan, str], list[str]]
 """Asks the warehouse which rows its COPY refused."""
 OnStatement = Callable[[Statement], None]
 """Told which statement runs now."""
@@ -197,7 +197,8 @@ class _Attempt:
         assert self.outcome is not None
         with suppress(ExecuteError):
             session.rollback()  # an aborted transaction answers no question
-            return "".join(f"  {line}\n" for line in self.explain(session, self.outcome.plan))
+            lines = self.explain(session, self.outcome.plan, error.message)
+            return "".join(f"  {line}\n" for line in lines)
         return ""
 
     def _unchanged(self) -> str:

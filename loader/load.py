@@ -189,8 +189,8 @@ class Load:
             order=looked.order,
         )
 
-        def explain(session: Session, plan: Plan) -> list[str]:
-            return refused_rows(session, self.renderer, plan, store)
+        def explain(session: Session, plan: Plan, message: str) -> list[str]:
+            return refused_rows(session, self.renderer, plan, store, message)
 
         return execute(
             lambda live: self._plan(request, live),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loader.errors import ExecuteError, StageError
@@ -340,3 +342,35 @@ def test_who_may_not_create_schemas_loads_into_those_that_are_there(
     stand_in.execute("DROP SCHEMA s CASCADE")
     with pytest.raises(ExecuteError, match="GRANT CREATE ON DATABASE"):
         project.load(spec, frame(LOADED), "a")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_value_that_parquet_has_too_long_is_found_again(
+    stand_in: StandIn, make_project: MakeProject, noted: bool
+) -> None:
+    """Spectrum names a column and two lengths; the row and the value are looked up in the files."""
+    columns = [{"name": "id", "data_type": "integer"}, {"name": "name", "data_type": "varchar(9)"}]
+    spec = {"schema": "s", "name": "t", "columns": columns, "staging": {"keep": "always"}}
+    project = make_project({"t.yml": spec}, **redshift_target(stand_in))
+    (found,) = project.catalog.specs()
+    if not noted:
+        for view in ("sys_load_error_detail", "stl_load_errors"):
+            stand_in.faults.add(view, "instead", Error("42501", "permission denied"), times=9)
+
+    def sabotage(progress: Any) -> None:
+        if progress.phase == "look for this load":
+            (key,) = (key for key in stand_in.objects() if "part-" in key)
+            sink = io.BytesIO()
+            ids = pa.array([1, 2], pa.int32())
+            pq.write_table(pa.table({"id": ids, "name": ["x", "far too long"]}), sink)
+            stand_in.write_object(key, sink.getvalue())
+            path = key.rpartition("/")[0] + "/manifest.json"
+            manifest = json.loads(stand_in.read_object(path))
+            manifest["entries"][0]["meta"]["content_length"] = len(sink.getvalue())
+            stand_in.write_object(path, json.dumps(manifest).encode())
+
+    rows = pa.table({"id": [1, 2], "name": ["x", "y"]})
+    with pytest.raises(ExecuteError) as caught:
+        project.load(found, rows, on_progress=sabotage)
+    assert "part-00000.parquet row 2, name" in str(caught.value)
+    assert "'far too long'" in str(caught.value)

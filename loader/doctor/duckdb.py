@@ -72,10 +72,11 @@ class OfDuckDB(Examination):
 
     def _check_database(self) -> Verdict:
         ((_, _, release, _),) = self.run("session")
+        name, engine = self.settings.database, f"DuckDB {release}"
         if not self._is_there:
-            return Verdict(f"{self.settings.database} is not there yet, and can be made (DuckDB {release})")
+            return Verdict(f"{name} is not there yet, and can be made ({engine})")
         size = self._path.stat().st_size / 1e6
-        return Verdict(f"{self.settings.database} is open for writing, {size:,.1f} MB (DuckDB {release})")
+        return Verdict(f"{name} is open for writing, {size:,.1f} MB ({engine})")
 
     def _check_write(self) -> Verdict:
         schema = self.spec.schema_name
