@@ -235,7 +235,11 @@ class _Document:
             mark = error.problem_mark or error.context_mark
             self._add(f"is not YAML: {error.problem or error.context}", mark)
             return None
-        except (yaml.YAMLError, RecursionError) as error:
+        except RecursionError:
+            problem = "is not YAML: it is nested too deeply"
+            self.problems.append(Problem(problem, path=self.shown, line=1, column=1))
+            return None
+        except yaml.YAMLError as error:
             first = str(error).splitlines()[0]
             self.problems.append(
                 Problem(f"is not YAML: {first}", path=self.shown, line=1, column=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -71,7 +72,14 @@ class Load:
         warehouse = open_warehouse(self.settings, self.root)
         with ExitStack() as stack:
             looked = patiently(lambda: self._look(warehouse, stack))
-            return looked.earlier or self._run(frame, warehouse, looked)
+            return looked.earlier or self._apart()._run(frame, warehouse, looked)
+
+    def _apart(self) -> Load:
+        """This load, away from the files of another run of its id, which may be at work."""
+        store = open_staging(self.target.staging, self.settings)
+        if not self.resumes or not store.list(stage_prefix(self.spec, self.request.load_id)):
+            return self
+        return replace(self, request=replace(self.request, run=uuid.uuid4().hex[:8]))
 
     def _look(self, warehouse: Warehouse, stack: ExitStack) -> _Look:
         """What is known before anything is staged; keeps the session open where it may be."""
@@ -85,12 +93,11 @@ class Load:
             return _Look(earlier, order, session)
 
     def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
-        prefix = stage_prefix(self.spec, self.request.load_id)
+        home = stage_prefix(self.spec, self.request.load_id)
+        prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
         store = open_staging(self.target.staging, self.settings)
         rejects = f"rejects/{prefix}"
         destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
-        if self.resumes:
-            store.delete(prefix)  # what an earlier run of this load left is no part of it
         started = time.perf_counter()
         ingested = self._ingest(frame, destination, looked.order)
         staged_at = time.perf_counter()
@@ -106,7 +113,8 @@ class Load:
                     error.message += f"\nthe rejected rows are kept in {ingested.rejects}"
             raise
         try:
-            kept = apply_keep(store, prefix, self.spec.staging, failed=False)
+            # With what earlier runs of this load id may have left.
+            kept = apply_keep(store, home, self.spec.staging, failed=False)
         except StageError as leftover:  # the load is committed; files that stay do not undo it
             kept = True
             outcome.warnings.append(leftover.message)

@@ -184,6 +184,8 @@ class LoadRequest:
     slice: Slice | None = None
     full_refresh: bool = False
     load_id: str = PREVIEW_LOAD_ID
+    run: str = ""
+    """Tells runs of one load id apart; no part of what is loaded."""
     present: frozenset[str] | None = None
     """The spec columns that the data has; None when no data has been seen."""
     staged: StagedFacts | None = None
@@ -234,11 +236,13 @@ def spec_hash(spec: TableSpec) -> str:
     return hashlib.sha256(declared.encode()).hexdigest()
 
 
-def stage_prefix(spec: TableSpec, load_id: str) -> str:
-    """The key under which a load stages its files: its own, and safe in any path or URL."""
-    if load_id == PREVIEW_LOAD_ID:
-        return f"{_slug(spec.table)}/{load_id}"
-    return f"{_slug(spec.table)}/{_slug(load_id)}"
+def stage_prefix(spec: TableSpec, load_id: str, run: str = "") -> str:
+    """The key under which a load stages its files: its own, and safe in any path or URL.
+
+    ``run`` tells runs of one load id apart, which may be at work at the same time.
+    """
+    last = load_id if load_id == PREVIEW_LOAD_ID else _slug(load_id)
+    return "/".join([_slug(spec.table), last, *([run] if run else [])])
 
 
 def lock_name(spec: TableSpec) -> str:

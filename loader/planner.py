@@ -41,7 +41,7 @@ def plan_load(
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
     chosen, notes = _choose_slice(spec, request, preview=preview)
-    prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id)}"
+    prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
     builder = _Builder(spec, renderer, target, request, chosen, prefix, columns)
     return Plan(

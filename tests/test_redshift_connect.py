@@ -110,9 +110,8 @@ def test_the_line_is_kept_alive_and_has_no_time_limit(stand_in: StandIn) -> None
         assert session.execute("SHOW timezone") == [("UTC",)]
 
 
-# redshift_connector makes its TLS context in an old way, and leaves a refused socket open.
+# redshift_connector makes its TLS context in an old way.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_iam_credentials_are_asked_for(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """With IAM the driver asks AWS for credentials; the stand-in then lacks only TLS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_REDSHIFT", stand_in.endpoint_url)
@@ -147,8 +146,6 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-# redshift_connector leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("what", WRONG)
 def test_who_cannot_connect_is_told_where_and_why(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, what: str

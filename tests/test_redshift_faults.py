@@ -151,8 +151,6 @@ def test_a_copy_that_is_cut_leaves_nothing(stand_in: StandIn, make_project: Make
     assert lab.holds_one_copy()
 
 
-# redshift_connector leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_warehouse_that_refuses_connections_is_waited_for(
     stand_in: StandIn, make_project: MakeProject
 ) -> None:
