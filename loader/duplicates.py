@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,23 +22,28 @@ TOLD = 5
 """How many duplicated keys a message names."""
 
 GATHERED_BYTES = 16 << 20
-"""Keys that are held before they go to DuckDB together."""
+"""Keys that are held before they go to disk together."""
+
+PASS_BYTES = 24 << 20
+"""Keys that are compared at once. DuckDB could spill, but takes minutes in so little memory."""
+
+_MEMORY = "320MB"
+"""The most that comparing them may use."""
 
 
 class KeyIndex:
-    """The keys seen so far, in an in-memory DuckDB that spills to a folder of its own.
+    """The keys seen so far: a few in memory, the others in a folder of their own.
 
     Keys that come in rising order, as they do from a sorted file, need no look-up at all.
     """
 
-    def __init__(self, columns: Sequence[str], *, memory_limit: str = "96MB") -> None:
+    def __init__(self, columns: Sequence[str]) -> None:
         self._columns = list(columns)
         self._names = [f"k{at}" for at in range(len(self._columns))]
-        self._limit = memory_limit
         self._gathered: list[Any] = []
-        self._gathered_bytes = 0
+        self._gathered_bytes = self._spilled_bytes = 0
         self._folder: Path | None = None
-        self._db: duckdb.DuckDBPyConnection | None = None
+        self._file: Any = None
         self._rising = True
         self._last: Any = None
 
@@ -50,13 +57,18 @@ class KeyIndex:
         trace: TracebackType | None,
     ) -> None:
         self._gathered.clear()
-        if self._db is not None:
-            self._db.close()
+        if self._file is not None:
+            with suppress(OSError, pa.ArrowException):  # what it would still write is not wanted
+                self._file.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, batch: Any) -> None:
-        """Take in the keys of a batch."""
+        """Take in the keys of a batch.
+
+        Raises:
+            StageError: they cannot be kept.
+        """
         if batch.num_rows == 0:
             return
         # A copy: a slice of a batch that came through the C interface keeps all of it alive.
@@ -66,7 +78,8 @@ class KeyIndex:
         self._gathered.append(keys)
         self._gathered_bytes += keys.nbytes
         if self._gathered_bytes >= GATHERED_BYTES:
-            self._store()
+            with self._telling():
+                self._spill()
 
     def check(self, table: str) -> None:
         """Refuse keys that occur more than once.
@@ -74,18 +87,32 @@ class KeyIndex:
         Raises:
             FrameError: there are some; it names the first few, how often each occurs, and how
                 many there are in all.
+            StageError: they cannot be compared.
         """
         if self._rising:
             return
-        self._store()
+        passes = self._spilled_bytes // PASS_BYTES + 1
+        with self._telling():
+            parts = [self._twice(at, passes) for at in range(passes)]
+        found = sorted(row for part in parts for row in part)
+        if found:
+            raise _refusal(table, self._columns, found[:TOLD], sum(p[0][-1] for p in parts if p))
+
+    def _twice(self, at: int, passes: int) -> list[tuple[Any, ...]]:
+        """The first duplicated keys of a share of all keys, which fits into memory.
+
+        Each with how often it occurs, and how many there are in the share.
+        """
         keys = ", ".join(self._names)
         query = (
             f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
+            f" WHERE hash({keys}) % {passes} = {at}"
             f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {TOLD}"
         )
-        found = self._run(query).fetchall()
-        if found:
-            raise _refusal(table, self._columns, found)
+        with duckdb.connect(config={"memory_limit": _MEMORY}) as database:
+            database.execute("SET preserve_insertion_order = false")
+            database.register("keys", self._all())
+            return database.execute(query).fetchall()
 
     def _still_rising(self, keys: Any) -> bool:
         """Whether each key is greater than the one before it, the last batch's last included."""
@@ -94,31 +121,36 @@ class KeyIndex:
             pairs.append((self._last, keys.slice(0, 1)))
         return all(pc.all(_before(*pair), skip_nulls=False).as_py() for pair in pairs)
 
-    def _store(self) -> None:
-        if not self._gathered:
-            return
-        verb = "CREATE TABLE keys AS" if self._db is None else "INSERT INTO keys"
-        database = self._database()
-        database.register("gathered", pa.Table.from_batches(self._gathered))
-        self._run(f"{verb} SELECT * FROM gathered")
-        database.unregister("gathered")
+    def _spill(self) -> None:
+        if self._file is None:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            path = self._place() / "keys.arrow"
+            self._file = pa.ipc.new_stream(str(path), self._last.schema, options=options)
+        for keys in self._gathered:
+            self._file.write_batch(keys)
         self._gathered.clear()
+        self._spilled_bytes += self._gathered_bytes
         self._gathered_bytes = 0
 
-    def _database(self) -> duckdb.DuckDBPyConnection:
-        """The database, opened when there is something to put into it."""
-        if self._db is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="loader-keys-"))
-            self._db = duckdb.connect(
-                config={"memory_limit": self._limit, "temp_directory": str(self._folder)}
-            )
-            self._db.execute("SET preserve_insertion_order = false")
-        return self._db
+    def _all(self) -> pa.RecordBatchReader:
+        """All keys, as a stream."""
+        spilled: Iterable[Any] = ()
+        if self._file is not None:
+            self._file.close()
+            spilled = pa.ipc.open_stream(pa.OSFile(str(self._place() / "keys.arrow")))
+        return pa.RecordBatchReader.from_batches(self._last.schema, chain(spilled, self._gathered))
 
-    def _run(self, query: str) -> duckdb.DuckDBPyConnection:
+    def _place(self) -> Path:
+        """The folder, made when there is something to put into it."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="loader-keys-"))
+        return self._folder
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         try:
-            return self._database().execute(query)
-        except duckdb.Error as error:
+            yield
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise StageError(
                 f"the primary keys of the load could not be compared: {error}",
                 hint=f"they are spilled to {self._folder}; TMPDIR names a disk with more room",
@@ -133,8 +165,9 @@ def _before(left: Any, right: Any) -> Any:
     return less
 
 
-def _refusal(table: str, columns: Sequence[str], found: Sequence[Sequence[Any]]) -> FrameError:
-    count = found[0][-1]
+def _refusal(
+    table: str, columns: Sequence[str], found: Sequence[Sequence[Any]], count: int
+) -> FrameError:
     noun = "1 primary key occurs" if count == 1 else f"{count:,} primary keys occur"
     lines = [f"{noun} more than once in the data of {table}; nothing was loaded"]
     for *key, times, _ in found:

@@ -61,6 +61,21 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_long_streams_are_compared_share_by_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into memory is compared in several passes, and all of them count."""
+    monkeypatch.setattr(duplicates, "GATHERED_BYTES", 4_000)
+    monkeypatch.setattr(duplicates, "PASS_BYTES", 10_000)
+    numbers = [number * 7_919 % 10_007 for number in range(10_000)]
+    batches = [numbers[at : at + 500] for at in range(0, 10_000, 500)]
+    check(*({"a": batch, "b": ["x"] * 500} for batch in batches))
+    with pytest.raises(FrameError) as caught:
+        check(*({"a": batch, "b": ["x"] * 500} for batch in [*batches, batches[3]]))
+    first, *named, last = str(caught.value).splitlines()
+    assert first.startswith("500 primary keys occur")
+    assert named == [f"  a {key}, b 'x': 2 rows" for key in sorted(batches[3])[:5]]
+    assert last == "  and 495 more"
+
+
 keys = st.tuples(st.integers(0, 4), st.sampled_from("xyz"))
 
 

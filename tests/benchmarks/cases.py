@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from tests.benchmarks.s3server import Kind
+
 Source = Literal["arrow", "pandas", "polars", "dataset", "stream"]
 
 
@@ -17,8 +19,8 @@ class Load:
     limit: str
     environment: str | None = None
     peer: bool = False
-    s3: bool = False
-    """Whether it writes to S3, and so needs a server."""
+    s3: Kind | None = None
+    """The server that it needs, if it writes to S3."""
 
     @property
     def streams(self) -> bool:
@@ -61,10 +63,10 @@ CASES: tuple[Case, ...] = (
     Load("to-csv-gzip", "csv_gzip", "pandas", limit="limit-pandas", peer=True),
     Load("stream-limit", "limit", "stream", limit="stream-limit"),
     Load("stream", "loader_api", "stream", limit="stream-limit"),
-    Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3=True),
-    Load("s3-loader-arrow", "s3_loader", "arrow", limit="s3-limit-arrow", s3=True),
-    Load("s3-limit-pandas", "s3_limit", "pandas", limit="s3-limit-pandas", s3=True),
-    Load("s3-loader-pandas", "s3_loader", "pandas", limit="s3-limit-pandas", s3=True),
+    Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3="moto"),
+    Load("s3-loader-arrow", "s3_loader", "arrow", limit="s3-limit-arrow", s3="moto"),
+    Load("s3-limit-pandas", "s3_limit", "pandas", limit="s3-limit-pandas", s3="moto"),
+    Load("s3-loader-pandas", "s3_loader", "pandas", limit="s3-limit-pandas", s3="moto"),
     Load(
         "s3-awswrangler",
         "s3_awswrangler",
@@ -72,12 +74,12 @@ CASES: tuple[Case, ...] = (
         limit="s3-limit-pandas",
         environment="awswrangler",
         peer=True,
-        s3=True,
+        s3="moto",
     ),
-    Load("s3-to-csv-gzip", "s3_csv_gzip", "pandas", "s3-limit-pandas", peer=True, s3=True),
+    Load("s3-to-csv-gzip", "s3_csv_gzip", "pandas", "s3-limit-pandas", peer=True, s3="moto"),
     Load("s3-stream-limit", "encode_only", "stream", limit="s3-stream-limit"),
-    Load("s3-stream", "s3_loader_keyless", "stream", limit="s3-stream-limit", s3=True),
-    Load("s3-stream-keys", "s3_loader", "stream", limit="s3-stream-limit", s3=True),
+    Load("s3-stream", "s3_stream", "stream", limit="s3-stream-limit", s3="sink"),
+    Load("s3-stream-keys", "s3_stream_keys", "stream", limit="s3-stream-limit", s3="sink"),
     Command("cli-help", ("--help",)),
     Command("cli-plan", ("plan", "nyc/flights")),
 )

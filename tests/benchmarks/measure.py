@@ -57,7 +57,7 @@ def run_load(case: Load, data: Path, sample: Path) -> Run:
         for name, path in options.items():
             command += [f"--{name}", str(path)]
         try:
-            with serve(folder) if case.s3 else contextlib.nullcontext() as server:
+            with serve(folder, case.s3) if case.s3 else contextlib.nullcontext() as server:
                 os.sync()
                 watched = watch(command, log=folder / "log", server=server)
         except ServerError as error:

@@ -1,4 +1,7 @@
-"""A local S3 server in a process of its own: moto's, with one empty bucket, for one run."""
+"""A local S3 server in a process of its own, with one empty bucket, for one run.
+
+It is moto's, which keeps what it is sent, or a sink, which does not.
+"""
 
 import contextlib
 import os
@@ -8,14 +11,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.benchmarks.workers.bucket import BUCKET
 
+Kind = Literal["moto", "sink"]
+
 REGION = "us-east-1"
 SECONDS_TO_START = 60
+
+_COMMANDS: Mapping[Kind, Sequence[str]] = {
+    "moto": ("moto.server", "-H", "127.0.0.1", "-p", "{port}"),
+    "sink": ("tests.benchmarks.sinkserver", "{port}"),
+}
 
 
 class ServerError(Exception):
@@ -32,15 +43,15 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[S3Server]:
+def serve(folder: Path, kind: Kind) -> Iterator[S3Server]:
     """Start a server that keeps its objects in a folder, make the bucket, and stop it at the end.
 
-    The server runs on the same cores as what is measured, and so takes from it what a bucket far
-    away would not.
+    Moto runs on the same cores as what is measured, and so takes from it what a bucket far away
+    would not; a sink takes next to nothing.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", *(part.format(port=port) for part in _COMMANDS[kind])]
     spool = folder / "s3"  # objects and parts of more than 5 MB; on a disk, and gone with the run
     spool.mkdir()
     log = folder / "s3.log"

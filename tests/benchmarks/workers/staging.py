@@ -1,5 +1,6 @@
 """This loader's staging by itself, as a load into Redshift does it before it runs COPY."""
 
+from pathlib import Path
 from typing import Any
 
 import loader
@@ -28,3 +29,13 @@ def stage(frame: Any, store: Store, *, primary_key: tuple[str, ...] = ()) -> Ing
         Destination(store, prefix, f"rejects/{prefix}.parquet"),
         layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
     )
+
+
+def note(ingested: Ingested, folder: Path) -> None:
+    """Note the rows that were staged where nobody could count them afterwards."""
+    (folder / "rows").write_text(str(ingested.staged.rows))
+
+
+def noted(folder: Path) -> int:
+    """What was noted."""
+    return int((folder / "rows").read_text())

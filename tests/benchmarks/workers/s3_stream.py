@@ -1,0 +1,16 @@
+"""This loader's staging to an S3 server that keeps nothing, of a table without a primary key."""
+
+from pathlib import Path
+from typing import Any
+
+from loader.stores import open_store
+from tests.benchmarks.workers import bucket, harness, staging
+
+
+def load(frame: Any, folder: Path) -> None:
+    """Stage the frame, and note the rows."""
+    staging.note(staging.stage(frame, open_store(bucket.url(folder))), folder)
+
+
+if __name__ == "__main__":
+    harness.main(load, staging.noted)
