@@ -114,7 +114,10 @@ class Config:
     specs: Path
     templates: Path | None
     target: str = "local"
-    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _LOCAL)
+    targets: Mapping[str, Mapping[str, Any] | TargetSettings] = field(
+        default_factory=lambda: _LOCAL
+    )
+    """As they are written in a file, or as settings, in which ``${NAME}`` means itself."""
     source: str = "the defaults"
     """The file the settings come from, for messages."""
 
@@ -132,7 +135,10 @@ class Config:
         if name not in self.targets:
             raise self._no_target(name)
         place = f"[tool.loader.targets.{name}] in {self.source}"
-        raw = dict(self.targets[name])
+        given = self.targets[name]
+        if isinstance(given, DuckDBTarget | RedshiftTarget):
+            return given
+        raw = dict(given)
         model = _TYPES.get(str(raw.get("type")))
         if model is None:
             raise ConfigError(
@@ -152,10 +158,31 @@ class Config:
             _check_complete(settings, raw, place)
         return settings
 
+    def written(self, name: str) -> Mapping[str, Any]:
+        """A target's settings as they are written."""
+        given = self.targets[name]
+        return given if isinstance(given, Mapping) else given.model_dump()
+
     def _no_target(self, name: str) -> ConfigError:
         close = difflib.get_close_matches(name, self.targets, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"targets: {', '.join(self.targets)}"
         return ConfigError(f"{self.source} has no target `{name}`", hint=hint)
+
+
+def given_settings(
+    values: Mapping[str, Any], owner: str, names: Mapping[str, str] | None = None
+) -> TargetSettings:
+    """Settings that somebody has at hand, complete; ``names`` are what the owner calls its own.
+
+    Raises:
+        ConfigError: a value is wrong or missing; with all that is wrong.
+    """
+    settings = _validated(_TYPES[values["type"]], values, owner)
+    lacks = settings.lacks() if isinstance(settings, RedshiftTarget) else {}
+    if lacks:
+        lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in lacks.items()]
+        raise ConfigError("\n".join([f"{owner} is not complete", *lines]))
+    return settings
 
 
 def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -53,4 +53,9 @@ def _error(spec: TableSpec, rows: list[tuple[str, str, str, str]], *, additive: 
     if not additive and all(row[3] == "missing" for row in rows):
         hint = "set schema_contract: {evolve: additive} to let loads add these columns"
     shown = "\n".join(line.rstrip() for line in lines)
-    return PlanError(f"the live table {spec.table} differs from its spec\n{shown}", hint=hint)
+    names = ("column", "spec", "live", "problem")
+    return PlanError(
+        f"the live table {spec.table} differs from its spec\n{shown}",
+        hint=hint,
+        details=[dict(zip(names, row, strict=True)) for row in rows],
+    )

@@ -16,27 +16,40 @@ LoaderError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 class LoaderError(Exception):
     """The root of every error Loader raises on purpose.
 
-    ``message`` says what is wrong and where; ``hint`` says what to do next.
+    ``message`` says what is wrong and where; ``hint`` says what to do next; ``details`` are the
+    rows of the message's table, if it has one, by the names of its columns.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Sequence[Mapping[str, str | int]] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, for ``--format json``."""
-        return {"error": type(self).__name__, "message": self.message, "hint": self.hint}
+        told: dict[str, object] = {
+            "error": type(self).__name__,
+            "message": self.message,
+            "hint": self.hint,
+        }
+        return {**told, "details": list(self.details)} if self.details else told
 
 
 class ConfigError(LoaderError):
@@ -56,7 +69,14 @@ class SourceError(LoaderError):
 
 
 class StageError(LoaderError):
-    """Staged files could not be written, listed or removed."""
+    """Staged files could not be written, listed or removed.
+
+    ``transient`` is whether the same may work later.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 Loc = tuple[str | int, ...]

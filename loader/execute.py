@@ -43,6 +43,7 @@ class Outcome:
     """The ledger had the load id: nothing was run."""
     rows_deleted: int = 0
     rows_loaded: int = 0
+    rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
     """Checks of severity warning that did not hold."""
 
@@ -226,6 +227,7 @@ class _Attempt:
                 wanted = self.before + self.rows
                 before = f" after {self.before:,} before" if self.before else ""
                 self._verify(statement, number, wanted, f"rows are there{before}", "expected")
+                self.outcome.rows_after = number
             case "none":
                 self._verify(statement, number, 0, "keys are missing", "expected")
             case "check":
@@ -260,7 +262,7 @@ class _Attempt:
         check = statement.check
         assert check is not None
         assert self.outcome is not None
-        value = Decimal(str(rows[0][0] if rows and rows[0][0] is not None else 0))
+        value = measured(rows)
         if check.holds(value):
             return
         shown = f"{value.normalize():f}{'%' if check.unit == 'percent' else ''}"
@@ -330,6 +332,11 @@ class _Attempt:
                     if statement.role in ("lock", "find_load"):
                         rows = session.execute(statement.sql)
             return rows[0] if rows else None
+
+
+def measured(rows: list[Row]) -> Decimal:
+    """The value of a check's metric; a share of no rows is zero."""
+    return Decimal(str(rows[0][0] if rows and rows[0][0] is not None else 0))
 
 
 def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -37,6 +37,8 @@ class Ingested:
     """Where the rejected rows lie."""
     keys: tuple[dict[str, str], ...]
     """The partitions found in the data, when they were looked for."""
+    partition_rows: Mapping[str, int] | None = None
+    """Rows staged for each partition, when there may be several."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def ingest(
         conformer.rows_read,
         conformer.rows_rejected,
         rejects.uri,
-        tuple(conformer.partition_keys()),
+        tuple(conformer.partition_keys()) if discover else (),
+        conformer.partition_rows(),
     )
 
 

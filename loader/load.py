@@ -229,6 +229,8 @@ class Load:
             rows_staged=staged.rows,
             rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
+            rows_after=outcome.rows_after,
+            partition_rows=ingested.partition_rows,
             bytes_staged=staged.bytes,
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,

@@ -65,9 +65,30 @@ def plan_load(
 
 
 def plan_read(
-    spec: TableSpec, renderer: Renderer, slice_: Slice | None, columns: Iterable[str] | None = None
+    spec: TableSpec,
+    renderer: Renderer,
+    slice_: Slice | None,
+    columns: Iterable[str] | None = None,
+    limit: int | None = None,
 ) -> Statement:
-    """The SELECT that reads a slice of the table, or all of it.
+    """The SELECT that reads a slice of the table, or all of it, up to ``limit`` rows.
+
+    Raises:
+        PlanError: a column is not one of the table's.
+    """
+    names = chosen_columns(spec, columns)
+    facts = {
+        "table": Table(spec.schema_name, spec.name),
+        "columns": tuple(spec.by_name[name] for name in names),
+        "slice": slice_,
+        "limit": limit,
+    }
+    rendered = renderer.render("select", facts, spec.templates.get("select"))
+    return Statement("select", rendered.sql, "read the slice", rendered.path)
+
+
+def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
+    """The columns that are asked for; all of them when none are named.
 
     Raises:
         PlanError: a column is not one of the table's.
@@ -80,13 +101,29 @@ def plan_read(
             f"{spec.table} has no column {given}" if given else "no columns are asked for",
             hint=f"its columns are {', '.join(spec.by_name)}",
         )
-    facts = {
-        "table": Table(spec.schema_name, spec.name),
-        "columns": tuple(spec.by_name[name] for name in names),
-        "slice": slice_,
-    }
-    rendered = renderer.render("select", facts, spec.templates.get("select"))
-    return Statement("select", rendered.sql, "read the slice", rendered.path)
+    return names
+
+
+def plan_checks(
+    spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
+) -> tuple[Statement, ...]:
+    """The statements that measure what the spec's checks bound, of a slice or the whole table."""
+    request = LoadRequest(slice=slice_)
+    builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
+    return tuple(builder.checks())
+
+
+def plan_counts(
+    spec: TableSpec, renderer: Renderer, slices: Iterable[Slice]
+) -> tuple[Statement, ...]:
+    """The statements that count the rows of some slices."""
+    table = Table(spec.schema_name, spec.name)
+    found = []
+    for slice_ in slices:
+        facts = {"table": table, "slice": slice_}
+        rendered = renderer.render("count", facts, spec.templates.get("count"))
+        found.append(Statement("count", rendered.sql, f"rows of {slice_}", rendered.path))
+    return tuple(found)
 
 
 def full_refresh_conflict() -> PlanError:
@@ -174,7 +211,7 @@ class _Builder:
         for step in work:
             yield self._statement(step)
         if work:
-            yield from self._checks()
+            yield from self.checks()
         if self.target.ledger_schema:
             why, group = (
                 "its id commits with its rows: exactly once",
@@ -264,7 +301,7 @@ class _Builder:
             if column.description:
                 yield self._statement(_column_comment(column))
 
-    def _checks(self) -> Iterator[Statement]:
+    def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
             why = f"must be {check.expectation}"
             step = Step(f"check {check.label}", why, "check", "check", {"check": check})

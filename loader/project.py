@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +15,20 @@ from loader.config import Config, DuckDBTarget, TargetSettings, find_config
 from loader.errors import ConfigError, PlanError
 from loader.plan import (
     PREVIEW_LOAD_ID,
+    Live,
     LoadRequest,
     Plan,
     Target,
 )
-from loader.planner import full_refresh_conflict, plan_load, plan_read
-from loader.render import Renderer
-from loader.results import LoadResult, OnProgress
+from loader.planner import (
+    full_refresh_conflict,
+    plan_checks,
+    plan_counts,
+    plan_load,
+    plan_read,
+)
+from loader.render import Renderer, Table
+from loader.results import CheckResult, LoadResult, OnProgress
 from loader.slices import Request, Slice, make_slice
 from loader.spec import TableSpec
 from loader.templates import read_templates
@@ -49,7 +56,7 @@ class Project:
         templates: str | os.PathLike[str] | None = None,
         *,
         root: str | os.PathLike[str] | None = None,
-        targets: Mapping[str, Mapping[str, Any]] | None = None,
+        targets: Mapping[str, Mapping[str, Any] | TargetSettings] | None = None,
         target: str | None = None,
     ) -> None:
         self.config = _configured(specs, templates, root, targets, target)
@@ -200,6 +207,7 @@ class Project:
         partition: Request | None = None,
         *,
         columns: Sequence[str] | None = None,
+        limit: int | None = None,
         as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
         target: str | None = None,
     ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader:
@@ -209,6 +217,7 @@ class Project:
             spec: The table.
             partition: As for `load`, without ``"auto"``; None reads the whole table.
             columns: Which columns, in this order; default all.
+            limit: The most rows to read; which ones is the warehouse's choice.
             as_: What to make of it; ``batches`` is a stream, in constant memory.
             target: Where from; default the project's own target.
 
@@ -220,10 +229,60 @@ class Project:
 
         renderer = self.renderer(target)
         chosen = self.slice(spec, partition)
-        statement = plan_read(spec, renderer, chosen, columns)
+        statement = plan_read(spec, renderer, chosen, columns, limit)
         settings = self.config.settings(target)
         root = self.config.root
-        return Reading(spec, statement, chosen, columns, settings, root, renderer).read(as_)
+        reading = Reading(spec, statement, chosen, columns, limit, settings, root, renderer)
+        return reading.read(as_)
+
+    def check(
+        self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None
+    ) -> list[CheckResult]:
+        """What the spec's checks find in a slice of the table, or in all of it.
+
+        Raises:
+            PlanError: a partition is unknown.
+            ExecuteError: the table is not there, or cannot be read.
+        """
+        from loader.checking import ask, judged  # noqa: PLC0415  # drivers are slow to import
+
+        settings, renderer = self.config.settings(target), self.renderer(target)
+        place = self._target(target, settings)
+        statements = plan_checks(spec, renderer, place, self.slice(spec, partition))
+        answers = ask(statements, spec, settings, self.config.root, renderer)
+        return judged(statements, answers)
+
+    def count(
+        self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
+    ) -> list[int]:
+        """How many rows the table has in each of some slices.
+
+        Raises:
+            PlanError: a partition is unknown.
+            ExecuteError: the table is not there, or cannot be read.
+        """
+        from loader.checking import ask  # noqa: PLC0415  # drivers are slow to import
+
+        settings, renderer = self.config.settings(target), self.renderer(target)
+        slices = [make_slice(spec.dimensions, partition) for partition in partitions]
+        statements = plan_counts(spec, renderer, slices)
+        answers = ask(statements, spec, settings, self.config.root, renderer)
+        return [int(rows[0][0]) for rows in answers]
+
+    def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
+        """What the warehouse has under the name of a table.
+
+        Raises:
+            ExecuteError: it cannot be asked.
+        """
+        from loader.execute import describe  # noqa: PLC0415  # drivers are slow to import
+        from loader.warehouses import open_warehouse  # noqa: PLC0415
+
+        warehouse = open_warehouse(self.config.settings(target), self.config.root)
+        if not warehouse.exists():
+            return "no schema"
+        with warehouse.session(write=False) as session:
+            return describe(session, self.renderer(target), Table(schema, name))
 
     def _request(
         self, spec: TableSpec, partition: Request | None, full_refresh: bool, load_id: str
@@ -264,7 +323,7 @@ def _configured(
     specs: str | os.PathLike[str] | None,
     templates: str | os.PathLike[str] | None,
     root: str | os.PathLike[str] | None,
-    targets: Mapping[str, Mapping[str, Any]] | None,
+    targets: Mapping[str, Mapping[str, Any] | TargetSettings] | None,
     target: str | None,
 ) -> Config:
     if root is None and targets is None:

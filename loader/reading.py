@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,6 +16,7 @@ from loader.conform import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.execute import describe
 from loader.plan import LiveTable, Statement
+from loader.planner import chosen_columns
 from loader.render import Renderer, Table
 from loader.slices import Slice
 from loader.spec import TableSpec
@@ -33,6 +34,7 @@ class Reading:
     statement: Statement
     slice: Slice | None
     columns: Sequence[str] | None
+    limit: int | None
     settings: TargetSettings
     root: Path
     renderer: Renderer
@@ -69,13 +71,15 @@ class Reading:
             # Closed here, not when it is collected: a warehouse may wait for open results.
             with closing(self._rows(session, schema)) as batches:
                 try:
-                    for batch in batches:
+                    for batch in _up_to(self.limit, batches):
                         yield _typed(batch, schema)
                 except pa.ArrowException as error:
                     raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
 
     def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        if isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload"):
+        unloads = isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload")
+        if unloads and self.limit is None:  # UNLOAD takes no LIMIT
+            assert isinstance(self.settings, RedshiftTarget)
             read = Unload(self.spec, self.slice, schema.names, self.settings, self.renderer)
             if read.is_worth_it(session):
                 return read.batches(session)
@@ -86,6 +90,31 @@ class Reading:
             f"there is no table {self.spec.table} to read",
             hint=f"load it first: loader load {self.spec.asset_key} FILE",
         )
+
+
+def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) -> Any:
+    """A frame of no rows, in the spec's types; without a spec it has no columns.
+
+    Raises:
+        PlanError: a column is not one of the table's, or there is no such form.
+    """
+    chosen = [spec.by_name[name] for name in chosen_columns(spec, columns)] if spec else []
+    schema = arrow_schema(chosen)
+    if form == "batches":
+        return pa.RecordBatchReader.from_batches(schema, [])
+    return _FORMS[form](schema.empty_table(), spec)
+
+
+def _up_to(limit: int | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with so many rows in all: a template of the user's may know of no limit."""
+    if limit is None:
+        yield from batches
+        return
+    for batch in batches:
+        yield batch.slice(0, limit)
+        limit -= min(limit, batch.num_rows)
+        if not limit:
+            return
 
 
 def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -107,7 +136,7 @@ def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
         ) from error
 
 
-def _pandas(table: pa.Table, spec: TableSpec) -> Any:
+def _pandas(table: pa.Table, spec: TableSpec | None) -> Any:
     """A pandas frame in which a NULL never turns whole numbers into floats."""
     import pandas as pd  # noqa: PLC0415  # slow to import, and other forms need none
 
@@ -119,7 +148,7 @@ def _pandas(table: pa.Table, spec: TableSpec) -> Any:
     }
     frame = {
         name: column.to_pandas(
-            types_mapper=nullable.get if spec.by_name[name].nullable else None,
+            types_mapper=nullable.get if spec and spec.by_name[name].nullable else None,
             date_as_object=True,
         )
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -127,7 +156,7 @@ def _pandas(table: pa.Table, spec: TableSpec) -> Any:
     return pd.DataFrame(frame, columns=table.column_names)
 
 
-def _polars(table: pa.Table, _: TableSpec) -> Any:
+def _polars(table: pa.Table, _: TableSpec | None) -> Any:
     try:
         import polars  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as error:
@@ -135,11 +164,11 @@ def _polars(table: pa.Table, _: TableSpec) -> Any:
     return polars.from_arrow(table)
 
 
-def _arrow(table: pa.Table, _: TableSpec) -> pa.Table:
+def _arrow(table: pa.Table, _: TableSpec | None) -> pa.Table:
     return table
 
 
-_FORMS: Mapping[str, Callable[[pa.Table, TableSpec], Any]] = {
+_FORMS: Mapping[str, Callable[[pa.Table, TableSpec | None], Any]] = {
     "pandas": _pandas,
     "polars": _polars,
     "arrow": _arrow,

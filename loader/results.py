@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from loader.plan import Plan
+from loader.spec import Check
 
 Status = Literal["loaded", "already_loaded", "empty"]
 
@@ -28,6 +30,15 @@ OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
+class CheckResult:
+    """What a check of a spec found in the table."""
+
+    check: Check
+    value: Decimal
+    holds: bool
+
+
+@dataclass(frozen=True)
 class LoadResult:
     """What a load did."""
 
@@ -43,6 +54,11 @@ class LoadResult:
     rows_staged: int = 0
     rows_deleted: int = 0
     rows_loaded: int = 0
+    rows_after: int | None = None
+    """Rows that the slice, or the whole table, then held; None when they were not counted."""
+    partition_rows: Mapping[str, int] | None = None
+    """Rows loaded into each partition by its key, as in ``2013-01-01`` or
+    ``date=2013-01-01|origin=JFK``, for those that got any; None for a single partition."""
     bytes_staged: int = 0
     files_staged: int = 0
     staged: str | None = None

@@ -27,7 +27,15 @@ Bound = date | datetime | str
 
 KeyValue = str | int | bool | Decimal | date | datetime
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS: tuple[Weekday, ...] = (
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+)
 KEYS_OF_GRAIN = {
     "hour": "`2013-01-01-05:00`",
     "day": "`2013-01-01`",
@@ -229,7 +237,9 @@ def _listed(request: object) -> list[object]:
 def _partitions(dimension: Dimension, keys: object) -> list[Partition]:
     found: list[Partition] = []
     for key in _listed(keys):
-        if dimension.grain and isinstance(key, str) and ".." in key:
+        if isinstance(key, Partition):
+            found.append(key)
+        elif dimension.grain and isinstance(key, str) and ".." in key:
             found.extend(_range(dimension, key))
         else:
             found.append(parse_key(dimension, key))
@@ -239,13 +249,41 @@ def _partitions(dimension: Dimension, keys: object) -> list[Partition]:
 def _range(dimension: Dimension, text: str) -> list[Partition]:
     first, _, last = text.partition("..")
     start, stop = _period(dimension, first), _period(dimension, last)
-    if start > stop:
+    before = _periods(dimension, start, stop)
+    if not before and _instant(dimension, start) != _instant(dimension, stop):
         raise PlanError(f"the range `{text}` is empty: it ends before it starts")
-    keys: list[Partition] = []
-    while start <= stop:
-        keys.append(_window(dimension, start))
+    return [*before, _window(dimension, stop)]
+
+
+def _periods(dimension: Dimension, start: datetime, end: datetime) -> list[Partition]:
+    """The partitions from a period's start to another's; an hour that clocks show twice is two."""
+    last = _instant(dimension, end)
+    found: list[Partition] = []
+    while _instant(dimension, start) < last:
+        found.append(_window(dimension, start))
         start = _next(dimension, start)
-    return keys
+    return found
+
+
+def _instant(dimension: Dimension, local: datetime) -> datetime:
+    """The time in UTC: times of one zone are compared by the clock, which may show one twice."""
+    return _moved(dimension, local, ZoneInfo("UTC"))
+
+
+def partitions_between(
+    dimension: Dimension, start: datetime, end: datetime
+) -> tuple[Partition, ...]:
+    """The partitions that a half-open span of time is made of, in order.
+
+    Args:
+        dimension: One with a grain.
+        start: When it begins, aware.
+        end: When it ends, aware.
+
+    Raises:
+        PlanError: it does not begin and end with a period of the grain.
+    """
+    return tuple(_periods(dimension, _period(dimension, start), _period(dimension, end)))
 
 
 def parse_key(dimension: Dimension, key: object) -> Partition:
@@ -258,6 +296,18 @@ def parse_key(dimension: Dimension, key: object) -> Partition:
         return _window(dimension, _period(dimension, key))
     value = _value(dimension, key)
     return Partition(key if isinstance(key, str) else _text(value), value)
+
+
+def cell_name(dimensions: Sequence[Dimension], keys: Sequence[str]) -> str:
+    """One cell in the words of a request: ``2013-01-01``, or ``date=2013-01-01|origin=JFK``."""
+    if len(keys) == 1:
+        return keys[0]
+    return "|".join(f"{d.name}={key}" for d, key in zip(dimensions, keys, strict=True))
+
+
+def canonical_key(partition: Partition) -> str:
+    """The key that `locate` gives for the partition's rows, however it was written."""
+    return partition.key if isinstance(partition.cell, Window) else _text(partition.cell)
 
 
 def locate(dimension: Dimension, value: KeyValue) -> str:

@@ -23,8 +23,8 @@ FLOORS: list[set[str]] = [
     {"config"},
     {"catalog", "templates", "results", "frames", "formats", "stores"},
     {"conform", "sources", "staging", "warehouses"},
-    {"duplicates", "execute"},
-    {"copyerrors", "unloading"},
+    {"duplicates", "execute", "inference"},
+    {"checking", "copyerrors", "unloading"},
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
@@ -47,14 +47,14 @@ HOMES: dict[str, set[str]] = {
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
-    | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project"},
+    | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project", "inference"},
     "pydantic": {"spec", "diagnose", "config"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},
     "s3transfer": {"stores"},
     "rich": {"progress"},
     "tenacity": {"execute", "warehouses"},
-    "yaml": {"catalog"},
+    "yaml": {"catalog", "inference"},
 }
 """Where each library may be imported; project only names types."""
 

@@ -67,9 +67,10 @@ def test_long_streams_are_compared_share_by_share(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(duplicates, "PASS_BYTES", 10_000)
     numbers = [number * 7_919 % 10_007 for number in range(10_000)]
     batches = [numbers[at : at + 500] for at in range(0, 10_000, 500)]
-    check(*({"a": batch, "b": ["x"] * 500} for batch in batches))
+    made: list[dict[str, list[Any]]] = [{"a": batch, "b": ["x"] * 500} for batch in batches]
+    check(*made)
     with pytest.raises(FrameError) as caught:
-        check(*({"a": batch, "b": ["x"] * 500} for batch in [*batches, batches[3]]))
+        check(*made, made[3])
     first, *named, last = str(caught.value).splitlines()
     assert first.startswith("500 primary keys occur")
     assert named == [f"  a {key}, b 'x': 2 rows" for key in sorted(batches[3])[:5]]

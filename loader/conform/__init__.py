@@ -129,6 +129,7 @@ def _mismatch(spec: TableSpec, problems: Sequence[tuple[str, str, str]]) -> Fram
         hint="schema_contract: {extra_columns: ignore} leaves out what the spec lacks"
         if extra and not any(kind == "missing" for kind, _, _ in rows)
         else None,
+        details=[{"column": name, "problem": f"{kind} {why}".strip()} for kind, name, why in rows],
     )
 
 
@@ -207,6 +208,19 @@ class _Tally:
             rows.append((name, f"{place}: {found.why}{more}"))
         return _table(rows)
 
+    def details(self) -> list[dict[str, str | int]]:
+        """The same as rows of a table."""
+        return [
+            {
+                "column": name,
+                "origin": found.origin,
+                "first_row": found.row,
+                "problem": found.why,
+                "rows": found.rows,
+            }
+            for name, found in self.complaints.items()
+        ]
+
 
 class Conformer:
     """Casts the chunks of one load, and remembers what it had to refuse."""
@@ -239,7 +253,10 @@ class Conformer:
         self.rows_read = 0
         self._rejects = spec.schema_contract.bad_rows == "reject"
         self._membership = Membership(slice_) if slice_ else None
-        self._discovery = Discovery(spec.dimensions) if discover else None
+        counts = slice_ is not None and len(slice_.keys) > 1
+        self._discovery = (
+            Discovery(spec.dimensions, required=discover) if discover or counts else None
+        )
         self._regions = [region for region in (self._membership, self._discovery) if region]
         self._tally = _Tally()
         self._source_names: tuple[str, ...] = ()
@@ -291,7 +308,8 @@ class Conformer:
         if self._rejects:
             head += f", of {self.rows_read:,} read, and max_rejects allows {allowed.max_rejects}"
         lines = [f"{head}; nothing was loaded", *self._tally.lines()]
-        raise FrameError("\n".join(lines), hint=self._hint())
+        details = self._tally.details()
+        raise FrameError("\n".join(lines), hint=self._hint(), details=details)
 
     def _hint(self) -> str | None:
         if self._membership is not None and self._membership.met_others:
@@ -303,6 +321,13 @@ class Conformer:
     def partition_keys(self) -> list[dict[str, str]]:
         """With `discover`: the partitions of the good rows, each as dimension → key, in order."""
         return self._discovery.keys() if self._discovery else []
+
+    def partition_rows(self) -> dict[str, int] | None:
+        """How many good rows each partition has, by `slices.cell_name`; None when not told apart.
+
+        Rows are told apart when partitions are discovered, or several were asked for.
+        """
+        return self._discovery.rows() if self._discovery else None
 
     def _staged_schema(self, layout: Layout) -> Any:
         fields = []

@@ -81,7 +81,9 @@ class ColumnCast:
         )
 
     def _cast_objects(self, values: Sequence[object], reading: Reading) -> Array:
-        kinds = set(map(type, values)) - {type(None)}
+        kinds = set(map(type, values))
+        complete = type(None) not in kinds
+        kinds -= {type(None)}
         if not kinds:
             return pa.nulls(len(values), arrow_type(self._type))
         kind = kinds.pop()
@@ -95,7 +97,7 @@ class ColumnCast:
 
         def cast(start: int, stop: int) -> Array:
             if direct:
-                return _from_decimals(values[start:stop], self._type, reading)
+                return _from_decimals(values[start:stop], self._type, reading, complete=complete)
             array = convert(values[start:stop], reading)
             fast = FAST.get((self._type.name, kind_of(array.type)))
             if fast is None:
@@ -143,12 +145,14 @@ def _decimal_texts(values: Sequence[Any], _: Reading) -> Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _from_decimals(values: Sequence[Any], data_type: DataType, reading: Reading) -> Array:
+def _from_decimals(
+    values: Sequence[Any], data_type: DataType, reading: Reading, *, complete: bool
+) -> Array:
     """Python decimals: at once when all have the declared scale, else by way of their text.
 
     Arrow misreads decimals of more than 38 digits, which those of the scale cannot have unnoticed.
     """
-    present = [value for value in values if value is not None]
+    present = values if complete else [value for value in values if value is not None]
     unit = Decimal((0, (1,), -data_type.scale))
     if not all(map(unit.same_quantum, present)):
         return decimal_from_text(_decimal_texts(values, reading), data_type, reading)

@@ -6,6 +6,7 @@ without access to anything; what it cannot evaluate is left to the transaction, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from loader.conform.arrowtypes import arrow_type
 from loader.conform.verdicts import show
 from loader.errors import PlanError
-from loader.slices import Box, Dimension, KeyValue, Part, Slice, locate
+from loader.slices import Box, Dimension, KeyValue, Part, Slice, cell_name, locate
 
 BUCKET_MINUTES = 15
 """Since 1973 every zone is offset by a multiple of this, so no partition starts within one."""
@@ -136,12 +137,17 @@ def _cell(values: Sequence[Array | duckdb.Error], row: int) -> str:
 
 
 class Discovery:
-    """Collects the partitions that the good rows of a stream lie in."""
+    """Collects the partitions that the good rows of a stream lie in, and counts their rows.
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+    What is not ``required`` is given up when an expression cannot be evaluated.
+    """
+
+    def __init__(self, dimensions: Sequence[Dimension], *, required: bool = True) -> None:
         self._dimensions = dimensions
+        self._required = required
         self._expressions = Expressions(dimensions)
-        self._found: set[tuple[str, ...]] = set()
+        self._found: Counter[tuple[str, ...]] = Counter()
+        self._given_up = False
         self._known: list[dict[Any, str | None]] = [{} for _ in dimensions]
         self.name = ", ".join(dimension.name for dimension in dimensions)
         """What complaints are filed under."""
@@ -152,10 +158,15 @@ class Discovery:
         Raises:
             PlanError: DuckDB cannot evaluate an expression.
         """
+        if self._given_up:
+            return {}
         values = self._expressions.values(batch)
         columns = []
         for dimension, array in zip(self._dimensions, values, strict=True):
             if isinstance(array, duckdb.Error):
+                if not self._required:
+                    self._given_up = True
+                    return {}
                 raise PlanError(
                     f"the partitions in the data cannot be told: `{dimension.expr}` cannot be"
                     f" evaluated here: {str(array).splitlines()[0]}",
@@ -165,8 +176,10 @@ class Discovery:
         names = [str(at) for at in range(len(columns))]
         rows = pa.RecordBatch.from_arrays(columns, names)
         good = pa.Table.from_batches([rows.filter(all_but(bad, rows.num_rows)) if bad else rows])
-        distinct = good.group_by(names).aggregate([])
-        noted = [self._note(cells) for cells in _rows(distinct, names)]
+        distinct = good.group_by(names).aggregate([([], "count_all")])
+        counts = distinct["count_all"].to_pylist()
+        cells = _rows(distinct, names)
+        noted = [self._note(*one) for one in zip(cells, counts, strict=True)]
         if all(noted):
             return {}
         return self._lost(rows, names, values, bad)
@@ -176,11 +189,19 @@ class Discovery:
         names = [dimension.name for dimension in self._dimensions]
         return [dict(zip(names, keys, strict=True)) for keys in sorted(self._found)]
 
-    def _note(self, cells: Sequence[Any]) -> bool:
+    def rows(self) -> dict[str, int] | None:
+        """How many rows each partition has."""
+        if self._given_up:
+            return None
+        return {
+            cell_name(self._dimensions, keys): self._found[keys] for keys in sorted(self._found)
+        }
+
+    def _note(self, cells: Sequence[Any], rows: int) -> bool:
         keys = [self._key(at, cell) for at, cell in enumerate(cells)]
         if any(key is None for key in keys):
             return False
-        self._found.add(tuple(key for key in keys if key is not None))
+        self._found[tuple(key for key in keys if key is not None)] += rows
         return True
 
     def _key(self, at: int, cell: Any) -> str | None:

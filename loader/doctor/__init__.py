@@ -49,7 +49,7 @@ def examine(project: Project, target: str | None = None) -> Iterator[Finding]:
 
 def target_type(project: Project, target: str | None = None) -> str:
     """The type of a target as the settings have it."""
-    return str(project.config.targets[target or project.config.target].get("type"))
+    return str(project.config.written(target or project.config.target).get("type"))
 
 
 def _findings(examination: Examination) -> Iterator[Finding]:

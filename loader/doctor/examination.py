@@ -361,7 +361,7 @@ def _also_missing(config: Config, name: str, error: ConfigError) -> str:
         return ""
     lacks = settings.lacks() if isinstance(settings, RedshiftTarget) else {}
     return "".join(
-        f"; {key}: {why}{_looked_for(settings, key, config.targets[name])}"
+        f"; {key}: {why}{_looked_for(settings, key, config.written(name))}"
         for key, why in lacks.items()
         if f"  {key}: " not in error.message
     )

@@ -1,7 +1,8 @@
 """Files as frames: CSV, Parquet, JSON lines and Arrow IPC, compressed or not, as constant streams.
 
 What a file is, is told by its name and, where that says nothing, by its first bytes; how it is
-compressed, by its first bytes alone. CSV is in `csvfiles`, JSON lines in `jsonlines`.
+compressed, by its first bytes alone. CSV is in `csvfiles`, JSON lines in `jsonlines`, and what is
+in S3 comes through `s3files`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -22,8 +23,11 @@ import pyarrow.parquet as pq
 
 from loader.errors import LoaderError, SourceError
 from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
-from loader.sources import csvfiles, jsonlines
+from loader.sources import csvfiles, jsonlines, s3files
+from loader.sources.csvfiles import DelimiterError
 from loader.spec import Source
+
+__all__ = ["DelimiterError", "open_files", "stem"]
 
 Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
 
@@ -61,8 +65,9 @@ _BROKEN = (OSError, pa.ArrowException, EOFError)
 def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
     """The rows of all files that the patterns name, one file after the other.
 
-    A pattern is a path, a glob or ``-`` for standard input. All files must have the same columns,
-    in any order; of JSON lines, a later file may lack some, which are NULL there.
+    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), or ``-`` for standard
+    input. All files must have the same columns, in any order; of JSON lines, a later file may lack
+    some, which are NULL there. A file in S3 is fetched to a temporary file when its turn comes.
 
     Raises:
         SourceError: a pattern names nothing, or a file cannot be read as what it is. The first
@@ -76,22 +81,31 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
         named.setdefault(_identity(file), file)
     unique = list(named.values())
     first = _open(unique[0], source)
-    counted = [_count(file) for file in unique]
+    counted = [first.rows, *map(_count, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
     return Frame(first.columns, _joined(first, unique, source), rows)
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file as it was named, or standard input."""
+    """A file as it was named, an object in S3, or standard input."""
 
     name: str
     stream: BinaryIO | None = field(default=None, compare=False)
     """Standard input; None for a path."""
+    remote: s3files.Remote | None = None
+    """What has to be fetched before it is read."""
+    local: str = ""
+    """The file that holds what was fetched."""
+
+    @property
+    def path(self) -> str:
+        """Where its bytes are."""
+        return self.local or self.name
 
 
 def _identity(file: _File) -> str:
-    return file.name if file.stream else str(Path(file.name).resolve())
+    return file.name if file.stream or file.remote else str(Path(file.name).resolve())
 
 
 def _joined(first: Frame, files: Sequence[_File], source: Source) -> Iterator[Chunk]:
@@ -117,6 +131,8 @@ def _expand(pattern: str, stdin: BinaryIO | None) -> list[_File]:
         if stdin is None:
             raise SourceError("`-` means standard input, and there is none here")
         return [_File("standard input", stdin)]
+    if s3files.is_meant(pattern):
+        return [_File(found.name, remote=found) for found in s3files.find(pattern)]
     path = Path(pattern)
     if path.is_dir():
         raise SourceError(f"{pattern} is a folder", hint=f"name its files: '{path / '*.csv'}'")
@@ -141,6 +157,14 @@ def _near(path: Path) -> str:
         return f"did you mean {' or '.join(str(folder / name) for name in near)}?"
     few = ", ".join(names[:5]) + (", …" if len(names) > len(names[:5]) else "")
     return f"{folder.resolve()} holds {few or 'nothing'}"
+
+
+def stem(name: str) -> str:
+    """A file's name without what tells its format and compression."""
+    path = Path(name)
+    if path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _format(file: _File, head: bytes = b"") -> Format:
@@ -193,6 +217,8 @@ class _Input(io.RawIOBase):
 
 
 def _open(file: _File, source: Source) -> Frame:
+    if file.remote is not None:
+        return _open_fetched(file.remote, file, source)
     try:
         plain, packed = _bytes(file)
         head = plain.peek(_HEAD)
@@ -205,6 +231,17 @@ def _open(file: _File, source: Source) -> Frame:
         raise _unreadable(file.name, error) from error
 
 
+def _open_fetched(remote: s3files.Remote, file: _File, source: Source) -> Frame:
+    """The rows of a file in S3; what was fetched is removed with the last of them."""
+    fetched = remote.fetch()
+    try:
+        frame = _open(replace(file, remote=None, local=fetched.path), source)
+    except BaseException:
+        fetched.remove()
+        raise
+    return Frame(frame.columns, fetched.until_read(frame.chunks), frame.rows)
+
+
 def _unreadable(name: str, error: Exception) -> SourceError:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if "Truncated compressed stream" in text:
@@ -214,7 +251,7 @@ def _unreadable(name: str, error: Exception) -> SourceError:
 
 def _bytes(file: _File) -> tuple[_Input, bool]:
     """The content of a file without its compression, and whether it had one."""
-    raw = _Input(file.stream or pa.OSFile(file.name), borrowed=file.stream is not None)
+    raw = _Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
     head = raw.peek(8)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
@@ -285,7 +322,7 @@ def _seekable(file: _File, plain: _Input, packed: bool) -> Any:
     """The content as something with random access; a stream is spooled to disk."""
     if not file.stream and not packed:
         plain.close()
-        return pa.OSFile(file.name)
+        return pa.OSFile(file.path)
     with plain, tempfile.NamedTemporaryFile() as spool:
         shutil.copyfileobj(plain, spool, 1 << 20)
         spool.flush()
@@ -320,7 +357,9 @@ _READERS: dict[Format, Callable[[_File, _Input, Source, bool], Frame]] = {
 
 def _count(file: _File) -> int | None:
     """The rows of a file that says so at its end, without reading it."""
-    if file.stream or _format(file) != "parquet" or not os.access(file.name, os.R_OK):
+    if file.stream or file.remote or _format(file) != "parquet":
+        return None
+    if not os.access(file.name, os.R_OK):
         return None
     try:
         return int(pq.read_metadata(file.name).num_rows)

@@ -23,6 +23,15 @@ _HEADER = 1 << 20
 _DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|", ":": ":"}
 
 
+class DelimiterError(SourceError):
+    """The header looks separated by another character."""
+
+    def __init__(self, message: str, delimiter: str) -> None:
+        written = _DELIMITERS[delimiter]
+        super().__init__(message, hint=f'set source: {{delimiter: "{written}"}}')
+        self.delimiter = delimiter
+
+
 def open_csv(
     stream: Any, name: str, source: Source, again: Callable[[], Any] | None = None
 ) -> Frame:
@@ -133,10 +142,10 @@ def _check_delimiter(header: Sequence[str], name: str, source: Source) -> None:
         return
     for delimiter, written in _DELIMITERS.items():
         if delimiter in header[0] and delimiter != source.delimiter:
-            raise SourceError(
+            raise DelimiterError(
                 f"{name} has one column by the delimiter `{source.delimiter}`,"
                 f" but its header looks separated by `{written}`: {header[0][:80]}",
-                hint=f'set source: {{delimiter: "{written}"}}',
+                delimiter,
             )
 
 

@@ -22,6 +22,8 @@ class _Fault:
 
     says: str
     hint: str
+    passing: bool = False
+    """Whether the same may work later."""
 
 
 _DENIED = _Fault(
@@ -49,6 +51,7 @@ _SOMEWHERE = _Fault(
 _BUSY = _Fault(
     "S3 stayed too busy through {attempts} ({code})",
     "run the load again later, with fewer loads at once, or stage below another prefix",
+    passing=True,
 )
 _KMS = _Fault(
     "the KMS key cannot be used ({code}){detail}",
@@ -57,10 +60,12 @@ _KMS = _Fault(
 _UNREACHABLE = _Fault(
     "S3 cannot be reached at {endpoint}",
     "check the network, the proxy (HTTPS_PROXY) and, where it is set, AWS_ENDPOINT_URL_S3",
+    passing=True,
 )
 _BROKEN_OFF = _Fault(
     "the connection to {endpoint} broke off or stood still",
     "check the network, then run the load again",
+    passing=True,
 )
 _FETCH = _Fault(
     "AWS credentials could not be fetched ({kind})",
@@ -216,7 +221,8 @@ def told(error: Exception, what: str, place: Place) -> StageError:
         **names,
     }
     says = fault.says.format(**names)
-    return StageError(f"cannot {what}: {says}", hint=fault.hint.format(**names))
+    hint = fault.hint.format(**names)
+    return StageError(f"cannot {what}: {says}", hint=hint, transient=fault.passing)
 
 
 def _answer(error: ClientError, place: Place) -> tuple[_Fault, dict[str, str]]:

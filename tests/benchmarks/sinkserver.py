@@ -44,7 +44,7 @@ class Sink(BaseHTTPRequestHandler):
     def _take(self) -> None:
         left = int(self.headers.get("Content-Length", 0))
         while left:
-            got = self.rfile.readinto1(memoryview(self.buffer)[:left])  # type: ignore[attr-defined]  # a socket's buffered reader
+            got = self.rfile.readinto1(memoryview(self.buffer)[:left])
             if not got:
                 return
             left -= got

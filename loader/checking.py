@@ -1,0 +1,49 @@
+"""Questions about the rows of a live table: what the spec's checks find, how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from loader.config import TargetSettings
+from loader.errors import ExecuteError
+from loader.execute import describe, measured
+from loader.plan import LiveTable, Statement
+from loader.render import Renderer, Table
+from loader.results import CheckResult
+from loader.spec import TableSpec
+from loader.warehouses import Row, open_warehouse
+
+
+def ask(
+    statements: Sequence[Statement],
+    spec: TableSpec,
+    settings: TargetSettings,
+    root: Path,
+    renderer: Renderer,
+) -> list[list[Row]]:
+    """The answers to statements that only read the table.
+
+    Raises:
+        ExecuteError: there is no such table, or it cannot be read.
+    """
+    warehouse = open_warehouse(settings, root)
+    if warehouse.exists():
+        with warehouse.session(write=False) as session:
+            table = Table(spec.schema_name, spec.name)
+            if isinstance(describe(session, renderer, table), LiveTable):
+                return [session.execute(statement.sql) for statement in statements]
+    raise ExecuteError(
+        f"there is no table {spec.table}",
+        hint=f"load it first: loader load {spec.asset_key} FILE",
+    )
+
+
+def judged(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[CheckResult]:
+    """The answers to the statements of checks, held against their bounds."""
+    found = []
+    for statement, rows in zip(statements, answers, strict=True):
+        assert statement.check is not None
+        value = measured(rows)
+        found.append(CheckResult(statement.check, value, statement.check.holds(value)))
+    return found

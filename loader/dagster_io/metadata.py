@@ -1,0 +1,124 @@
+"""What Dagster's pages show of a load: numbers that plot, the columns, and the SQL that ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from loader.dagster_io.columns import table_schema
+from loader.errors import ExecuteError, LoaderError
+from loader.plan import Plan
+from loader.results import LoadResult
+from loader.spec import TableSpec
+
+Metadata = dict[str, Any]
+
+_SHOWN_CHARACTERS = 100_000
+"""Of a plan; one of thousands of partitions may be longer than pages should be."""
+
+_SHOWN_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a table is, for people and catalogs."""
+
+    database: str
+    """As a qualified name of the table begins."""
+    uri: str
+    """Of the database; holds no secrets."""
+
+    def table(self, spec: TableSpec) -> str:
+        """The table's name with its database."""
+        return f"{self.database}.{spec.table}"
+
+
+def table_metadata(spec: TableSpec, place: Place, source: tuple[Path, int] | None) -> Metadata:
+    """What holds for the table whatever is loaded; ``source`` is the spec's file and line."""
+    found: Metadata = {
+        "dagster/column_schema": table_schema(spec),
+        "dagster/table_name": place.table(spec),
+        "dagster/uri": f"{place.uri}/{spec.schema_name}/{spec.name}",
+    }
+    if source is not None:
+        path, line = source
+        reference = dg.LocalFileCodeReference(
+            file_path=str(path.resolve()), line_number=line, label="table spec"
+        )
+        found["dagster/code_references"] = dg.CodeReferencesMetadataValue(
+            code_references=[reference]
+        )
+    return found
+
+
+def load_metadata(result: LoadResult) -> Metadata:
+    """What a load did; every number plots."""
+    found: Metadata = {
+        "status": result.status,
+        "load_id": result.load_id,
+        "slice": result.slice or "the whole table",
+        "rows_read": result.rows_read,
+        "rows_rejected": result.rows_rejected,
+        "rows_deleted": result.rows_deleted,
+        "rows_loaded": result.rows_loaded,
+        "bytes_staged": result.bytes_staged,
+        "files_staged": result.files_staged,
+    }
+    for phase, seconds in (result.seconds or {}).items():
+        found[f"{phase}_seconds"] = round(seconds, 3)
+    if result.rows_after is not None:
+        found["dagster/row_count"] = result.rows_after
+    if result.rejects:
+        found["rejects"] = result.rejects
+    if result.staged:
+        found["staged"] = result.staged
+    if result.warnings:
+        found["warnings"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.warnings))
+    if result.plan is not None:
+        found["sql"] = sql(result.plan)
+    return found
+
+
+def plan_metadata(plan: Plan) -> Metadata:
+    """What a load would run."""
+    found: Metadata = {
+        "status": "dry run: nothing was written",
+        "slice": plan.slice_text or "the whole table",
+        "sql": sql(plan),
+    }
+    return found if plan.rows is None else {**found, "rows_read": plan.rows}
+
+
+def sql(plan: Plan) -> dg.MarkdownMetadataValue:
+    """The statements of a plan as a page shows them."""
+    script = plan.sql
+    if len(script) > _SHOWN_CHARACTERS:
+        more = len(script) - _SHOWN_CHARACTERS
+        script = f"{script[:_SHOWN_CHARACTERS]}\n-- and {more:,} characters more"
+    fence = "```"
+    while fence in script:
+        fence += "`"
+    return dg.MetadataValue.md(f"{fence}sql\n{script}\n{fence}")
+
+
+def failure(error: LoaderError) -> dg.Failure:
+    """An error that the next attempt would meet again, with a table of what is wrong."""
+    found: Metadata = {"error": type(error).__name__}
+    if error.hint:
+        found["next_step"] = error.hint
+    if error.details:
+        found["problems"] = _table(error.details)
+    if isinstance(error, ExecuteError) and error.statement:
+        found["statement"] = dg.MetadataValue.md(f"```sql\n{error.statement}\n```")
+    return dg.Failure(description=str(error), metadata=found, allow_retries=False)
+
+
+def _table(rows: Sequence[Mapping[str, str | int]]) -> dg.TableMetadataValue:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
+    columns = [dg.TableColumn(name, "text") for name in names]
+    return dg.MetadataValue.table(records[:_SHOWN_ROWS], schema=dg.TableSchema(columns))

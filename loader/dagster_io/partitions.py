@@ -1,0 +1,194 @@
+"""Dagster's partitions as slices of a table, held against what the table's spec says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from loader.datatypes import DataType
+from loader.errors import PlanError
+from loader.slices import (
+    WEEKDAYS,
+    Dimension,
+    Grain,
+    Partition,
+    canonical_key,
+    cell_name,
+    parse_key,
+    partitions_between,
+)
+from loader.spec import TableSpec
+
+Cell = Mapping[str, tuple[Partition, ...]]
+"""What one of Dagster's keys stands for: dimension → partitions of the table."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The partitions that a step is about."""
+
+    spec: TableSpec
+    cells: Mapping[str, Cell]
+    """By Dagster's own keys."""
+
+    @property
+    def request(self) -> list[Cell]:
+        """All of them, as `Project.load` and `Project.read` take partitions."""
+        return list(self.cells.values())
+
+    def rows(self, by_cell: Mapping[str, int]) -> dict[str, int]:
+        """How many rows belong to each of Dagster's keys, from the rows of each cell."""
+        return {
+            key: sum(by_cell.get(name, 0) for name in self._names(cell))
+            for key, cell in self.cells.items()
+        }
+
+    def _names(self, cell: Cell) -> list[str]:
+        dimensions = self.spec.dimensions
+        keys = [[canonical_key(partition) for partition in cell[d.name]] for d in dimensions]
+        return [cell_name(dimensions, row) for row in product(*keys)]
+
+
+def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[str]) -> Selection:
+    """The partitions of a table that keys of Dagster's name.
+
+    Raises:
+        PlanError: the definition and the spec's `partition_by` do not fit each other, or a key is
+            none of the table's.
+    """
+    definitions = by_dimension(spec, definition)
+    cells: dict[str, Cell] = {}
+    for key in keys:
+        texts = _texts(spec, definition, key)
+        cells[key] = {
+            dimension.name: _partitions(
+                spec, dimension, definitions[dimension.name], texts[dimension.name]
+            )
+            for dimension in spec.dimensions
+        }
+    return Selection(spec, cells)
+
+
+def by_dimension(
+    spec: TableSpec, definition: dg.PartitionsDefinition
+) -> dict[str, dg.PartitionsDefinition]:
+    """Dagster's definition of each dimension of the table.
+
+    Raises:
+        PlanError: the two have other dimensions.
+    """
+    names = [dimension.name for dimension in spec.dimensions]
+    if not names:
+        raise PlanError(
+            f"the asset `{spec.asset_key}` has partitions ({told(definition)}), and the spec of"
+            f" {spec.table} has none",
+            hint="add partition_by to the spec, or leave partitions_def out of the asset",
+        )
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        found = {one.name: one.partitions_def for one in definition.partitions_defs}
+    elif len(names) == 1:
+        return {names[0]: definition}
+    else:
+        found = {}
+    if set(found) != set(names):
+        theirs = _listed(found) if found else f"one dimension ({told(definition)})"
+        raise PlanError(
+            f"the partitions of the asset `{spec.asset_key}` have {theirs}, and those of"
+            f" {spec.table} have {_listed(names)}",
+            hint="give both the same dimensions, by the same names: partition_by: [{name: …}]",
+        )
+    return found
+
+
+def told(definition: dg.PartitionsDefinition) -> str:
+    """A partitions definition in a few words."""
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return f"`{definition.cron_schedule}` in {definition.timezone}"
+    name = type(definition).__name__.removesuffix("PartitionsDefinition").lower()
+    return f"{name} keys"
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [f"`{name}`" for name in names]
+    return f"the dimension{'s' * (len(shown) != 1)} {', '.join(shown)}"
+
+
+def _texts(spec: TableSpec, definition: dg.PartitionsDefinition, key: str) -> Mapping[str, str]:
+    if not isinstance(definition, dg.MultiPartitionsDefinition):
+        return {spec.dimensions[0].name: key}
+    if not isinstance(key, dg.MultiPartitionKey):
+        key = definition.get_partition_key_from_str(key)
+    return key.keys_by_dimension
+
+
+def _partitions(
+    spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition, key: str
+) -> tuple[Partition, ...]:
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return (parse_key(dimension, key),)
+    if dimension.grain is None:
+        if dimension.data_type.name in ("timestamp", "timestamptz"):
+            why = "windows of time, and the spec takes its keys for single moments"
+            raise _conflict(spec, dimension, definition, why, "add its grain to partition_by")
+        return (parse_key(dimension, key),)
+    window = definition.time_window_for_partition_key(key)
+    try:
+        found = partitions_between(dimension, window.start, window.end)
+    except PlanError as error:
+        why = f"`{key}` reaches from {window.start} to {window.end}: {error.message}"
+        raise _conflict(spec, dimension, definition, why, _SAME) from error
+    other = _whole_grain(dimension.timezone, window) if len(found) != 1 else None
+    if other is not None:
+        why = f"each is a whole {other}"
+        raise _conflict(spec, dimension, definition, why, _SAME)
+    return found
+
+
+_SAME = "give both the same grain and time zone: partition_by: [{grain: …, timezone: …}]"
+
+
+def _conflict(
+    spec: TableSpec,
+    dimension: Dimension,
+    definition: dg.PartitionsDefinition,
+    why: str,
+    hint: str,
+) -> PlanError:
+    grain = f"grain {dimension.grain} in {dimension.timezone}" if dimension.grain else "no grain"
+    return PlanError(
+        f"the partitions of the asset `{spec.asset_key}` ({told(definition)}) are not those of"
+        f" {spec.table}, whose `{dimension.name}` has {grain}: {why}",
+        hint=hint,
+    )
+
+
+def grain_of(timezone: str, window: dg.TimeWindow) -> Grain | None:
+    """The grain of which a window is one whole period, else the coarsest that it is made of."""
+    return _whole_grain(timezone, window) or next(
+        (grain for grain in _MADE_OF if _periods(timezone, window, grain)), None
+    )
+
+
+_MADE_OF: tuple[Grain, ...] = ("day", "hour")
+
+
+def _whole_grain(timezone: str, window: dg.TimeWindow) -> Grain | None:
+    grains: tuple[Grain, ...] = get_args(Grain)
+    return next((grain for grain in grains if _periods(timezone, window, grain) == 1), None)
+
+
+def _periods(timezone: str, window: dg.TimeWindow, grain: Grain) -> int:
+    """Of how many periods of a grain a window is made; none when it is not."""
+    weekday = WEEKDAYS[window.start.astimezone(ZoneInfo(timezone)).weekday()]
+    dimension = Dimension(
+        "", "", DataType("timestamptz"), grain=grain, timezone=timezone, week_start=weekday
+    )
+    try:
+        return len(partitions_between(dimension, window.start, window.end))
+    except PlanError:
+        return 0
