@@ -124,12 +124,25 @@ class SpecError(LoaderError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{count} in table specs", *map(str, problems)]))
+        super().__init__(
+            "\n".join([f"{count} in table specs", *map(str, problems)]),
+            details=[
+                {
+                    "file": f"{problem.path}:{problem.line}:{problem.column}",
+                    "where": problem.where,
+                    "problem": problem.message,
+                    "hint": problem.hint or "",
+                }
+                for problem in problems
+            ],
+        )
         self.problems = tuple(problems)
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, with each problem."""
-        return {**super().to_dict(), "problems": [p.to_dict() for p in self.problems]}
+        told = super().to_dict()
+        told.pop("details", None)  # `problems` says the same, and more
+        return {**told, "problems": [p.to_dict() for p in self.problems]}
 
 
 class FrameError(LoaderError):

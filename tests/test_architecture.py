@@ -29,8 +29,8 @@ FLOORS: list[set[str]] = [
     {"load"},
     {"project"},
     {"doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"},
-    {"cli"},
-    {"__main__"},
+    {"cli", "dagster_io"},
+    {"__main__", "dagster_component"},
 ]
 CORE = set().union(*FLOORS[:7])
 """The pure core: no I/O, no clock, no chance, no frames, no Dagster."""
@@ -48,7 +48,7 @@ HOMES: dict[str, set[str]] = {
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
     | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project", "inference"},
-    "pydantic": {"spec", "diagnose", "config"},
+    "pydantic": {"spec", "diagnose", "config", "dagster_io"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},
     "s3transfer": {"stores"},

@@ -28,6 +28,7 @@ from loader.slices import (
     locate,
     make_slice,
     parse_key,
+    partitions_between,
     placeholder,
 )
 
@@ -337,6 +338,36 @@ def test_ranges_and_lists(request_: Any, text: str) -> None:
     found = make_slice([dimension("date", "day")], request_)
     assert str(found) == text
     assert len(found.boxes) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "hours"),
+    [
+        ("2024-11-03-00:00", "2024-11-03-01:00-0400", 2),
+        ("2024-11-03-00:00", "2024-11-03-01:00-0500", 3),
+        ("2024-11-03-01:00-0400", "2024-11-03-01:00-0500", 2),
+        ("2024-11-03-01:00-0500", "2024-11-03-02:00", 2),
+        ("2024-03-10-01:00", "2024-03-10-03:00", 2),
+    ],
+)
+def test_ranges_count_the_hours_that_clocks_show_twice(first: str, last: str, hours: int) -> None:
+    """A range ends with the hour it names, not with the other one of the same name."""
+    dim = dimension("timestamptz", "hour", timezone="America/New_York")
+    assert len(make_slice([dim], f"{first}..{last}").keys) == hours
+
+
+def test_a_span_of_time_is_its_periods() -> None:
+    """A day of six hours' shift is 24 hours of the table; what cuts a period is refused."""
+    hours = dimension("timestamptz", "hour", timezone="America/New_York")
+    zone = ZoneInfo("America/New_York")
+    start, end = datetime(2024, 11, 2, 6, tzinfo=zone), datetime(2024, 11, 3, 6, tzinfo=zone)
+    assert len(partitions_between(hours, start, end)) == 25
+    assert partitions_between(hours, start, start) == ()
+    (found,) = make_slice([hours], {"d": partitions_between(hours, start, end)}).boxes
+    assert found.parts[0].windows == (Window(utc("2024-11-02T10:00"), utc("2024-11-03T11:00")),)
+    days = dimension("timestamptz", "day", timezone="America/New_York")
+    with pytest.raises(PlanError, match="not the start of a day"):
+        partitions_between(days, start, end)
 
 
 @pytest.mark.parametrize(
