@@ -1,16 +1,21 @@
-"""What a downstream asset wants to be handed, as its annotation says, and frames made into that."""
+"""What a downstream asset is handed: partitions of a table, in the form that it asks for."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from loader.errors import PlanError
-from loader.spec import TableSpec
+import dagster as dg
 
-Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
+from loader.dagster_io.partitions import Selection, selected
+from loader.dagster_io.tables import Form, Tables, key_of, no_table
+from loader.errors import PlanError
+from loader.project import Project
+from loader.spec import TableSpec
 
 _FORMS: Mapping[tuple[str, str], Form] = {
     ("pandas", "DataFrame"): "pandas",
@@ -34,12 +39,6 @@ class Wanted:
     form: Form
     by_partition: bool = False
     """A mapping from partition key to frame."""
-
-    def make(self, whole: Callable[[Form], Any], parts: Mapping[str, Callable[[Form], Any]]) -> Any:
-        """Everything in one frame, or each part in a frame of its own."""
-        if self.by_partition:
-            return {key: part(self.form) for key, part in parts.items()}
-        return whole(self.form)
 
 
 def wanted(annotation: Any, default: Form) -> Wanted:
@@ -83,7 +82,7 @@ def _unsupported(annotation: Any) -> PlanError:
     )
 
 
-READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
+_READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "pandas": "pandas",
     "polars": "polars",
     "polars lazy": "polars",
@@ -93,17 +92,135 @@ READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
 """What `Project.read` makes on the way to a form."""
 
 
-def finished(frame: Any, form: Form) -> Any:
-    """What was read, in its last form."""
-    return frame.lazy() if form == "polars lazy" else frame
-
-
-def empty(spec: TableSpec | None, form: Form, columns: list[str] | None = None) -> Any:
-    """No rows, in the spec's types; without a spec no columns either.
+def fetch(tables: Tables, context: dg.InputContext) -> Any:
+    """Read the partitions of a table that an input is about.
 
     Raises:
-        PlanError: a column is not one of the table's.
+        LoaderError: the table or a partition is not there, or cannot be made into what is wanted.
     """
+    asked = _asked(context, tables.default_form)
+    # An asset that reads what it has made before has made nothing at first.
+    own = context.asset_key in _assets_of(context)
+    spec = tables.spec_of_input(context)
+    if own and (spec is None or not tables.exists(spec)):
+        return asked.hand_over(partial(_empty, spec, asked), {})
+    if spec is None:
+        raise no_table(key_of(context))
+    read = partial(_read, tables.project, spec, asked)
+    selection = selected(spec, context)
+    if selection is None:
+        return asked.hand_over(partial(read, None), {})
+    missing = _missing(tables.project, context, selection)
+    if missing and not (own or asked.lenient):
+        raise _missing_partitions(spec, missing)
+    if missing:
+        context.log.warning(f"{spec.table}: {_missing_text(missing)} not there; left out")
+    cells = {key: cell for key, cell in selection.cells.items() if key not in missing}
+    return asked.hand_over(
+        partial(read, list(cells.values())) if cells else partial(_empty, spec, asked),
+        {key: partial(read, [cell]) for key, cell in cells.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """All that an input asks for."""
+
+    want: Wanted
+    columns: list[str] | None
+    limit: int | None
+    lenient: bool
+    """Whether partitions that are not there may be left out."""
+
+    def hand_over(self, whole: Callable[[], Any], parts: Mapping[str, Callable[[], Any]]) -> Any:
+        """Everything in one frame, or each partition in a frame of its own."""
+        if self.want.by_partition:
+            return {key: part() for key, part in parts.items()}
+        return whole()
+
+
+def _asked(context: dg.InputContext, default: Form) -> _Asked:
+    options = context.definition_metadata or {}
+    return _Asked(
+        wanted(context.dagster_type.typing_type, default),
+        _columns(options),
+        _limit(options),
+        bool(_plain(options.get("allow_missing_partitions"))),
+    )
+
+
+def _read(project: Project, spec: TableSpec, asked: _Asked, partition: Any) -> Any:
+    frame: Any = project.read(
+        spec,
+        partition,
+        columns=asked.columns,
+        limit=asked.limit,
+        as_=_READ_AS[asked.want.form],
+    )
+    return frame.lazy() if asked.want.form == "polars lazy" else frame
+
+
+def _empty(spec: TableSpec | None, asked: _Asked) -> Any:
+    """No rows, in the spec's types; without a spec no columns either."""
     from loader.reading import no_rows  # noqa: PLC0415  # pyarrow is slow to import
 
-    return finished(no_rows(spec, columns, READ_AS[form]), form)
+    frame = no_rows(spec, asked.columns, _READ_AS[asked.want.form])
+    return frame.lazy() if asked.want.form == "polars lazy" else frame
+
+
+def _missing(project: Project, context: dg.InputContext, selection: Selection) -> list[str]:
+    """The partitions that Dagster never materialized and the table has no rows of."""
+    done: set[str] = set()
+    # Without an instance, and for tables that others fill, the table alone knows.
+    with suppress(Exception):
+        done = set(context.instance.get_materialized_partitions(context.asset_key))
+    open_ = [key for key in selection.cells if key not in done]
+    if not open_:
+        return []
+    requests = [[selection.cells[key]] for key in open_]
+    (rows,) = project.count(selection.spec, [[cell for (cell,) in requests]])
+    if not rows:
+        return open_
+    counts = project.count(selection.spec, requests)
+    return [key for key, rows in zip(open_, counts, strict=True) if not rows]
+
+
+def _assets_of(context: dg.InputContext) -> set[dg.AssetKey]:
+    """The assets that the step which reads makes."""
+    with suppress(Exception):  # Dagster has no public way to tell, and contexts may have no step
+        step = context.step_context
+        assets = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
+        return set(assets.keys) if assets else set()
+    return set()
+
+
+def _columns(options: Mapping[str, Any]) -> list[str] | None:
+    given = _plain(options.get("columns"))
+    if given is None:
+        return None
+    return [given] if isinstance(given, str) else [str(name) for name in given]
+
+
+def _limit(options: Mapping[str, Any]) -> int | None:
+    number = _plain(options.get("limit"))
+    if number is not None and (not isinstance(number, int) or number < 0):
+        raise PlanError(f"the input's `limit` is {number!r}", hint="give a number of rows")
+    return number
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, dg.MetadataValue) else value
+
+
+def _missing_partitions(spec: TableSpec, missing: Sequence[str]) -> PlanError:
+    return PlanError(
+        f"{spec.table} lacks what the input asks for: {_missing_text(missing)} not there",
+        hint="materialize them first, or allow it: AssetIn(metadata={'allow_missing_partitions':"
+        " True})",
+    )
+
+
+def _missing_text(missing: Sequence[str]) -> str:
+    shown = ", ".join(f"`{key}`" for key in missing[:5])
+    more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
+    return f"the partition {shown} is" if len(missing) == 1 else f"the partitions {shown}{more} are"

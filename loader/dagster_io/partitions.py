@@ -74,6 +74,20 @@ def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[
     return Selection(spec, cells)
 
 
+def selected(spec: TableSpec, context: dg.OutputContext | dg.InputContext) -> Selection | None:
+    """The partitions that a step is about; None when its asset has none.
+
+    A run of a range has no partition key, and one of several dimensions no range: only the keys
+    are always there.
+
+    Raises:
+        PlanError: see `select`.
+    """
+    if not context.has_asset_partitions:
+        return None
+    return select(spec, context.asset_partitions_def, context.asset_partition_keys)
+
+
 def by_dimension(
     spec: TableSpec, definition: dg.PartitionsDefinition
 ) -> dict[str, dg.PartitionsDefinition]:

@@ -1,22 +1,86 @@
-"""Assets without a table spec: what to say of them, or the spec that their data suggests."""
+"""The tables of an IO manager: each asset's spec, found by its key or inferred from its data."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import dagster as dg
 
+from loader.catalog import Entry
+from loader.dagster_io.metadata import Place
 from loader.dagster_io.partitions import grain_of, told
-from loader.errors import ExecuteError, PlanError
+from loader.errors import ExecuteError, PlanError, SpecError
 from loader.plan import LiveTable
 from loader.project import Project
 from loader.slices import WEEKDAYS
 from loader.spec import TableSpec
 
+Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
+"""What frames are handed over as."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that an IO manager keeps."""
+
+    project: Project
+    place: Place
+    infers: bool
+    """Whether an asset may do without a spec."""
+    default_form: Form
+    """What an input without an annotation is handed."""
+
+    def exists(self, spec: TableSpec) -> bool:
+        """Whether the warehouse has the table."""
+        return isinstance(self.project.live(spec.schema_name, spec.name), LiveTable)
+
+    def source(self, spec: TableSpec) -> tuple[Path, int] | None:
+        """The file and line of a spec; None for one that was inferred."""
+        entry = self._entry(spec.asset_key)
+        return (entry.path, entry.line) if entry else None
+
+    def spec_of_output(self, context: dg.OutputContext, obj: object) -> tuple[TableSpec, object]:
+        """The asset's spec, and its data, of which nothing is lost when the spec comes from it.
+
+        Raises:
+            SpecError, PlanError: its spec is wrong, or there is none.
+        """
+        spec = self._spec(key_of(context))
+        return (spec, obj) if spec else _spec_of_data(self.project, context, obj)
+
+    def spec_of_input(self, context: dg.InputContext) -> TableSpec | None:
+        """The upstream asset's spec; None when it has none, nor a table to infer it from.
+
+        Raises:
+            SpecError, PlanError: its spec is wrong, or there is none.
+        """
+        return self._spec(key_of(context)) or _spec_of_table(self.project, context)
+
+    def _spec(self, key: str) -> TableSpec | None:
+        entry = self._entry(key)
+        if entry is None and not self.infers:
+            raise _missing_spec(self.project, key)
+        return entry.spec if entry else None
+
+    def _entry(self, key: str) -> Entry | None:
+        """The spec file of an asset.
+
+        Raises:
+            SpecError: it is wrong.
+        """
+        found = [entry for entry in self.project.catalog.entries if entry.name == key]
+        unnamed = [entry for entry in self.project.catalog.entries if not entry.name]
+        problems = [problem for entry in found or unnamed for problem in entry.problems]
+        if problems:
+            raise SpecError(problems)
+        return found[0] if found else None
 
 
 def key_of(context: dg.OutputContext | dg.InputContext) -> str:
@@ -24,7 +88,7 @@ def key_of(context: dg.OutputContext | dg.InputContext) -> str:
     return "/".join(context.asset_key.path)
 
 
-def missing_spec(project: Project, key: str) -> PlanError:
+def _missing_spec(project: Project, key: str) -> PlanError:
     """The error of an asset that has no spec."""
     folder = project.config.specs
     names = [entry.name for entry in project.catalog.entries if entry.name]
@@ -48,7 +112,7 @@ def no_table(key: str) -> ExecuteError:
     )
 
 
-def spec_of_data(
+def _spec_of_data(
     project: Project, context: dg.OutputContext, obj: object
 ) -> tuple[TableSpec, object]:
     """The spec that data suggests, and the data, of which nothing is lost.
@@ -76,7 +140,7 @@ def spec_of_data(
     )
 
 
-def spec_of_table(project: Project, context: dg.InputContext) -> TableSpec | None:
+def _spec_of_table(project: Project, context: dg.InputContext) -> TableSpec | None:
     """The spec of a table that is there; None when it is not."""
     from loader.inference import infer_live  # noqa: PLC0415  # pyarrow is slow to import
 

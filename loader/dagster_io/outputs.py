@@ -1,0 +1,134 @@
+"""What an asset returns goes into its table, and what came of that onto Dagster's pages."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+
+from loader.dagster_io.metadata import load_metadata, plan_metadata, table_metadata
+from loader.dagster_io.partitions import Selection, selected
+from loader.dagster_io.tables import Tables
+from loader.errors import PlanError
+from loader.results import LoadResult
+from loader.spec import TableSpec
+
+_COUNTS = ("dagster/row_count", "dagster/partition_row_count")
+
+
+def store(tables: Tables, context: dg.OutputContext, obj: Any) -> None:
+    """Load what an asset returned, and tell what came of it.
+
+    Raises:
+        LoaderError: it cannot be loaded; the table is as it was.
+    """
+    metadata, by_partition = _load(tables, context, obj)
+    _tell(context, metadata, by_partition)
+
+
+def _load(
+    tables: Tables, context: dg.OutputContext, obj: Any
+) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
+    """The metadata of the load, and of each partition."""
+    if not context.has_asset_key:
+        raise PlanError(
+            f"the output `{context.name}` belongs to no asset, so there is no table for it",
+            hint="give outputs between the ops of a graph another io_manager_key",
+        )
+    spec, frame = tables.spec_of_output(context, () if obj is None else obj)
+    options: Mapping[str, Any] = context.config or {}
+    whole = bool(options.get("full_refresh"))
+    selection = selected(spec, context)
+    if selection is None and spec.partition_by and not whole:
+        raise _unpartitioned(spec)
+    if selection is not None and not selection.cells:
+        context.log.info(f"{spec.table}: the run is about no partition, so nothing is loaded")
+        return {"status": "no partitions"}, {}
+    partition = None if selection is None or whole else selection.request
+    about = table_metadata(spec, tables.place, tables.source(spec))
+    if options.get("dry_run"):
+        plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
+        context.log.info(f"{spec.table}: dry run, nothing was written\n{plan.sql}")
+        return {**about, **plan_metadata(plan)}, {}
+    result = tables.project.load(
+        spec,
+        frame,
+        partition,
+        full_refresh=whole,
+        load_id=_load_id(context, spec, selection, whole=whole),
+    )
+    _log(context, result)
+    metadata = {**about, **load_metadata(result)}
+    if selection is not None and "dagster/row_count" in metadata:
+        metadata["dagster/partition_row_count"] = metadata["dagster/row_count"]
+    return metadata, _by_partition(result, spec, selection)
+
+
+def _load_id(
+    context: dg.OutputContext, spec: TableSpec, selection: Selection | None, *, whole: bool
+) -> str:
+    """The same for every attempt of a step, so that a retried append happens once."""
+    if context.run_id.startswith("__"):  # no run: a context that was built by hand
+        return str(uuid.uuid4())
+    parts = [context.step_key, context.name, context.mapping_key or "", spec.asset_key, str(whole)]
+    parts += sorted(selection.cells) if selection else []
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"{context.run_id}-{digest[:16]}"
+
+
+def _log(context: dg.OutputContext, result: LoadResult) -> None:
+    where = f" ({result.slice})" if result.slice else ""
+    if result.status == "already_loaded":
+        context.log.info(
+            f"{result.table}{where}: an earlier attempt of this step has loaded it already"
+        )
+    else:
+        context.log.info(
+            f"{result.table}{where}: {result.rows_loaded:,} rows loaded,"
+            f" {result.rows_deleted:,} deleted, verified and committed"
+        )
+    for warning in result.warnings:
+        context.log.warning(warning)
+
+
+def _by_partition(
+    result: LoadResult, spec: TableSpec, selection: Selection | None
+) -> dict[str, dict[str, int]]:
+    """What is true of each partition alone, when the run is about several."""
+    if selection is None or len(selection.cells) < 2 or result.partition_rows is None:
+        return {}
+    rows = selection.rows(result.partition_rows)
+    names = ["rows_loaded", *(_COUNTS if spec.write_disposition == "replace" else ())]
+    return {key: dict.fromkeys(names, rows[key]) for key in selection.cells}
+
+
+def _tell(
+    context: dg.OutputContext, metadata: dict[str, Any], by_partition: dict[str, dict[str, int]]
+) -> None:
+    """Add metadata to the materialization, or to each of them; what the user set stays."""
+    theirs = set(context.output_metadata)
+    left = {name: value for name, value in metadata.items() if name not in theirs}
+    if by_partition:
+        # Dagster gives what is added to an output to every partition alike.
+        with suppress(Exception):
+            step = context.step_context
+            for key, numbers in by_partition.items():
+                mine = {name: value for name, value in numbers.items() if name not in theirs}
+                step.add_asset_metadata(mine, asset_key=context.asset_key, partition_key=key)
+            told = {name for numbers in by_partition.values() for name in numbers} | set(_COUNTS)
+            left = {name: value for name, value in left.items() if name not in told}
+    context.add_output_metadata(left)
+
+
+def _unpartitioned(spec: TableSpec) -> PlanError:
+    names = ", ".join(f"`{dimension.name}`" for dimension in spec.dimensions)
+    return PlanError(
+        f"{spec.table} is partitioned by {names}, and the asset `{spec.asset_key}` has no"
+        " partitions",
+        hint="give the asset partitions_def=loader.dagster_io.partitions_def(spec), or run it with"
+        " {full_refresh: true} on the output to replace the whole table",
+    )
