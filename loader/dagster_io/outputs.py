@@ -63,7 +63,7 @@ def _load(
     )
     _log(context, result)
     metadata = {**about, **load_metadata(result)}
-    if selection is not None and "dagster/row_count" in metadata:
+    if partition is not None and "dagster/row_count" in metadata:
         metadata["dagster/partition_row_count"] = metadata["dagster/row_count"]
     return metadata, _by_partition(result, spec, selection)
 
@@ -74,7 +74,10 @@ def _load_id(
     """The same for every attempt of a step, so that a retried append happens once."""
     if context.run_id.startswith("__"):  # no run: a context that was built by hand
         return str(uuid.uuid4())
-    parts = [context.step_key, context.name, context.mapping_key or "", spec.asset_key, str(whole)]
+    step = ""
+    with suppress(dg.DagsterInvariantViolationError):  # a context by hand may lack it
+        step = context.step_key
+    parts = [step, context.name, context.mapping_key or "", spec.asset_key, str(whole)]
     parts += sorted(selection.cells) if selection else []
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{context.run_id}-{digest[:16]}"
