@@ -466,11 +466,16 @@ def infer(
 def _drafted(context: _Context, files: Sequence[str], name: str | None, encoding: str) -> TableSpec:
     from loader.frames import spare_pandas  # noqa: PLC0415
     from loader.inference import infer_files, table_name  # noqa: PLC0415
+    from loader.sources import EncodingError  # noqa: PLC0415
 
     spare_pandas()
     schema, table = _qualified(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
-    draft = infer_files(files, schema=schema, name=table, encoding=encoding, stdin=stdin)
+    try:
+        draft = infer_files(files, schema=schema, name=table, encoding=encoding, stdin=stdin)
+    except EncodingError as error:
+        error.hint = "say what it is: --encoding latin-1"  # there is no spec yet to say it in
+        raise
     rows = _count(draft.rows, "row")
     context.say(f"looked at {rows}" if draft.complete else f"looked at the first {rows} only")
     words = [word for word in draft.spec.source.null_values if word]
@@ -483,8 +488,8 @@ def _of_table(context: _Context, table: str | None, name: str | None) -> TableSp
     from loader.inference import infer_live  # noqa: PLC0415
     from loader.plan import LiveTable  # noqa: PLC0415
 
-    project = context.project()
     schema, bare = _qualified(table or "")
+    project = context.project()
     live = project.live(schema, bare, target=context.target)
     if not isinstance(live, LiveTable):
         target = context.target or project.config.target

@@ -115,14 +115,14 @@ class DuckDBIOManager(TableIOManager):
     database: str
     """The database file."""
     staging: str | None = None
-    """The folder loads stage their files in; default `.loader/staging` beside the database."""
+    """The folder loads stage their files in; default `warehouse.staging` for `warehouse.duckdb`."""
     lock_timeout: float = 30.0
     """Seconds to wait for another process that holds the file."""
     memory_limit: str = "320MB"
     """The most memory DuckDB may use while it loads."""
 
     def _settings(self) -> TargetSettings:
-        beside = Path(self.database).parent / ".loader" / "staging"
+        beside = Path(self.database).with_suffix(".staging")
         return given_settings(
             {
                 "type": "duckdb",

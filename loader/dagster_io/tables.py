@@ -123,14 +123,13 @@ def _spec_of_data(
         PlanError: the data cannot be made into a table, or its partitions are not told.
         FrameError, SourceError: it is no frame, or holds what no type takes.
     """
-    from loader.frames import open_frame  # noqa: PLC0415  # pyarrow is slow to import
-    from loader.inference import inferred  # noqa: PLC0415
+    from loader.inference import inferred  # noqa: PLC0415  # pyarrow is slow to import
 
     metadata = _plain(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
     return inferred(
-        open_frame(obj),
+        obj,
         live if isinstance(live, LiveTable) else None,
         dialect=project.renderer().dialect,
         schema=schema,

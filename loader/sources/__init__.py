@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 from loader.errors import LoaderError, SourceError
 from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
 from loader.sources import csvfiles, jsonlines, s3files
-from loader.sources.csvfiles import DelimiterError
+from loader.sources.csvfiles import DelimiterError, EncodingError
 from loader.spec import Source
 
-__all__ = ["DelimiterError", "open_files", "stem"]
+__all__ = ["DelimiterError", "EncodingError", "open_files", "stem"]
 
 Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
 

@@ -23,6 +23,13 @@ _HEADER = 1 << 20
 _DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|", ":": ":"}
 
 
+class EncodingError(SourceError):
+    """The text is in another encoding than was said."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="say what it is: source: {encoding: latin-1}")
+
+
 class DelimiterError(SourceError):
     """The header looks separated by another character."""
 
@@ -109,14 +116,11 @@ class _Utf8(io.RawIOBase):
         return True
 
 
-def _bad_encoding(name: str, encoding: str, line: int, error: UnicodeError) -> SourceError:
+def _bad_encoding(name: str, encoding: str, line: int, error: UnicodeError) -> EncodingError:
     if isinstance(error, UnicodeDecodeError):
         line += error.object[: error.start].count(b"\n")
     reason = getattr(error, "reason", str(error))
-    return SourceError(
-        f"{name}:{line}: the text is not {encoding}: {reason}",
-        hint="say what it is: source: {encoding: latin-1}",
-    )
+    return EncodingError(f"{name}:{line}: the text is not {encoding}: {reason}")
 
 
 def _header(text: _Utf8, name: str, source: Source) -> tuple[int, list[str]]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from loader.errors import SourceError
 from loader.frames import Chunk, Frame, check_names
+from loader.sources.csvfiles import EncodingError
 from loader.spec import Source
 
 CHUNK_ROWS = 16_384
@@ -88,10 +89,9 @@ def _lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
             try:
                 line = text.readline(MAX_LINE)
             except UnicodeError as error:
-                raise SourceError(
+                raise EncodingError(
                     f"{name}:{number}: the text is not {source.encoding}, here or soon after:"
-                    f" {getattr(error, 'reason', error)}",
-                    hint="say what it is: source: {encoding: latin-1}",
+                    f" {getattr(error, 'reason', error)}"
                 ) from error
             if not line:
                 return

@@ -1,0 +1,130 @@
+"""Specs where nobody has written one: from a frame's own types, or from a table that is there.
+
+What a warehouse has goes before what a frame suggests: a column of integers that is all NULL in
+one batch, and so looks like floats, is no other column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from loader.dialects import Dialect
+from loader.errors import PlanError
+from loader.frames import Frame, open_frame
+from loader.inference.building import Disposition, Drafted, Wanted
+from loader.inference.columns import ColumnGuesses
+from loader.inference.files import Draft, infer_files, table_name
+from loader.inference.live import spec_type
+from loader.inference.schemas import schema_of
+from loader.inference.yamltext import declared, to_yaml
+from loader.plan import Live, LiveColumn, LiveTable
+from loader.spec import TableSpec
+
+__all__ = ["Draft", "declared", "infer_files", "infer_live", "inferred", "table_name", "to_yaml"]
+
+
+def inferred(
+    frame: object,
+    live: Live | None = None,
+    *,
+    dialect: Dialect,
+    schema: str,
+    name: str,
+    asset_key: str | None = None,
+    partition_by: Sequence[Mapping[str, Any]] = (),
+    primary_key: Sequence[str] = (),
+    write_disposition: Disposition | None = None,
+) -> tuple[TableSpec, Frame]:
+    """The spec that a frame suggests, and the frame, of which nothing is lost.
+
+    Only its first chunk is looked at, so text and numbers get room for larger values to come. The
+    columns of a live table come first, as it has them; those it lacks are added, for drift to tell
+    of them. A column with a default that the frame lacks is left to the warehouse.
+
+    Args:
+        frame: The data, as `open_frame` takes or gives it. Without rows, only the data itself
+            knows its types; what was opened already does not.
+        live: The table that is there, if there is one.
+        dialect: Whose catalog the live table's types are of.
+        schema: The table's schema.
+        name: The table.
+        asset_key: The asset that fills it; default ``<schema>/<name>``.
+        partition_by: Its partition expressions, as in a spec's YAML.
+        primary_key: Its key, of which no column is nullable.
+        write_disposition: What loads do; default replace.
+
+    Raises:
+        FrameError: columns have no type, or no name for a table; all of them are named.
+        PlanError: specs cannot say a type of the live table; likewise.
+        SpecError: what is asked for does not go with the columns.
+        SourceError: it is no frame, or cannot be read.
+    """
+    opened = frame if isinstance(frame, Frame) else open_frame(frame)
+    wanted = Wanted(schema, name, asset_key, partition_by, primary_key, write_disposition)
+    guesses = ColumnGuesses(opened.columns, wanted)
+    there = live.columns if isinstance(live, LiveTable) else ()
+    if not there:
+        guesses.check_some()
+    chunks = iter(opened.chunks)
+    first = list(islice(chunks, 1))
+    for chunk in first:
+        guesses.add(chunk)
+    if not first:
+        guesses.add_schema(schema_of(frame))
+    present = {each.lower(): each for each in opened.columns}
+    kept = [
+        column
+        for column in there
+        if column.name.lower() in present or not (present and column.has_default)
+    ]
+    columns = _of_live(kept, dialect, wanted)
+    columns += guesses.columns(roomy=True, known={column.name for column in columns})
+    shaped = all(
+        column.name in present and guesses.shaped(present[column.name])
+        for column in columns
+        if column.data_type == "super"
+    )
+    spec = wanted.spec(columns, opened.columns, shaped=shaped)
+    return spec, Frame(opened.columns, chain(first, chunks), opened.rows)
+
+
+def infer_live(
+    live: LiveTable,
+    *,
+    dialect: Dialect,
+    schema: str,
+    name: str,
+    asset_key: str | None = None,
+    partition_by: Sequence[Mapping[str, Any]] = (),
+    primary_key: Sequence[str] = (),
+    write_disposition: Disposition | None = None,
+) -> TableSpec:
+    """The spec of a table that is there; the arguments are those of `inferred`.
+
+    Raises:
+        PlanError: specs cannot say the type of a column; all such columns are named.
+        SpecError: what is asked for does not go with the columns.
+    """
+    wanted = Wanted(schema, name, asset_key, partition_by, primary_key, write_disposition)
+    return wanted.spec(_of_live(live.columns, dialect, wanted), shaped=False)
+
+
+def _of_live(columns: Sequence[LiveColumn], dialect: Dialect, wanted: Wanted) -> list[Drafted]:
+    found = [(column, spec_type(column.data_type, dialect)) for column in columns]
+    unsaid = [(column.name, column.data_type) for column, kind in found if kind is None]
+    if unsaid:
+        lines = [f"  `{name}` is {kind}" for name, kind in unsaid]
+        raise PlanError(
+            f"no spec can be inferred from the live table {wanted.table}: specs cannot say the type"
+            f" of {'a column' if len(unsaid) == 1 else f'{len(unsaid)} columns'}\n"
+            + "\n".join(lines),
+            hint="alter these columns, or write a spec of a table without them",
+            details=[{"column": name, "problem": f"is {kind}"} for name, kind in unsaid],
+        )
+    return [
+        Drafted(column.name.lower(), kind, column.nullable)
+        for column, kind in found
+        if kind is not None
+    ]

@@ -1,0 +1,21 @@
+"""The types that a frame without rows still tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+
+def schema_of(frame: Any) -> Any:
+    """The Arrow schema of a frame that had no rows to look at; None when it tells none."""
+    try:
+        if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # a LazyFrame of Polars
+            frame = frame.head(0).collect()
+        if isinstance(getattr(frame, "schema", None), pa.Schema):
+            return frame.schema
+        if hasattr(frame, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(frame).schema
+    except Exception:  # noqa: BLE001  # another library's frame may raise anything
+        return None
+    return None
