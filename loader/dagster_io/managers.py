@@ -175,9 +175,10 @@ class RedshiftIOManager(TableIOManager):
     @field_validator("port", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        if isinstance(value, dg.IntEnvVar):
-            return dg.EnvVar(value.name)
-        return str(value) if isinstance(value, int) else value
+        if not isinstance(value, int):
+            return value
+        variable = getattr(value, "name", None)  # what EnvVar.int gives is an int of sorts
+        return str(value) if variable is None else dg.EnvVar(variable)
 
     def _settings(self) -> TargetSettings:
         bucket = "/".join(
