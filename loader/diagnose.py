@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -146,6 +146,10 @@ _FOREIGN: dict[str, dict[str, str]] = {
         "skiprows": "skip_rows",
         "tz": "timezone",
         "time_zone": "timezone",
+        "file": "files",
+        "path": "files",
+        "paths": "files",
+        "uri": "files",
     },
     "schema_contract": {
         "columns": "extra_columns",
@@ -155,7 +159,15 @@ _FOREIGN: dict[str, dict[str, str]] = {
     },
     "checks": {"type": "metric", "field": "column", "mustBe": "must_be"},
     "merge": {"on_duplicates": "on_duplicate", "precombine_key": "order_by"},
-    "dagster": {"group_name": "group", "automation_condition": "automation"},
+    "dagster": {
+        "group_name": "group",
+        "automation_condition": "automation",
+        "partitions_def": "partitions",
+        "start_date": "start",
+        "end_date": "end",
+        "partition_keys": "keys",
+        "values": "keys",
+    },
 }
 """What other tools call a key → what it is called here; the dialects of dbt, dlt, ODCS, Sling."""
 
@@ -209,9 +221,15 @@ def _more(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Pro
     """The problems between the fields that are right each by itself."""
     partial = _partial(data)
     untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE}
+    unknown = bool(untyped) or any(loc[:1] == ("partition_by",) for loc in wrong)
     for problem in rules.problems(partial) if partial else ():
-        if problem.loc not in wrong and problem.loc[:2] not in untyped:
+        consequent = unknown and problem.loc[:2] in _OF_DIMENSIONS
+        if problem.loc not in wrong and problem.loc[:2] not in untyped and not consequent:
             yield problem
+
+
+_OF_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
+"""What can only be judged when the partition expressions are right."""
 
 
 def _partial(data: Mapping[str, Any]) -> TableSpec | None:
@@ -383,11 +401,14 @@ def _unknown_key(loc: Loc) -> Problem:
 def _model_at(loc: Loc) -> type[BaseModel] | None:
     """The model whose key an error location ends in."""
     model: type[BaseModel] | None = TableSpec
+    keyed = False  # the step is a key of the document's own, such as a dimension's name
     for step in loc[:-1]:
-        if isinstance(step, int) or model is None:
+        if isinstance(step, int) or model is None or keyed:
+            keyed = False
             continue
         field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
         model = next(_models(field.annotation), None) if field else None
+        keyed = field is not None and get_origin(field.annotation) is dict
     return model
 
 

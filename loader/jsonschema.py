@@ -35,6 +35,16 @@ _BETWEEN: dict[str, dict[str, Any]] = {
             {"if": _given("missing_values"), "then": _is("metric", "missing_values")},
         ],
     },
+    "PartitionKeys": {
+        "oneOf": [_given(key) for key in ("start", "keys", "dynamic")],
+        "if": {
+            "anyOf": [
+                _given("end"),
+                {"required": ["end_offset"], "properties": {"end_offset": {"not": {"const": 0}}}},
+            ]
+        },
+        "then": _given("start"),
+    },
     "Staging": {
         "if": _is("format", "csv", "json"),
         "then": {"properties": {"compression": {"not": {"const": "snappy"}}}},

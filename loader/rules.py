@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from loader import sqltext
+from loader import filenames, sqltext
 from loader.dialects.redshift import (
     ENCODINGS,
     KEY_TYPES,
@@ -22,8 +22,9 @@ from loader.dialects.redshift import (
     NOT_IN_JSON,
     NOT_IN_PARQUET,
 )
-from loader.errors import Loc, Problem
-from loader.spec import Column, Merge, PartitionBy, TableSpec
+from loader.errors import Loc, PlanError, Problem
+from loader.slices import CLOCK, Dimension, Partition, Window, canonical_key, parse_key
+from loader.spec import Column, Merge, PartitionBy, PartitionKeys, TableSpec
 
 _DIST_WORDS = ("even", "all", "auto")
 _VALUE_TYPES = frozenset(
@@ -36,10 +37,14 @@ def problems(spec: TableSpec) -> Iterator[Problem]:
     """Everything wrong between the fields of a spec whose fields are each right."""
     yield from _columns(spec)
     yield from _keys(spec)
-    yield from _partitions(spec)
+    partitions = list(_partitions(spec))
+    yield from partitions
     yield from _loading(spec)
     yield from _checks(spec)
     yield from _dagster(spec)
+    if not partitions:  # what else is said of a dimension is judged once the dimension is right
+        yield from _source_files(spec)
+        yield from _partition_keys(spec)
 
 
 def unknown(spec: TableSpec, name: str, loc: Loc) -> Iterator[Problem]:
@@ -211,8 +216,8 @@ def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
             f"a {kind} has no grain; date, timestamp, timestamptz and varchar have",
             (*loc, "grain"),
         )
-    if kind.name == "date" and entry.grain == "hour":
-        yield Problem("a date has no hours", (*loc, "grain"), "use grain day or coarser")
+    if kind.name == "date" and entry.grain in CLOCK:
+        yield Problem(f"a date has no {entry.grain}s", (*loc, "grain"), "use grain day or coarser")
     if entry.format is not None:
         if not kind.is_text:
             yield Problem(f"a {kind.name} has no text format", (*loc, "format"))
@@ -233,8 +238,8 @@ def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
         yield Problem("has no effect without grain: week", (*loc, "week_start"))
 
 
-_PARTS = {"year": 1, "quarter": 2, "month": 2, "week": 3, "day": 3, "hour": 4}
-"""How much of year, month, day and hour text must write to tell one period from the next."""
+_PARTS = {"year": 1, "quarter": 2, "month": 2, "week": 3, "day": 3, "hour": 4, "minute": 5}
+"""How much of year, month, day, hour, minute text must write to tell one period from the next."""
 
 
 def _sorts_as_time(text: str) -> bool:
@@ -309,3 +314,91 @@ def _dagster(spec: TableSpec) -> Iterator[Problem]:
         )
         if warn >= fail:
             yield Problem("warns no sooner than it fails", ("dagster", "freshness", "warn"))
+
+
+def _source_files(spec: TableSpec) -> Iterator[Problem]:
+    for at, name in enumerate(spec.source.files):
+        for message, hint in filenames.problems(name, spec.dimensions):
+            yield Problem(message, ("source", "files", at), hint)
+
+
+def _partition_keys(spec: TableSpec) -> Iterator[Problem]:
+    known = {dimension.name: dimension for dimension in spec.dimensions}
+    for name, listed in spec.dagster.partitions.items():
+        loc = ("dagster", "partitions", name)
+        if name in known:
+            yield from _window_keys(known[name], listed, loc)
+            yield from _value_keys(known[name], listed, loc, several=len(known) > 1)
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"dimensions: {_listing(known)}"
+        if not known:
+            hint = "the table has no partitions; add partition_by"
+        yield Problem(f"there is no dimension `{name}`", loc, hint, on_key=True)
+
+
+def _window_keys(dimension: Dimension, listed: PartitionKeys, loc: Loc) -> Iterator[Problem]:
+    """Problems of the keys of a dimension with a grain."""
+    if dimension.grain is None:
+        return
+    for field in ("keys", "dynamic"):
+        if getattr(listed, field):
+            yield Problem(
+                f"`{dimension.name}` has a grain, so its partitions are windows of time",
+                (*loc, field),
+                "give the first of them: start",
+            )
+    found: dict[str, Partition] = {}
+    for field in ("start", "end"):
+        key = getattr(listed, field)
+        if key is not None:
+            try:
+                found[field] = parse_key(dimension, key)
+            except PlanError as error:
+                yield Problem(error.message, (*loc, field), error.hint)
+    if len(found) == 2:
+        start, end = found["start"].cell, found["end"].cell
+        assert isinstance(start, Window)
+        assert isinstance(end, Window)
+        if not start < end:
+            yield Problem(
+                f"the partitions end at `{listed.end}` before there is one",
+                (*loc, "end"),
+                "end is the first key that is not among them any more",
+            )
+
+
+def _value_keys(
+    dimension: Dimension, listed: PartitionKeys, loc: Loc, *, several: bool
+) -> Iterator[Problem]:
+    """Problems of the keys of a dimension without a grain."""
+    if dimension.grain is not None:
+        return
+    if listed.start is not None:
+        yield Problem(
+            f"`{dimension.name}` has no grain, so its partitions have no start",
+            (*loc, "start"),
+            "give keys: […], or grain in partition_by",
+        )
+    first: dict[str, int] = {}
+    for at, key in enumerate(listed.keys):
+        place = (*loc, "keys", at)
+        try:
+            partition = parse_key(dimension, key)
+        except PlanError as error:
+            unquoted = dimension.data_type.is_text and not isinstance(key, str)
+            yield Problem(error.message, place, "put quotes around it" if unquoted else error.hint)
+            continue
+        other = first.setdefault(canonical_key(partition), at)
+        if other != at:
+            yield Problem(f"the key `{key}` is already there at keys[{other}]", place)
+        marks = _NOT_IN_KEYS + (_NOT_IN_CROSSED_KEYS if several else ())
+        wrong = [mark for mark in marks if mark in partition.key]
+        if wrong or not partition.key:
+            shown = " or ".join(repr(mark) for mark in wrong)
+            yield Problem(f"Dagster takes no key with {shown}" if wrong else "is empty", place)
+
+
+_NOT_IN_KEYS = ("...", "\a", "\b", "\f", "\n", "\r", "\t", "\v", "\0")
+_NOT_IN_CROSSED_KEYS = ("|", ",", "[", "]")
+"""In the keys of a dimension that is crossed with another."""

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from loader.datatypes import DataType
 from loader.errors import PlanError
 
-Grain = Literal["hour", "day", "week", "month", "quarter", "year"]
+Grain = Literal["minute", "hour", "day", "week", "month", "quarter", "year"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Bound = date | datetime | str
 """An end of a window, in the column's own terms."""
@@ -36,7 +36,11 @@ WEEKDAYS: tuple[Weekday, ...] = (
     "saturday",
     "sunday",
 )
+CLOCK = ("minute", "hour")
+"""The grains that are shorter than a day, of which clocks skip and repeat some."""
+
 KEYS_OF_GRAIN = {
+    "minute": "`2013-01-01-05:30`",
     "hour": "`2013-01-01-05:00`",
     "day": "`2013-01-01`",
     "week": "the date it starts on, such as `2013-01-07`",
@@ -68,7 +72,7 @@ class Dimension:
     @property
     def text_format(self) -> str:
         """The strftime format of a text column."""
-        return self.format or ("%Y-%m-%d %H:%M:%S" if self.grain == "hour" else "%Y-%m-%d")
+        return self.format or ("%Y-%m-%d %H:%M:%S" if self.grain in CLOCK else "%Y-%m-%d")
 
 
 @dataclass(frozen=True, order=True)
@@ -427,18 +431,23 @@ def _parse_period(dimension: Dimension, text: str, zone: ZoneInfo) -> datetime:
 def _existing(dimension: Dimension, naive: datetime, zone: ZoneInfo, text: str) -> datetime:
     """The local time in its zone, unless the clocks skipped it."""
     local = naive.replace(tzinfo=zone)
-    if dimension.grain != "hour":
+    if dimension.grain not in CLOCK:
         return local
     back = _moved(dimension, _moved(dimension, local, ZoneInfo("UTC")), zone)
     if _floor(dimension, back) != _floor(dimension, local):
-        raise PlanError(f"the hour `{text}` does not exist in {zone.key}: the clocks skipped it")
+        raise PlanError(
+            f"the {dimension.grain} `{text}` does not exist in {zone.key}: the clocks skipped it"
+        )
     return local
 
 
 def _floor(dimension: Dimension, local: datetime) -> datetime:
-    hour = local.replace(minute=0, second=0, microsecond=0)
+    minute = local.replace(second=0, microsecond=0)
+    hour = minute.replace(minute=0)
     midnight = hour.replace(hour=0, fold=0)
     match dimension.grain:
+        case "minute":
+            return minute
         case "hour":
             return hour
         case "week":
@@ -469,6 +478,8 @@ def _minus(midnight: datetime, days: int) -> datetime:
 def _next(dimension: Dimension, local: datetime) -> datetime:
     zone = local.tzinfo
     match dimension.grain:
+        case "minute":
+            return (local.astimezone(UTC) + timedelta(minutes=1)).astimezone(zone)
         case "hour":
             # Through UTC, so that a repeated hour is two partitions and a skipped one is none.
             # Where clocks move by half an hour, the hour of the change has 30 or 90 minutes.
@@ -490,7 +501,7 @@ def _next(dimension: Dimension, local: datetime) -> datetime:
 def _label(dimension: Dimension, local: datetime) -> str:
     day = local.date().isoformat()
     match dimension.grain:
-        case "hour":
+        case "hour" | "minute":
             other = local.replace(fold=1 - local.fold)
             repeated = other.utcoffset() != local.utcoffset()
             return f"{day}-{local:%H:%M}" + (f"{local:%z}" if repeated else "")

@@ -7,7 +7,7 @@ readable problems in `loader.diagnose`.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -148,6 +148,18 @@ def _number(value: object) -> Decimal:
     return Decimal(str(value))
 
 
+def _partition_key(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if not isinstance(value, str | int):
+        raise ValueError(f"`{value}` is not a partition key; put quotes around it")
+    return value
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _max_rejects(value: int | str) -> int | str:
     if isinstance(value, int):
         if value < 0:
@@ -236,6 +248,11 @@ Mark = Annotated[
     ),
 ]
 TimeFormat = Annotated[StrictStr, AfterValidator(_time_format)]
+PartitionKey = Annotated[
+    StrictStr | StrictInt | StrictBool,
+    BeforeValidator(_partition_key),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+]
 Number = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 
 
@@ -369,6 +386,20 @@ class Source(Model):
     """The zone of time stamps without an offset that go into `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = {}
     """Column of the table → its name in the file, where the two differ."""
+    files: Annotated[
+        tuple[Annotated[StrictStr, Field(min_length=1)], ...],
+        BeforeValidator(_listed),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "items": {"type": "string", "minLength": 1}},
+                ]
+            }
+        ),
+    ] = ()
+    """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
+    `{date}` or `{date:%Y/%m/%d}` in them is the key of the dimension `date`."""
 
 
 OPERATORS = {
@@ -493,6 +524,34 @@ class OnCron(Model):
     timezone: Zone = "UTC"
 
 
+class PartitionKeys(Model):
+    """The partitions of one dimension: from a start on, some keys, or whatever keys come."""
+
+    start: PartitionKey | None = None
+    """With a grain: the first key."""
+    end: PartitionKey | None = None
+    """With a grain: the first key that is not among them any more; without it they go on."""
+    end_offset: StrictInt = 0
+    """With a grain: how many there are beyond the last complete one, such as 1 for today."""
+    keys: tuple[PartitionKey, ...] = ()
+    """Without a grain: all keys there are."""
+    dynamic: StrictStr | None = Field(default=None, min_length=1)
+    """Without a grain: the name of the dynamic partitions whose keys these are."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> PartitionKeys:
+        choices = ("start", "keys", "dynamic")
+        given = [name for name in choices if getattr(self, name) not in (None, ())]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(
+                f"has one of start (for windows of time), keys or dynamic; this has {found}"
+            )
+        if self.start is None and (self.end is not None or self.end_offset):
+            raise ValueError("end and end_offset are for windows of time, which have a start")
+        return self
+
+
 class DagsterOptions(Model):
     """What only Dagster reads."""
 
@@ -509,6 +568,9 @@ class DagsterOptions(Model):
     freshness: Freshness | None = None
     automation: Literal["eager", "on_missing"] | OnCron | None = None
     """When Dagster materializes it: `eager`, `on_missing`, or `{on_cron: "0 * * * *"}`."""
+    partitions: dict[StrictStr, PartitionKeys] = {}
+    """Which partitions there are: dimension → `{start: "2013-01-01"}`, `{keys: [EWR, JFK]}` or
+    `{dynamic: airports}`. Without a grain the default is dynamic."""
 
 
 TemplateName = Literal[

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "loader"
 FLOORS: list[set[str]] = [
     {"errors", "datatypes", "sqltext", "version"},
     {"dialects", "slices"},
-    {"render", "spec"},
+    {"filenames", "render", "spec"},
     {"rules", "dispositions"},
     {"diagnose", "plan"},
     {"drift"},

@@ -220,6 +220,14 @@ KINDS: Mapping[str, Kind] = {
         stamps("2013-01-01T05:00:00", "2013-01-01T05:59:59.999999"),
         stamps("2013-01-01T06:00:00", "2013-01-01T06:59:59.999999"),
     ),
+    "zone minute": Kind(
+        {"p": "timestamptz"},
+        [{"expr": "p", "grain": "minute", "timezone": "America/New_York"}],
+        "2013-11-03-01:59-0400",
+        "2013-11-03-01:00-0500",
+        zoned("2013-11-03T05:59:00", "2013-11-03T05:59:59.999999"),
+        zoned("2013-11-03T06:00:00", "2013-11-03T06:00:59.999999"),
+    ),
     "timestamp in a zone": Kind(
         {"p": "timestamp"},
         [{"expr": "p", "grain": "month", "column_timezone": "Asia/Tokyo", "timezone": "UTC"}],

@@ -48,7 +48,10 @@ def test_checks_are_measured_in_a_slice_or_the_table(project: Project) -> None:
     """Each check gives its value and whether it holds, without any load."""
     spec = project.spec("s/t")
     project.load(spec, ROWS, "auto")
-    assert [(r.value, r.holds) for r in project.check(spec)] == [(4, True), (0, True)]
+    assert [(r.value, r.holds) for r in project.check(spec)] == [
+        (Decimal(4), True),
+        (Decimal(0), True),
+    ]
     part = project.check(spec, {"day": "2026-01-01", "shop": "a"})
     assert [(r.check.label, r.value, r.holds) for r in part] == [
         ("row_count", Decimal(1), False),

@@ -26,6 +26,7 @@ STRUCTURAL = [
     *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
     *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
     *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
+    "dagster_partitions_shape",
 ]
 """The bad cases that an editor can see without knowing rules between fields."""
 
@@ -58,6 +59,9 @@ def small(**fields: Any) -> dict[str, Any]:
     return {"schema": "s", "name": "t", "columns": columns, **fields}
 
 
+BY_VALUE: dict[str, Any] = {"partition_by": [{"expr": "b"}]}
+
+
 def check(metric: str, **fields: Any) -> dict[str, Any]:
     bound = {} if any(name.startswith("must") for name in fields) else {"must_be": 0}
     return small(checks=[{"metric": metric, **bound, **fields}])
@@ -67,6 +71,18 @@ def typed(data_type: str, name: str = "a") -> dict[str, Any]:
     columns = [{"name": name, "data_type": data_type}]
     return small(columns=columns, staging={"format": "csv"})
 
+
+WRONG_KEYS: list[dict[str, Any]] = [
+    {},
+    {"start": None},
+    {"keys": []},
+    {"dynamic": ""},
+    {"keys": ["x"], "dynamic": "b"},
+    {"keys": ["x"], "end_offset": 1},
+    {"keys": ["x"], "end": "y"},
+    {"keys": [1.5]},
+    {"keys": "x"},
+]
 
 WRONG = [
     small(checks=[{"metric": "row_count"}]),
@@ -97,6 +113,10 @@ WRONG = [
     *(small(source={"delimiter": mark}) for mark in ("\n", "\r", "\0", "ä", "ab", "")),
     small(source={"quote": "ä"}),
     small(templates={"copy_parquet": ""}),
+    *(small(**BY_VALUE, dagster={"partitions": {"b": listed}}) for listed in WRONG_KEYS),
+    small(source={"files": ""}),
+    small(source={"files": [""]}),
+    small(source={"files": 1}),
 ]
 """Values and pairs of values that an editor can tell are wrong."""
 
@@ -125,6 +145,17 @@ RIGHT = [
     ),
     typed("integer", "ä b-1"),
     *(small(source={"delimiter": mark}) for mark in ("\t", " ", "\x01", "|", "~")),
+    *(
+        small(**BY_VALUE, dagster={"partitions": {"b": listed}})
+        for listed in (
+            {"keys": ["x", "y"]},
+            {"keys": ["x"], "dynamic": None, "start": None, "end": None, "end_offset": 0},
+            {"dynamic": "b"},
+        )
+    ),
+    small(source={"files": "a.csv"}),
+    small(source={"files": ["a.csv", "b.csv"]}),
+    small(source={"files": []}),
 ]
 """Their neighbours, which are right."""
 

@@ -95,6 +95,9 @@ def test_keys_of_dates(grain: str, key: object, start: date, end: date) -> None:
 @pytest.mark.parametrize(
     ("zone", "grain", "key", "start", "end"),
     [
+        ("UTC", "minute", "2013-01-01-23:59", "2013-01-01T23:59", "2013-01-02T00:00"),
+        (NEW_YORK, "minute", "2013-03-10-01:59", "2013-03-10T06:59", "2013-03-10T07:00"),
+        (NEW_YORK, "minute", "2013-11-03-01:59-0400", "2013-11-03T05:59", "2013-11-03T06:00"),
         ("UTC", "hour", "2013-01-01-23:00", "2013-01-01T23:00", "2013-01-02T00:00"),
         ("UTC", "hour", "2013-01-01T23:00:00", "2013-01-01T23:00", "2013-01-02T00:00"),
         # 23 and 25 hours
@@ -569,7 +572,15 @@ def test_consecutive_windows_tile(
 ) -> None:
     """The windows of a range follow one another without a gap or an overlap."""
     dim = dimensions("timestamptz", zone, grain, start)
-    hours = {"hour": 1, "day": 24, "week": 168, "month": 730, "quarter": 2190, "year": 8766}
+    hours = {
+        "minute": 1 / 60,
+        "hour": 1,
+        "day": 24,
+        "week": 168,
+        "month": 730,
+        "quarter": 2190,
+        "year": 8766,
+    }
     first = moment.replace(tzinfo=UTC)
     last = first + timedelta(hours=hours[grain] * count)
     found = make_slice([dim], f"{locate(dim, first)}..{locate(dim, last)}")

@@ -94,7 +94,8 @@ def _set_fields(model: BaseModel) -> Iterator[tuple[str, str]]:
     for name in model.model_fields_set:
         yield type(model).__name__, name
         value = getattr(model, name)
-        for item in value if isinstance(value, tuple) else (value,):
+        items = value.values() if isinstance(value, dict) else value
+        for item in items if isinstance(value, tuple | dict) else (value,):
             if isinstance(item, BaseModel):
                 yield from _set_fields(item)
 

@@ -242,4 +242,5 @@ def _coarse(dimension: Dimension, array: Array) -> Array:
     earliest = pc.min(array).as_py()
     if earliest is None or earliest.year < 1973:
         return pc.floor_temporal(array, unit="second")
-    return pc.floor_temporal(array, BUCKET_MINUTES, unit="minute")
+    minutes = 1 if dimension.grain == "minute" else BUCKET_MINUTES
+    return pc.floor_temporal(array, minutes, unit="minute")

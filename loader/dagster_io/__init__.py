@@ -8,6 +8,13 @@ and reads them back for the assets downstream.
 
 from __future__ import annotations
 
+from loader.dagster_io.definitions import (
+    asset_checks,
+    asset_spec,
+    asset_specs,
+    partitions_def,
+    with_specs,
+)
 from loader.dagster_io.managers import (
     DuckDBIOManager,
     RedshiftIOManager,
@@ -20,4 +27,9 @@ __all__ = [
     "RedshiftIOManager",
     "RedshiftPandasIOManager",
     "TableIOManager",
+    "asset_checks",
+    "asset_spec",
+    "asset_specs",
+    "partitions_def",
+    "with_specs",
 ]

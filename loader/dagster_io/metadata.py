@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +46,19 @@ def table_metadata(spec: TableSpec, place: Place, source: tuple[Path, int] | Non
         "dagster/uri": f"{place.uri}/{spec.schema_name}/{spec.name}",
     }
     if source is not None:
-        path, line = source
+        found["dagster/code_references"] = code_reference(*source)
+    return found
+
+
+def code_reference(path: Path, line: int) -> dg.CodeReferencesMetadataValue:
+    """The file and line of a spec, which pages link to."""
+    with warnings.catch_warnings():
+        # Dagster has had them for years, and warns of each that they are in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
         reference = dg.LocalFileCodeReference(
             file_path=str(path.resolve()), line_number=line, label="table spec"
         )
-        found["dagster/code_references"] = dg.CodeReferencesMetadataValue(
-            code_references=[reference]
-        )
-    return found
+        return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
 def load_metadata(result: LoadResult) -> Metadata:

@@ -188,7 +188,7 @@ def grain_of(timezone: str, window: dg.TimeWindow) -> Grain | None:
     )
 
 
-_MADE_OF: tuple[Grain, ...] = ("day", "hour")
+_MADE_OF: tuple[Grain, ...] = ("day", "hour", "minute")
 
 
 def _whole_grain(timezone: str, window: dg.TimeWindow) -> Grain | None:

@@ -17,7 +17,7 @@ from loader.dagster_io.partitions import grain_of, told
 from loader.errors import ExecuteError, PlanError, SpecError
 from loader.plan import LiveTable
 from loader.project import Project
-from loader.slices import WEEKDAYS
+from loader.slices import CLOCK, WEEKDAYS
 from loader.spec import TableSpec
 
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
@@ -198,14 +198,14 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
         grain = grain_of(definition.timezone, window)
         if grain is None:
             raise PlanError(
-                f"the partitions {told(definition)} are no whole hours",
+                f"the partitions {told(definition)} are no whole minutes",
                 hint="write a table spec for the asset",
             )
         entry |= {"grain": grain, "timezone": definition.timezone}
         if grain == "week":
             entry["week_start"] = WEEKDAYS[window.start.weekday()]
         if not bare:
-            of_days = grain != "hour" and re.search(r"\bdate\b", expression, re.IGNORECASE)
+            of_days = grain not in CLOCK and re.search(r"\bdate\b", expression, re.IGNORECASE)
             entry["data_type"] = "date" if of_days else "timestamp"
     elif not bare:
         entry["data_type"] = "varchar(65535)"
