@@ -199,12 +199,14 @@ def _open_lazy(obj: Any) -> Frame:
     return Frame(names, _stream_chunks(batches))
 
 
-def _open_stream(obj: Any) -> Frame:
+def _open_stream(obj: Any) -> Frame | None:
     try:
         # Through the C interface, whoever keeps a part of a batch would keep all of it.
         ours = isinstance(obj, pa.RecordBatchReader)
         reader = obj if ours else pa.RecordBatchReader.from_stream(obj)
     except Exception as error:  # another library's stream may raise anything
+        if _is_one_column(error):
+            return None
         raise _broken(error, "frame") from error
     rows = obj.num_rows if isinstance(obj, pa.Table) else None
     if rows is None and _is("polars", "DataFrame")(obj):
@@ -212,10 +214,17 @@ def _open_stream(obj: Any) -> Frame:
     return Frame(check_names(reader.schema.names, "the frame"), _stream_chunks(reader), rows)
 
 
-def _open_batch(obj: Any) -> Frame:
+def _is_one_column(error: Exception) -> bool:
+    """Whether what was opened is an array, such as a Series."""
+    return isinstance(error, pa.ArrowInvalid) and "non-struct type" in str(error)
+
+
+def _open_batch(obj: Any) -> Frame | None:
     try:
         batch = pa.record_batch(obj)
-    except Exception as error:  # an array that is not a struct is not a table
+    except Exception as error:  # another library's array may raise anything
+        if _is_one_column(error):
+            return None
         raise _broken(error, "frame") from error
     names = check_names(batch.schema.names, "the frame")
     return Frame(names, _stream_chunks(iter([batch])), batch.num_rows)
@@ -331,7 +340,7 @@ def check_same(columns: Sequence[str], wanted: Sequence[str], name: str, other: 
         raise SourceError(f"{name} has other columns than {other}: it {' and '.join(parts)}")
 
 
-_OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame]], ...] = (
+_OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame | None]], ...] = (
     (_is("pandas", "DataFrame"), _open_pandas),
     (_is("polars", "LazyFrame"), _open_lazy),
     (_is("pyarrow", "Dataset"), _open_dataset),

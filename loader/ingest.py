@@ -103,11 +103,7 @@ def ingest(
             conformer.finish()
             if keys is not None:
                 keys.check(spec.table)
-            if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
-                raise FrameError(
-                    f"there are no rows for {spec.table}, and its spec says on_empty: fail",
-                    hint="nothing was changed",
-                )
+            _check_not_empty(spec, conformer)
         except FrameError:
             stager.discard()
             raise
@@ -155,12 +151,21 @@ def inspect(
         conformer.finish()
         if keys is not None:
             keys.check(spec.table)
+        _check_not_empty(spec, conformer)
     return Inspected(
         frozenset(matched),
         conformer.rows_read - conformer.rows_rejected,
         conformer.rows_rejected,
         tuple(conformer.partition_keys()),
     )
+
+
+def _check_not_empty(spec: TableSpec, conformer: Conformer) -> None:
+    if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
+        raise FrameError(
+            f"there are no rows for {spec.table}, and its spec says on_empty: fail",
+            hint="nothing was changed",
+        )
 
 
 def _checks_keys(spec: TableSpec) -> bool:

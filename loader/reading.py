@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from loader.config import RedshiftTarget, TargetSettings
 from loader.conform import arrow_schema
-from loader.errors import ExecuteError, LoaderError, PlanError
+from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.execute import describe
 from loader.plan import LiveTable, Statement
 from loader.planner import chosen_columns
@@ -90,6 +91,29 @@ class Reading:
             f"there is no table {self.spec.table} to read",
             hint=f"load it first: loader load {self.spec.asset_key} FILE",
         )
+
+
+def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The batches from a file that nobody else sees: whatever they came from is let go of.
+
+    Raises:
+        ExecuteError: the rows cannot be read.
+        StageError: there is no room for them.
+    """
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    try:
+        with tempfile.NamedTemporaryFile(prefix="loader-rows-") as file:
+            with batches, pa.ipc.new_stream(file.name, batches.schema, options=options) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+            # What is open stays readable, and is gone when it is closed.
+            kept = pa.ipc.open_stream(pa.OSFile(file.name))
+            return pa.RecordBatchReader.from_stream(kept)
+    except OSError as error:
+        raise StageError(
+            f"the rows cannot be kept on disk: {error}",
+            hint=f"{tempfile.gettempdir()} needs room for them; TMPDIR names another disk",
+        ) from error
 
 
 def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) -> Any:

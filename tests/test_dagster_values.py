@@ -272,7 +272,11 @@ NO_FRAMES = [7, 1.5, "text", b"bytes", {"id": [1]}, object(), [1, 2], pd.DataFra
 COLUMNS = [pd.Series([1]), pl.Series([1]), pa.chunked_array([[1]]), pa.array([1])]
 
 
-@pytest.mark.parametrize("value", [*NO_FRAMES, *COLUMNS], ids=lambda value: repr(type(value)))
+@pytest.mark.parametrize(
+    "value",
+    [*NO_FRAMES, *COLUMNS],
+    ids=lambda value: f"{type(value).__module__}.{type(value).__name__}",
+)
 def test_what_is_no_frame_is_refused_with_what_is(bench: Bench, value: Any) -> None:
     """Anything else gets an error that says what it is, and lists what may be returned."""
     bench.spec()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 
+from loader.dagster_io.metadata import DRY_RUN
 from loader.dagster_io.partitions import Selection, selected
 from loader.dagster_io.tables import Form, Tables, key_of, no_table
 from loader.errors import PlanError
@@ -82,6 +83,9 @@ def _unsupported(annotation: Any) -> PlanError:
     )
 
 
+_MOST_ASKED = 100
+"""Partitions whose last materialization is looked at; more would take Dagster's database long."""
+
 _READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "pandas": "pandas",
     "polars": "polars",
@@ -98,9 +102,17 @@ def fetch(tables: Tables, context: dg.InputContext) -> Any:
     Raises:
         LoaderError: the table or a partition is not there, or cannot be made into what is wanted.
     """
+    if not context.has_asset_key:
+        raise PlanError(
+            f"the input `{context.name}` belongs to no asset, so there is no table to read",
+            hint="give outputs between the ops of a graph another io_manager_key",
+        )
     asked = _asked(context, tables.default_form)
+    makes = _assets_of(context)
     # An asset that reads what it has made before has made nothing at first.
-    own = context.asset_key in _assets_of(context)
+    own = makes is not None and context.asset_key in makes
+    # And what makes no asset, such as a check, looks at what there is.
+    lenient = own or asked.lenient or makes == set()
     spec = tables.spec_of_input(context)
     if own and (spec is None or not tables.exists(spec)):
         return asked.hand_over(partial(_empty, spec, asked), {})
@@ -111,7 +123,7 @@ def fetch(tables: Tables, context: dg.InputContext) -> Any:
     if selection is None:
         return asked.hand_over(partial(read, None), {})
     missing = _missing(tables.project, context, selection)
-    if missing and not (own or asked.lenient):
+    if missing and not lenient:
         raise _missing_partitions(spec, missing)
     if missing:
         context.log.warning(f"{spec.table}: {_missing_text(missing)} not there; left out")
@@ -141,8 +153,11 @@ class _Asked:
 
 def _asked(context: dg.InputContext, default: Form) -> _Asked:
     options = context.definition_metadata or {}
+    annotation: Any = Any
+    with suppress(dg.DagsterInvariantViolationError):  # a context by hand may lack it
+        annotation = context.dagster_type.typing_type
     return _Asked(
-        wanted(context.dagster_type.typing_type, default),
+        wanted(annotation, default),
         _columns(options),
         _limit(options),
         bool(_plain(options.get("allow_missing_partitions"))),
@@ -157,6 +172,10 @@ def _read(project: Project, spec: TableSpec, asked: _Asked, partition: Any) -> A
         limit=asked.limit,
         as_=_READ_AS[asked.want.form],
     )
+    if asked.want.form == "batches":
+        from loader.reading import on_disk  # noqa: PLC0415  # pyarrow is slow to import
+
+        return on_disk(frame)  # or the asset would hold on to the warehouse that it is to fill
     return frame.lazy() if asked.want.form == "polars lazy" else frame
 
 
@@ -170,10 +189,7 @@ def _empty(spec: TableSpec | None, asked: _Asked) -> Any:
 
 def _missing(project: Project, context: dg.InputContext, selection: Selection) -> list[str]:
     """The partitions that Dagster never materialized and the table has no rows of."""
-    done: set[str] = set()
-    # Without an instance, and for tables that others fill, the table alone knows.
-    with suppress(Exception):
-        done = set(context.instance.get_materialized_partitions(context.asset_key))
+    done = _materialized(context, list(selection.cells))
     open_ = [key for key in selection.cells if key not in done]
     if not open_:
         return []
@@ -185,25 +201,55 @@ def _missing(project: Project, context: dg.InputContext, selection: Selection) -
     return [key for key, rows in zip(open_, counts, strict=True) if not rows]
 
 
-def _assets_of(context: dg.InputContext) -> set[dg.AssetKey]:
-    """The assets that the step which reads makes."""
+def _materialized(context: dg.InputContext, keys: list[str]) -> set[str]:
+    """The partitions that were materialized, dry runs aside, as far as Dagster knows.
+
+    Without an instance, and for tables that others fill, the table alone knows.
+    """
+    found: set[str] = set()
+    with suppress(Exception):
+        found = set(context.instance.get_materialized_partitions(context.asset_key))
+    found &= set(keys)
+    if len(found) <= _MOST_ASKED:
+        with suppress(Exception):
+            found -= {key for key in found if _was_dry(context, key)}
+    return found
+
+
+def _was_dry(context: dg.InputContext, key: str) -> bool:
+    """Whether the latest materialization of a partition wrote nothing."""
+    wanted = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key])
+    records = context.instance.fetch_materializations(wanted, limit=1).records
+    for record in records:
+        event = record.asset_materialization
+        status = event.metadata.get("status") if event is not None else None
+        return status is not None and status.value == DRY_RUN
+    return False
+
+
+def _assets_of(context: dg.InputContext) -> set[dg.AssetKey] | None:
+    """The assets that the step which reads makes; None when there is no step."""
     with suppress(Exception):  # Dagster has no public way to tell, and contexts may have no step
         step = context.step_context
         assets = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
         return set(assets.keys) if assets else set()
-    return set()
+    return None
 
 
 def _columns(options: Mapping[str, Any]) -> list[str] | None:
     given = _plain(options.get("columns"))
     if given is None:
         return None
-    return [given] if isinstance(given, str) else [str(name) for name in given]
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise PlanError(f"the input's `columns` are {given!r}", hint="give a list of names")
+    return list(names)
 
 
 def _limit(options: Mapping[str, Any]) -> int | None:
     number = _plain(options.get("limit"))
-    if number is not None and (not isinstance(number, int) or number < 0):
+    wrong = isinstance(number, bool) or not isinstance(number, int) or number < 0
+    if number is not None and wrong:
         raise PlanError(f"the input's `limit` is {number!r}", hint="give a number of rows")
     return number
 

@@ -181,16 +181,13 @@ class RedshiftIOManager(TableIOManager):
         return str(value) if variable is None else dg.EnvVar(variable)
 
     def _settings(self) -> TargetSettings:
-        bucket = "/".join(
-            part.strip("/")
-            for part in (self.bucket_name.removeprefix("s3://"), self.prefix)
-            if part
-        )
+        bucket = self.bucket_name.removeprefix("s3://").strip("/")
+        prefix = self.prefix.strip("/")
         return given_settings(
             {
                 "type": "redshift",
                 "host": self.host,
-                "port": self.port,
+                "port": self.port or "5439",
                 "database": self.database,
                 "user": self.user,
                 "password": self.password or "",
@@ -199,7 +196,7 @@ class RedshiftIOManager(TableIOManager):
                 "secret_id": self.secret_id or "",
                 "region_name": self.region_name or "",
                 "iam_role": self.s3_iam_role,
-                "staging": f"s3://{bucket}",
+                "staging": f"s3://{bucket}/{prefix}".rstrip("/") if bucket else "",
                 "ssl": self.ssl,
                 "ledger_schema": self.ledger_schema,
                 "encryption": self.encryption,
@@ -225,6 +222,9 @@ def _failing() -> Iterator[None]:
     try:
         yield
     except LoaderError as error:
+        asked = error.__cause__
+        if isinstance(asked, dg.Failure | dg.RetryRequested):
+            raise asked from None  # the asset's own stream wants it so
         if _may_pass(error):
             raise
         raise failure(error) from error

@@ -23,6 +23,9 @@ _SHOWN_CHARACTERS = 100_000
 
 _SHOWN_ROWS = 100
 
+DRY_RUN = "dry run: nothing was written"
+"""The status of a materialization that is none."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -67,10 +70,14 @@ def load_metadata(result: LoadResult) -> Metadata:
         "status": result.status,
         "load_id": result.load_id,
         "slice": result.slice or "the whole table",
+        "rows_loaded": result.rows_loaded,
+    }
+    if result.status == "already_loaded":
+        return found  # the other numbers are those of an earlier attempt, which told them
+    found |= {
         "rows_read": result.rows_read,
         "rows_rejected": result.rows_rejected,
         "rows_deleted": result.rows_deleted,
-        "rows_loaded": result.rows_loaded,
         "bytes_staged": result.bytes_staged,
         "files_staged": result.files_staged,
     }
@@ -92,7 +99,7 @@ def load_metadata(result: LoadResult) -> Metadata:
 def plan_metadata(plan: Plan) -> Metadata:
     """What a load would run."""
     found: Metadata = {
-        "status": "dry run: nothing was written",
+        "status": DRY_RUN,
         "slice": plan.slice_text or "the whole table",
         "sql": sql(plan),
     }

@@ -17,6 +17,9 @@ from loader.errors import PlanError
 from loader.results import LoadResult
 from loader.spec import TableSpec
 
+_MOST_TOLD = 2_000
+"""Partitions of a run that are told their own numbers; Dagster takes long for more."""
+
 _COUNTS = ("dagster/row_count", "dagster/partition_row_count")
 
 
@@ -63,8 +66,9 @@ def _load(
     )
     _log(context, result)
     metadata = {**about, **load_metadata(result)}
-    if partition is not None and "dagster/row_count" in metadata:
-        metadata["dagster/partition_row_count"] = metadata["dagster/row_count"]
+    rows = metadata.pop("dagster/row_count", None) if selection else None
+    if rows is not None and partition is not None and len(partition) == 1:
+        metadata |= dict.fromkeys(_COUNTS, rows)
     return metadata, _by_partition(result, spec, selection)
 
 
@@ -102,7 +106,9 @@ def _by_partition(
     result: LoadResult, spec: TableSpec, selection: Selection | None
 ) -> dict[str, dict[str, int]]:
     """What is true of each partition alone, when the run is about several."""
-    if selection is None or len(selection.cells) < 2 or result.partition_rows is None:
+    if selection is None or result.partition_rows is None:
+        return {}
+    if not 1 < len(selection.cells) <= _MOST_TOLD:
         return {}
     rows = selection.rows(result.partition_rows)
     names = ["rows_loaded", *(_COUNTS if spec.write_disposition == "replace" else ())]
@@ -120,10 +126,10 @@ def _tell(
         with suppress(Exception):
             step = context.step_context
             for key, numbers in by_partition.items():
-                mine = {name: value for name, value in numbers.items() if name not in theirs}
+                said = theirs | set(step.get_asset_metadata(context.asset_key, key) or ())
+                mine = {name: value for name, value in numbers.items() if name not in said}
                 step.add_asset_metadata(mine, asset_key=context.asset_key, partition_key=key)
-            told = {name for numbers in by_partition.values() for name in numbers} | set(_COUNTS)
-            left = {name: value for name, value in left.items() if name not in told}
+            left.pop("rows_loaded", None)
     context.add_output_metadata(left)
 
 

@@ -117,7 +117,7 @@ class DuckDB:
                 transient=True,
                 rolled_back=True,
             )
-        if isinstance(error, duckdb.ConnectionException):
+        if isinstance(error, _CONFLICTS):
             return ExecuteError(
                 f"this process has {self.path} open in another way;"
                 f" waited {self._settings.lock_timeout:g} s",
@@ -181,9 +181,16 @@ class DuckDBSession:
             del reader
 
 
+_CONFLICTS = (
+    duckdb.ConnectionException,
+    # What DuckDB 2 raises while another thread closes the file.
+    getattr(duckdb, "ResourceInUseException", duckdb.ConnectionException),
+)
+
+
 def _in_use(error: BaseException) -> bool:
     """Whether another process, or a reader in this one, has the file and may let go of it."""
-    if isinstance(error, duckdb.ConnectionException):
+    if isinstance(error, _CONFLICTS):
         return True
     return isinstance(error, duckdb.IOException) and bool(_ELSEWHERE.search(str(error)))
 

@@ -186,6 +186,15 @@ class _Secrets:
             text = text.replace(secret, "***")
         return text
 
+    def hide_in(self, error: Exception) -> None:
+        """Take them out of the driver's error, which people see as the cause of ours."""
+        error.args = tuple(self._hidden_in(value) for value in error.args)
+
+    def _hidden_in(self, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: self._hidden_in(one) for key, one in value.items()}
+        return self.hidden(value) if isinstance(value, str) else value
+
 
 class RedshiftSession:
     """One connection."""
@@ -219,6 +228,7 @@ class RedshiftSession:
             if self._cursor.description is not None:
                 return [tuple(row) for row in self._cursor.fetchall()]
         except Exception as error:
+            self._secrets.hide_in(error)
             raise self._failed(error, sql) from error
         counts = re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE)
         return [(self._cursor.rowcount,)] if counts else []
