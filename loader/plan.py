@@ -231,8 +231,9 @@ def _comment(text: str) -> str:
 
 
 def spec_hash(spec: TableSpec) -> str:
-    """A fingerprint of everything a spec declares."""
-    declared = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True)
+    """A fingerprint of everything a spec declares, whatever else later versions may let it say."""
+    told = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    declared = json.dumps(told, sort_keys=True)
     return hashlib.sha256(declared.encode()).hexdigest()
 
 

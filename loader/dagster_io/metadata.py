@@ -18,8 +18,10 @@ from loader.spec import TableSpec
 
 Metadata = dict[str, Any]
 
-_SHOWN_CHARACTERS = 100_000
-"""Of a plan; one of thousands of partitions may be longer than pages should be."""
+_SHOWN_CHARACTERS = 200_000
+"""Of a plan, on the pages of all partitions together."""
+
+_LEAST_CHARACTERS = 4_000
 
 _SHOWN_ROWS = 100
 
@@ -64,8 +66,8 @@ def code_reference(path: Path, line: int) -> dg.CodeReferencesMetadataValue:
         return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
-def load_metadata(result: LoadResult) -> Metadata:
-    """What a load did; every number plots."""
+def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
+    """What a load did; every number plots. Each of the partitions is told all of it."""
     found: Metadata = {
         "status": result.status,
         "load_id": result.load_id,
@@ -92,7 +94,7 @@ def load_metadata(result: LoadResult) -> Metadata:
     if result.warnings:
         found["warnings"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.warnings))
     if result.plan is not None:
-        found["sql"] = sql(result.plan)
+        found["sql"] = sql(result.plan, _SHOWN_CHARACTERS // partitions)
     return found
 
 
@@ -106,12 +108,11 @@ def plan_metadata(plan: Plan) -> Metadata:
     return found if plan.rows is None else {**found, "rows_read": plan.rows}
 
 
-def sql(plan: Plan) -> dg.MarkdownMetadataValue:
-    """The statements of a plan as a page shows them."""
-    script = plan.sql
-    if len(script) > _SHOWN_CHARACTERS:
-        more = len(script) - _SHOWN_CHARACTERS
-        script = f"{script[:_SHOWN_CHARACTERS]}\n-- and {more:,} characters more"
+def sql(plan: Plan, most: int = _SHOWN_CHARACTERS) -> dg.MarkdownMetadataValue:
+    """The statements of a plan as a page shows them; of long ones the beginning."""
+    script, most = plan.sql, max(most, _LEAST_CHARACTERS)
+    if len(script) > most:
+        script = f"{script[:most]}\n-- and {len(script) - most:,} characters more"
     fence = "```"
     while fence in script:
         fence += "`"

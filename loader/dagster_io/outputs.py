@@ -65,7 +65,8 @@ def _load(
         load_id=_load_id(context, spec, selection, whole=whole),
     )
     _log(context, result)
-    metadata = {**about, **load_metadata(result)}
+    partitions = len(selection.cells) if selection else 1
+    metadata = {**about, **load_metadata(result, partitions)}
     rows = metadata.pop("dagster/row_count", None) if selection else None
     if rows is not None and partition is not None and len(partition) == 1:
         metadata |= dict.fromkeys(_COUNTS, rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from itertools import product
-from typing import get_args
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -13,7 +15,7 @@ import dagster as dg
 from loader.datatypes import DataType
 from loader.errors import PlanError
 from loader.slices import (
-    WEEKDAYS,
+    CLOCK,
     Dimension,
     Grain,
     Partition,
@@ -144,24 +146,59 @@ def _partitions(
     spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition, key: str
 ) -> tuple[Partition, ...]:
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
-        return (parse_key(dimension, key),)
+        try:
+            return (parse_key(dimension, key),)
+        except PlanError as error:
+            why = error.message
+            raise _conflict(spec, dimension, definition, why, error.hint or _SAME) from error
     if dimension.grain is None:
         if dimension.data_type.name in ("timestamp", "timestamptz"):
             why = "windows of time, and the spec takes its keys for single moments"
             raise _conflict(spec, dimension, definition, why, "add its grain to partition_by")
         return (parse_key(dimension, key),)
+    if dimension.grain not in CLOCK and not _same_clocks(dimension.timezone, definition.timezone):
+        why = "they begin by other clocks"
+        raise _conflict(spec, dimension, definition, why, _SAME)
+    if (grain := _grain_of_cron(definition.cron_schedule)) not in (None, dimension.grain):
+        raise _conflict(spec, dimension, definition, f"each is a whole {grain}", _SAME)
     window = definition.time_window_for_partition_key(key)
     try:
-        found = partitions_between(dimension, window.start, window.end)
+        return partitions_between(dimension, window.start, window.end)
     except PlanError as error:
         why = f"`{key}` reaches from {window.start} to {window.end}: {error.message}"
         raise _conflict(spec, dimension, definition, why, _SAME) from error
-    other = _whole_grain(dimension.timezone, window) if len(found) != 1 else None
-    if other is not None:
-        why = f"each is a whole {other}"
-        raise _conflict(spec, dimension, definition, why, _SAME)
-    return found
 
+
+_CRONS: Mapping[str, Grain] = {
+    r"\* \* \* \* \*": "minute",
+    r"0 \* \* \* \*|@hourly": "hour",
+    r"0 0 \* \* \*|@daily|@midnight": "day",
+    r"0 0 \* \* \w+|@weekly": "week",
+    r"0 0 1 \* \*|@monthly": "month",
+    r"0 0 1 (\*/3|1,4,7,10|1/3) \*": "quarter",
+    r"0 0 1 (1|jan) \*|@yearly|@annually": "year",
+}
+"""The schedules of whole periods; others make windows of their own."""
+
+
+def _grain_of_cron(schedule: str) -> Grain | None:
+    """The grain of a schedule; None when its windows are no whole periods of any."""
+    text = " ".join(schedule.lower().split())
+    return next((grain for cron, grain in _CRONS.items() if re.fullmatch(cron, text)), None)
+
+
+@cache
+def _same_clocks(one: str, other: str) -> bool:
+    """Whether two names are of one zone, as far as partitions reach."""
+    moments = (datetime(year, month, 15, tzinfo=UTC) for year in _YEARS for month in range(1, 13))
+    return one == other or all(
+        moment.astimezone(ZoneInfo(one)).utcoffset()
+        == moment.astimezone(ZoneInfo(other)).utcoffset()
+        for moment in moments
+    )
+
+
+_YEARS = range(1990, 2040)
 
 _SAME = "give both the same grain and time zone: partition_by: [{grain: …, timezone: …}]"
 
@@ -181,28 +218,19 @@ def _conflict(
     )
 
 
-def grain_of(timezone: str, window: dg.TimeWindow) -> Grain | None:
-    """The grain of which a window is one whole period, else the coarsest that it is made of."""
-    return _whole_grain(timezone, window) or next(
-        (grain for grain in _MADE_OF if _periods(timezone, window, grain)), None
+def grain_of(definition: dg.TimeWindowPartitionsDefinition, window: dg.TimeWindow) -> Grain | None:
+    """The grain of a definition, else the coarsest that one of its windows is made of."""
+    return _grain_of_cron(definition.cron_schedule) or next(
+        (grain for grain in _MADE_OF if _is_made_of(definition.timezone, window, grain)), None
     )
 
 
 _MADE_OF: tuple[Grain, ...] = ("day", "hour", "minute")
 
 
-def _whole_grain(timezone: str, window: dg.TimeWindow) -> Grain | None:
-    grains: tuple[Grain, ...] = get_args(Grain)
-    return next((grain for grain in grains if _periods(timezone, window, grain) == 1), None)
-
-
-def _periods(timezone: str, window: dg.TimeWindow, grain: Grain) -> int:
-    """Of how many periods of a grain a window is made; none when it is not."""
-    weekday = WEEKDAYS[window.start.astimezone(ZoneInfo(timezone)).weekday()]
-    dimension = Dimension(
-        "", "", DataType("timestamptz"), grain=grain, timezone=timezone, week_start=weekday
-    )
+def _is_made_of(timezone: str, window: dg.TimeWindow, grain: Grain) -> bool:
+    dimension = Dimension("", "", DataType("timestamptz"), grain=grain, timezone=timezone)
     try:
-        return len(partitions_between(dimension, window.start, window.end))
+        return bool(partitions_between(dimension, window.start, window.end))
     except PlanError:
-        return 0
+        return False

@@ -195,7 +195,7 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
     entry = {"expr": expression.lower() if bare else expression}
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
         window = definition.time_window_for_partition_key(definition.get_partition_keys()[0])
-        grain = grain_of(definition.timezone, window)
+        grain = grain_of(definition, window)
         if grain is None:
             raise PlanError(
                 f"the partitions {told(definition)} are no whole minutes",

@@ -287,7 +287,7 @@ class Examination:
             for statement in self._statements(staged):
                 session.execute(statement.sql)
             found = self.run(
-                "select", table=self._stage_table, columns=self.spec.columns, slice=None
+                "select", table=self._stage_table, columns=self.spec.columns, slice=None, limit=None
             )
         if [tuple(row) for row in found] != [self._row]:
             return Verdict(

@@ -61,6 +61,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'd51e525a27cd719f025ea5b96fc59e44846189feec31fd9fc0f85343e2171a70', '1.0', now();
+    '6b130c5a57931777e7b6028443020d41e0c20025c486db6d6da9c3f5dcb3412d', '1.0', now();
 
 COMMIT;

@@ -66,6 +66,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'append',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '09a7f8ca50eb9067f6c7e72cf9ff569448632bd301e3a300fd9dc2770ea76d52', '1.0', now();
+    'a43d46ebe7ef64925d28f1245b444944d134c46644c09e9f81fc62b1b1de096b', '1.0', now();
 
 COMMIT;

@@ -60,6 +60,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'b4e55d56626453b8e2962b5cf2956dd1173ca503211864eaae7c70ff5f4a4aea', '1.0', now();
+    '1590385ad8a740178447152f0880a407e2b3a306ee116b7b4ed76662e6028b8a', '1.0', now();
 
 COMMIT;

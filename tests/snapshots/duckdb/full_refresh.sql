@@ -61,6 +61,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'fab4ff8aa776ab99837f9804019e14f10cd623912ae055487f1e551315faa452', '1.0', now();
+    'deeea4d6e77b2705ae245163a42ece7ad1da47b7484cc831a347cf3e39626047', '1.0', now();
 
 COMMIT;

@@ -61,6 +61,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '49091bf43fec8d1f8f239feb15baace58269b8b7b2b77c660c377821cb5fe2f3', '1.0', now();
+    '920edd73a06d58266b4ce2ca41dc3dde3a08f37dabec5687d7c53fd20ebb8b37', '1.0', now();
 
 COMMIT;

@@ -121,6 +121,6 @@ b=it''s
 
 \', 'replace',
     1000, 20000, 2, '.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/manifest.json',
-    '56ff9935ce78032216064aa67f0d40cc21282ea7810c34414a533a9b589db866', '1.0', now();
+    'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', now();
 
 COMMIT;

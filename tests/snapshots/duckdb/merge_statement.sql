@@ -87,6 +87,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'b21fe29866fe08dd1c2ac726cf29814ae3a451211246436bc9efd5589f176200', '1.0', now();
+    'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', now();
 
 COMMIT;

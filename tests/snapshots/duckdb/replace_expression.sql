@@ -65,6 +65,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'partition=2013-01-01', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '5b353fca3e18025915922cfab07736b8b6b05f9da52f31a2be2fd5810eeb79d0', '1.0', now();
+    '03b5eb3168666184b38809f69e3bb11a2cadb9eff66dc7aa1462067ab80e4a63', '1.0', now();
 
 COMMIT;

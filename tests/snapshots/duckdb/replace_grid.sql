@@ -67,6 +67,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) #24b1f1851a05', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '293d960b947179dab34a92bd71e9661cb9d16a5c52e37225693011393e7adcf5', '1.0', now();
+    'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now();
 
 COMMIT;

@@ -65,6 +65,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'at=2013-01-01-05:00', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '459fccbb4e8b3c5f9ba90b62cb8d150f7b7f467684e6800f141d167a855419ba', '1.0', now();
+    '367fa9a77e96b8ffb37a5eb3d691fd6884fe8344d8419ab34b830bef977254fa', '1.0', now();
 
 COMMIT;

@@ -65,6 +65,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'seen=2013-03', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '0cfafe490218936486ed2fe90b29999d0a72b4078cc63040f643907f8b6ea042', '1.0', now();
+    '16986c052dabd17bd3af8fb5beb23761089cfe87396bff91941db1032e0296f5', '1.0', now();
 
 COMMIT;

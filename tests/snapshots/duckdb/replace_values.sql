@@ -69,6 +69,6 @@ SELECT
 
 lines (4 partitions) #59059a25d726', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '935818f243e4e628ec2eabdbb2749b474a19803b8f19e2c40102f3401ca040eb', '1.0', now();
+    '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', now();
 
 COMMIT;

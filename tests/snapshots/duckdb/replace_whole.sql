@@ -61,6 +61,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '2c5fc44c65f622e6c09184c07c319d7f93a1e0ca5b5e0219f32cc80d120b6550', '1.0', now();
+    'f65309e5ab26de8bfae1418c3cf50c89e6b34e25266c3d838a3f8083d363d8ec', '1.0', now();
 
 COMMIT;

@@ -63,6 +63,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '6576e0783620d70b4b905957ae73fcd6b4b30265828540be29158bf8544520bc', '1.0', now();
+    '9e4bdd7d9353ae9b6606b52903dee30cbd2192f37c141ab7bc03df07295e96bc', '1.0', now();
 
 COMMIT;

@@ -62,6 +62,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    '82d086909c307f5184137d0b3ff0a9c07f6e1d82f3fdfa6deae330c09564d1a6', '1.0', now();
+    'd5007c7ce5d07a82bd6e165ea715845f3df46cbdfc8fd5f5b9ed2502ad93b73c', '1.0', now();
 
 COMMIT;

@@ -61,6 +61,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'c4f9a1a823c2f83525e63be8fe4f34abb4e73f22023823fafe685b33ab678e24', '1.0', now();
+    '74c4607b3513a169e9f362d921daa389673d42e294ac265cf385f82ba2fd69f4', '1.0', now();
 
 COMMIT;

@@ -128,6 +128,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    '634c2ec8c3914bbb0145c3e475105e0ccca14399dd71fca66ef0b39bb3da7217', '1.0', getdate();
+    'b982d58badc8f7358623fb3fd4ee77d07e5da49b9cb65aecdd832fee99da7039', '1.0', getdate();
 
 COMMIT;

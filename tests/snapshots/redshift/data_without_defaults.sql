@@ -83,6 +83,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    'c7ef1f7d5a3cb49f6cf718f9fdf4dd4e0d422076087ca379e8d56b487e9d3fed', '1.0', getdate();
+    'c1e7a9032ddacaeec9a0c3b94d32b6a0f369171ccab9f31dd64611cc4a32b7d6', '1.0', getdate();
 
 COMMIT;

@@ -68,6 +68,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
     0, 0, 0, NULL,
-    '4483ea5af044f0faeced92aedd3a185eba8dc4ba4b2613ce8d4aeca98c00157b', '1.0', getdate();
+    'f760bdaa4a2aca32622f4514bc7a5bb469a9f9af4a0f5dea94dc227740fe9a14', '1.0', getdate();
 
 COMMIT;

@@ -98,6 +98,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    '381fc18533dae8f646dbe6470ab8839d900fd872fdc01ac18efaa6c53eb7bc5d', '1.0', getdate();
+    'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', getdate();
 
 COMMIT;

@@ -116,6 +116,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    '4502c5b17f1e88430907339d5dca5f1e7924127a5ce2a929e25ac4b001b6bc6f', '1.0', getdate();
+    '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', getdate();
 
 COMMIT;

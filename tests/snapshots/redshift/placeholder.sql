@@ -81,6 +81,6 @@ SELECT
     '<load id>', 's', 't', 's/t',
     'day=2013-01-01|carrier=<carrier>', 'replace',
     NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, 's3://bucket/loader/s.t/<load id>/manifest.json',
-    '293d960b947179dab34a92bd71e9661cb9d16a5c52e37225693011393e7adcf5', '1.0', getdate();
+    'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', getdate();
 
 COMMIT;

@@ -86,6 +86,6 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    '2861556707eff9d624271b8f4cb8e025bc129b5fb13227f26f00e9ccd6a960f1', '1.0', getdate();
+    'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', getdate();
 
 COMMIT;
