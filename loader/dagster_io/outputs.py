@@ -68,8 +68,10 @@ def _load(
     partitions = len(selection.cells) if selection else 1
     metadata = {**about, **load_metadata(result, partitions)}
     rows = metadata.pop("dagster/row_count", None) if selection else None
-    if rows is not None and partition is not None and len(partition) == 1:
+    if rows is not None and partition is not None and partitions == 1:
         metadata |= dict.fromkeys(_COUNTS, rows)
+    if partitions > 1:
+        del metadata["rows_loaded"]  # each is told its own
     return metadata, _by_partition(result, spec, selection)
 
 
@@ -130,7 +132,6 @@ def _tell(
                 said = theirs | set(step.get_asset_metadata(context.asset_key, key) or ())
                 mine = {name: value for name, value in numbers.items() if name not in said}
                 step.add_asset_metadata(mine, asset_key=context.asset_key, partition_key=key)
-            left.pop("rows_loaded", None)
     context.add_output_metadata(left)
 
 

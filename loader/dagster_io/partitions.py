@@ -64,6 +64,8 @@ def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[
             none of the table's.
     """
     definitions = by_dimension(spec, definition)
+    for dimension in spec.dimensions:
+        _check_distinct(spec, dimension, definitions[dimension.name])
     cells: dict[str, Cell] = {}
     for key in keys:
         texts = _texts(spec, definition, key)
@@ -167,6 +169,21 @@ def _partitions(
     except PlanError as error:
         why = f"`{key}` reaches from {window.start} to {window.end}: {error.message}"
         raise _conflict(spec, dimension, definition, why, _SAME) from error
+
+
+def _check_distinct(
+    spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition
+) -> None:
+    """Refuse two keys of one partition, such as 7 and 07: one would replace what the other is."""
+    if not isinstance(definition, dg.StaticPartitionsDefinition) or dimension.data_type.is_text:
+        return
+    seen: dict[str, str] = {}
+    for key in definition.get_partition_keys():
+        for partition in _partitions(spec, dimension, definition, key):
+            other = seen.setdefault(canonical_key(partition), key)
+            if other != key:
+                why = f"its keys `{other}` and `{key}` are the same partition"
+                raise _conflict(spec, dimension, definition, why, "leave one of them out")
 
 
 _CRONS: Mapping[str, Grain] = {
