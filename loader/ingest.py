@@ -50,6 +50,8 @@ class Destination:
     """Key of the load's own folder."""
     rejects: str
     """Key of the file for rejected rows; outside the prefix, since it outlives the load."""
+    spare: str | None = None
+    """Key of another folder, for when another run of the same load is at work in the first."""
 
 
 def ingest(
@@ -85,6 +87,7 @@ def ingest(
                 destination.prefix,
                 conformer.schema,
                 spec.staging,
+                spare=destination.spare,
                 progress=progress,
             )
         )

@@ -72,14 +72,7 @@ class Load:
         warehouse = open_warehouse(self.settings, self.root)
         with ExitStack() as stack:
             looked = patiently(lambda: self._look(warehouse, stack))
-            return looked.earlier or self._apart()._run(frame, warehouse, looked)
-
-    def _apart(self) -> Load:
-        """This load, away from the files of another run of its id, which may be at work."""
-        store = open_staging(self.target.staging, self.settings)
-        if not self.resumes or not store.list(stage_prefix(self.spec, self.request.load_id)):
-            return self
-        return replace(self, request=replace(self.request, run=uuid.uuid4().hex[:8]))
+            return looked.earlier or self._run(frame, warehouse, looked)
 
     def _look(self, warehouse: Warehouse, stack: ExitStack) -> _Look:
         """What is known before anything is staged; keeps the session open where it may be."""
@@ -93,16 +86,21 @@ class Load:
             return _Look(earlier, order, session)
 
     def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
-        home = stage_prefix(self.spec, self.request.load_id)
-        prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
+        home = prefix = stage_prefix(self.spec, self.request.load_id)
+        run = uuid.uuid4().hex[:8]
+        # Another run of the caller's load id may be at work.
+        spare = stage_prefix(self.spec, self.request.load_id, run) if self.resumes else None
         store = open_staging(self.target.staging, self.settings)
-        rejects = f"rejects/{prefix}"
-        destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
+        rejects = f"rejects/{home}"
+        destination = Destination(store, home, f"{rejects}/rejects.parquet", spare)
         started = time.perf_counter()
         ingested = self._ingest(frame, destination, looked.order)
         staged_at = time.perf_counter()
+        load = self
+        if spare is not None and ingested.staged.prefix == store.uri(spare):
+            prefix, load = spare, replace(self, request=replace(self.request, run=run))
         try:
-            outcome = self._execute(ingested, warehouse, looked, store)
+            outcome = load._execute(ingested, warehouse, looked, store)
         except BaseException as error:
             with _noted(error):
                 apply_keep(store, prefix, self.spec.staging, failed=True)

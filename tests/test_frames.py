@@ -94,7 +94,7 @@ REFUSED = [
     ([5], "first item of the list is of type int"),
     ([TABLE, "x"], "item 2 of the stream is of type str"),
     ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and has `c` besides"),
-    (pa.chunked_array([[1]]), "cannot be read"),
+    (pa.chunked_array([[1]]), "ChunkedArray is not a frame"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named `a`"),
     (pd.DataFrame([[1, 2]]), "not text: 0, 1"),
     (pa.table([[1], [2]], names=["a", "a"]), "more than one column named `a`"),
