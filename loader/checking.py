@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from loader.config import TargetSettings
@@ -12,7 +13,7 @@ from loader.plan import LiveTable, Statement
 from loader.render import Renderer, Table
 from loader.results import CheckResult
 from loader.spec import TableSpec
-from loader.warehouses import Row, open_warehouse
+from loader.warehouses import Row, Session, open_warehouse
 
 
 def ask(
@@ -27,14 +28,28 @@ def ask(
     Raises:
         ExecuteError: there is no such table, or it cannot be read.
     """
+    with table_session(spec, settings, root, renderer) as session:
+        return [session.execute(statement.sql) for statement in statements]
+
+
+@contextmanager
+def table_session(
+    spec: TableSpec, settings: TargetSettings, root: Path, renderer: Renderer, purpose: str = ""
+) -> Iterator[Session]:
+    """A session that only reads, in a warehouse that has the table.
+
+    Raises:
+        ExecuteError: it has not; ``purpose`` ends the sentence that says so.
+    """
     warehouse = open_warehouse(settings, root)
     if warehouse.exists():
         with warehouse.session(write=False) as session:
             table = Table(spec.schema_name, spec.name)
             if isinstance(describe(session, renderer, table), LiveTable):
-                return [session.execute(statement.sql) for statement in statements]
+                yield session
+                return
     raise ExecuteError(
-        f"there is no table {spec.table}",
+        f"there is no table {spec.table}{purpose}",
         hint=f"load it first: loader load {spec.asset_key} FILE",
     )
 

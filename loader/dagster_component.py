@@ -328,7 +328,7 @@ class _Files:
             keys = None if self.partitions is None else context.partition_keys
             return open_files(list(self._patterns(keys)), self.table.source)
         except LoaderError as error:
-            if getattr(error, "transient", False):
+            if error.transient:
                 raise
             raise failure(error) from error
 

@@ -27,6 +27,9 @@ class LoaderError(Exception):
     rows of the message's table, if it has one, by the names of its columns.
     """
 
+    transient: bool = False
+    """Whether the same may work later."""
+
     def __init__(
         self,
         message: str,
@@ -69,10 +72,7 @@ class SourceError(LoaderError):
 
 
 class StageError(LoaderError):
-    """Staged files could not be written, listed or removed.
-
-    ``transient`` is whether the same may work later.
-    """
+    """Staged files could not be written, listed or removed."""
 
     def __init__(self, message: str, *, hint: str | None = None, transient: bool = False) -> None:
         super().__init__(message, hint=hint)

@@ -12,17 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from loader.checking import table_session
 from loader.config import RedshiftTarget, TargetSettings
 from loader.conform import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
-from loader.execute import describe
-from loader.plan import LiveTable, Statement
+from loader.plan import Statement
 from loader.planner import chosen_columns
-from loader.render import Renderer, Table
+from loader.render import Renderer
 from loader.slices import Slice
 from loader.spec import TableSpec
 from loader.unloading import Unload
-from loader.warehouses import Session, open_warehouse
+from loader.warehouses import Session
 
 FORMS = ("pandas", "polars", "arrow", "batches")
 
@@ -62,20 +62,14 @@ class Reading:
         return _FORMS[form](reader.read_all(), self.spec)
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        warehouse = open_warehouse(self.settings, self.root)
-        if not warehouse.exists():
-            raise self._not_there()
-        with warehouse.session(write=False) as session:
-            table = Table(self.spec.schema_name, self.spec.name)
-            if not isinstance(describe(session, self.renderer, table), LiveTable):
-                raise self._not_there()
-            # Closed here, not when it is collected: a warehouse may wait for open results.
-            with closing(self._rows(session, schema)) as batches:
-                try:
-                    for batch in _up_to(self.limit, batches):
-                        yield _typed(batch, schema)
-                except pa.ArrowException as error:
-                    raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
+        found = table_session(self.spec, self.settings, self.root, self.renderer, " to read")
+        # Rows are closed here, not when collected: a warehouse may wait for open results.
+        with found as session, closing(self._rows(session, schema)) as batches:
+            try:
+                for batch in _up_to(self.limit, batches):
+                    yield _typed(batch, schema)
+            except pa.ArrowException as error:
+                raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
 
     def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         unloads = isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload")
@@ -85,12 +79,6 @@ class Reading:
             if read.is_worth_it(session):
                 return read.batches(session)
         return session.stream(self.statement.sql, schema)
-
-    def _not_there(self) -> ExecuteError:
-        return ExecuteError(
-            f"there is no table {self.spec.table} to read",
-            hint=f"load it first: loader load {self.spec.asset_key} FILE",
-        )
 
 
 def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -129,6 +129,22 @@ class OnDuckDB(Bench):
             }
 
 
+def redshift_manager(stand_in: StandIn, **options: Any) -> RedshiftIOManager:
+    """A manager whose cluster is the stand-in."""
+    return RedshiftIOManager(
+        host=stand_in.host,
+        port=str(stand_in.port),
+        database=stand_in.database,
+        user=stand_in.user,
+        password=stand_in.password,
+        region_name=stand_in.region,
+        s3_iam_role=stand_in.iam_role,
+        bucket_name=stand_in.bucket,
+        ssl=False,
+        **options,
+    )
+
+
 class OnRedshift(Bench):
     """The stand-in for Redshift and S3."""
 
@@ -136,20 +152,7 @@ class OnRedshift(Bench):
         self._stand_in = stand_in
         # A COPY that is refused here has nothing to tell, so there is nothing to wait for.
         patch.setattr("loader.copyerrors._PATIENCE", (0.0,))
-        super().__init__(
-            RedshiftIOManager(
-                host=stand_in.host,
-                port=str(stand_in.port),
-                database=stand_in.database,
-                user=stand_in.user,
-                password=stand_in.password,
-                region_name=stand_in.region,
-                s3_iam_role=stand_in.iam_role,
-                bucket_name=stand_in.bucket,
-                ssl=False,
-                specs=str(specs),
-            )
-        )
+        super().__init__(redshift_manager(stand_in, specs=str(specs)))
 
     def asked(self) -> list[str]:
         """What the gateway saw."""

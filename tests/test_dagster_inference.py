@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, TableIOManager
+from loader.dagster_io import DuckDBIOManager, TableIOManager
+from tests.dagstertools import redshift_manager
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")
 ONE, TWO = "2026-01-01", "2026-01-02"
@@ -25,19 +26,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> TableIOManager:
         database = str(tmp_path / "warehouse.duckdb")
         return DuckDBIOManager(database=database, specs=specs, on_missing_spec="infer")
     stand_in = request.getfixturevalue("stand_in")
-    return RedshiftIOManager(
-        host=stand_in.host,
-        port=str(stand_in.port),
-        database=stand_in.database,
-        user=stand_in.user,
-        password=stand_in.password,
-        s3_iam_role=stand_in.iam_role,
-        bucket_name=stand_in.bucket,
-        region_name=stand_in.region,
-        ssl=False,
-        specs=specs,
-        on_missing_spec="infer",
-    )
+    return redshift_manager(stand_in, specs=specs, on_missing_spec="infer")
 
 
 @pytest.fixture

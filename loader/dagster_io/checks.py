@@ -145,7 +145,7 @@ def _asked(
         if isinstance(error, ExecuteError) and _absent(project, spec, error):
             yield from (_unanswered(spec, name, check, error) for name, check in wanted.items())
             return
-        if getattr(error, "transient", False):
+        if error.transient:
             raise
         raise failure(error) from error
     where = _WHOLE if selection is None else _told(list(selection.cells))

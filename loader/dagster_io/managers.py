@@ -16,7 +16,7 @@ from loader.dagster_io.inputs import fetch
 from loader.dagster_io.metadata import Place, failure
 from loader.dagster_io.outputs import store
 from loader.dagster_io.tables import Tables
-from loader.errors import ExecuteError, LoaderError, SourceError, StageError
+from loader.errors import LoaderError, SourceError
 from loader.project import Project
 
 _TARGET = "dagster"
@@ -225,13 +225,7 @@ def _failing() -> Iterator[None]:
         asked = error.__cause__
         if isinstance(asked, dg.Failure | dg.RetryRequested):
             raise asked from None  # the asset's own stream wants it so
-        if _may_pass(error):
+        # Whatever the asset's own stream raised: only its author knows.
+        if error.transient or (isinstance(error, SourceError) and asked is not None):
             raise
         raise failure(error) from error
-
-
-def _may_pass(error: LoaderError) -> bool:
-    if isinstance(error, ExecuteError | StageError):
-        return error.transient
-    # Whatever the asset's own stream raised: only its author knows.
-    return isinstance(error, SourceError) and error.__cause__ is not None
