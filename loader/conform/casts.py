@@ -150,14 +150,12 @@ def _from_decimals(
 ) -> Array:
     """Python decimals: at once when all have the declared scale, else by way of their text.
 
-    Arrow misreads decimals of more than 38 digits, which those of the scale cannot have unnoticed.
+    Arrow may misread decimals of more than 38 digits, but counts the digits of those of its scale.
     """
     present = values if complete else [value for value in values if value is not None]
     unit = Decimal((0, (1,), -data_type.scale))
     if not all(map(unit.same_quantum, present)):
         return decimal_from_text(_decimal_texts(values, reading), data_type, reading)
-    if max(map(Decimal.adjusted, present), default=0) >= data_type.precision - data_type.scale:
-        raise Doubt
     return in_64_bits(pa.array(values, arrow_type(data_type)), data_type)
 
 
