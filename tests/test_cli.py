@@ -34,7 +34,7 @@ ORDERS = "shop/orders data/orders.csv"
 LOAD = f"load {ORDERS} --partition auto --load-id one"
 
 SESSIONS: dict[str, list[str]] = {
-    "help": ["", "--help", "-h", *(f"{name} --help" for name in main.commands)],
+    "help": ["", "--help", "-h", *(f"{name} --help" for name in sorted(main.commands))],
     "usage": [
         *("bananas", "plan --bananas", "plan --format yaml", "load shop/orders", "load", "read"),
         *("plan --partition auto --partition 2026-01-01", "plan shop/* more --from x.csv"),

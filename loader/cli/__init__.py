@@ -1,0 +1,6 @@
+"""The command line. Translates words into calls and results into words; decides nothing."""
+
+from loader.cli import inferring, loading, planning, projects  # noqa: F401  # they are commands
+from loader.cli.framework import main
+
+__all__ = ["main"]
