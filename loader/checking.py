@@ -9,7 +9,8 @@ from pathlib import Path
 from loader.config import TargetSettings
 from loader.errors import ExecuteError
 from loader.execute import describe, measured
-from loader.plan import LiveTable, Statement
+from loader.live import LiveTable
+from loader.plan import Statement
 from loader.render import Renderer, Table
 from loader.results import CheckResult
 from loader.spec import TableSpec

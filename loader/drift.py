@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loader.errors import PlanError
-from loader.plan import LiveTable
+from loader.live import LiveTable
 from loader.render import Renderer
 from loader.spec import Column, TableSpec
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 import tenacity
 
 from loader.errors import ExecuteError, VerifyError
-from loader.plan import Live, LiveColumn, LiveTable, Plan, Statement, ledger_slice, lock_name
+from loader.live import Live, LiveColumn, LiveTable
+from loader.plan import Plan, Statement, ledger_slice, lock_name
 from loader.render import Renderer, Table
 from loader.warehouses import Row, Session, Warehouse, transaction
 
@@ -378,7 +379,7 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
         LiveColumn(name, kind, bool(nullable), bool(has_default))
         for name, kind, nullable, has_default, _ in rows
     )
-    return LiveTable(columns, is_table=bool(rows[0][4]))
+    return LiveTable(columns, kind="table" if rows[0][4] else "view")
 
 
 def find_load(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from loader.errors import PlanError
 from loader.execute import describe
-from loader.plan import LiveTable
+from loader.live import LiveTable
 from loader.project import Project
 from loader.render import Table
 from loader.spec import TableSpec

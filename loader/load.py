@@ -24,16 +24,8 @@ from loader.execute import (
 )
 from loader.frames import Frame, open_frame
 from loader.ingest import Destination, Ingested, ingest, inspect
-from loader.plan import (
-    Live,
-    LiveTable,
-    LoadRequest,
-    Plan,
-    StagedFacts,
-    Target,
-    ledger_slice,
-    stage_prefix,
-)
+from loader.live import Live, LiveTable
+from loader.plan import LoadRequest, Plan, StagedFacts, Target, ledger_slice, stage_prefix
 from loader.planner import plan_load
 from loader.render import Renderer, Table
 from loader.results import LoadResult, OnProgress, Progress, Status

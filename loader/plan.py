@@ -7,9 +7,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from loader.dispositions import Role
+from loader.live import Live
 from loader.slices import Slice
 from loader.spec import Check, TableSpec
 
@@ -32,35 +32,6 @@ class Target:
     """Schema of the ledger; empty turns it off."""
     iam_role: str = ""
     """The role COPY reads the bucket with; Redshift only."""
-
-
-@dataclass(frozen=True)
-class LiveColumn:
-    """A column as the warehouse has it, its type in the warehouse's spelling."""
-
-    name: str
-    data_type: str
-    nullable: bool
-    has_default: bool = False
-
-
-@dataclass(frozen=True)
-class LiveTable:
-    """A relation as the warehouse has it."""
-
-    columns: tuple[LiveColumn, ...]
-    is_table: bool = True
-    """False for views and the like, which cannot be loaded."""
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names of its columns, in its order."""
-        return tuple(column.name for column in self.columns)
-
-
-Live = LiveTable | Literal["absent", "no schema", "unseen"]
-"""A live table; ``absent`` when there is none, ``no schema`` when there is no place for it either,
-``unseen`` when nobody has looked."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from itertools import chain
 from loader.dispositions import Loading, Role, Step, steps
 from loader.drift import columns_to_add
 from loader.errors import PlanError, TemplateError
+from loader.live import LiveTable
 from loader.plan import (
     PREVIEW_LOAD_ID,
-    LiveTable,
     LoadRequest,
     Plan,
     StagePlan,

@@ -13,13 +13,8 @@ from loader import dialects
 from loader.catalog import Catalog, read_catalog
 from loader.config import Config, DuckDBTarget, TargetSettings, find_config
 from loader.errors import ConfigError, PlanError
-from loader.plan import (
-    PREVIEW_LOAD_ID,
-    Live,
-    LoadRequest,
-    Plan,
-    Target,
-)
+from loader.live import Live
+from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
 from loader.planner import (
     full_refresh_conflict,
     plan_checks,

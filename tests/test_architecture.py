@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "loader"
 
 FLOORS: list[set[str]] = [
-    {"errors", "datatypes", "sqltext", "version"},
+    {"errors", "datatypes", "live", "sqltext", "version"},
     {"dialects", "slices"},
     {"filenames", "render", "spec"},
     {"rules", "dispositions"},

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from loader.errors import ExecuteError, FrameError, PlanError, SpecError
-from loader.plan import LiveTable
+from loader.live import LiveTable
 from loader.project import Project
 from tests.conftest import redshift_target
 

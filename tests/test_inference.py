@@ -38,7 +38,7 @@ from loader.inference import (
     to_yaml,
 )
 from loader.inference.guesses import NOTHING, Guess, Refused, merged
-from loader.plan import LiveColumn, LiveTable
+from loader.live import LiveColumn, LiveTable
 from loader.project import Project
 from loader.spec import TableSpec
 from tests.conftest import MakeProject, redshift_target

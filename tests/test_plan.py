@@ -17,10 +17,9 @@ import yaml
 from loader import dialects
 from loader.diagnose import diagnose
 from loader.errors import PlanError, TemplateError
+from loader.live import LiveColumn, LiveTable
 from loader.plan import (
     PREVIEW_LOAD_ID,
-    LiveColumn,
-    LiveTable,
     LoadRequest,
     Plan,
     StagedFacts,
@@ -412,7 +411,7 @@ def test_drift_is_refused(columns: list[tuple[str, str]], evolve: str, shown: st
 def test_a_view_is_not_loaded() -> None:
     """Rows cannot be loaded into a view."""
     with pytest.raises(PlanError, match="is a view"):
-        make_plan(make_spec(), live=LiveTable((), is_table=False))
+        make_plan(make_spec(), live=LiveTable((), kind="view"))
 
 
 def test_reading_names_columns() -> None:

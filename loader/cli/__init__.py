@@ -1,6 +1,12 @@
 """The command line. Translates words into calls and results into words; decides nothing."""
 
-from loader.cli import inferring, loading, planning, projects  # noqa: F401  # they are commands
+from loader.cli import (  # noqa: F401  # they are commands
+    inferring,
+    loading,
+    planning,
+    projects,
+    validating,
+)
 from loader.cli.framework import main
 
 __all__ = ["main"]

@@ -61,7 +61,7 @@ def _drafted(context: Context, files: Sequence[str], name: str | None, encoding:
 
 def _of_table(context: Context, table: str | None, name: str | None) -> TableSpec:
     from loader.inference import infer_live  # noqa: PLC0415
-    from loader.plan import LiveTable  # noqa: PLC0415
+    from loader.live import LiveTable  # noqa: PLC0415
 
     schema, bare = _qualified(table or "")
     project = context.project()

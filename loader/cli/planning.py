@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: validate and plan."""
+"""The command that shows what a load would do."""
 
 from __future__ import annotations
 
@@ -7,36 +7,14 @@ from pathlib import Path
 
 import click
 
-from loader.cli.framework import FAILED, OK, Context, common, main, print_error, style
+from loader.cli.framework import OK, Context, common, main, style
 from loader.cli.options import (
     FULL_REFRESH,
     PARTITION,
-    counted,
     open_data,
     partition_request,
     write_text,
 )
-from loader.errors import SpecError
-
-
-@main.command()
-@click.argument("select", nargs=-1)
-@common()
-def validate(context: Context, select: tuple[str, ...]) -> int:
-    """Check specs and templates, and tell everything that is wrong."""
-    from loader.validate import validate as check  # noqa: PLC0415
-
-    tables, problems = check(context.project(), select)
-    data = {"valid": not problems, "tables": tables, "problems": [p.to_dict() for p in problems]}
-    count = counted(len(tables), "table spec")
-    if not problems:
-        context.answer(data, f"{count}: all fine")
-        return OK
-    if context.json:
-        context.answer(data, "")
-    else:
-        print_error(SpecError(problems))
-    return FAILED
 
 
 @main.command()

@@ -15,7 +15,7 @@ from loader.dagster_io.metadata import failure
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
 from loader.errors import ExecuteError, LoaderError, PlanError
-from loader.plan import LiveTable
+from loader.live import LiveTable
 from loader.project import Project
 from loader.results import CheckResult
 from loader.spec import Check, TableSpec

@@ -15,7 +15,7 @@ from loader.catalog import Entry
 from loader.dagster_io.metadata import Place
 from loader.dagster_io.partitions import grain_of, told
 from loader.errors import ExecuteError, PlanError, SpecError
-from loader.plan import LiveTable
+from loader.live import LiveTable
 from loader.project import Project
 from loader.slices import CLOCK, WEEKDAYS
 from loader.spec import TableSpec

@@ -17,15 +17,8 @@ from loader.dispositions import Loading, steps
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.execute import describe
 from loader.ingest import Destination, ingest
-from loader.plan import (
-    LiveTable,
-    LoadRequest,
-    StagedFacts,
-    Statement,
-    Target,
-    lock_name,
-    stage_prefix,
-)
+from loader.live import LiveTable
+from loader.plan import LoadRequest, StagedFacts, Statement, Target, lock_name, stage_prefix
 from loader.planner import plan_load
 from loader.project import Project
 from loader.render import Renderer, Table

@@ -19,7 +19,7 @@ from loader.inference.files import Draft, infer_files, table_name
 from loader.inference.live import spec_type
 from loader.inference.schemas import schema_of
 from loader.inference.yamltext import declared, to_yaml
-from loader.plan import Live, LiveColumn, LiveTable
+from loader.live import Live, LiveColumn, LiveTable
 from loader.spec import TableSpec
 
 __all__ = ["Draft", "declared", "infer_files", "infer_live", "inferred", "table_name", "to_yaml"]
