@@ -11,7 +11,8 @@ LoaderError
 ├── FrameError       data that does not fit its spec
 ├── StageError       staging: disk, bucket
 └── ExecuteError     the warehouse refused, or what it holds is not what was loaded
-    └── VerifyError  the load was rolled back because a count or check did not hold
+    ├── VerifyError  the load was rolled back because a count or check did not hold
+    └── ApplyError   changes of tables stopped at one that failed
 """
 
 from __future__ import annotations
@@ -182,3 +183,18 @@ class ExecuteError(LoaderError):
 
 class VerifyError(ExecuteError):
     """What the warehouse holds before COMMIT is not what was staged, or a check failed."""
+
+
+class ApplyError(ExecuteError):
+    """Changes of tables stopped at one that failed; ``details`` tell of each what was done."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        statement: str | None = None,
+        details: Sequence[Mapping[str, str | int]] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, statement=statement, rolled_back=True)
+        self.details = tuple(details)

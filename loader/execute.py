@@ -118,6 +118,7 @@ class _Attempt:
             with self._opened() as session:
                 opening = self.build("unseen")
                 self._set_up(session, opening)
+                self._run_outside(session, opening)
                 with transaction(session, self._on_commit):
                     self._run_in(session, opening)
         except _AlreadyLoadedError:
@@ -162,6 +163,15 @@ class _Attempt:
             for statement in opening.setup:
                 if statement.role != "schema" or "no schema" in found:
                     self._told(session, statement)
+
+    def _run_outside(self, session: Session, opening: Plan) -> None:
+        """Run what no transaction takes; each of it does nothing the second time."""
+        allowed = opening.spec.schema_contract.evolve == "additive"
+        if allowed and self.renderer.has("widen_column"):
+            plan = self.build(describe(session, self.renderer, self.table))
+            self.outcome = Outcome(plan)
+            for statement in plan.outside:
+                self._told(session, statement)
 
     def _run_in(self, session: Session, opening: Plan) -> None:
         self.outcome = Outcome(opening)

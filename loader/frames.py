@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -97,6 +98,30 @@ def open_frame(obj: object) -> Frame:
             f"an object of type {_kind(obj)} is not a frame", hint=f"hand over {SUPPORTED}"
         )
     return frame
+
+
+def peek(obj: object) -> tuple[Frame, dict[str, str]]:
+    """The stream of a frame, of which nothing is lost, and the types its first rows have.
+
+    Raises:
+        SourceError: it is no frame, or cannot be read.
+    """
+    frame = obj if isinstance(obj, Frame) else open_frame(obj)
+    chunks = iter(frame.chunks)
+    first = list(islice(chunks, 1))
+    types = dict.fromkeys(frame.columns, "")
+    for chunk in first:
+        types |= {name: _type_name(values, chunk) for name, values in chunk.columns.items()}
+    return Frame(frame.columns, chain(first, chunks), frame.rows), types
+
+
+def _type_name(values: Values, chunk: Chunk) -> str:
+    if chunk.text:
+        return "text"
+    if hasattr(values, "type"):
+        return str(values.type)
+    kinds = sorted({type(value).__name__ for value in values if value is not None})
+    return ", ".join(kinds) or "nothing but NULL"
 
 
 def _open(obj: Any) -> Frame | None:

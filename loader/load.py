@@ -12,7 +12,7 @@ from pathlib import Path
 from loader.config import TargetSettings
 from loader.conform import Layout
 from loader.copyerrors import refused_rows
-from loader.drift import columns_to_add
+from loader.drift import additions
 from loader.errors import LoaderError, StageError
 from loader.execute import (
     Outcome,
@@ -121,7 +121,7 @@ class Load:
         live = describe(session, self.renderer, self._table)
         if not isinstance(live, LiveTable):
             return ()
-        columns_to_add(self.spec, self.renderer, live)
+        additions(self.spec, self.renderer, live)
         return live.order
 
     def _layout(self, order: tuple[str, ...]) -> Layout:

@@ -59,6 +59,11 @@ class Statement:
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
 
+    def script(self, number: str = "") -> str:
+        """The statement for a SQL client, under a comment that says what it is for."""
+        condition = f" ({self.when})" if self.when else ""
+        return f"{_comment(f'{number}{self.name}{condition}: {self.why}')}\n{self.sql};"
+
     def to_dict(self) -> dict[str, object]:
         """The statement as JSON-ready data."""
         return {
@@ -96,6 +101,8 @@ class Plan:
     """What makes the ledger where there is none yet, before the transaction."""
     statements: tuple[Statement, ...]
     """What runs between BEGIN and COMMIT, in order."""
+    outside: tuple[Statement, ...] = ()
+    """What runs before it, each by itself: the warehouse takes it inside no transaction."""
     rows: int | None = None
     """How many rows it loads, when that is known."""
     notes: tuple[str, ...] = ()
@@ -111,11 +118,11 @@ class Plan:
         """The whole transaction as a script."""
         lines = [_comment(line) for line in self.header()]
         lines.append("")
-        for statement in self.setup:
-            lines += _script(statement)
+        for statement in (*self.setup, *self.outside):
+            lines += [statement.script(), ""]
         lines += ["BEGIN;", ""]
         for number, statement in enumerate(self.statements, 1):
-            lines += _script(statement, f"{number}. ")
+            lines += [statement.script(f"{number}. "), ""]
         return "\n".join([*lines, "COMMIT;", ""])
 
     def header(self) -> Iterator[str]:
@@ -142,6 +149,7 @@ class Plan:
             "stage": vars(self.stage) | {"columns": list(self.stage.columns)},
             "rows": self.rows,
             "setup": [statement.to_dict() for statement in self.setup],
+            "outside": [statement.to_dict() for statement in self.outside],
             "statements": [statement.to_dict() for statement in self.statements],
             "notes": list(self.notes),
             "spec_hash": spec_hash(self.spec),
@@ -188,12 +196,6 @@ def ledger_slice(slice_: Slice | None) -> str | None:
         return text
     digest = hashlib.sha256(repr((slice_.keys, slice_.boxes)).encode()).hexdigest()
     return f"{text} #{digest[:12]}"
-
-
-def _script(statement: Statement, number: str = "") -> list[str]:
-    condition = f" ({statement.when})" if statement.when else ""
-    told = _comment(f"{number}{statement.name}{condition}: {statement.why}")
-    return [told, f"{statement.sql};", ""]
 
 
 def _comment(text: str) -> str:

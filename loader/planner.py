@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
+from loader.ddl import alter, create, widen
 from loader.dispositions import Loading, Role, Step, steps
-from loader.drift import columns_to_add
-from loader.errors import PlanError, TemplateError
+from loader.drift import additions
+from loader.errors import PlanError
 from loader.live import LiveTable
 from loader.plan import (
     PREVIEW_LOAD_ID,
@@ -19,14 +18,12 @@ from loader.plan import (
     Statement,
     Target,
     ledger_slice,
-    lock_name,
-    spec_hash,
     stage_prefix,
 )
 from loader.render import Renderer, Table, Unknown
+from loader.rendering import statement_of, table_facts
 from loader.slices import Slice, placeholder
 from loader.spec import Check, Column, TableSpec, in_order
-from loader.sqltext import bare_words
 
 
 def plan_load(
@@ -58,6 +55,7 @@ def plan_load(
             tuple(column.name for column in columns),
         ),
         setup=tuple(builder.setup()),
+        outside=tuple(builder.outside()),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
         notes=notes,
@@ -114,15 +112,17 @@ def plan_checks(
 
 
 def plan_counts(
-    spec: TableSpec, renderer: Renderer, slices: Iterable[Slice]
+    spec: TableSpec, renderer: Renderer, slices: Iterable[Slice | None]
 ) -> tuple[Statement, ...]:
-    """The statements that count the rows of some slices."""
+    """The statements that count the rows of some slices; None is the whole table."""
     table = Table(spec.schema_name, spec.name)
     found = []
     for slice_ in slices:
         facts = {"table": table, "slice": slice_}
         rendered = renderer.render("count", facts, spec.templates.get("count"))
-        found.append(Statement("count", rendered.sql, f"rows of {slice_}", rendered.path))
+        found.append(
+            Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
+        )
     return tuple(found)
 
 
@@ -154,20 +154,6 @@ def _choose_slice(
     if request.auto:
         why = "`auto` means the partitions in the data, and no data is given with --from"
     return made_up, (f"{why}: {made_up} is a PLACEHOLDER for the one you load",)
-
-
-_COMMENTS = "comments from the spec's descriptions"
-
-
-def _grantee(text: str) -> dict[str, object]:
-    kind, _, name = text.partition(":")
-    return {"kind": kind, "grantee": name}
-
-
-def _column_comment(column: Column) -> Step:
-    facts = {"column": column}
-    why = "the spec's description"
-    return Step(f"comment on {column.name}", why, "comment_column", "run", facts, _COMMENTS)
 
 
 @dataclass(frozen=True)
@@ -219,6 +205,14 @@ class _Builder:
             )
             yield self._statement(Step("record the load", why, "ledger_insert", group=group))
 
+    def outside(self) -> Iterator[Statement]:
+        """What a live table needs first that cannot run inside the transaction."""
+        live = self.request.live
+        if isinstance(live, LiveTable):
+            for step in widen(self.spec, additions(self.spec, self.renderer, live)):
+                facts = self._facts()
+                yield statement_of(step, self.spec, self.renderer, facts, inside=False)
+
     def _ledger_lookup(self) -> Iterator[Statement]:
         group = "take turns, and ask the ledger for this load"
         if self.renderer.has("lock"):
@@ -237,54 +231,10 @@ class _Builder:
             yield from self._evolve(live)
             return
         when = "only when it is missing" if live == "unseen" else None
-        for step in self._create():
+        for step in create(self.spec, self.renderer):
             # Whoever may create tables in a schema need not have the right to create schemas.
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield self._statement(step, when=when)
-
-    def _create(self) -> Iterator[Step]:
-        spec = self.spec
-        schema = {"schema": spec.schema_name}
-        yield Step("create the schema", "the table's place", "create_schema", facts=schema)
-        if self.renderer.has("grant_usage"):
-            for grantee in dict.fromkeys(chain.from_iterable(spec.grants.values())):
-                why = "without it no grant on the table is of use"
-                facts = _grantee(grantee)
-                yield Step(f"grant usage to {grantee}", why, "grant_usage", facts=facts)
-        sequences = self._sequences()
-        for name, sequence in sequences.items():
-            facts = {"sequence": sequence, "column": spec.by_name[name]}
-            yield Step(
-                f"create the sequence of {name}", "numbers rows", "create_sequence", facts=facts
-            )
-        facts = {"columns": spec.columns, "sequences": sequences}
-        yield Step("create the table", "as the spec declares it", "create_table", facts=facts)
-        yield from self._comments()
-        if self.renderer.has("grant"):
-            yield from self._grants()
-
-    def _comments(self) -> Iterator[Step]:
-        if self.spec.description:
-            facts = {"text": self.spec.description}
-            why = "the spec's description"
-            yield Step("comment on the table", why, "comment_table", "run", facts, _COMMENTS)
-        yield from (_column_comment(column) for column in self.spec.columns if column.description)
-
-    def _sequences(self) -> dict[str, Table]:
-        if not self.renderer.has("create_sequence"):
-            return {}
-        return {
-            column.name: Table(self.spec.schema_name, f"{self.spec.name}_{column.name}_seq")
-            for column in self.spec.columns
-            if column.identity is not None
-        }
-
-    def _grants(self) -> Iterator[Step]:
-        for privilege, grantees in self.spec.grants.items():
-            for grantee in grantees:
-                facts = {"privilege": privilege, **_grantee(grantee)}
-                why = "the spec's grants"
-                yield Step(f"grant {privilege} to {grantee}", why, "grant", facts=facts)
 
     def _evolve(self, live: LiveTable) -> Iterator[Statement]:
         if self.request.order and self.request.order != live.order:
@@ -292,14 +242,8 @@ class _Builder:
                 f"the columns of {self.spec.table} have changed since its rows were staged",
                 hint="load again: rows are staged in the order of the live table's columns",
             )
-        missing = columns_to_add(self.spec, self.renderer, live)
-        for column in missing:
-            facts = {"column": column}
-            why = "the spec has it and the live table does not (evolve: additive)"
-            name = f"add the column {column.name}"
-            yield self._statement(Step(name, why, "add_column", facts=facts))
-            if column.description:
-                yield self._statement(_column_comment(column))
+        for step in alter(self.spec, self.renderer, additions(self.spec, self.renderer, live)):
+            yield self._statement(step)
 
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
@@ -310,41 +254,19 @@ class _Builder:
     def _statement(
         self, step: Step, *, when: str | None = None, check: Check | None = None
     ) -> Statement:
-        facts = {**self._facts(), **step.facts}
-        own = self.spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
-        rendered = self.renderer.render(step.template, facts, own)
-        words = bare_words(rendered.sql, backslash=self.renderer.dialect.backslash)
-        for pattern, reason in self.renderer.dialect.commits.items():
-            if re.match(pattern, words):
-                raise TemplateError(
-                    f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the"
-                    f" load's transaction: {reason}",
-                    hint="a load is one transaction: all of it happens, or nothing",
-                )
-        return Statement(
-            step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
-        )
+        return statement_of(step, self.spec, self.renderer, self._facts(), when=when, check=check)
 
     def _facts(self) -> Mapping[str, object]:
-        spec, target = self.spec, self.target
+        spec = self.spec
         return {
-            "table": Table(spec.schema_name, spec.name),
-            "spec": spec,
+            **table_facts(spec, self.target),
             "columns": self.columns,
             "keys": spec.primary_key,
-            "primary_key": spec.primary_key,
-            "dist": spec.dist,
-            "sort": spec.sort,
-            "sort_type": spec.sort_type,
             "slice": self.slice,
             "compression": spec.staging.compression,
-            "asset_key": spec.asset_key,
             "disposition": "replace" if self.request.full_refresh else spec.write_disposition,
             "null_marker": "\\N",
-            "ledger": Table(target.ledger_schema, "loads"),
-            "lock": Table(target.ledger_schema, lock_name(spec)),
             "load": self._load_facts(),
-            "spec_hash": spec_hash(spec),
             "version": self.request.version,
         }
 

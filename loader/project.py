@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from loader import dialects
 from loader.catalog import Catalog, read_catalog
+from loader.changes import (
+    Question,
+    TableChange,
+    allowed,
+    is_complete,
+    plan_change,
+    questions,
+)
 from loader.config import Config, DuckDBTarget, TargetSettings, find_config
+from loader.ddl import table_of
 from loader.errors import ConfigError, PlanError
-from loader.live import Live
+from loader.live import Live, LiveTable
 from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
 from loader.planner import (
     full_refresh_conflict,
@@ -22,8 +32,9 @@ from loader.planner import (
     plan_load,
     plan_read,
 )
-from loader.render import Renderer, Table
+from loader.render import Renderer, Table, Template
 from loader.results import CheckResult, LoadResult, OnProgress
+from loader.review import Review, deletes, live_for_load
 from loader.slices import Request, Slice, make_slice
 from loader.spec import TableSpec
 from loader.templates import read_templates
@@ -33,6 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+    from loader.applying import OnStatement
 
 AUTO = "auto"
 """As a partition: exactly the partitions found in the data."""
@@ -102,6 +115,15 @@ class Project:
     @cached_property
     def _renderers(self) -> dict[str, Renderer]:
         return {}
+
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """The templates, the project's own over Loader's."""
+        return read_templates(self.config.templates)
+
+    def place(self, target: str | None = None) -> Target:
+        """What plans need to know of a target; the secrets in its settings are not read."""
+        return self._target(target, self.config.settings(target, preview=True))
 
     def slice(self, spec: TableSpec, partition: Request | None) -> Slice | None:
         """The slice of a table that a partition request names; None names the whole table.
@@ -270,14 +292,156 @@ class Project:
         Raises:
             ExecuteError: it cannot be asked.
         """
-        from loader.execute import describe  # noqa: PLC0415  # drivers are slow to import
+        from loader.introspect import inspect  # noqa: PLC0415  # drivers are slow to import
         from loader.warehouses import open_warehouse  # noqa: PLC0415
 
         warehouse = open_warehouse(self.config.settings(target), self.config.root)
         if not warehouse.exists():
             return "no schema"
+        table = Table(schema, name)
         with warehouse.session(write=False) as session:
-            return describe(session, self.renderer(target), Table(schema, name))
+            return inspect(session, self.renderer(target), [table])[table]
+
+    def changes(
+        self, specs: Sequence[TableSpec], *, target: str | None = None
+    ) -> list[TableChange]:
+        """What would make the live tables what their specs say; only looks, and asks little.
+
+        Args:
+            specs: The tables; how many there are does not change how often the warehouse is asked.
+            target: Where they are; default the project's own target.
+
+        Raises:
+            ExecuteError: the warehouse cannot be asked.
+            TemplateError: a template is missing, broken, or would commit by itself.
+        """
+        renderer = self.renderer(target)
+        place = self._target(target, self.config.settings(target))
+        looked = self._look(specs, target, lambda spec, live: questions(spec, renderer, live))
+        return [
+            plan_change(spec, renderer, place, live, answers)
+            for spec, (live, answers) in zip(specs, looked, strict=True)
+        ]
+
+    def review(
+        self,
+        specs: Sequence[TableSpec],
+        partition: Request | None = None,
+        *,
+        target: str | None = None,
+        full_refresh: bool = False,
+        load_id: str = PREVIEW_LOAD_ID,
+        frame: object = None,
+    ) -> list[Review]:
+        """What loads would run, held against the live tables; only looks, and asks little.
+
+        Args:
+            specs: The tables.
+            partition: The partitions to be loaded, where tables have partitions.
+            target: Where to; default the project's own target.
+            full_refresh: Replace the whole tables.
+            load_id: The id of the load; a placeholder by default.
+            frame: The data to be loaded, of one table; it is read and not written.
+
+        Raises:
+            ConfigError, PlanError, TemplateError: it cannot be planned.
+            FrameError: the data does not fit.
+            ExecuteError: the warehouse cannot be asked.
+        """
+        renderer = self.renderer(target)
+        place = self._target(target, self.config.settings(target))
+        types: Mapping[str, str] = {}
+        requests = []
+        for spec in specs:
+            wanted = partition if spec.partition_by or len(specs) == 1 else None
+            request, auto = self._request(spec, wanted, full_refresh, load_id)
+            if frame is not None:
+                from loader.frames import peek  # noqa: PLC0415  # pyarrow is slow to import
+                from loader.load import with_data  # noqa: PLC0415
+
+                opened, types = peek(frame)
+                request = with_data(spec, request, opened, auto=auto)
+            requests.append(request)
+        plans = [
+            plan_load(spec, renderer, place, request)
+            for spec, request in zip(specs, requests, strict=True)
+        ]
+        counted = {
+            spec.table: plan_counts(spec, renderer, [plan.slice])[0].sql
+            for spec, request, plan in zip(specs, requests, plans, strict=True)
+            if deletes(spec, request, plan)
+        }
+
+        def wanted_of(spec: TableSpec, live: Live) -> tuple[Question, ...]:
+            asked = questions(spec, renderer, live)
+            if spec.table in counted and is_complete(spec, live):
+                asked = (*asked, Question("deleted", counted[spec.table]))
+            return asked
+
+        asked = partition is not None or full_refresh or frame is not None
+        reviews = []
+        looked = self._look(specs, target, wanted_of)
+        for spec, request, (live, answers) in zip(specs, requests, looked, strict=True):
+            change = plan_change(spec, renderer, place, live, answers)
+            found = live_for_load(change, renderer)
+            load = plan_load(spec, renderer, place, replace(request, live=found))
+            gone = answers.get("deleted") if isinstance(live, LiveTable) else 0
+            reviews.append(Review(change, load, asked, gone, types))
+        return reviews
+
+    def _look(
+        self,
+        specs: Sequence[TableSpec],
+        target: str | None,
+        wanted: Callable[[TableSpec, Live], tuple[Question, ...]],
+    ) -> list[tuple[Live, dict[str, int | None]]]:
+        """The live tables of some specs, and the answers of what is asked of each."""
+        from loader.introspect import ask, inspect  # noqa: PLC0415  # drivers are slow to import
+        from loader.warehouses import open_warehouse  # noqa: PLC0415
+
+        warehouse = open_warehouse(self.config.settings(target), self.config.root)
+        if not warehouse.exists():
+            return [("no schema", {}) for _ in specs]
+        renderer = self.renderer(target)
+        with warehouse.session(write=False) as session:
+            found = inspect(session, renderer, [table_of(spec) for spec in specs])
+            lives = [found[table_of(spec)] for spec in specs]
+            asked = [wanted(spec, live) for spec, live in zip(specs, lives, strict=True)]
+            flat = [question.sql for some in asked for question in some]
+            answers = iter(ask(session, renderer, flat))
+            told = [{question.what: next(answers) for question in some} for some in asked]
+        return list(zip(lives, told, strict=True))
+
+    def apply(
+        self,
+        changes: Iterable[TableChange],
+        *,
+        allow_destructive: Sequence[str] = (),
+        target: str | None = None,
+        on_statement: OnStatement | None = None,
+    ) -> list[TableChange]:
+        """Make live tables what their specs say, each in a transaction of its own.
+
+        Args:
+            changes: As `changes` found them.
+            allow_destructive: Globs of the tables whose changes may lose something.
+            target: Where they are; default the project's own target.
+            on_statement: Told of each statement before it runs.
+
+        Returns:
+            What was done; the tables that needed nothing aside.
+
+        Raises:
+            PlanError: something cannot be done, or would lose something and is not allowed;
+                nothing was done.
+            ApplyError: a table failed; it says what was done before it.
+        """
+        from loader.applying import apply_all  # noqa: PLC0415  # drivers are slow to import
+        from loader.warehouses import open_warehouse  # noqa: PLC0415
+
+        warehouse = open_warehouse(self.config.settings(target), self.config.root)
+        pending = allowed(changes, allow_destructive)
+        return apply_all(pending, warehouse, self.renderer(target), on_statement)
 
     def _request(
         self, spec: TableSpec, partition: Request | None, full_refresh: bool, load_id: str

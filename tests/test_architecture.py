@@ -19,20 +19,22 @@ FLOORS: list[set[str]] = [
     {"rules", "dispositions"},
     {"diagnose", "plan"},
     {"drift"},
-    {"planner"},
+    {"ddl", "rendering"},
+    {"changes", "planner"},
+    {"review"},
     {"config"},
-    {"catalog", "templates", "results", "frames", "formats", "stores"},
+    {"catalog", "planfile", "templates", "results", "frames", "formats", "stores"},
     {"conform", "sources", "staging", "warehouses"},
-    {"duplicates", "execute", "inference"},
-    {"checking", "copyerrors", "unloading"},
+    {"duplicates", "execute", "inference", "introspect"},
+    {"applying", "checking", "copyerrors", "unloading"},
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
-    {"doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"},
+    {"contracts", "doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"},
     {"cli", "dagster_io"},
     {"__main__", "dagster_component"},
 ]
-CORE = set().union(*FLOORS[:7])
+CORE = set().union(*FLOORS[:9])
 """The pure core: no I/O, no clock, no chance, no frames, no Dagster."""
 
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
@@ -48,13 +50,13 @@ HOMES: dict[str, set[str]] = {
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
     | {"copyerrors", "reading", "unloading", "writing", "warehouses", "project", "inference"},
-    "pydantic": {"spec", "diagnose", "config", "dagster_io"},
+    "pydantic": {"spec", "diagnose", "config", "dagster_io", "planfile"},
     "pydantic_core": {"spec", "diagnose"},
     "redshift_connector": {"warehouses"},
     "s3transfer": {"stores"},
     "rich": {"progress"},
     "tenacity": {"execute", "warehouses"},
-    "yaml": {"catalog", "inference"},
+    "yaml": {"catalog", "contracts", "inference"},
 }
 """Where each library may be imported; project only names types."""
 

@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import main
-from loader.present import COMMENT_LIMIT
+from loader.present.loads import COMMENT_LIMIT
 from loader.scaffold import scaffold
 from tests.golden import expect
 

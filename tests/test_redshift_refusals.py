@@ -334,27 +334,27 @@ CASES: Mapping[str, Case] = {
     "a column that is missing": Case(
         sql("ALTER TABLE s.t DROP COLUMN b"),
         [DIFFERS, "  column  spec        live\n  b       varchar(9)  -     missing"],
-        "set schema_contract: {evolve: additive} to let loads add these columns",
+        "schema_contract: {evolve: additive} lets loads do it",
     ),
     "a column of another type": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE bigint"),
         [DIFFERS, "  column  spec     live\n  a       integer  bigint  type differs"],
-        "change the spec to match the table, or alter the table",
+        "`loader apply s/t` does it",
     ),
     "a column that is narrower": Case(
         sql("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)"),
-        [DIFFERS, "  b       varchar(9)  ", "varchar(4)  type differs"],
-        "change the spec to match the table, or alter the table",
+        [DIFFERS, "  b       varchar(9)  ", "varchar(4)  too narrow"],
+        "lets loads do it",
     ),
     "a decimal of another scale": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE numeric(10,2)"),
         [DIFFERS, "  a       integer  decimal(10,2)  type differs"],
-        "change the spec to match the table, or alter the table",
+        "`loader apply s/t` does it",
     ),
     "another column that may not be null": Case(
         sql("ALTER TABLE s.t ADD z int DEFAULT 0 NOT NULL; ALTER TABLE s.t ALTER z DROP DEFAULT"),
         [DIFFERS, "  z       -     integer  NOT NULL, and the spec lacks it"],
-        "change the spec to match the table, or alter the table",
+        "`loader apply s/t` does it",
     ),
     "a view": Case(
         sql("DROP TABLE s.t; CREATE VIEW s.t AS SELECT 1 AS a, 'x'::varchar(9) AS b;"),
@@ -628,7 +628,7 @@ def test_a_column_that_no_load_can_fill_is_drift(scene: Scene) -> None:
 def test_a_table_of_differences_spells_types_one_way(scene: Scene) -> None:
     """Both columns of the table of differences speak of varchar."""
     scene.stand_in.execute("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)")
-    assert "varchar(9)  varchar(4)  type differs" in scene.load("2,y")[2]
+    assert "varchar(9)  varchar(4)  too narrow" in scene.load("2,y")[2]
 
 
 def test_a_setting_that_is_there_is_not_told_to_be_missing(scene: Scene) -> None:

@@ -74,7 +74,7 @@ def render(text: str, dialect: str = "duckdb", **facts: Any) -> str:
         (
             "{{ v|default }}",
             {"v": "GETDATE()"},
-            "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP)",
+            "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
             "GETDATE()",
         ),
         ("{{ v|map('ident')|csv }}", {"v": ["a", "b"]}, '"a", "b"', '"a", "b"'),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +26,7 @@ from loader.cli.options import (
 @click.option("--from", "files", metavar="FILE", multiple=True, help="Data to be loaded.")
 @click.option("--load-id", metavar="ID", help="The load's id; a placeholder by default.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan as JSON.")
+@click.option("--live", is_flag=True, help="Look at the live tables, and tell what differs.")
 @click.option("--detailed-exitcode", is_flag=True, help="0 no change, 2 changes, 3 destructive.")
 @common("sql", "markdown")
 def plan(
@@ -34,34 +37,47 @@ def plan(
     files: tuple[str, ...],
     load_id: str | None,
     output: Path | None,
+    live: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show the exact SQL of a load, without touching anything.
 
-    SELECT is an asset key, schema.table, a glob, or a spec file; default all tables.
+    SELECT is an asset key, schema.table, a glob, or a spec file; default all tables. With --live
+    the tables are looked at, and what `loader apply` would do to them is shown with it.
     """
-    from loader import present  # noqa: PLC0415
+    from loader import planfile  # noqa: PLC0415
     from loader.plan import PREVIEW_LOAD_ID  # noqa: PLC0415
+    from loader.present import loads, reviews  # noqa: PLC0415
 
     project = context.project()
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     if files and len(specs) != 1:
         raise click.UsageError("--from is the data of one table; name that table")
-    plans = [
-        project.plan(
-            spec,
-            partition_request(partitions) if spec.partition_by or len(specs) == 1 else None,
-            target=context.target,
-            full_refresh=full_refresh,
-            load_id=load_id or PREVIEW_LOAD_ID,
-            frame=open_data(spec, files) if files else None,
-        )
-        for spec in specs
-    ]
-    data = {"plan_version": 1, "plans": [one.to_dict() for one in plans]}
+    partition = partition_request(partitions)
+    options: dict[str, Any] = {
+        "target": context.target,
+        "full_refresh": full_refresh,
+        "load_id": load_id or PREVIEW_LOAD_ID,
+        "frame": open_data(specs[0], files) if files else None,
+    }
+    place = project.place(context.target)
+    if live:
+        found: Sequence[Any] = project.review(specs, partition, **options)
+        data = planfile.live_document(found, place, project.templates)
+    else:
+        found = [
+            project.plan(
+                spec, partition if spec.partition_by or len(specs) == 1 else None, **options
+            )
+            for spec in specs
+        ]
+        data = planfile.offline_document(found, place)
     if output is not None:
-        write_text(output, json.dumps(data, indent=2, default=str) + "\n")
-    show = {"sql": present.sql, "markdown": present.markdown}.get(context.form)
-    text = show(plans) if show else present.text(plans, style, verbose=context.verbose)
-    context.answer(data, text)
-    return present.exit_code(plans) if detailed_exitcode else OK
+        write_text(output, json.dumps(data, indent=2) + "\n")
+    forms: Any = reviews if live else loads
+    show = {"sql": forms.sql, "markdown": forms.markdown}.get(context.form)
+    text = "" if context.json else show(found) if show else None
+    context.answer(
+        data, forms.text(found, style, verbose=context.verbose) if text is None else text
+    )
+    return forms.exit_code(found) if detailed_exitcode else OK

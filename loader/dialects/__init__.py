@@ -37,6 +37,9 @@ class Dialect:
     spelling: Callable[[str], str]
     """A type of the warehouse's catalog as specs spell it, where that is another way."""
 
+    known: Callable[[str], DataType | None]
+    """A type of the warehouse's catalog as one of ours; None when it is none."""
+
     backslash: bool
     """Whether a backslash escapes the next character inside a literal."""
 
@@ -51,6 +54,15 @@ class Dialect:
 
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
+
+    widens: Callable[[DataType, DataType], bool] = lambda live, wanted: False  # noqa: ARG005
+    """Whether a column's type can be changed to a wider one where it is."""
+
+    identity_by_hand: bool = True
+    """Whether rows can be inserted with the numbers they have in an identity column."""
+
+    trusts_keys: bool = False
+    """Whether tables declare their primary key, which nobody checks."""
 
     nul_in_text: bool = True
     """Whether text may hold the character NUL."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from loader.datatypes import DataType
+from loader.datatypes import MAX_VARBYTE, MAX_VARCHAR, DataType, parse
 from loader.dialects import Dialect
 
 _TYPES = {
@@ -32,8 +32,9 @@ _TYPES = {
 }
 
 _DEFAULTS = {
-    "getdate()": "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP)",
-    "sysdate": "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP)",
+    # As DuckDB's catalog spells it, for drift to know it again.
+    "getdate()": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
+    "sysdate": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
 }
 
 
@@ -51,12 +52,25 @@ def _differs(data_type: DataType, live: str) -> bool:
     return live.upper() != _column_type(data_type).upper()
 
 
+_KNOWN = {spelling: DataType(name) for name, spelling in reversed(_TYPES.items())} | {
+    "VARCHAR": DataType("varchar", (MAX_VARCHAR,)),
+    "BLOB": DataType("varbyte", (MAX_VARBYTE,)),
+}
+
+
+def _known(live: str) -> DataType | None:
+    if live.upper().startswith("DECIMAL("):
+        return parse(live)
+    return _KNOWN.get(live.upper())
+
+
 DIALECT = Dialect(
     name="duckdb",
     column_type=_column_type,
     default=_default,
     differs=_differs,
     spelling=str,
+    known=_known,
     backslash=False,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

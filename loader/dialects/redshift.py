@@ -39,6 +39,9 @@ ENCODINGS: dict[str, frozenset[str] | None] = {
 KEY_TYPES = _NUMBERS | _FLOATS | _TEXTS | _DATES | _TIMES | {"boolean"}
 """Types a dist or sort key may have."""
 
+NOT_RESIZABLE = frozenset({"bytedict", "runlength", "text255", "text32k"})
+"""Encodings of VARCHAR columns whose size cannot be changed (``r_ALTER_TABLE``)."""
+
 NOT_IN_PARQUET = {
     "time": "csv",
     "timetz": "csv",
@@ -63,11 +66,20 @@ def _differs(data_type: DataType, live: str) -> bool:
     return there.name != data_type.name if "(" not in live else there != data_type
 
 
-def _spelling(live: str) -> str:
+def _known(live: str) -> DataType | None:
     try:
-        return str(parse(live))
+        return parse(live)
     except ValueError:
-        return live
+        return None
+
+
+def _spelling(live: str) -> str:
+    return str(_known(live) or live)
+
+
+def _widens(live: DataType, wanted: DataType) -> bool:
+    """Only the size of a VARCHAR can change in place (``r_ALTER_TABLE``)."""
+    return live.name == wanted.name == "varchar" and wanted.length > live.length
 
 
 DIALECT = Dialect(
@@ -76,6 +88,10 @@ DIALECT = Dialect(
     default=str,
     differs=_differs,
     spelling=_spelling,
+    known=_known,
+    widens=_widens,
+    identity_by_hand=False,
+    trusts_keys=True,
     nul_in_text=False,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},

@@ -28,16 +28,16 @@ SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manife
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 2. add the column carrier: the spec has it and the live table does not (evolve: additive)
+-- 2. add the column carrier: the spec has it and the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "carrier" VARCHAR DEFAULT 'AA';
 
--- 3. add the column at: the spec has it and the live table does not (evolve: additive)
-ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP);
+-- 3. add the column at: the spec has it and the live table does not
+ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(timezone('UTC', current_timestamp) AS TIMESTAMP);
 
 -- 4. comment on at: the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 5. add the column doc: the spec has it and the live table does not (evolve: additive)
+-- 5. add the column doc: the spec has it and the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "doc" JSON;
 
 -- 6. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit

@@ -32,14 +32,15 @@ WHERE load_id = 'load-1';
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 3. create the sequence of id (only when it is missing): numbers rows
-CREATE SEQUENCE IF NOT EXISTS "s"."t_id_seq" START WITH 1 INCREMENT BY 1;
+CREATE SEQUENCE IF NOT EXISTS "s"."t_id_seq_1_1" START WITH 1 INCREMENT BY 1
+    MINVALUE -9223372036854775807 MAXVALUE 9223372036854775807;
 
 -- 4. create the table (only when it is missing): as the spec declares it
 CREATE TABLE IF NOT EXISTS "s"."t" (
-    "id" BIGINT DEFAULT nextval('"s"."t_id_seq"') NOT NULL,
+    "id" BIGINT DEFAULT nextval('"s"."t_id_seq_1_1"') NOT NULL,
     "day" DATE NOT NULL,
     "carrier" VARCHAR DEFAULT 'AA',
-    "at" TIMESTAMP DEFAULT CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP),
+    "at" TIMESTAMP DEFAULT CAST(timezone('UTC', current_timestamp) AS TIMESTAMP),
     "doc" JSON,
     "raw" BLOB
 );

@@ -36,16 +36,16 @@ SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manife
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 3. add the column carrier: the spec has it and the live table does not (evolve: additive)
+-- 3. add the column carrier: the spec has it and the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "carrier" varchar(2) DEFAULT 'AA' ENCODE ZSTD;
 
--- 4. add the column at: the spec has it and the live table does not (evolve: additive)
+-- 4. add the column at: the spec has it and the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "at" timestamp DEFAULT getdate();
 
 -- 5. comment on at: the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 6. add the column doc: the spec has it and the live table does not (evolve: additive)
+-- 6. add the column doc: the spec has it and the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "doc" super;
 
 -- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit

@@ -1,7 +1,8 @@
-"""Plans as people read them: on a terminal, in a SQL client, in a pull request."""
+"""Plans of loads, as people read them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -27,11 +28,12 @@ COMMENT_LIMIT = 65_000
 
 def text(plans: Sequence[Plan], style: Style, *, verbose: bool = False) -> str:
     """Plans for a terminal: what will happen, then the exact SQL of each statement."""
-    lines = [line for plan in plans for line in (*_plan_lines(plan, style, verbose=verbose), "")]
+    lines = [line for plan in plans for line in (*plan_lines(plan, style, verbose=verbose), "")]
     return "\n".join([*lines, *_summary(plans)])
 
 
-def _plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
+def plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
+    """One load: what it is about, then its statements."""
     title, *rest = plan.header()
     yield style(title, bold=True)
     for line in rest:
@@ -41,16 +43,18 @@ def _plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
     yield ""
     if verbose:
         for statement in plan.setup:
-            yield from _statement_lines(None, statement, style, verbose=True)
+            yield from statement_lines(None, statement, style, verbose=True)
     elif plan.setup:
         told = "the ledger, made when it is missing, before the transaction; -v shows the SQL"
         yield style(f"         {told}", dim=True)
+    for statement in plan.outside:
+        yield from statement_lines(None, statement, style, verbose=verbose)
     yield style("  BEGIN", bold=True)
     numbered = list(enumerate(plan.statements, 1))
     for group, run in groupby(numbered, lambda item: None if verbose else item[1].group):
         if group is None:
             for number, statement in run:
-                yield from _statement_lines(number, statement, style, verbose=verbose)
+                yield from statement_lines(number, statement, style, verbose=verbose)
         else:
             yield _routine_line(group, list(run), style)
     yield style("  COMMIT", bold=True)
@@ -64,9 +68,10 @@ def _routine_line(group: str, run: list[tuple[int, Statement]], style: Style) ->
     return style(f"  {numbers:>5}  {group}{condition}; -v shows the SQL", dim=True)
 
 
-def _statement_lines(
+def statement_lines(
     number: int | None, statement: Statement, style: Style, *, verbose: bool
 ) -> Iterator[str]:
+    """One statement, with its number and its reason."""
     mark = _MARKS.get(statement.role, " ")
     condition = f" ({statement.when})" if statement.when else ""
     own = statement.template.startswith("loader/templates/")
@@ -84,19 +89,20 @@ def _summary(plans: Sequence[Plan]) -> Iterator[str]:
     names = [statement.name for plan in plans for statement in plan.statements]
     slices, whole = names.count("delete the slice"), names.count("delete all rows")
     rows = [plan.rows for plan in plans if plan.rows is not None]
-    told = [_count(len(plans), "load")]
+    told = [counted(len(plans), "load")]
     if slices:
-        told.append(f"{_count(slices, 'slice')} replaced")
+        told.append(f"{counted(slices, 'slice')} replaced")
     if whole:
-        told.append(f"{_count(whole, 'whole table')} replaced")
-    counted = f"; {sum(rows):,} rows to load" if rows else ""
-    yield f"Plan: {', '.join(told)}{counted}."
+        told.append(f"{counted(whole, 'whole table')} replaced")
+    to_load = f"; {sum(rows):,} rows to load" if rows else ""
+    yield f"Plan: {', '.join(told)}{to_load}."
     yield f"Touched: {', '.join(plan.spec.table for plan in plans)}"
     yield "Offline: no live table was looked at, so what it lacks or holds is not known."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 row``, ``2 rows``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def sql(plans: Sequence[Plan]) -> str:
@@ -106,33 +112,32 @@ def sql(plans: Sequence[Plan]) -> str:
 
 def markdown(plans: Sequence[Plan]) -> str:
     """Plans for a pull-request comment, the SQL folded away."""
-    parts = [f"### `loader plan`: {_count(len(plans), 'load')}", ""]
+    parts = [f"### `loader plan`: {counted(len(plans), 'load')}", ""]
     for plan in plans:
         title, *rest = plan.header()
-        parts += [f"**{_escape(title)}**", ""]
-        parts += [f"- {_escape(line)}" for line in rest]
-        fence = "`" * (3 + _longest_fence(plan.sql))
+        parts += [f"**{escape(title)}**", ""]
+        parts += [f"- {escape(line)}" for line in rest]
+        fence = fence_of(plan.sql)
         parts += ["", "<details><summary>SQL</summary>", "", f"{fence}sql", plan.sql.rstrip("\n")]
         parts += [fence, "", "</details>", ""]
     parts += list(_summary(plans))
     whole = "\n".join(parts)
     if len(whole) <= COMMENT_LIMIT:
         return whole
-    short = [f"- {_escape(next(plan.header()))}" for plan in plans]
+    short = [f"- {escape(next(plan.header()))}" for plan in plans]
     listed = "\n".join([parts[0], "", *short, "", *_summary(plans)])
     return listed[:COMMENT_LIMIT]
 
 
-def _escape(line: str) -> str:
+def escape(line: str) -> str:
+    """A line that Markdown leaves as it is."""
     return line.replace("<", "&lt;").replace("*", "\\*")
 
 
-def _longest_fence(script: str) -> int:
-    longest = run = 0
-    for character in script:
-        run = run + 1 if character == "`" else 0
-        longest = max(longest, run)
-    return max(0, longest - 2)
+def fence_of(script: str) -> str:
+    """A fence that nothing in the script closes."""
+    longest = max((len(run) for run in re.findall("`+", script)), default=0)
+    return "`" * max(3, longest + 1)
 
 
 def exit_code(plans: Sequence[Plan]) -> int:

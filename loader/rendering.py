@@ -1,0 +1,61 @@
+"""From a step to its statement: rendered, and refused where it would end the transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from loader.dispositions import Step
+from loader.errors import TemplateError
+from loader.plan import Statement, Target, lock_name, spec_hash
+from loader.render import Renderer, Table
+from loader.spec import Check, TableSpec
+from loader.sqltext import bare_words
+
+
+def statement_of(
+    step: Step,
+    spec: TableSpec,
+    renderer: Renderer,
+    facts: Mapping[str, object],
+    *,
+    inside: bool = True,
+    when: str | None = None,
+    check: Check | None = None,
+) -> Statement:
+    """The statement of a step; ``inside`` says that it runs inside a transaction.
+
+    Raises:
+        TemplateError: its template is missing, broken, or would commit by itself.
+    """
+    own = spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
+    rendered = renderer.render(step.template, {**facts, **step.facts}, own)
+    words = bare_words(rendered.sql, backslash=renderer.dialect.backslash)
+    for pattern, reason in renderer.dialect.commits.items() if inside else ():
+        if re.match(pattern, words):
+            raise TemplateError(
+                f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the"
+                f" load's transaction: {reason}",
+                hint="a load is one transaction: all of it happens, or nothing",
+            )
+    return Statement(
+        step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
+    )
+
+
+def table_facts(spec: TableSpec, target: Target) -> dict[str, object]:
+    """What every template of a table may use."""
+    return {
+        "table": Table(spec.schema_name, spec.name),
+        "spec": spec,
+        "primary_key": spec.primary_key,
+        "dist": spec.dist,
+        "sort": spec.sort,
+        "sort_type": spec.sort_type,
+        "slice": None,
+        "asset_key": spec.asset_key,
+        "strict": False,
+        "ledger": Table(target.ledger_schema, "loads"),
+        "lock": Table(target.ledger_schema, lock_name(spec)),
+        "spec_hash": spec_hash(spec),
+    }

@@ -1,0 +1,35 @@
+-- nullability note: NULL -> NOT NULL; rebuild; 
+-- default amount: None -> 0; rebuild; 
+
+-- s.t on local: changes of the table
+
+BEGIN;
+
+-- 1. count before: how many rows are to be copied
+SELECT count(*) FROM "s"."t";
+
+-- 2. create the new table: the table as the spec declares it, under a name of its own
+CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
+    "id" INTEGER NOT NULL,
+    "note" VARCHAR NOT NULL,
+    "amount" DECIMAL(12,2) DEFAULT 0
+);
+
+-- 3. copy the rows: every row, its values converted where types change
+INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount")
+SELECT
+    "id",
+    "note",
+    "amount"
+FROM "s"."t";
+
+-- 4. count the rows: none may be lost or doubled
+SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
+
+-- 5. drop the old table: the new table takes its place; what is bound to it would stop this
+DROP TABLE "s"."t";
+
+-- 6. rename the new table: now it is the table
+ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+COMMIT;

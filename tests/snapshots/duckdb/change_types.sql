@@ -1,0 +1,51 @@
+-- type id: INTEGER -> BIGINT; rebuild; 
+-- type note: VARCHAR -> DATE; rebuild; text that is no date fails
+-- type amount: DECIMAL(12,2) -> DECIMAL(14,3); rebuild; 
+-- type flag: BOOLEAN -> VARCHAR; rebuild; 
+-- type at: TIMESTAMP -> DATE; rebuild; the times of day are lost
+-- type doc: JSON -> VARCHAR; rebuild; longer documents fail
+
+-- s.t on local: changes of the table
+
+BEGIN;
+
+-- 1. count before: how many rows are to be copied
+SELECT count(*) FROM "s"."t";
+
+-- 2. create the new table: the table as the spec declares it, under a name of its own
+CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
+    "id" BIGINT NOT NULL,
+    "note" DATE,
+    "amount" DECIMAL(14,3),
+    "flag" VARCHAR,
+    "at" DATE,
+    "doc" VARCHAR
+);
+
+-- 3. copy the rows: every row, its values converted where types change
+INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
+SELECT
+    CAST("id" AS BIGINT),
+    CAST("note" AS DATE),
+    CAST("amount" AS DECIMAL(14,3)),
+    CASE WHEN "flag" THEN 'true' WHEN NOT "flag" THEN 'false' END,
+    CAST("at" AS DATE),
+    CAST("doc" AS VARCHAR)
+FROM "s"."t";
+
+-- 4. count the rows: none may be lost or doubled
+SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
+
+-- 5. drop the old table: the new table takes its place; what is bound to it would stop this
+DROP TABLE "s"."t";
+
+-- 6. rename the new table: now it is the table
+ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+-- 7. comment on the table: the live table's own comment
+COMMENT ON TABLE "s"."t" IS 'Kept too.';
+
+-- 8. comment on flag: the live column's own comment
+COMMENT ON COLUMN "s"."t"."flag" IS 'Kept.';
+
+COMMIT;

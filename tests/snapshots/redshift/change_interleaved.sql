@@ -1,0 +1,38 @@
+-- dist : auto -> id; rebuild; 
+-- sort : interleaved (id, note) -> compound (note); in place; 
+
+-- s.t on prod: changes of the table
+
+BEGIN;
+
+-- 1. lock the table: nobody may write into what is about to be replaced
+LOCK "s"."t";
+
+-- 2. count before: how many rows are to be copied
+SELECT count(*) FROM "s"."t";
+
+-- 3. create the new table: the table as the spec declares it, under a name of its own
+CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
+    "id" integer NOT NULL,
+    "note" varchar(20)
+)
+DISTSTYLE KEY DISTKEY ("id")
+SORTKEY ("note");
+
+-- 4. copy the rows: every row, its values converted where types change
+INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note")
+SELECT
+    "id",
+    "note"
+FROM "s"."t";
+
+-- 5. count the rows: none may be lost or doubled
+SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
+
+-- 6. drop the old table: the new table takes its place; what is bound to it would stop this
+DROP TABLE "s"."t";
+
+-- 7. rename the new table: now it is the table
+ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+COMMIT;

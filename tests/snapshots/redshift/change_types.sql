@@ -1,0 +1,54 @@
+-- type id: integer -> bigint; rebuild; 
+-- type note: varchar(20) -> date; rebuild; text that is no date fails
+-- type amount: decimal(12,2) -> decimal(14,3); rebuild; 
+-- type flag: boolean -> varchar(5); rebuild; 
+-- type at: timestamp -> date; rebuild; the times of day are lost
+-- type doc: super -> varchar(100); rebuild; longer documents fail
+
+-- s.t on prod: changes of the table
+
+BEGIN;
+
+-- 1. lock the table: nobody may write into what is about to be replaced
+LOCK "s"."t";
+
+-- 2. count before: how many rows are to be copied
+SELECT count(*) FROM "s"."t";
+
+-- 3. create the new table: the table as the spec declares it, under a name of its own
+CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
+    "id" bigint NOT NULL,
+    "note" date,
+    "amount" decimal(14,3),
+    "flag" varchar(5),
+    "at" date,
+    "doc" varchar(100)
+);
+
+-- 4. copy the rows: every row, its values converted where types change
+INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
+SELECT
+    CAST("id" AS bigint),
+    CAST("note" AS date),
+    CAST("amount" AS decimal(14,3)),
+    CASE WHEN "flag" THEN 'true' WHEN NOT "flag" THEN 'false' END,
+    CAST("at" AS date),
+    json_serialize("doc")
+FROM "s"."t";
+
+-- 5. count the rows: none may be lost or doubled
+SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
+
+-- 6. drop the old table: the new table takes its place; what is bound to it would stop this
+DROP TABLE "s"."t";
+
+-- 7. rename the new table: now it is the table
+ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+-- 8. comment on the table: the live table's own comment
+COMMENT ON TABLE "s"."t" IS 'Kept too.';
+
+-- 9. comment on flag: the live column's own comment
+COMMENT ON COLUMN "s"."t"."flag" IS 'Kept.';
+
+COMMIT;
