@@ -13,11 +13,12 @@ from loader.live import Live, LiveColumn, LiveTable, Seen
 from loader.render import Renderer, Sql, Table
 from loader.warehouses import Row, Session
 
-_PROBES = 500
+_PROBES = 1_000
 """Questions that are asked in one query."""
 
 _IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.IGNORECASE)
 _SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
+_NAMED = re.compile(r"_seq_(-?\d+)_(-?\d+)$")
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 _ACL = {"r": "select", "a": "insert", "w": "update", "d": "delete", "x": "references"}
@@ -292,6 +293,9 @@ def _identity(
     if (match := _SEQUENCE.search(default)) is not None:
         quoted = match[1].replace("''", "'")
         parts = [(one[0].replace('""', '"') or one[1]) for one in _PART.findall(quoted)]
+        # DuckDB forgets where a sequence began, so ours say it in their names.
+        if (named := _NAMED.search(parts[-1])) is not None:
+            return int(named[1]), int(named[2])
         return sequences.get(_key(parts[-2] if len(parts) > 1 else schema, parts[-1]))
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from loader.ddl import alter, create, widen
 from loader.dispositions import Loading, Role, Step, steps
@@ -210,7 +211,7 @@ class _Builder:
         live = self.request.live
         if isinstance(live, LiveTable):
             for step in widen(self.spec, additions(self.spec, self.renderer, live)):
-                facts = self._facts()
+                facts = self._facts
                 yield statement_of(step, self.spec, self.renderer, facts, inside=False)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
@@ -254,8 +255,9 @@ class _Builder:
     def _statement(
         self, step: Step, *, when: str | None = None, check: Check | None = None
     ) -> Statement:
-        return statement_of(step, self.spec, self.renderer, self._facts(), when=when, check=check)
+        return statement_of(step, self.spec, self.renderer, self._facts, when=when, check=check)
 
+    @cached_property
     def _facts(self) -> Mapping[str, object]:
         spec = self.spec
         return {

@@ -362,14 +362,10 @@ class Project:
                 opened, types = peek(frame)
                 request = with_data(spec, request, opened, auto=auto)
             requests.append(request)
-        plans = [
-            plan_load(spec, renderer, place, request)
-            for spec, request in zip(specs, requests, strict=True)
-        ]
         counted = {
-            spec.table: plan_counts(spec, renderer, [plan.slice])[0].sql
-            for spec, request, plan in zip(specs, requests, plans, strict=True)
-            if deletes(spec, request, plan)
+            spec.table: plan_counts(spec, renderer, [request.slice])[0].sql
+            for spec, request in zip(specs, requests, strict=True)
+            if deletes(spec, request)
         }
 
         def wanted_of(spec: TableSpec, live: Live) -> tuple[Question, ...]:

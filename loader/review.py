@@ -74,8 +74,11 @@ def _as_declared(spec: TableSpec, renderer: Renderer) -> list[LiveColumn]:
     ]
 
 
-def deletes(spec: TableSpec, request: LoadRequest, load: Plan) -> bool:
+def deletes(spec: TableSpec, request: LoadRequest) -> bool:
     """Whether the load deletes what can be counted before: a slice that is known, or all."""
-    if request.no_partitions or (load.slice is not None and load.slice.placeholder):
+    if request.no_partitions:
         return False
-    return request.full_refresh or spec.write_disposition == "replace"
+    if request.full_refresh:
+        return True
+    known = request.slice is not None or not spec.partition_by
+    return known and spec.write_disposition == "replace"

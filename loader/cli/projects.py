@@ -54,10 +54,13 @@ def doctor(context: Context) -> int:
 
 
 @main.command()
+@click.argument("what", type=click.Choice(["spec", "plan"]), default="spec")
 @common()
-def schema(context: Context) -> None:
-    """Print the JSON Schema of a table spec, for editors."""
-    from loader.jsonschema import json_schema  # noqa: PLC0415
-
+def schema(context: Context, what: str) -> None:
+    """Print the JSON Schema of a table spec, for editors, or of what plan --format json prints."""
+    if what == "plan":
+        from loader.planfile import json_schema  # noqa: PLC0415
+    else:
+        from loader.jsonschema import json_schema  # noqa: PLC0415
     found = json_schema()
     context.answer(found, json.dumps(found, indent=2))
