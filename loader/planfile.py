@@ -312,8 +312,10 @@ def _moved(saved: ChangeDocument, change: TableChange) -> Iterator[str]:
         if before is None or after is None:
             yield f"{table}: the column {name} {'is new' if before is None else 'is gone'}"
         elif before != after:
-            keys = [key for key in before if before[key] != after.get(key)]
-            yield f"{table}: {name} has another {', '.join(keys)}"
+            for key in before:
+                if before[key] != after.get(key):
+                    what = key.replace("_", " ")
+                    yield f"{table}: {what} of {name} was {before[key]}, and is {after.get(key)}"
     for key in then:
         if key != "columns" and then[key] != now.get(key):
             yield f"{table} has other {key.replace('_', ' ')}"

@@ -72,6 +72,24 @@ SESSIONS: dict[str, list[str]] = {
         *("plan --detailed-exitcode -q", "plan --detailed-exitcode --full-refresh -q"),
         *("plan nope --detailed-exitcode",),
     ],
+    "plan_live": [
+        *("plan --live", LOAD, "plan --live --detailed-exitcode -q"),
+        "edit: decimal(12,2) -> decimal(14,3)",
+        "edit: Number on the receipt -> Number on the receipt | or `bill`",
+        *("plan --live --detailed-exitcode", "plan --live --format markdown", "plan --live -v"),
+        *("plan --live --format sql", "plan --live --format json"),
+        "plan --live --from data/orders.csv --partition auto --detailed-exitcode -q",
+        "plan --live --full-refresh --detailed-exitcode -q --format markdown",
+    ],
+    "apply": [
+        *("apply", "apply", LOAD, "edit: decimal(12,2) -> decimal(14,3)"),
+        *("plan --live -o plan.json --format markdown -q", "apply plan.json -v"),
+        *("apply plan.json", "read shop/orders", "edit: decimal(14,3) -> decimal(9,2)"),
+        *("apply plan.json", "apply", "apply --allow-destructive other/*"),
+        *("apply --allow-destructive shop/* --format json", "plan --live -q --detailed-exitcode"),
+        *("apply nope.json", "apply shop/orders plan.json", "apply shop/nope"),
+        *("plan -o offline.json -q", "apply offline.json"),
+    ],
     "load": [
         *(LOAD, LOAD, "history", "read shop/orders", "read shop/orders --format json"),
         *("read shop/orders --partition 2026-01-01 --columns customer,amount", "read shop.orders"),
@@ -88,8 +106,22 @@ SESSIONS: dict[str, list[str]] = {
     ],
     "nothing_loaded": ["history", "history --format json", "read shop/orders"],
     "prod_without_environment": ["load shop/orders data/orders.csv --target prod --partition auto"],
+    "contracts": [
+        *("export --to odcs", "export shop/orders --to dbt -o models.yml", "import models.yml"),
+        *("export --to dbt-source -q -o sources/", "import sources/sources.yml -o specs"),
+        *("import nothing.yml", "import loader.toml", "export", "import --format json"),
+    ],
     "init": ["init other", "init other", "init other2 --format json -q"],
 }
+
+
+def edit(line: str, project: Path) -> None:
+    """Change the spec as a person would: ``edit: old -> new``."""
+    old, new = line.removeprefix("edit: ").split(" -> ")
+    path = project / "specs" / "shop" / "orders.yml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def run(line: str, stdin: bytes | None = None) -> tuple[int, str, str]:
@@ -132,6 +164,10 @@ def test_sessions(name: str, project: Path) -> None:
     """Every command prints what was reviewed: answers on stdout, the rest on stderr."""
     told = []
     for line in SESSIONS[name]:
+        if line.startswith("edit: "):
+            edit(line, project)
+            told += [f"# {line}", ""]
+            continue
         code, out, err = run(line)
         told += [f"$ loader {line}".rstrip(), normal(out, project).rstrip("\n")]
         told += [f"stderr| {one}".rstrip() for one in normal(err, project).splitlines()]

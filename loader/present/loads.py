@@ -32,7 +32,9 @@ def text(plans: Sequence[Plan], style: Style, *, verbose: bool = False) -> str:
     return "\n".join([*lines, *_summary(plans)])
 
 
-def plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
+def plan_lines(
+    plan: Plan, style: Style, *, verbose: bool, deletes: int | None = None
+) -> Iterator[str]:
     """One load: what it is about, then its statements."""
     title, *rest = plan.header()
     yield style(title, bold=True)
@@ -40,6 +42,8 @@ def plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
     if plan.rows is not None:
         yield f"  {plan.rows:,} rows fit the spec"
+    if deletes is not None:
+        yield f"  {deletes:,} rows to delete"
     yield ""
     if verbose:
         for statement in plan.setup:
@@ -49,8 +53,15 @@ def plan_lines(plan: Plan, style: Style, *, verbose: bool) -> Iterator[str]:
         yield style(f"         {told}", dim=True)
     for statement in plan.outside:
         yield from statement_lines(None, statement, style, verbose=verbose)
+    yield from transaction_lines(plan.statements, style, verbose=verbose)
+
+
+def transaction_lines(
+    statements: Sequence[Statement], style: Style, *, verbose: bool
+) -> Iterator[str]:
+    """What runs between BEGIN and COMMIT, routine in a word."""
     yield style("  BEGIN", bold=True)
-    numbered = list(enumerate(plan.statements, 1))
+    numbered = list(enumerate(statements, 1))
     for group, run in groupby(numbered, lambda item: None if verbose else item[1].group):
         if group is None:
             for number, statement in run:

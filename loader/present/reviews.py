@@ -16,6 +16,7 @@ from loader.present.loads import (
     fence_of,
     plan_lines,
     statement_lines,
+    transaction_lines,
 )
 from loader.review import Review
 
@@ -30,7 +31,8 @@ def text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> s
     lines: list[str] = []
     for review in reviews:
         lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
-        lines += [*plan_lines(review.load, style, verbose=verbose), ""]
+        gone = review.rows_to_delete if review.asked else None
+        lines += [*plan_lines(review.load, style, verbose=verbose, deletes=gone), ""]
     return "\n".join([*lines, *_summary(reviews)])
 
 
@@ -66,10 +68,7 @@ def _change_lines(
     for statement in change.outside:
         yield from statement_lines(None, statement, style, verbose=verbose)
     if change.statements:
-        yield style("  BEGIN", bold=True)
-        for number, statement in enumerate(change.statements, 1):
-            yield from statement_lines(number, statement, style, verbose=verbose)
-        yield style("  COMMIT", bold=True)
+        yield from transaction_lines(change.statements, style, verbose=verbose)
 
 
 def _beyond_load(change: TableChange) -> bool:
@@ -174,9 +173,9 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
     changes = [review.change for review in reviews]
     yield _totals(changes)
     asked = [review for review in reviews if review.asked]
-    deleted = [one.rows_to_delete for one in reviews if one.rows_to_delete is not None]
-    loaded = [one.load.rows for one in reviews if one.load.rows is not None]
-    parts = [counted(len(reviews), "load") if asked else "no load asked for"]
+    deleted = [one.rows_to_delete for one in asked if one.rows_to_delete is not None]
+    loaded = [one.load.rows for one in asked if one.load.rows is not None]
+    parts = [counted(len(asked), "load") if asked else "none asked for"]
     if deleted:
         parts.append(f"{counted(sum(deleted), 'row')} to delete")
     if loaded:
@@ -221,12 +220,15 @@ def _totals(changes: Sequence[TableChange]) -> str:
 
 
 def sql(reviews: Sequence[Review]) -> str:
-    """Reviews as scripts for a SQL client: the changes, and then the loads."""
+    """Reviews as scripts for a SQL client: the changes, and the loads that were asked for."""
     parts = []
     for review in reviews:
-        if not review.load_changes or _beyond_load(review.change):
+        if not (review.asked and review.load_changes) or _beyond_load(review.change):
             parts.append(review.change.sql)
-        parts.append(review.load.sql)
+        if review.asked:
+            parts.append(review.load.sql)
+    if not any(parts):
+        return "-- nothing to change"
     return "\n".join(part for part in parts if part).rstrip("\n")
 
 
@@ -268,7 +270,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     lines += [f"- load: {escape(line)}" for line in _load_lines(review)]
     lines.append("")
     if script:
-        scripts = sql([review])
+        scripts = "\n".join(part for part in (review.change.sql, review.load.sql) if part)
         fence = fence_of(scripts)
         lines += ["<details><summary>SQL</summary>", "", f"{fence}sql", scripts, fence, ""]
         lines += ["</details>", ""]
@@ -277,7 +279,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
 
 def _load_lines(review: Review) -> Iterator[str]:
     yield from review.load.header()
-    if review.rows_to_delete is not None:
+    if review.asked and review.rows_to_delete is not None:
         yield f"{counted(review.rows_to_delete, 'row')} to delete"
     if review.load.rows is not None:
         yield f"{counted(review.load.rows, 'row')} to load"
