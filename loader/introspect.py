@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from loader.errors import ExecuteError
-from loader.live import Live, LiveColumn, LiveTable, Seen
+from loader.live import Live, LiveColumn, LiveTable, Seen, unseen
 from loader.render import Renderer, Sql, Table
 from loader.warehouses import Row, Session
 
@@ -110,23 +110,23 @@ class _Look:
 
     def _known(self, grouped: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], Live]:
         layout = self._layout()
-        keys = self._by_table("live_keys", "keys", "the primary keys")
+        keys = self._by_table("live_keys", "keys")
         grants = self._grants()
-        dependants = self._by_table("live_dependants", "dependants", "what is bound to them")
+        dependants = self._by_table("live_dependants", "dependants")
         sequences = {
             _key(row[0], row[1]): (int(row[2]), int(row[3])) for row in self._rows("live_sequences")
         }
         found: dict[tuple[str, str], Live] = {}
         for key, rows in grouped.items():
-            table = layout.laid_out(key, _table(rows, layout.columns.get(key, {}), sequences))
-            found[key] = replace(
-                table,
+            table = replace(
+                _table(rows, layout.columns.get(key, {}), sequences),
                 primary_key=_primary_key(rows, keys.get(key, ())),
                 grants=frozenset(grants.get(key, ())),
                 dependants=tuple(str(row[2]) for row in dependants.get(key, ())),
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
             )
+            found[key] = layout.laid_out(key, table)
         return found
 
     def _rows(self, template: str) -> list[Row]:
@@ -148,10 +148,10 @@ class _Look:
                 raise
             return error
 
-    def _by_table(self, template: str, what: Seen, said: str) -> dict[tuple[str, str], list[Row]]:
+    def _by_table(self, template: str, what: Seen) -> dict[tuple[str, str], list[Row]]:
         rows = self._optional(template)
         if isinstance(rows, ExecuteError):
-            self._blind(said, rows)
+            self.unseen.append(unseen(what, rows.message))
             return {}
         if self.renderer.has(template):
             self.seen.add(what)
@@ -160,16 +160,12 @@ class _Look:
             grouped[_key(row[0], row[1])].append(row)
         return grouped
 
-    def _blind(self, what: str, error: ExecuteError) -> None:
-        self.unseen.append(f"{what} cannot be seen: {error.message}")
-
     def _layout(self) -> _Layout:
         if not self.renderer.has("live_layout"):
             return _Layout()
-        said = "distribution, sort keys and encodings"
         columns = self._optional("live_layout")
         if isinstance(columns, ExecuteError):
-            self._blind(said, columns)
+            self.unseen.append(unseen("layout", columns.message))
             return _Layout()
         found: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
         for row in columns:
@@ -177,8 +173,7 @@ class _Look:
         self.seen.add("layout")
         styles = self._optional("live_styles")
         if isinstance(styles, ExecuteError):
-            self._blind("whether rows are distributed EVEN, ALL or by AUTO", styles)
-            return _Layout(found)
+            return _Layout(found)  # a dist key is seen all the same
         return _Layout(found, {_key(row[0], row[1]): row for row in styles})
 
     def _grants(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
@@ -194,7 +189,7 @@ class _Look:
             return found
         lists = self._optional("live_acl")
         if isinstance(lists, ExecuteError):
-            self._blind("grants", rows)
+            self.unseen.append(unseen("grants", rows.message))
             return found
         self.seen.add("grants")
         for schema, name, text in lists:
@@ -228,13 +223,19 @@ class _Layout:
     def laid_out(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
         """The table with what the catalog tells of its layout."""
         rows = self.columns.get(key)
-        if not rows or not table.is_table:
+        if not table.is_table or "layout" not in table.seen:
             return table
+        if not rows:
+            return _hidden(table, "this user has no rights on it")
         by_name = [
             (column.name, rows[column.name.lower()])
             for column in table.columns
             if column.name.lower() in rows
         ]
+        style = self.styles.get(key)
+        plain = all(str(row[4] or "none").strip().lower() == "none" for _, row in by_name)
+        if style is None and plain and not any(row[5] or row[6] for _, row in by_name):
+            return _hidden(table, "the catalog tells none")
         keys = sorted((abs(int(row[6] or 0)), name) for name, row in by_name if row[6])
         sort = tuple(name for _, name in keys)
         interleaved = any(int(row[6] or 0) < 0 for _, row in by_name)
@@ -251,6 +252,11 @@ class _Layout:
             if number != 1:
                 return "all" if number == 8 else "even"
         return dist_keys[0] if dist_keys else None
+
+
+def _hidden(table: LiveTable, why: str) -> LiveTable:
+    told = unseen("layout", why)
+    return replace(table, seen=table.seen - {"layout"}, unseen=(*table.unseen, told))
 
 
 def _table(

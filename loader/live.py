@@ -29,6 +29,20 @@ Seen = Literal["keys", "layout", "grants", "dependants"]
 """What not every look at a table, and not every user, sees of it."""
 
 
+UNSEEN: dict[Seen, str] = {
+    "keys": "the primary key",
+    "layout": "distribution, sort key and encodings",
+    "grants": "grants",
+    "dependants": "what is bound to the table",
+}
+"""What each of them is called where it could not be looked at."""
+
+
+def unseen(what: Seen, why: str) -> str:
+    """That something could not be looked at, and why."""
+    return f"{UNSEEN[what]} cannot be seen: {why}"
+
+
 @dataclass(frozen=True)
 class LiveTable:
     """A relation as the warehouse has it. What ``seen`` lacks is not known, whatever it says."""
@@ -52,7 +66,7 @@ class LiveTable:
     """Whether this user may count its rows."""
     seen: frozenset[Seen] = frozenset()
     unseen: tuple[str, ...] = ()
-    """What could not be looked at, and why, in words."""
+    """What could not be looked at, and why, each as `unseen` says it."""
 
     @property
     def is_table(self) -> bool:

@@ -75,16 +75,17 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
 def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
     """What looks at live tables, and what mends them."""
     names = {"schemas": ["s", "it's"], "names": ["t", 'a"b']}
-    asked = {"queries": [Sql("SELECT count(*) FROM t"), Sql("SELECT 1")]}
+    asked: dict[str, Any] = {"queries": [Sql("SELECT count(*) FROM t"), Sql("SELECT 1")]}
     for file in read_templates():
         name = Path(file).name.removesuffix(".sql.j2")
         if name.startswith("live_") and renderer(dialect).has(name):
             found = renderer(dialect).render(name, names)
             yield found.path, found.sql
-    for name, facts in {
+    counted: dict[str, dict[str, Any]] = {
         "probes": asked,
         "count_nulls": {"table": Table("s", "it's"), "column": "a b"},
-    }.items():
+    }
+    for name, facts in counted.items():
         found = renderer(dialect).render(name, facts)
         yield found.path, found.sql
     for name in CHANGES:

@@ -10,7 +10,7 @@ from loader.dialects.redshift import NOT_RESIZABLE
 from loader.drift.conversions import Conversion, conversion
 from loader.drift.defaults import same_default
 from loader.errors import PlanError
-from loader.live import Live, LiveColumn, LiveTable
+from loader.live import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
 from loader.render import Renderer
 from loader.spec import Column, TableSpec
 
@@ -253,8 +253,14 @@ class _Comparison:
         if column.identity is None:
             return there.identity is not None
         if there.identity is None:
-            return not there.has_default  # a catalog may not tell where its numbers begin
+            # A catalog may not tell where the numbers begin, or that there are any.
+            return not there.has_default and not self._hides_identity(column, there)
         return tuple(column.identity) != there.identity
+
+    def _hides_identity(self, column: Column, there: LiveColumn) -> bool:
+        """Whether a column may be an identity although nothing says so."""
+        visible = self.renderer.dialect.identity_by_hand
+        return column.identity is not None and not visible and not there.nullable
 
     def _same_default(self, column: Column, there: LiveColumn) -> bool | None:
         if there.has_default and there.default is None and there.identity is None:
@@ -320,11 +326,15 @@ class _Comparison:
         )
 
     def notes(self) -> Iterator[str]:
-        yield from self.live.unseen
+        yield from self._unseen()
         there = {column.name.lower(): column for column in self.live.columns}
         for column in self.spec.columns:
             found = there.get(column.name)
-            if found is None or column.identity is not None or found.identity is not None:
+            if found is None or found.identity is not None:
+                continue
+            if column.identity is not None:
+                if not found.has_default and self._hides_identity(column, found):
+                    yield f"the catalog does not say whether {column.name} is an IDENTITY"
                 continue
             if self._same_default(column, found) is None:
                 live = found.default if found.default is not None else "cannot be seen"
@@ -334,6 +344,19 @@ class _Comparison:
                 )
         if "keys" in self.live.seen and self.renderer.dialect.trusts_keys:
             yield from self._keys()
+
+    def _unseen(self) -> Iterator[str]:
+        """What could not be looked at, of what the spec declares."""
+        spec, has = self.spec, self.renderer.has
+        encoded = any(column.encode for column in spec.columns)
+        declared: dict[Seen, object] = {
+            "layout": has("alter_dist") and (spec.dist or spec.sort or spec.sort_type or encoded),
+            "grants": has("grant") and spec.grants,
+        }
+        for what, asked in declared.items():
+            if asked and what not in self.live.seen:
+                told = [text for text in self.live.unseen if text.startswith(UNSEEN[what])]
+                yield from told or [unseen(what, "nobody looked")]
 
     def _keys(self) -> Iterator[str]:
         declared, live = self.spec.primary_key, self.live.primary_key

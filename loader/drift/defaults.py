@@ -45,6 +45,8 @@ def same_default(
         return True
     if ours is None or theirs is None:
         return False
+    if ours.lower() in _NOW and theirs.lower() in _NOW:
+        return None  # a catalog may tell one by the name of another
     return False if _is_sure(ours) and _is_sure(theirs) else None
 
 
