@@ -1,6 +1,8 @@
 """The command line. Translates words into calls and results into words; decides nothing."""
 
 from loader.cli import (  # noqa: F401  # they are commands
+    applying,
+    contracting,
     inferring,
     loading,
     planning,

@@ -1,0 +1,194 @@
+"""Writes dbt's property files so that they read back as the same specs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loader.contracts.dbt import OURS, PERIODS, grantee, of_ours, read
+from loader.contracts.dbt_tests import NOT_NULL, write_test
+from loader.contracts.drafts import Draft, differences, order_of, write_tags
+from loader.contracts.sections import Findings
+from loader.contracts.yamldocs import Document
+from loader.contracts.yamltext import declared
+from loader.spec import TableSpec
+
+
+def write_models(specs: Sequence[TableSpec]) -> dict[str, Any]:
+    """A file of models, one for each table.
+
+    Args:
+        specs: The tables.
+    """
+    # dbt knows a model by its name alone, whatever its schema.
+    names = Counter(spec.name for spec in specs)
+    models = [_model(spec, alone=names[spec.name] == 1) for spec in specs]
+    data = {"version": 2, "models": models}
+    drafts = read(Findings(Document(data)))
+    for spec, entry, draft in zip(specs, models, drafts, strict=True):
+        _add_ours(spec, entry, draft)
+    return data
+
+
+def write_sources(specs: Sequence[TableSpec]) -> dict[str, Any]:
+    """A file of sources, one for each schema.
+
+    Args:
+        specs: The tables.
+    """
+    groups: dict[str, list[TableSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.schema_name, []).append(spec)
+    sources: list[dict[str, Any]] = [
+        {"name": schema, "schema": schema, "tables": [_source_table(spec) for spec in group]}
+        for schema, group in groups.items()
+    ]
+    data = {"version": 2, "sources": sources}
+    entries = [entry for source in sources for entry in source["tables"]]
+    tables = [spec for group in groups.values() for spec in group]
+    drafts = read(Findings(Document(data)))
+    for spec, entry, draft in zip(tables, entries, drafts, strict=True):
+        _add_ours(spec, entry, draft)
+    return data
+
+
+def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "schema": spec.schema_name,
+        "alias": None if alone else spec.name,
+        **_materialized(spec),
+        "dist": spec.dist,
+        "sort": list(spec.sort),
+        "sort_type": spec.sort_type,
+        "grants": {
+            privilege: [_grantee(name) for name in names]
+            for privilege, names in spec.grants.items()
+        },
+        "contract": {"enforced": True},
+        "tags": write_tags(spec.tags),
+        "meta": of_ours(spec.meta),
+    }
+    if spec.schema_contract.evolve == "additive":
+        config["on_schema_change"] = "append_new_columns"
+    keys = [{"type": "primary_key", "columns": list(spec.primary_key)}] if spec.primary_key else []
+    return _said(
+        {
+            "name": spec.name if alone else f"{spec.schema_name}_{spec.name}",
+            "description": spec.description,
+            "config": _said(config),
+            "constraints": keys,
+            "columns": _columns(spec, models=True),
+        }
+    )
+
+
+def _source_table(spec: TableSpec) -> dict[str, Any]:
+    config = {
+        "tags": write_tags(spec.tags),
+        "meta": of_ours(spec.meta),
+        "freshness": _freshness(spec),
+    }
+    return _said(
+        {
+            "name": spec.name,
+            "description": spec.description,
+            "config": _said(config),
+            "columns": _columns(spec, models=False),
+        }
+    )
+
+
+def _said(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if value not in (None, [], {})}
+
+
+def _materialized(spec: TableSpec) -> dict[str, Any]:
+    """How dbt would come nearest to what a load does."""
+    incremental = {"materialized": "incremental"}
+    if spec.write_disposition == "append":
+        return {**incremental, "incremental_strategy": "append"}
+    if spec.write_disposition == "merge":
+        strategy = "merge" if spec.merge.strategy == "merge" else "delete+insert"
+        key = list(spec.primary_key)
+        return {**incremental, "incremental_strategy": strategy, "unique_key": key}
+    if not spec.partition_by:
+        return {"materialized": "table"}
+    exprs = [entry.expr for entry in spec.partition_by]
+    if not all(expr in spec.by_name for expr in exprs):
+        return {}  # dbt has no strategy that replaces the values of an expression
+    return {**incremental, "incremental_strategy": "delete+insert", "unique_key": exprs}
+
+
+def _grantee(name: str) -> str:
+    bare = name.removeprefix("user:")
+    return bare if grantee(bare) == name else name
+
+
+def _freshness(spec: TableSpec) -> dict[str, Any] | None:
+    freshness = spec.dagster.freshness
+    periods = {letter: period for period, letter in PERIODS.items()}
+    found = {}
+    for key, text in (
+        ("error_after", freshness.fail if freshness else None),
+        ("warn_after", freshness.warn if freshness else None),
+    ):
+        if text is not None and text[-1] in periods:
+            found[key] = {"count": int(text[:-1]), "period": periods[text[-1]]}
+    return found or None
+
+
+def _columns(spec: TableSpec, *, models: bool) -> list[dict[str, Any]]:
+    checks = _sayable(spec)
+    columns = []
+    for column in spec.columns:
+        tests = [test for name, test in checks if name == column.name]
+        # A source has no constraints: that it has no NULL is a test there.
+        not_null = not column.nullable
+        columns.append(
+            _said(
+                {
+                    "name": column.name,
+                    "description": column.description,
+                    "data_type": str(column.data_type),
+                    "constraints": [{"type": "not_null"}] if not_null and models else [],
+                    "data_tests": [*([NOT_NULL] if not_null and not models else []), *tests],
+                }
+            )
+        )
+    return columns
+
+
+def _sayable(spec: TableSpec) -> list[tuple[str, Any]]:
+    """The checks that are tests of dbt: column and test."""
+    checks = declared(spec).get("checks", [])
+    return [(check["column"], test) for check in checks if (test := write_test(check)) is not None]
+
+
+def _add_ours(spec: TableSpec, entry: dict[str, Any], draft: Draft) -> None:
+    """Say beside dbt's words what reading them would not give back."""
+    actual, suggested = declared(spec), draft.data
+    extra = [check for check in actual.get("checks", []) if write_test(check) is None]
+    order = order_of(actual.get("checks", []), [*extra, *suggested["checks"]])
+    ours: dict[str, Any] = {} if not extra else {"checks": extra}
+    if order is not None:
+        ours["check_order"] = order
+    apart = ("version", "columns", "checks")
+    ours |= differences(
+        *({k: v for k, v in d.items() if k not in apart} for d in (actual, suggested))
+    )
+    if ours.get("write_disposition", "") is None:
+        ours["write_disposition"] = spec.write_disposition  # reads better than what it is not
+    _extend(entry, ours)
+    for column, declaration, found, place in zip(
+        spec.columns, actual["columns"], suggested["columns"], entry["columns"], strict=True
+    ):
+        said = {key: value for key, value in declaration.items() if key != "nullable"}
+        said |= {} if column.nullable else {"nullable": False}
+        _extend(place, differences(said, found))
+
+
+def _extend(entry: dict[str, Any], ours: Mapping[str, Any]) -> None:
+    if ours:
+        config = entry.setdefault("config", {})
+        config["meta"] = {**config.get("meta", {}), OURS: dict(ours)}

@@ -1,0 +1,385 @@
+"""Reads the Open Data Contract Standard, versions 3.0 and 3.1.
+
+What a spec says beyond the standard stands in custom properties named ``loader.<key>``, where the
+key is the spec's own; such a property goes before what the rest of the contract suggests. The
+contract's own id, version, status and so on are kept in the spec's ``meta`` under ``odcs``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loader import datatypes
+from loader.contracts import columntypes
+from loader.contracts.drafts import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.odcs_quality import read_quality
+from loader.contracts.sections import Findings, Section
+from loader.errors import Loc
+
+PREFIX = "loader."
+IDENTITY = "odcs"
+"""The key of a spec's ``meta`` that keeps what the contract says of itself."""
+
+WORDS = ("id", "name", "version", "status", "domain", "tenant", "dataProduct", "contractCreatedTs")
+DESCRIPTION = ("purpose", "limitations", "usage")
+
+Customs = Mapping[str, tuple[Any, Loc]]
+"""Custom properties: name → value and place."""
+
+
+def defaults(schema: str) -> dict[str, str]:
+    """What the contract of a schema says of itself when nobody has said anything else."""
+    return {
+        "id": f"urn:datacontract:{schema}",
+        "name": schema,
+        "version": "1.0.0",
+        "status": "active",
+    }
+
+
+@dataclass(frozen=True)
+class _Contract:
+    """What all tables of one contract share."""
+
+    identity: Mapping[str, Any]
+    schemas: tuple[str, ...]
+    schema: str | None
+    """The schema of tables that do not tell theirs."""
+    native: bool
+    """Whether physical types are Redshift's."""
+
+
+def read(findings: Findings, schema: str | None = None) -> list[Draft]:
+    """The tables that a contract declares.
+
+    Args:
+        findings: The document, and where to tell of it.
+        schema: The schema of tables whose contract does not say one, or says several.
+    """
+    section = Section(findings.document.data, (), findings)
+    if not _of_a_known_version(section):
+        return []
+    contract = _contract(section, schema)
+    drafts = [_table(entry, contract) for entry in section.sections("schema")]
+    several = ", ".join(contract.schemas)
+    findings.ask_for_schema(f"the contract's servers name {several or 'none'}")
+    if not drafts and not findings.problems:
+        findings.wrong("the contract declares no table", ("schema",), "add `schema` with one entry")
+    section.rest()
+    return drafts
+
+
+def _of_a_known_version(section: Section) -> bool:
+    version, kind = section.take("apiVersion"), section.take("kind")
+    wrong = section.findings.wrong
+    if kind not in (None, "DataContract"):
+        wrong(f"`{kind}` is no kind of document that declares tables", ("kind",), _KIND)
+    elif version is None:
+        wrong("`apiVersion` is missing", (), "contracts start with apiVersion: v3.1.0")
+    elif not re.fullmatch(r"v?3\.[01](\.\d+)?", str(version)):
+        old = str(version).lstrip("v").startswith(("0", "1", "2"))
+        hint = "bring the contract to v3.1.0 first" if old else "write it as v3.1.0"
+        wrong(
+            f"version `{version}` is not one that is read: 3.0 and 3.1 are", ("apiVersion",), hint
+        )
+    else:
+        return True
+    return False
+
+
+_KIND = "a contract says kind: DataContract"
+
+
+def _contract(section: Section, schema: str | None) -> _Contract:
+    identity: dict[str, Any] = {}
+    for word in WORDS:
+        identity[word] = section.text(word)
+    description = section.section("description")
+    identity["description"] = {
+        key: text for key in DESCRIPTION if (text := description.text(key)) is not None
+    }
+    description.rest()
+    identity["tags"] = [word for word, _ in section.words("tags")]
+    customs = _customs(section)
+    identity["customProperties"] = {
+        name: value for name, (value, _) in customs.items() if not name.startswith(PREFIX)
+    }
+    for key, (_, loc) in customs.items():
+        if key.startswith(PREFIX):
+            section.findings.drop(loc)
+    kept = {key: value for key, value in identity.items() if value not in (None, [], {})}
+
+    found: dict[str, bool] = {}
+    kinds = []
+    for server in section.sections("servers"):
+        kinds.append(server.text("type"))
+        named = server.text("schema")
+        if named:
+            found[named] = found.get(named, False) or kinds[-1] == "redshift"
+        if server.says_more():
+            section.findings.drop(server.loc)
+    native = "redshift" in kinds
+    names = tuple(name for name, redshift in found.items() if redshift) or tuple(found)
+    chosen = names[0] if len(names) == 1 else schema
+    if kinds and not native:
+        told = ", ".join(sorted({kind for kind in kinds if kind}))
+        section.findings.notes.append(
+            f"the contract is about {told or 'no Redshift'}: Redshift counts the length of"
+            " text in bytes, so varchar(n) may need more"
+        )
+    return _Contract(kept, names, chosen, native)
+
+
+def _customs(section: Section) -> dict[str, tuple[Any, Loc]]:
+    found: dict[str, tuple[Any, Loc]] = {}
+    for entry in section.sections("customProperties"):
+        name = entry.text("property")
+        value = entry.take("value")
+        if name is None:
+            entry.findings.wrong("`property` is missing", entry.loc)
+        elif name in found:
+            message = f"the custom property `{name}` is already there"
+            entry.findings.wrong(message, entry.at("property"))
+        else:
+            found[name] = (value, entry.at("value"))
+        entry.rest()
+    return found
+
+
+def _ours(customs: Customs) -> dict[str, tuple[Any, Loc]]:
+    return {
+        name.removeprefix(PREFIX): entry
+        for name, entry in customs.items()
+        if name.startswith(PREFIX)
+    }
+
+
+def _table(section: Section, contract: _Contract) -> Draft:
+    findings, draft = section.findings, Draft(section.loc)
+    customs = _customs(section)
+    ours = _ours(customs)
+    _name(section, draft, contract, ours.pop("schema", None))
+    _about(section, draft, contract, customs)
+    properties = _Properties(section, draft, contract)
+    if not properties.names:
+        message = f"`{draft.data.get('name', '?')}` has no properties, and a table needs columns"
+        findings.wrong(message, section.at("properties"), f"{to_infer(draft)} finds them")
+    _checks(section, draft, properties, ours)
+    _partitions(draft, properties, ours, findings)
+    draft.override((), ours)
+    section.rest(logicalType="object", physicalType="table")
+    return draft
+
+
+def _name(section: Section, draft: Draft, contract: _Contract, own: tuple[Any, Loc] | None) -> None:
+    findings = section.findings
+    logical, physical = section.text("name"), section.text("physicalName")
+    origin = section.at("physicalName" if physical else "name")
+    name, schema = physical or logical, contract.schema
+    if name is None:
+        findings.wrong("`name` is missing", section.loc)
+        return
+    if physical and logical and logical != physical:
+        findings.drop(section.at("name"))
+    if own is not None:
+        draft.put(("schema",), *own)
+    elif not contract.schemas and name.count(".") == 1:
+        schema, name = name.split(".")
+    if own is None and schema is None:
+        findings.homeless.append((name, section.loc))
+        schema = UNKNOWN
+    if own is None and schema is not None:
+        draft.put(("schema",), folded(schema, ("servers",), findings), ("servers",))
+    draft.put(("name",), folded(name, origin, findings), origin)
+
+
+def _about(section: Section, draft: Draft, contract: _Contract, customs: Customs) -> None:
+    description = section.text("description")
+    if description is not None:
+        draft.put(("description",), description, section.at("description"))
+    draft.put(("tags",), read_tags(section.words("tags"), section.findings), section.at("tags"))
+    meta = {k: value for k, (value, _) in customs.items() if not k.startswith(PREFIX)}
+    ordinary = defaults(str(draft.data.get("schema")))
+    identity = {k: v for k, v in contract.identity.items() if ordinary.get(k) != v}
+    if identity:
+        if IDENTITY in meta:
+            section.findings.drop(customs[IDENTITY][1])
+        meta[IDENTITY] = identity
+    draft.put(("meta",), meta, section.at("customProperties"))
+
+
+class _Properties:
+    """The columns of a table, and what their properties say of the table."""
+
+    def __init__(self, table: Section, draft: Draft, contract: _Contract) -> None:
+        self.names: dict[str, str] = {}
+        """The names of properties → the names of columns."""
+        self.partitioned: list[tuple[int, str]] = []
+        self._keys: list[tuple[int, str, Loc]] = []
+        self._contract = contract
+        self._draft = draft
+        draft.put(("columns",), [], table.at("properties"))
+        self.sections = table.sections("properties")
+        """The properties that are columns, in the order of the table."""
+        self.sections = [one for one in self.sections if self._column(one)]
+        keys = sorted(self._keys, key=lambda key: key[0])
+        draft.put(("primary_key",), [name for _, name, _ in keys], table.at("properties"))
+        for at, (_, _, origin) in enumerate(keys):
+            draft.came(("primary_key", at), origin)
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The columns as they are declared so far."""
+        listed: list[dict[str, Any]] = self._draft.data["columns"]
+        return listed
+
+    def _column(self, section: Section) -> bool:
+        findings = section.findings
+        logical, physical = section.text("name"), section.text("physicalName")
+        if physical is None and logical is None:
+            findings.wrong("`name` is missing", section.loc)
+            section.rest()
+            return False
+        if physical and logical and logical != physical:
+            findings.drop(section.at("name"))
+        origin = section.at("physicalName" if physical else "name")
+        name = folded(physical or logical or "", origin, findings)
+        at = len(self.columns)
+        self.columns.append({})
+        self._draft.came(("columns", at), section.loc)
+        self._draft.put(("columns", at, "name"), name, origin)
+        self.names[logical or name] = name
+        self._type(section, at)
+        self._flags(section, at, name)
+        for key in ("description", "classification"):
+            text = section.text(key)
+            if text is not None:
+                self._draft.put(("columns", at, key), text, section.at(key))
+        customs = _customs(section)
+        self._draft.override(("columns", at), _ours(customs))
+        for key, (_, loc) in customs.items():
+            if not key.startswith(PREFIX):
+                findings.drop(loc[:-1])
+        return True
+
+    def _type(self, section: Section, at: int) -> None:
+        findings = section.findings
+        physical, logical = section.text("physicalType"), section.text("logicalType")
+        options = section.section("logicalTypeOptions")
+        given = {key: options.take(key) for key, _ in list(options.items())}
+        origin = section.at("physicalType" if physical else "logicalType")
+        chosen, problem, note = None, None, None
+        sized = physical is None or not columntypes.is_unsized(physical)
+        if physical is not None and (sized or logical != "string" or "maxLength" not in given):
+            try:
+                chosen = columntypes.physical(physical, native=self._contract.native)
+            except ValueError as error:
+                problem = str(error)
+        if chosen is None and logical is not None:
+            try:
+                chosen = columntypes.logical(logical, given)
+            except ValueError as error:
+                problem = problem or str(error)
+            if chosen is not None and problem is not None:
+                note = f"`{physical}` is no type of Redshift: {logical} is {chosen.data_type} here"
+        elif chosen is None and physical is None:
+            problem = "there is neither a physicalType nor a logicalType"
+        if chosen is None:
+            hint = "add physicalType, such as varchar(40)" if physical is None else None
+            findings.wrong(problem or "", origin if physical or logical else section.loc, hint)
+            # A type that does no harm, so that everything else is judged too.
+            self._draft.put(("columns", at, "data_type"), "varchar(256)", origin)
+            return
+        if note or chosen.note:
+            findings.note(origin, note or chosen.note or "")
+        self._draft.put(("columns", at, "data_type"), chosen.data_type, origin)
+        says, implied = columntypes.described(datatypes.parse(chosen.data_type))
+        alike = {("array", "object"), ("number", "integer")}
+        if logical not in (None, says) and (logical, says) not in alike:
+            findings.drop(section.at("logicalType"))
+        for key, value in given.items():
+            unsaid = value is not None and key not in chosen.used and implied.get(key) != value
+            if unsaid and not (key == "timezone" and value is False and key not in implied):
+                findings.drop(options.at(key))
+
+    def _flags(self, section: Section, at: int, name: str) -> None:
+        required, key = section.flag("required"), section.flag("primaryKey")
+        place = section.whole("primaryKeyPosition")
+        if key:
+            self._keys.append((_position(place), name, section.at("primaryKey")))
+            if required is False:
+                section.findings.note(section.at("required"), f"the key `{name}` is never null")
+        elif place not in (None, -1):
+            section.findings.drop(section.at("primaryKeyPosition"))
+        if required:
+            self._draft.put(("columns", at, "nullable"), False, section.at("required"))
+        partitioned, place = section.flag("partitioned"), section.whole("partitionKeyPosition")
+        if partitioned:
+            self.partitioned.append((_position(place), name))
+        elif place not in (None, -1):
+            section.findings.drop(section.at("partitionKeyPosition"))
+
+
+def _position(place: int | None) -> int:
+    return place if place is not None and place >= 0 else 1 << 30
+
+
+def _checks(
+    section: Section, draft: Draft, properties: _Properties, ours: dict[str, tuple[Any, Loc]]
+) -> None:
+    found: list[tuple[dict[str, Any], Loc]] = []
+    for entry in section.sections("quality"):
+        check = read_quality(entry, None, properties.names)
+        if check is not None:
+            found.append((check, entry.loc))
+    keys = draft.data["primary_key"]
+    for column, one in zip(properties.columns, properties.sections, strict=True):
+        for entry in one.sections("quality"):
+            check = read_quality(entry, column["name"], properties.names)
+            if check is not None:
+                found.append((check, entry.loc))
+        unique = {"metric": "duplicate_values", "column": column["name"], "must_be": 0}
+        # A key of one column is unique as it is.
+        if one.flag("unique") and keys != [column["name"]] and unique not in [c for c, _ in found]:
+            found.append((unique, one.at("unique")))
+        one.rest(criticalDataElement=False)
+    extra, loc = ours.pop("checks", (None, ()))
+    if isinstance(extra, list):
+        found += [(check, (*loc, at)) for at, check in enumerate(extra)]
+    elif extra is not None:
+        section.findings.wrong("expected a list", loc)
+    listed = ordered(found, ours.pop("check_order", (None, ()))[0])
+    draft.put(("checks",), [check for check, _ in listed], section.at("quality"))
+    for at, (_, origin) in enumerate(listed):
+        draft.came(("checks", at), origin)
+
+
+def _partitions(draft: Draft, properties: _Properties, ours: Customs, findings: Findings) -> None:
+    names = [name for _, name in sorted(properties.partitioned, key=lambda one: one[0])]
+    several = len(names) > 1
+    entries = [{"name": name, "expr": name} if several else {"expr": name} for name in names]
+    places = {
+        column["name"]: one.at("partitioned")
+        for column, one in zip(properties.columns, properties.sections, strict=True)
+    }
+    draft.put(("partition_by",), entries, draft.loc)
+    for at, name in enumerate(names):
+        draft.came(("partition_by", at), places[name])
+    own, loc = ours.get("partition_by", (None, ()))
+    if own is None:
+        if names:
+            shown = ", ".join(names)
+            findings.note(draft.loc, f"each value of {shown} is a partition; add grain for windows")
+        return
+    exprs = [entry.get("expr") for entry in own if isinstance(entry, dict)] if own else []
+    bare = {expr for expr in exprs if isinstance(expr, str) and expr in places}
+    if isinstance(own, list) and bare != set(names):
+        findings.wrong(
+            f"loader.partition_by is over {', '.join(sorted(bare)) or 'no column'}, and partitioned"
+            f" are {', '.join(names) or 'none'}",
+            loc,
+            "change both, or leave one of them out",
+        )

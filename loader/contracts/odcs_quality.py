@@ -1,0 +1,186 @@
+"""The checks of a spec as the library metrics of the contract standard, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loader.contracts.sections import Findings, Section
+from loader.contracts.yamldocs import Document
+from loader.spec import OPERATORS
+
+_METRICS = {
+    "rowCount": "row_count",
+    "nullValues": "null_values",
+    "missingValues": "missing_values",
+    "invalidValues": "invalid_values",
+    "duplicateValues": "duplicate_values",
+}
+_RULES = {
+    "rowCount": "rowCount",
+    "nullCheck": "nullValues",
+    "nullValues": "nullValues",
+    "duplicateCount": "duplicateValues",
+    "validValues": "invalidValues",
+}
+"""What version 3.0 called a rule → the metric."""
+
+_ERRORS = ("", "error", "critical", "high", "blocker", "fail")
+_WARNINGS = ("warning", "warn", "info", "low", "medium")
+
+
+def _camel(word: str) -> str:
+    head, *rest = word.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+_BOUNDS = {_camel(operator): operator for operator in OPERATORS}
+
+
+def read_quality(
+    entry: Section, column: str | None, names: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The check that an entry of ``quality`` is; None, and told, when a spec cannot hold it.
+
+    Args:
+        entry: The entry.
+        column: The column it stands at; None at the table.
+        names: The names of properties → the names of columns.
+    """
+    metric = _metric(entry)
+    check: dict[str, Any] = {"metric": _METRICS.get(metric or ""), "name": entry.text("name")}
+    if (metric == "rowCount") == (column is not None) and metric != "duplicateValues":
+        metric = None  # a metric of columns at a table, or the other way round
+    arguments = entry.section("arguments")
+    if metric is not None:
+        check |= _counted(metric, column, arguments, entry, names) or {"metric": None}
+    bounds = {operator: entry.take(key) for key, operator in _BOUNDS.items() if key in entry}
+    wrong = metric is not None and not _is_one_bound(entry, bounds)
+    unit, severity = _unit(entry), _severity(entry)
+    if metric is None or check["metric"] is None or unit is None or severity is None:
+        _drop_whole(entry)
+        return None
+    check |= bounds | {"unit": unit, "severity": severity}
+    arguments.rest()
+    entry.rest()
+    if wrong:
+        return None
+    defaults = {"unit": "rows", "severity": "error"}
+    return {k: v for k, v in check.items() if v is not None and defaults.get(k) != v}
+
+
+def _is_one_bound(entry: Section, bounds: Mapping[str, Any]) -> bool:
+    """Whether a metric is held to one number, or one range; other things are told."""
+    if len(bounds) != 1:
+        message = f"a metric has one bound, this one has {len(bounds)}"
+        entry.findings.wrong(message, entry.loc, f"the bounds are {', '.join(_BOUNDS)}")
+        return False
+    ((operator, value),) = bounds.items()
+    numbers = value if isinstance(value, list) else [value]
+    most = 2 if operator.endswith("between") else 1
+    right = len(numbers) == most and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+    )
+    if not right or isinstance(value, list) != (most == 2):
+        wanted = "a list of two numbers" if most == 2 else "a number"
+        key = next(key for key, name in _BOUNDS.items() if name == operator)
+        entry.findings.wrong(f"expected {wanted}, found `{value}`", entry.at(key))
+        return False
+    return True
+
+
+def _drop_whole(entry: Section) -> None:
+    for _ in entry.items():
+        pass  # asked for, so that the entry is told once and not key by key
+    entry.findings.drop(entry.loc)
+
+
+def _metric(entry: Section) -> str | None:
+    kind = entry.text("type") or "library"
+    rule = entry.text("rule")
+    metric = entry.text("metric") or _RULES.get(rule or "")
+    return metric if kind == "library" and metric in _METRICS else None
+
+
+def _unit(entry: Section) -> str | None:
+    unit = (entry.text("unit") or "rows").lower()
+    return {"rows": "rows", "percent": "percent", "%": "percent"}.get(unit)
+
+
+def _severity(entry: Section) -> str | None:
+    given = entry.text("severity") or ""
+    word = given.lower()
+    if word not in (*_ERRORS, *_WARNINGS):
+        return None
+    severity = "warning" if word in _WARNINGS else "error"
+    if word not in ("", "error", "warning"):
+        entry.findings.note(entry.at("severity"), f"`{given}` becomes {severity}")
+    return severity
+
+
+def _counted(
+    metric: str,
+    column: str | None,
+    arguments: Section,
+    entry: Section,
+    names: Mapping[str, str],
+) -> dict[str, Any] | None:
+    """What is counted; None when it is not what a check can count."""
+    check: dict[str, Any] = {"column": column}
+    if metric == "duplicateValues" and column is None:
+        listed = [names.get(name, name) for name, _ in arguments.words("properties")]
+        return {"columns": listed} if listed else None
+    if metric == "missingValues":
+        values = arguments.take("missingValues")
+        words = [value for value in values or [] if value is not None]
+        if not (values is None or isinstance(values, list)) or not _are(words, str):
+            return None
+        if values is not None and None not in values:
+            entry.findings.note(entry.at("arguments"), "NULL counts as missing, too")
+        return {**check, "missing_values": words or None}
+    if metric == "invalidValues":
+        # Version 3.0 has the values beside the rule.
+        values = arguments.take("validValues") or entry.take("validValues")
+        if "pattern" in arguments or not isinstance(values, list) or not _are(values, str, int):
+            return None
+        return {**check, "valid_values": values}
+    return check
+
+
+def _are(values: list[Any], *kinds: type) -> bool:
+    return all(isinstance(value, kinds) and not isinstance(value, bool) for value in values)
+
+
+def write_quality(check: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The entry of ``quality`` that a check is; None when the standard cannot say it."""
+    metric = next(key for key, name in _METRICS.items() if name == check["metric"])
+    bound = next(key for key, operator in _BOUNDS.items() if operator in check)
+    value = check[_BOUNDS[bound]]
+    if isinstance(value, list) and len({*value}) != len(value):
+        return None  # the standard wants two numbers that differ
+    arguments: dict[str, Any] = {}
+    if "columns" in check:
+        arguments["properties"] = check["columns"]
+    if check["metric"] == "missing_values":
+        arguments["missingValues"] = [None, *check.get("missing_values", [])]
+    if "valid_values" in check:
+        arguments["validValues"] = check["valid_values"]
+    entry = {
+        "name": check.get("name"),
+        "type": "library",
+        "metric": metric,
+        "arguments": arguments or None,
+        bound: value,
+        "unit": check.get("unit"),
+        "severity": check.get("severity"),
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def says_the_same(check: Mapping[str, Any], entry: Mapping[str, Any] | None) -> bool:
+    """Whether an entry reads back as the check that it was written for."""
+    if entry is None:
+        return False
+    findings = Findings(Document(entry))
+    found = read_quality(Section(entry, (), findings), check.get("column"), {})
+    return found == check and not findings.problems
