@@ -366,3 +366,34 @@ def test_a_load_that_may_not_says_what_to_do(redshift: Place) -> None:
     with pytest.raises(PlanError, match=r"varchar\(40\)  varchar\(20\)  too narrow") as caught:
         project.load(spec, frame(spec, 2))
     assert "`loader apply s/t` does it" in str(caught.value)
+
+
+def test_a_table_without_rights_is_left_alone(redshift: Place) -> None:
+    """Whoever may not alter a table sees what differs; the change is refused, and undone."""
+    assert redshift.stand_in is not None
+    redshift.create(BASE)
+    redshift.stand_in.add_user("stranger", "secret")
+    wanted = {"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]}
+    place = Place("redshift", redshift.make, redshift.stand_in)
+    place.options |= {"user": "stranger", "password": "secret"}
+    project, change = place.change(wanted)
+    assert change.drift.rebuilds
+    with pytest.raises(ApplyError, match=r"s\.t") as caught:
+        project.apply([change])
+    assert "42501" in str(caught.value) or "permission" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert redshift.change(BASE)[1].differences == ()
+
+
+def test_a_schema_without_rights_is_told(redshift: Place) -> None:
+    """Rows that this user may not count are told as not known, and everything else is planned."""
+    assert redshift.stand_in is not None
+    redshift.create(BASE)
+    redshift.stand_in.execute('DROP ROLE IF EXISTS "blind"; CREATE ROLE "blind" LOGIN')
+    redshift.stand_in.users["blind"] = "secret"
+    place = Place("redshift", redshift.make, redshift.stand_in)
+    place.options |= {"user": "blind", "password": "secret"}
+    project, spec = place.spec(columns({**NOTE, "nullable": False}, AMOUNT))
+    (review,) = project.review([spec], full_refresh=True)
+    assert review.rows_to_delete is None
+    assert [one.kind for one in review.change.differences] == ["nullability"]
