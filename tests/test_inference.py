@@ -404,8 +404,10 @@ def live_type(kind: str, dialect: Any = DUCKDB) -> str:
         ("TIME WITH TIME ZONE", "timetz"),
         ("BLOB", "varbyte(1024000)"),
         ("JSON", "super"),
-        ("UUID", "varchar(65535)"),
-        ("ENUM('a', 'b)')", "varchar(65535)"),
+        ("UUID", "varchar(36)"),
+        ("ENUM('a', 'b)')", "varchar(2)"),
+        ("ENUM('it''s', 'ü')", "varchar(4)"),
+        ("ENUM()", "varchar(1)"),
         ("STRUCT(a INTEGER, b VARCHAR[])", "super"),
         ("INTEGER[]", "super"),
         ("DECIMAL(18,2)[3]", "super"),
@@ -523,8 +525,11 @@ def column(*values: str) -> str:
 
 
 WORDS: list[tuple[list[str], str, tuple[str, ...]]] = [
-    (["1", "-2", ""], "integer", ()),
-    (["0", "-0"], "integer", ()),
+    (["1", "-2", ""], "smallint", ()),
+    (["0", "-0"], "smallint", ()),
+    (["32767", "-32768"], "smallint", ()),
+    (["32768"], "integer", ()),
+    (["-32769"], "integer", ()),
     (["2147483647", "-2147483648"], "integer", ()),
     (["2147483648"], "bigint", ()),
     (["9223372036854775807"], "bigint", ()),
@@ -557,7 +562,7 @@ WORDS: list[tuple[list[str], str, tuple[str, ...]]] = [
     (["2026-01-01T10:00:00Z", "2026-01-01 10:00:00+01:00"], "timestamptz", ()),
     (["2026-01-01T10:00:00Z", "2026-01-01 10:00:00"], "varchar(32)", ()),
     (["10:00"], "varchar(16)", ()),
-    (["NA", "1"], "integer", ("NA",)),
+    (["NA", "1"], "smallint", ("NA",)),
     (["null", "2026-01-01", ""], "date", ("null",)),
     (["NaN", "1.5"], "decimal(18,1)", ("NaN",)),
     (["NA", "N/A", "1"], "varchar(16)", ()),
@@ -599,14 +604,14 @@ def test_a_null_word_of_one_column_is_text_in_no_other(tmp_path: Path) -> None:
     """NA is NULL in all columns of a file, so the spec says what a load will do."""
     spec = draft(tmp_path, "a,b,c\n1,NA,NA\nNA,x,-\n2,DE,1\n")
     assert spec.source.null_values == ("", "NA")
-    assert types(spec) == {"a": "integer", "b": "varchar(16)", "c": "varchar(16)"}
+    assert types(spec) == {"a": "smallint", "b": "varchar(16)", "c": "varchar(16)"}
 
 
 def test_a_word_in_quotes_is_no_null(tmp_path: Path) -> None:
     """Only words that a load takes for NULL are declared, and columns that quote them are text."""
     spec = draft(tmp_path, 'a,b,c\n1,"NA","-"\nNA,1,1\n')
     assert spec.source.null_values == ("", "NA")
-    assert types(spec) == {"a": "integer", "b": "varchar(16)", "c": "varchar(16)"}
+    assert types(spec) == {"a": "smallint", "b": "varchar(16)", "c": "varchar(16)"}
 
 
 def test_rows_after_the_first_chunk_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -618,7 +623,7 @@ def test_rows_after_the_first_chunk_count(tmp_path: Path, monkeypatch: pytest.Mo
         "a": "decimal(18,1)",
         "b": "varchar(16)",
         "c": "timestamp",
-        "d": "integer",
+        "d": "smallint",
     }
     monkeypatch.setattr(files, "SAMPLE_ROWS", 10)
     found = infer_files([str(tmp_path / "t.csv")], schema="s", name="t")
@@ -631,7 +636,7 @@ def test_a_delimiter_is_found_and_declared(delimiter: str, tmp_path: Path) -> No
     """A file separated by something else needs no spec to be read for one."""
     spec = draft(tmp_path, f"a{delimiter}b\n1{delimiter}x\n")
     assert spec.source.delimiter == delimiter
-    assert types(spec) == {"a": "integer", "b": "varchar(16)"}
+    assert types(spec) == {"a": "smallint", "b": "varchar(16)"}
 
 
 def test_an_encoding_can_be_told(tmp_path: Path) -> None:

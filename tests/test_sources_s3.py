@@ -335,6 +335,6 @@ def test_a_spec_is_inferred_from_files_in_s3(
     """What is read twice is fetched twice, and nothing stays of it."""
     stand_in.write_object("na/1.csv", b"a;b\n1;x\nNA;y\n")
     draft = infer_files([f"{bucket}/na/*.csv"], schema="s", name="t")
-    assert [str(column.data_type) for column in draft.spec.columns] == ["integer", "varchar(16)"]
+    assert [str(column.data_type) for column in draft.spec.columns] == ["smallint", "varchar(16)"]
     assert draft.spec.source.null_values == ("", "NA")
     assert not list(temporary.iterdir())

@@ -13,6 +13,7 @@ from loader.cli.options import counted
 from loader.errors import LoaderError
 
 if TYPE_CHECKING:
+    from loader.inference import Remarks
     from loader.spec import TableSpec
 
 
@@ -29,16 +30,21 @@ def infer(
 
     FILE is as for load. The types of CSV are guessed of the first million rows, with care: 007 is
     text, and a word such as NA is NULL where all other values of a column are numbers or times.
+    What was seen stands in comments, and so do primary keys and partitions that the data allows.
     """
     from loader.inference import declared, to_yaml  # noqa: PLC0415  # pyarrow is slow to import
 
     if bool(files) == bool(table):
         raise click.UsageError("name either files, or a table with --table")
-    spec = _drafted(context, files, name, encoding) if files else _of_table(context, table, name)
-    context.answer(declared(spec), to_yaml(spec).rstrip("\n"))
+    drafted = _of_files if files else _of_table
+    spec, remarks = drafted(context, files or (table or "",), name, encoding)
+    answer = {**declared(spec), "evidence": remarks.to_dict()}
+    context.answer(answer, to_yaml(spec, remarks).rstrip("\n"))
 
 
-def _drafted(context: Context, files: Sequence[str], name: str | None, encoding: str) -> TableSpec:
+def _of_files(
+    context: Context, files: Sequence[str], name: str | None, encoding: str
+) -> tuple[TableSpec, Remarks]:
     from loader.frames import spare_pandas  # noqa: PLC0415
     from loader.inference import infer_files, table_name  # noqa: PLC0415
     from loader.sources import EncodingError  # noqa: PLC0415
@@ -56,14 +62,16 @@ def _drafted(context: Context, files: Sequence[str], name: str | None, encoding:
     words = [word for word in draft.spec.source.null_values if word]
     if words:
         context.say(f"read as NULL wherever it stands without quotes: {', '.join(words)}")
-    return draft.spec
+    return draft.spec, draft.remarks
 
 
-def _of_table(context: Context, table: str | None, name: str | None) -> TableSpec:
-    from loader.inference import infer_live  # noqa: PLC0415
+def _of_table(
+    context: Context, tables: Sequence[str], name: str | None, _: str
+) -> tuple[TableSpec, Remarks]:
+    from loader.inference import draft_live  # noqa: PLC0415
     from loader.live import LiveTable  # noqa: PLC0415
 
-    schema, bare = _qualified(table or "")
+    schema, bare = _qualified(tables[0])
     project = context.project()
     live = project.live(schema, bare, target=context.target)
     if not isinstance(live, LiveTable):
@@ -72,7 +80,7 @@ def _of_table(context: Context, table: str | None, name: str | None) -> TableSpe
         raise LoaderError(f"the target `{target}` has no {told} {schema}.{bare}")
     schema, bare = _qualified(name) if name else (schema.lower(), bare.lower())
     dialect = project.renderer(context.target).dialect
-    return infer_live(live, dialect=dialect, schema=schema, name=bare)
+    return draft_live(live, dialect=dialect, schema=schema, name=bare)
 
 
 def _qualified(name: str) -> tuple[str, str]:

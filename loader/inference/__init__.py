@@ -11,18 +11,29 @@ from itertools import chain, islice
 from typing import Any
 
 from loader.dialects import Dialect
-from loader.errors import PlanError
 from loader.frames import Frame, open_frame
-from loader.inference.building import Disposition, Drafted, Wanted
+from loader.inference.building import Disposition, Wanted
 from loader.inference.columns import ColumnGuesses
-from loader.inference.files import Draft, infer_files, table_name
-from loader.inference.live import spec_type
+from loader.inference.files import Draft, infer_files, infer_frame, table_name
+from loader.inference.livedraft import drafted_live, of_live
+from loader.inference.remarks import Remarks
 from loader.inference.schemas import schema_of
 from loader.inference.yamltext import declared, to_yaml
-from loader.live import Live, LiveColumn, LiveTable
+from loader.live import Live, LiveTable
 from loader.spec import TableSpec
 
-__all__ = ["Draft", "declared", "infer_files", "infer_live", "inferred", "table_name", "to_yaml"]
+__all__ = [
+    "Draft",
+    "Remarks",
+    "declared",
+    "draft_live",
+    "infer_files",
+    "infer_frame",
+    "infer_live",
+    "inferred",
+    "table_name",
+    "to_yaml",
+]
 
 
 def inferred(
@@ -79,7 +90,7 @@ def inferred(
         for column in there
         if column.name.lower() in present or not (present and column.has_default)
     ]
-    columns = _of_live(kept, dialect, wanted)
+    columns = of_live(kept, dialect, wanted)
     columns += guesses.columns(roomy=True, known={column.name for column in columns})
     shaped = all(
         column.name in present and guesses.shaped(present[column.name])
@@ -108,23 +119,18 @@ def infer_live(
         SpecError: what is asked for does not go with the columns.
     """
     wanted = Wanted(schema, name, asset_key, partition_by, primary_key, write_disposition)
-    return wanted.spec(_of_live(live.columns, dialect, wanted), shaped=False)
+    return drafted_live(live, dialect, wanted)[0]
 
 
-def _of_live(columns: Sequence[LiveColumn], dialect: Dialect, wanted: Wanted) -> list[Drafted]:
-    found = [(column, spec_type(column.data_type, dialect)) for column in columns]
-    unsaid = [(column.name, column.data_type) for column, kind in found if kind is None]
-    if unsaid:
-        lines = [f"  `{name}` is {kind}" for name, kind in unsaid]
-        raise PlanError(
-            f"no spec can be inferred from the live table {wanted.table}: specs cannot say the type"
-            f" of {'a column' if len(unsaid) == 1 else f'{len(unsaid)} columns'}\n"
-            + "\n".join(lines),
-            hint="alter these columns, or write a spec of a table without them",
-            details=[{"column": name, "problem": f"is {kind}"} for name, kind in unsaid],
-        )
-    return [
-        Drafted(column.name.lower(), kind, column.nullable)
-        for column, kind in found
-        if kind is not None
-    ]
+def draft_live(
+    live: LiveTable, *, dialect: Dialect, schema: str, name: str
+) -> tuple[TableSpec, Remarks]:
+    """The spec of a table that is there, and what a reviewer has to know of it.
+
+    What Redshift manages by itself (AUTO) is not declared, nor what could not be seen.
+
+    Raises:
+        PlanError: specs cannot say the type of a column; all such columns are named.
+        SpecError: the table cannot be called so.
+    """
+    return drafted_live(live, dialect, Wanted(schema, name))

@@ -21,6 +21,8 @@ class Drafted:
     name: str
     data_type: str
     nullable: bool = True
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else is declared of it, in the words of a spec."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Wanted:
     primary_key: Sequence[str] = ()
     write_disposition: Disposition | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Sections that nobody asked for, but a table has."""
 
     @property
     def table(self) -> str:
@@ -73,9 +77,14 @@ class Wanted:
             "schema": self.schema,
             "name": self.name,
             "asset_key": self.asset_key,
+            **self.more,
             "columns": [
-                {"name": column.name, "data_type": column.data_type}
-                | ({} if column.nullable or column.name in keys else {"nullable": False})
+                {
+                    "name": column.name,
+                    "data_type": column.data_type,
+                    **({} if column.nullable or column.name in keys else {"nullable": False}),
+                    **column.more,
+                }
                 for column in columns
             ],
             "primary_key": keys,

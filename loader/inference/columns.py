@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from loader.errors import FrameError
@@ -45,6 +45,11 @@ class ColumnGuesses:
                 self._refused[name] = "has no value and no type, since the frame has no rows"
 
     @property
+    def found(self) -> Mapping[str, Guess]:
+        """The guess of each column so far."""
+        return self._found
+
+    @property
     def words(self) -> frozenset[str]:
         """The words that have to mean NULL for the guesses to be right."""
         typed = (guess for guess in self._found.values() if guess.kind != "null")
@@ -70,8 +75,12 @@ class ColumnGuesses:
         guess = self._found[name]
         return name not in self._refused and guess.kind == "super" and guess.shaped
 
-    def columns(self, *, roomy: bool, known: Container[str] = ()) -> list[Drafted]:
+    def columns(
+        self, *, roomy: bool, complete: bool = False, known: Container[str] = ()
+    ) -> list[Drafted]:
         """The columns as a spec declares them, but for those whose type is known already.
+
+        ``roomy`` and ``complete`` are those of `type_of`.
 
         Raises:
             FrameError: some have no type, or no name that a table can have; all are named.
@@ -84,7 +93,8 @@ class ColumnGuesses:
             try:
                 if name in self._refused:
                     raise Refused(self._refused[name])
-                drafted.append(Drafted(name.lower(), type_of(self._found[name], roomy=roomy)))
+                kind = type_of(self._found[name], roomy=roomy, complete=complete)
+                drafted.append(Drafted(name.lower(), kind))
             except Refused as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:

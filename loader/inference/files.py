@@ -1,4 +1,7 @@
-"""Drafts of specs from files, for review: CSV and JSON have few types, so all rows are asked."""
+"""Drafts of specs from whole files and frames, for review, with what was seen as remarks.
+
+CSV and JSON have few types, so all rows are asked.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from loader.errors import SourceError
-from loader.frames import Frame
+from loader.frames import Frame, open_frame
 from loader.inference.building import Wanted
 from loader.inference.columns import ColumnGuesses
+from loader.inference.evidence import Evidence
+from loader.inference.remarks import Looked, Remarks
 from loader.sources import DelimiterError, open_files, stem
 from loader.spec import Source, TableSpec
 
@@ -24,13 +29,15 @@ SAMPLE_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Draft:
-    """A spec that files suggest."""
+    """A spec that data suggests."""
 
     spec: TableSpec
     rows: int
     """How many rows were looked at."""
     complete: bool
     """Whether those were all."""
+    remarks: Remarks
+    """What a reviewer wants to know beside it."""
 
 
 def infer_files(
@@ -61,25 +68,44 @@ def infer_files(
     options: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": _known(encoding)}
     wanted = Wanted(schema, name)
     with _kept(stdin) if stdin is not None and "-" in patterns else nullcontext() as again:
-        first = _look(patterns, options, again, wanted)
+        first = _look_at(patterns, options, again, wanted, once=False)
         look, words = first, first.guesses.words
         if words:
-            look = _look(patterns, _with(options, words), again, wanted)
+            look = _look_at(patterns, _with(options, words), again, wanted)
             settled = first.guesses.settled(look.guesses)
             if settled != words:
                 words = settled
-                look = _look(patterns, _with(options, words), again, wanted)
+                look = _look_at(patterns, _with(options, words), again, wanted)
     look.guesses.without_words()
-    columns = look.guesses.columns(roomy=False)
+    return _drafted(look, Wanted(schema, name, source=_with(options, words)))
+
+
+def infer_frame(frame: object, *, schema: str, name: str) -> Draft:
+    """The spec that all rows of a frame suggest, as a draft to be reviewed.
+
+    The frame is read, up to `SAMPLE_ROWS`: what can be read only once is gone then.
+
+    Raises:
+        FrameError: columns have no type, or no name for a table; all of them are named.
+        SourceError: it is no frame, or cannot be read.
+        SpecError: the table cannot be called so.
+    """
+    wanted = Wanted(schema, name)
+    look = _look(frame if isinstance(frame, Frame) else open_frame(frame), wanted)
+    look.guesses.without_words()
+    return _drafted(look, wanted)
+
+
+def _drafted(look: _Look, wanted: Wanted) -> Draft:
+    columns = look.guesses.columns(roomy=False, complete=look.looked.complete)
     shaped = all(
         look.guesses.shaped(found)
         for found, column in zip(look.guesses.names, columns, strict=True)
         if column.data_type == "super"
     )
-    spec = Wanted(schema, name, source=_with(options, words)).spec(
-        columns, look.guesses.names, shaped=shaped
-    )
-    return Draft(spec, look.rows, look.complete)
+    spec = wanted.spec(columns, look.guesses.names, shaped=shaped)
+    remarks = look.evidence.remarks(spec, look.guesses.found, look.looked)
+    return Draft(spec, look.looked.rows, look.looked.complete, remarks)
 
 
 def _with(options: Mapping[str, Any], words: Iterable[str]) -> dict[str, Any]:
@@ -99,16 +125,20 @@ def _known(encoding: str) -> str:
 
 @dataclass(frozen=True)
 class _Look:
-    """What a look at the rows of files told."""
+    """What a look at rows told."""
 
     guesses: ColumnGuesses
-    rows: int
-    complete: bool
-    """Whether those were all rows."""
+    evidence: Evidence
+    looked: Looked
 
 
-def _look(
-    patterns: Sequence[str], options: dict[str, Any], stdin: BinaryIO | None, wanted: Wanted
+def _look_at(
+    patterns: Sequence[str],
+    options: dict[str, Any],
+    stdin: BinaryIO | None,
+    wanted: Wanted,
+    *,
+    once: bool = True,
 ) -> _Look:
     """Read files as the options say; a delimiter that is found is added to them."""
     try:
@@ -116,15 +146,27 @@ def _look(
     except DelimiterError as error:
         options["delimiter"] = error.delimiter
         frame = _opened(patterns, options, stdin)
+    return _look(frame, wanted, once=once)
+
+
+def _look(frame: Frame, wanted: Wanted, *, once: bool = True) -> _Look:
+    """Look at the rows of a frame.
+
+    Unless they are looked at only once, evidence is no longer gathered when words turn up that
+    make another look needed.
+    """
     guesses = ColumnGuesses(frame.columns, wanted)
     guesses.check_some()
+    evidence = Evidence(frame.columns)
     rows = 0
     for chunk in frame.chunks:
         if rows >= SAMPLE_ROWS:
-            return _Look(guesses, rows, complete=False)
+            return _Look(guesses, evidence, Looked(rows, complete=False))
         guesses.add(chunk)
+        if once or not guesses.words:
+            evidence.add(chunk, guesses.found)
         rows += chunk.rows
-    return _Look(guesses, rows, complete=True)
+    return _Look(guesses, evidence, Looked(rows, complete=True))
 
 
 def _opened(patterns: Sequence[str], options: Mapping[str, Any], stdin: BinaryIO | None) -> Frame:

@@ -26,7 +26,7 @@ _SHORT_DECIMAL = 18
 _SPARE_DIGITS = 3
 """Digits that a decimal of 64 bits has left for larger values."""
 
-_MONEY_SCALE = 9
+MONEY_SCALE = 9
 """Written with more decimals than this, numbers are measured, and floats."""
 
 _INTEGERS = ("smallint", "integer", "bigint")
@@ -145,13 +145,14 @@ def told(kind: str) -> str:
     return _TOLD[kind]
 
 
-def type_of(guess: Guess, *, roomy: bool) -> str:
+def type_of(guess: Guess, *, roomy: bool, complete: bool = False) -> str:
     """The type of a column whose values are these.
 
     Args:
         guess: What the values are.
         roomy: Whether later values may be larger without anybody asking: text and numbers get
             all the room there is. Else a reviewer sees a width that fits, with headroom.
+        complete: Whether these are all values, so that their size proves something.
 
     Raises:
         Refused: no type takes the values.
@@ -164,7 +165,7 @@ def type_of(guess: Guess, *, roomy: bool) -> str:
         case "varbyte":
             return f"varbyte({ROOMY_VARBYTE if roomy else _width(guess.size, ROOMY_VARBYTE)})"
         case "whole":
-            return _whole(guess, roomy=roomy)
+            return _whole(guess, roomy=roomy, complete=complete)
         case "number":
             return _number(guess, roomy=roomy)
         case "decimal":
@@ -178,14 +179,14 @@ def _width(size: int, most: int) -> int:
     return min(1 << (wanted - 1).bit_length(), most)
 
 
-def _whole(guess: Guess, *, roomy: bool) -> str:
+def _whole(guess: Guess, *, roomy: bool, complete: bool) -> str:
     if guess.bits < 32 and not roomy:
-        return "integer"
+        return "smallint" if guess.bits < 16 and complete else "integer"
     return "bigint" if guess.bits < 64 else _number(guess, roomy=roomy)
 
 
 def _number(guess: Guess, *, roomy: bool) -> str:
-    if guess.scale > _MONEY_SCALE and not roomy:
+    if guess.scale > MONEY_SCALE and not roomy:
         return "double precision"
     digits = guess.whole + guess.scale
     if guess.written and digits > MAX_PRECISION:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from loader.inference.remarks import NO_REMARKS, Remarks, comment
 from loader.spec import Staging, TableSpec
 
 _LISTED = ("columns", "partition_by", "checks")
@@ -54,14 +55,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def to_yaml(spec: TableSpec) -> str:
-    """The spec as YAML text that reads back as the same spec."""
-    parts = []
+def to_yaml(spec: TableSpec, remarks: Remarks = NO_REMARKS) -> str:
+    """The spec as YAML text that reads back as the same spec, with remarks as comments.
+
+    What is suggested stands commented out, each in a line of its own that is right without its
+    mark.
+    """
+    parts = [f"{comment(note)}\n" for note in remarks.notes]
     for key, value in declared(spec).items():
-        if key in _LISTED:
-            parts.append(f"{key}:\n" + "".join(f"  - {_flow(item)}\n" for item in value))
-        else:
+        if key not in _LISTED:
             parts.append(f"{key}: {_flow(value)}\n")
+            continue
+        parts.append(f"{key}:\n")
+        for item in value:
+            told = remarks.columns.get(item["name"]) if key == "columns" else None
+            parts.append(f"  - {_flow(item)}{f'  {comment(told)}' if told else ''}\n")
+        if key == "columns":
+            parts += [
+                f"# {one.section}: {_flow(one.value)}  {comment(one.why)}\n"
+                for one in remarks.suggestions
+            ]
     return "".join(parts)
 
 

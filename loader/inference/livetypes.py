@@ -26,7 +26,7 @@ _DUCKDB = {
     "FLOAT": "real",
     "DOUBLE": "double precision",
     "VARCHAR": _VARCHAR,
-    "UUID": _VARCHAR,
+    "UUID": "varchar(36)",
     "JSON": "super",
     "VARIANT": "super",
     "BLOB": _VARBYTE,
@@ -42,7 +42,8 @@ _DUCKDB = {
 }
 
 _NESTED = re.compile(r"(STRUCT|MAP|UNION)\(.*\)|.*\[\d*\]", re.DOTALL)
-_ENUM = re.compile(r"ENUM\(.*\)", re.DOTALL)
+_ENUM = re.compile(r"ENUM\((.*)\)", re.DOTALL)
+_WORD = re.compile(r"'((?:[^']|'')*)'")
 
 
 def spec_type(live: str, dialect: Dialect) -> str | None:
@@ -58,8 +59,9 @@ def _of_duckdb(live: str) -> str | None:
     name = live.strip()
     if _NESTED.fullmatch(name):
         return "super"
-    if _ENUM.fullmatch(name):
-        return _VARCHAR
+    if (enum := _ENUM.fullmatch(name)) is not None:
+        sizes = [len(word.replace("''", "'").encode()) for word in _WORD.findall(enum[1])]
+        return f"varchar({min(max([*sizes, 1]), MAX_VARCHAR)})"
     if name.upper().startswith("DECIMAL("):
         return _parsed(name)
     return _DUCKDB.get(name.upper())

@@ -1,0 +1,118 @@
+"""The values of a column as one Arrow array of what they mean, and what is seen of them there.
+
+Equal values are equal there, however they are written: ``10:00`` and ``10:00:00`` of one day are
+one time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loader.conform.arrowtypes import is_arrow, plain
+
+Family = str
+"""``whole``, ``time``, ``zoned`` or ``text``: what can be compared with each other."""
+
+_FAMILIES: dict[str, Family] = {
+    "whole": "whole",
+    "smallint": "whole",
+    "integer": "whole",
+    "bigint": "whole",
+    "date": "time",
+    "timestamp": "time",
+    "timestamptz": "zoned",
+    "varchar": "text",
+}
+"""Kinds of guesses whose values are compared."""
+
+_ARROW = {
+    "whole": pa.int64(),
+    "time": pa.timestamp("us"),
+    "zoned": pa.timestamp("us", "UTC"),
+    "text": pa.string(),
+}
+
+MOST_DAYS = 20_000
+"""Days that are told apart; more than fifty years of them are no partitions."""
+
+_FAULTS = (pa.ArrowException, ValueError, TypeError, OverflowError)
+
+
+def plain_values(values: Any) -> Any:
+    """A column as a plain Arrow array, or as a list of objects."""
+    return plain(values) if is_arrow(values) else values
+
+
+def nulls_in(values: Any) -> int:
+    """How many of the plain values are NULL."""
+    if is_arrow(values):
+        return int(values.null_count)
+    return sum(value is None for value in values)
+
+
+def meant(values: Any, kind: str) -> tuple[Family, Any] | None:
+    """The plain values as what they mean; None when they cannot be compared.
+
+    Args:
+        values: As `plain_values` gives them.
+        kind: What the guess about the column is so far.
+    """
+    family = _FAMILIES.get(kind)
+    if family is None:
+        return None
+    try:
+        if not is_arrow(values):
+            values = _of_objects(values)
+        if pa.types.is_integer(values.type) or pa.types.is_string(values.type):
+            return family, values.cast(_ARROW[family])
+        # Times of nanoseconds are cut: two that are then the same are only taken for no key.
+        return family, values.cast(_ARROW[family], safe=False)
+    except _FAULTS:
+        return None
+
+
+def _of_objects(values: Any) -> Any:
+    if any(type(value) is date for value in values):
+        values = [datetime(v.year, v.month, v.day) if type(v) is date else v for v in values]
+    return pa.array(values)
+
+
+@dataclass
+class Range:
+    """The least and the greatest value of a column, and the days that occur."""
+
+    family: Family = ""
+    low: Any = None
+    high: Any = None
+    days: set[int] = field(default_factory=set)
+    """Since 1970; of text and numbers there are none."""
+    known: bool = True
+    """Whether all values so far could be compared."""
+
+    def add(self, found: tuple[Family, Any] | None) -> None:
+        """Take in the values of a chunk."""
+        if found is None or (self.family and self.family != found[0]):
+            self.known = False
+        if not self.known or found is None:
+            return
+        self.family, values = found
+        if self.family == "text":
+            return
+        ends = pc.min_max(values)
+        if not ends["min"].is_valid:
+            return
+        try:
+            low, high = ends["min"].as_py(), ends["max"].as_py()
+        except (ValueError, OverflowError):  # years that Python does not have
+            self.known = False
+            return
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+        if self.family != "whole" and len(self.days) <= MOST_DAYS:
+            days = pc.unique(values.cast(pa.date32(), safe=False).drop_null()).view(pa.int32())
+            self.days.update(days.to_pylist())
