@@ -3,6 +3,7 @@
 from loader.cli import (  # noqa: F401  # they are commands
     applying,
     contracting,
+    documenting,
     inferring,
     loading,
     planning,
