@@ -13,6 +13,8 @@ from loader import planfile
 from loader.changes import plan_change
 from loader.errors import PlanError
 from loader.live import Live
+from loader.present import reviews
+from loader.present.loads import COMMENT_LIMIT
 from loader.review import Review
 from loader.templates import read_templates
 from tests.drifted import live_of
@@ -180,3 +182,22 @@ def test_a_plan_is_for_its_target() -> None:
 def test_no_secret_is_in_a_plan() -> None:
     """A saved plan tells of the role that reads the bucket, and of no credentials."""
     assert "password" not in json.dumps(live_document(WIDER))
+
+
+@pytest.mark.parametrize("count", [1, 300, 3_000])
+def test_a_comment_is_never_too_long(count: int) -> None:
+    """However many tables there are, Markdown fits a pull-request comment and says it is cut."""
+    many = [review(WIDER)] * count
+    told = reviews.markdown(many)
+    assert len(told) <= COMMENT_LIMIT
+    assert ("Shortened" in told) == (count > 1)
+    assert told.count("```") % 2 == 0
+    assert told.startswith("### `loader plan --live`")
+
+
+def test_markdown_is_not_broken_by_what_it_tells() -> None:
+    """Bars, tags, stars and fences in names and texts stay what they are."""
+    odd = {**NOTE, "name": "a|b *c* <d>", "description": "```\n</details>"}
+    told = reviews.markdown([review(columns(odd, AMOUNT))])
+    assert "a\\|b \\*c\\* &lt;d>" in told
+    assert "````sql" in told

@@ -23,6 +23,9 @@ from loader.review import Review
 _WIDTH = 36
 """Characters of a cell; what is longer is told in full by the statements."""
 
+_NAMED = 200
+"""Tables that the last lines name."""
+
 _COLOURS = {"+": "green", "~": "yellow", "!": "red", "x": "red"}
 
 
@@ -182,7 +185,8 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
         parts.append(f"{counted(sum(loaded), 'row')} to load")
     yield f"Load: {', '.join(parts)}."
     touched = [one.change.spec.table for one in reviews if one.asked or one.change.differences]
-    yield f"Touched: {', '.join(touched) or 'nothing'}"
+    more = f" and {len(touched) - _NAMED:,} more" if len(touched) > _NAMED else ""
+    yield f"Touched: {', '.join(touched[:_NAMED]) or 'nothing'}{more}"
     target = changes[0].target if changes else None
     where = f" of {target.name} ({target.dialect})" if target else ""
     yield f"Live: {counted(len(changes), 'table')}{where} looked at; nothing was changed."
@@ -201,7 +205,7 @@ def _totals(changes: Sequence[TableChange]) -> str:
     if not kinds:
         return "Plan: nothing to change; the live tables are what their specs say."
     parts = [
-        f"{kinds[kind]} {one if kinds[kind] == 1 else many}"
+        f"{kinds[kind]:,} {one if kinds[kind] == 1 else many}"
         for kind, one, many in _TOTALS
         if kinds[kind]
     ]
