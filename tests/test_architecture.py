@@ -16,8 +16,8 @@ FLOORS: list[set[str]] = [
     {"errors", "datatypes", "live", "sqltext", "version"},
     {"dialects", "slices"},
     {"filenames", "render", "spec"},
-    {"rules", "dispositions"},
-    {"diagnose", "plan"},
+    {"rules", "dispositions", "remarks"},
+    {"diagnose", "plan", "yamltext"},
     {"drift"},
     {"ddl", "rendering"},
     {"changes", "planner"},
@@ -30,7 +30,9 @@ FLOORS: list[set[str]] = [
     {"ingest", "reading", "writing"},
     {"load"},
     {"project"},
-    {"contracts", "doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"},
+    {"contracts", "doctor", "history", "validate", "jsonschema", "present", "progress", "scaffold"}
+    | {"annotations"},
+    {"site"},
     {"cli", "dagster_io"},
     {"__main__", "dagster_component"},
 ]
@@ -45,7 +47,7 @@ HOMES: dict[str, set[str]] = {
     "click": {"cli"},
     "dagster": {"dagster_io", "dagster_component"},
     "duckdb": {"warehouses", "duplicates", "conform"},
-    "jinja2": {"render"},
+    "jinja2": {"render", "site"},
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "pyarrow": {"frames", "formats", "staging", "conform", "sources", "duplicates", "ingest"}
@@ -56,7 +58,7 @@ HOMES: dict[str, set[str]] = {
     "s3transfer": {"stores"},
     "rich": {"progress"},
     "tenacity": {"execute", "warehouses"},
-    "yaml": {"catalog", "contracts", "inference"},
+    "yaml": {"catalog", "contracts", "yamltext"},
 }
 """Where each library may be imported; project only names types."""
 

@@ -18,9 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft201909Validator
 
-from loader import inference
 from loader.cli import main
-from loader.contracts import ContractError, Imported, declared, read, to_yaml, write
+from loader.contracts import ContractError, Imported, declared, read, write
 from loader.diagnose import diagnose
 from loader.errors import Problem
 from loader.spec import TableSpec
@@ -287,19 +286,6 @@ def test_what_is_written_reads_back_as_the_same_specs(form: Any) -> None:
         by_table = {spec.table: spec for spec in found.specs}
         assert by_table == {spec.table: spec for spec in specs}
         assert not [told.dropped for told in found.told if told.dropped]
-
-    holds()
-
-
-def test_specs_are_written_as_infer_writes_them() -> None:
-    """A spec that is imported looks like one that is inferred."""
-
-    @settings(max_examples=100)
-    @given(specs=spec_lists())
-    def holds(specs: list[TableSpec]) -> None:
-        for spec in specs:
-            assert declared(spec) == inference.declared(spec)
-            assert to_yaml(spec) == inference.to_yaml(spec)
 
     holds()
 

@@ -122,7 +122,14 @@ def test_changes(name: str, dialect: str) -> None:
     ]
     notes = [f"-- note: {note}" for note in found.drift.notes]
     text = "\n".join([*told, *notes, "", found.sql])
-    expect(SNAPSHOTS / dialect / f"change_{name}.sql", text)
+    expect(SNAPSHOTS / dialect / "changes" / f"{name}.sql", text)
+
+
+@pytest.mark.parametrize("dialect", dialects.NAMES)
+def test_no_snapshot_is_left_over(dialect: str) -> None:
+    """Every snapshot belongs to a case."""
+    found = {path.stem for path in (SNAPSHOTS / dialect / "changes").glob("*.sql")}
+    assert found == set(CHANGES)
 
 
 @pytest.mark.parametrize("dialect", dialects.NAMES)

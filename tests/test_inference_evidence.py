@@ -42,9 +42,9 @@ from loader.inference import (
 )
 from loader.inference.livedefaults import default_of
 from loader.inference.names import likely_key, likely_partition
-from loader.inference.remarks import comment
 from loader.live import LiveColumn, LiveTable, Seen
 from loader.project import Project
+from loader.remarks import comment
 from loader.spec import TableSpec
 from tests.conftest import MakeProject, redshift_target
 from tests.drifted import live_of

@@ -14,9 +14,9 @@ from loader.contracts import dbt, dbt_writing, odcs, odcs_writing
 from loader.contracts.drafts import Draft
 from loader.contracts.sections import Findings
 from loader.contracts.yamldocs import read_documents
-from loader.contracts.yamltext import declared, dump, to_yaml
 from loader.errors import Problem, SpecError
 from loader.spec import TableSpec
+from loader.yamltext import declared, dump, to_yaml
 
 __all__ = [
     "ContractError",

@@ -11,8 +11,8 @@ from loader.contracts.dbt_tests import NOT_NULL, write_test
 from loader.contracts.drafts import Draft, differences, order_of, write_tags
 from loader.contracts.sections import Findings
 from loader.contracts.yamldocs import Document
-from loader.contracts.yamltext import declared
 from loader.spec import TableSpec
+from loader.yamltext import declared
 
 
 def write_models(specs: Sequence[TableSpec]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from loader.contracts.odcs import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults
 from loader.contracts.odcs_quality import says_the_same, write_quality
 from loader.contracts.sections import Findings
 from loader.contracts.yamldocs import Document
-from loader.contracts.yamltext import declared
 from loader.spec import TableSpec
+from loader.yamltext import declared
 
 VERSION = "v3.1.0"
 

@@ -16,11 +16,11 @@ from loader.inference.building import Disposition, Wanted
 from loader.inference.columns import ColumnGuesses
 from loader.inference.files import Draft, infer_files, infer_frame, table_name
 from loader.inference.livedraft import drafted_live, of_live
-from loader.inference.remarks import Remarks
 from loader.inference.schemas import schema_of
-from loader.inference.yamltext import declared, to_yaml
 from loader.live import Live, LiveTable
+from loader.remarks import Remarks
 from loader.spec import TableSpec
+from loader.yamltext import declared, to_yaml
 
 __all__ = [
     "Draft",

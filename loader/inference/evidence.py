@@ -11,8 +11,8 @@ from loader.frames import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition
-from loader.inference.remarks import Looked, Remarks, Suggestion
 from loader.inference.values import MOST_DAYS, Range, meant, nulls_in, plain_values
+from loader.remarks import Looked, Remarks, Suggestion
 from loader.slices import Grain
 from loader.spec import TableSpec
 

@@ -19,7 +19,7 @@ from loader.frames import Frame, open_frame
 from loader.inference.building import Wanted
 from loader.inference.columns import ColumnGuesses
 from loader.inference.evidence import Evidence
-from loader.inference.remarks import Looked, Remarks
+from loader.remarks import Looked, Remarks
 from loader.sources import DelimiterError, open_files, stem
 from loader.spec import Source, TableSpec
 

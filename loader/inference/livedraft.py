@@ -13,8 +13,8 @@ from loader.errors import PlanError, Problem, SpecError
 from loader.inference.building import Drafted, Wanted
 from loader.inference.livedefaults import default_of, is_value
 from loader.inference.livetypes import spec_type
-from loader.inference.remarks import Remarks
 from loader.live import LiveColumn, LiveTable, Seen
+from loader.remarks import Remarks
 from loader.spec import TableSpec
 
 _NATURAL = {

@@ -1,4 +1,4 @@
-"""A spec as a reviewed file would look: defaults left out, and a line for each column."""
+"""Specs and contracts as YAML text that reads back as what it was: a line for each column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from loader.inference.remarks import NO_REMARKS, Remarks, comment
+from loader.remarks import NO_REMARKS, Remarks, comment
 from loader.spec import Staging, TableSpec
 
 _LISTED = ("columns", "partition_by", "checks")
@@ -78,8 +78,13 @@ def to_yaml(spec: TableSpec, remarks: Remarks = NO_REMARKS) -> str:
     return "".join(parts)
 
 
+def dump(data: Mapping[str, Any]) -> str:
+    """A contract as YAML text, a line for each property of what has a name."""
+    return _written(data, None, _BlockDumper)
+
+
 class _Dumper(yaml.SafeDumper):
-    """Writes flow style in one line, with double quotes where any are needed, and no anchors."""
+    """Double quotes where any are needed, and no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # specs have none
         return True
@@ -88,14 +93,32 @@ class _Dumper(yaml.SafeDumper):
         chosen = super().choose_scalar_style()
         return '"' if chosen == "'" else chosen
 
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        """Lists stand deeper than the key that they belong to, as most contracts are written."""
+        super().increase_indent(flow, indentless=False)
+
+
+class _BlockDumper(_Dumper):
+    """One line for what is small and has no name, such as a check or a custom property."""
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
+        node = super().represent_mapping(tag, mapping, flow_style)
+        if len(mapping) > 4 or "name" in mapping:
+            node.flow_style = False
+        return node
+
 
 def _flow(value: Any) -> str:
-    text = yaml.dump(
+    return _written(value, True, _Dumper).removesuffix("\n").removesuffix("\n...")
+
+
+def _written(value: Any, flow: bool | None, dumper: type[_Dumper]) -> str:
+    text: str = yaml.dump(
         value,
-        Dumper=_Dumper,
-        default_flow_style=True,
+        Dumper=dumper,
+        default_flow_style=flow,
         allow_unicode=True,
         width=_WIDE,
         sort_keys=False,
     )
-    return text.removesuffix("\n").removesuffix("\n...")
+    return text
