@@ -219,8 +219,8 @@ def _comment_on_table(text: str, whose: str) -> Step:
 
 def _comment_on_column(column: Column, text: str, whose: str) -> Step:
     why = "the spec's description" if whose else "the live column's own comment"
-    described = column.model_copy(update={"description": text})
-    facts = {"column": described}
+    same = text == column.description
+    facts = {"column": column if same else column.model_copy(update={"description": text})}
     return Step(f"comment on {column.name}", why, "comment_column", "run", facts, _COMMENTS)
 
 

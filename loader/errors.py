@@ -61,7 +61,16 @@ class ConfigError(LoaderError):
 
 
 class TemplateError(LoaderError):
-    """A SQL template is missing, broken, or prints what it must not."""
+    """A SQL template is missing, broken, or prints what it must not.
+
+    ``place`` is the template's file, as messages show it, and the line, as far as they are known.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, place: tuple[str, int] = ("", 0)
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.place = place
 
 
 class PlanError(LoaderError):
@@ -96,6 +105,8 @@ class Problem:
     path: str = ""
     line: int = 0
     column: int = 0
+    template: tuple[str, int] = ("", 0)
+    """The template that is at fault, if one is, and the line in it."""
 
     @property
     def where(self) -> str:

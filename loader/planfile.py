@@ -163,16 +163,15 @@ def live_document(
 
 
 def _document(place: Target, **parts: Any) -> dict[str, Any]:
-    plain = json.loads(json.dumps(parts, default=str))
     return {
         "plan_version": VERSION,
         "loader_version": version(),
         "target": place.name,
         "dialect": place.dialect,
-        "live": plain["live"],
-        "destructive": any(change["destructive"] for change in plain["changes"]),
-        "changes": plain["changes"],
-        "plans": plain["plans"],
+        "live": parts["live"],
+        "destructive": any(change["destructive"] for change in parts["changes"]),
+        "changes": parts["changes"],
+        "plans": parts["plans"],
         "fingerprint": None,
     }
 

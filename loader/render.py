@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import jinja2
 
@@ -73,13 +74,16 @@ class Renderer:
     def __init__(self, templates: Mapping[str, Template], dialect: Dialect) -> None:
         self.dialect = dialect
         self._templates = templates
-        self._environment = jinja2.Environment(
+        self._found: dict[str, Template | None] = {}
+        self._commits = {re.compile(one): why for one, why in dialect.commits.items()}
+        self._any_commit = re.compile("|".join(f"(?:{one})" for one in dialect.commits) or "(?!)")
+        self._environment = _Environment(
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
             finalize=_only_sql,
             trim_blocks=True,
             lstrip_blocks=True,
-            autoescape=False,  # noqa: S701  # SQL is no HTML; `finalize` refuses unquoted values
+            autoescape=False,  # SQL is no HTML; `finalize` refuses unquoted values
         )
         self._environment.globals["newline"] = Sql("\n")
         self._environment.filters = {**self._environment.filters, **_filters(dialect)}
@@ -87,6 +91,12 @@ class Renderer:
     def has(self, name: str) -> bool:
         """Whether there is a template of that name for the dialect."""
         return self._find(name + SUFFIX) is not None
+
+    def commits(self, words: str) -> str | None:
+        """Why a statement of these bare words may not run inside a transaction, if it may not."""
+        if not self._any_commit.match(words):
+            return None
+        return next(why for one, why in self._commits.items() if one.match(words))
 
     def render(self, name: str, facts: Mapping[str, object], file: str | None = None) -> Rendered:
         """One statement from a template; ``file`` is the table's own template in its place.
@@ -102,10 +112,11 @@ class Renderer:
         try:
             text = self._environment.get_template(wanted).render(facts)
         except jinja2.TemplateNotFound as error:
-            raise TemplateError(f"{template.path}: there is no template `{error.name}`") from error
+            message = f"{template.path}: there is no template `{error.name}`"
+            raise TemplateError(message, place=(template.path, 0)) from error
         except jinja2.TemplateSyntaxError as error:
-            place = f"{error.filename or template.path}:{error.lineno}"
-            raise TemplateError(f"{place}: {error.message}") from error
+            place = (error.filename or template.path, error.lineno)
+            raise TemplateError(f"{place[0]}:{place[1]}: {error.message}", place=place) from error
         except Exception as error:  # a template is a user's program: anything goes
             raise self._broken(template, error) from error
         return Rendered(self._one_statement(template, text), template.path)
@@ -123,47 +134,81 @@ class Renderer:
     def _broken(self, template: Template, error: Exception) -> TemplateError:
         paths = {one.path for one in self._templates.values()}
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in paths]
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else template.path
-        return TemplateError(f"{place}: {error}")
+        if not frames:
+            return TemplateError(f"{template.path}: {error}", place=(template.path, 0))
+        place = (frames[-1].filename, frames[-1].lineno or 0)
+        return TemplateError(f"{place[0]}:{place[1]}: {error}", place=place)
 
     def _one_statement(self, template: Template, text: str) -> str:
+        simple = sqltext.simple_statement(text)
+        if simple is not None:
+            return simple
         found = sqltext.statements(text, backslash=self.dialect.backslash)
         if len(found) != 1:
             raise TemplateError(
                 f"{template.path}: renders {len(found)} statements, and must render one",
                 hint="a template is one statement; Loader runs and verifies them one by one",
+                place=(template.path, 0),
             )
         for kind, token in sqltext.tokens(found[0], backslash=self.dialect.backslash):
             if kind == "open":
-                raise TemplateError(f"{template.path}: a `{token}` never closes")
+                message = f"{template.path}: a `{token}` never closes"
+                raise TemplateError(message, place=(template.path, 0))
         return sqltext.tidy(found[0], backslash=self.dialect.backslash)
 
     def _find(self, file: str) -> Template | None:
-        for name in (f"{self.dialect.name}/{file}", f"{FALLBACK}/{file}", file):
-            if name in self._templates:
-                return self._templates[name]
-        return None
+        if file not in self._found:
+            names = (f"{self.dialect.name}/{file}", f"{FALLBACK}/{file}", file)
+            known = (self._templates[name] for name in names if name in self._templates)
+            self._found[file] = next(known, None)
+        return self._found[file]
 
     def _load(self, file: str) -> tuple[str, str, Callable[[], bool]] | None:
         template = self._find(file)
         return (template.source, template.path, lambda: True) if template else None
 
 
+class _Environment(jinja2.Environment):
+    """Looks for each template once: thousands of statements are rendered from a few."""
+
+    def get_template(
+        self,
+        name: str | jinja2.Template,
+        parent: str | None = None,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002  # the name is Jinja's
+    ) -> jinja2.Template:
+        """The template of that name, compiled."""
+        found = self._found.get(name)
+        if found is None:
+            found = super().get_template(name, parent, globals)
+            # A plain dict: each rendering copies it, and Jinja's own is slow to copy.
+            found.globals = dict(found.globals)
+            self._found[name] = found
+        return found
+
+    @cached_property
+    def _found(self) -> dict[str | jinja2.Template, jinja2.Template]:
+        return {}
+
+
 def _only_sql(value: object) -> Sql:
+    if isinstance(value, Sql):
+        return value
     if isinstance(value, jinja2.Undefined):
         str(value)  # StrictUndefined raises here, and names the variable
-    if not isinstance(value, Sql):
-        raise TypeError(
-            f"{value!r} is printed without a filter; pipe it through ident, table, literal, type,"
-            " keyword, default or expr"
-        )
-    return value
+    raise TypeError(
+        f"{value!r} is printed without a filter; pipe it through ident, table, literal, type,"
+        " keyword, default or expr"
+    )
 
 
 def _filters(dialect: Dialect) -> dict[str, Callable[..., Sql]]:
+    # The same few names stand in every statement of a plan.
+    @lru_cache(maxsize=10_000)
     def ident(name: str) -> Sql:
         return Sql(dialect.ident(_defined(name)))
 
+    @lru_cache(maxsize=1_000)
     def table(name: Table) -> Sql:
         parts = [part for part in (_defined(name).schema, name.name) if part is not None]
         return Sql(".".join(dialect.ident(part) for part in parts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from loader.dispositions import Step
@@ -31,13 +30,14 @@ def statement_of(
     own = spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
     rendered = renderer.render(step.template, {**facts, **step.facts}, own)
     words = bare_words(rendered.sql, backslash=renderer.dialect.backslash)
-    for pattern, reason in renderer.dialect.commits.items() if inside else ():
-        if re.match(pattern, words):
-            raise TemplateError(
-                f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the"
-                f" load's transaction: {reason}",
-                hint="a load is one transaction: all of it happens, or nothing",
-            )
+    reason = renderer.commits(words) if inside else None
+    if reason is not None:
+        raise TemplateError(
+            f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the load's"
+            f" transaction: {reason}",
+            hint="a load is one transaction: all of it happens, or nothing",
+            place=(rendered.path, 0),
+        )
     return Statement(
         step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
     )

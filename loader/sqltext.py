@@ -29,6 +29,21 @@ def _pattern(quoted: str) -> re.Pattern[str]:
 _PLAIN = _pattern(_QUOTED)
 _BACKSLASH = _pattern(_QUOTED_WITH_BACKSLASH)
 
+_WHOLE = r"""'[^'\\]*+'|"[^"]*+"|/\*[^*/]*+\*/"""
+_SIMPLE = re.compile(
+    rf"""(?:
+      [A-DF-Za-df-z_][A-Za-z0-9_]*+ | [eE](?!')[A-Za-z0-9_]*+
+    | [0-9\s(),.=<>+*%|&:!?\[\]]++ | -(?!-) | {_WHOLE} | /(?!\*)
+    )*+""",
+    re.VERBOSE | re.ASCII,
+)
+"""SQL without semicolons and tricks, that every dialect splits in the same way.
+
+Nearly all that is rendered is; one look at the whole of it spares one at each of its tokens.
+"""
+_SIMPLE_WORD = re.compile(rf"{_WHOLE}|([A-Za-z_][A-Za-z0-9_]*+)")
+_SIMPLE_GAP = re.compile(rf"({_WHOLE})|\s+\n", re.ASCII)
+
 
 def tokens(sql: str, *, backslash: bool = False) -> Iterator[tuple[str, str]]:
     """Split SQL into (kind, text): comment, text, name, open, word, space or other.
@@ -76,12 +91,30 @@ def tidy(sql: str, *, backslash: bool = False) -> str:
     return "".join(pieces).strip()
 
 
+def simple_statement(sql: str) -> str | None:
+    r"""The tidied statement that a script is, or None when that takes a closer look.
+
+    >>> simple_statement("SELECT  \n\n  'a;'  "), simple_statement("SELECT 1; -- done")
+    ("SELECT\n  'a;'", None)
+    """
+    whole = sql.strip()
+    if not whole or whole.startswith("/*") or not _SIMPLE.fullmatch(whole):
+        return None
+    return _SIMPLE_GAP.sub(_closed, whole) if "\n" in whole else whole
+
+
+def _closed(gap: re.Match[str]) -> str:
+    return gap[1] or "\n"
+
+
 def bare_words(sql: str, *, backslash: bool = False) -> str:
     r"""The unquoted words of a statement in upper case: what it does, without what it does it to.
 
     >>> bare_words('DELETE /* all */ FROM "TRUNCATE" WHERE a = \'VACUUM\'')
     'DELETE FROM WHERE A'
     """
+    if _SIMPLE.fullmatch(sql):
+        return " ".join(filter(None, _SIMPLE_WORD.findall(sql))).upper()
     words = (text for kind, text in tokens(sql, backslash=backslash) if kind == "word")
     return " ".join(words).upper()
 

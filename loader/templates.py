@@ -44,7 +44,10 @@ def strays(templates: Mapping[str, Template], named: Iterable[str]) -> Iterator[
             close = [_closest(folder, folders), _closest(file, files)]
             if all(close):
                 hint = f"did you mean `{'/'.join(close)}`?"
-            yield Problem("nothing uses this template", path=template.path, hint=hint)
+            blamed = (template.path, 0)
+            yield Problem(
+                "nothing uses this template", path=template.path, hint=hint, template=blamed
+            )
 
 
 def _included(templates: Iterable[Template]) -> Iterator[str | None]:
@@ -78,6 +81,7 @@ def _read(folder: Path, shown: str) -> dict[str, Template]:
         try:
             source = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise TemplateError(f"{path}: cannot be read: {error}") from error
+            place = (f"{shown}/{name}", 0)
+            raise TemplateError(f"{path}: cannot be read: {error}", place=place) from error
         templates[name] = Template(f"{shown}/{name}", source)
     return templates

@@ -23,7 +23,7 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-FOREIGN = ("AWS_", "DAGSTER_", "DUCKDB_", "LOADER_", "PG")
+FOREIGN = ("AWS_", "DAGSTER_", "DUCKDB_", "GITHUB_", "LOADER_", "PG")
 """Environment variables of a developer's machine that change what programs do."""
 
 Spec = str | Mapping[str, Any]

@@ -45,6 +45,11 @@ SESSIONS: dict[str, list[str]] = {
         *("validate", "validate shop/orders", "validate shop/orders --format json"),
         *("validate shop/ordres", "validate specs/shop/orders.yml", "validate shop.orders -q"),
     ],
+    "validate_github": [
+        *("validate --format github", "edit: data_type: bigint -> data_type: bigit"),
+        *("validate --format github", "validate shop/orders --format github"),
+        *("validate shop/ordres --format github", "validate --format github --bananas"),
+    ],
     "plan": [
         *("plan", "plan shop/orders", "plan shop.orders -q", "plan 'shop/*'"),
         *("plan specs/shop/orders.yml --partition 2026-01-01", "plan shop/ordrs"),

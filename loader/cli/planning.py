@@ -63,7 +63,6 @@ def plan(
     place = project.place(context.target)
     if live:
         found: Sequence[Any] = project.review(specs, partition, **options)
-        data = planfile.live_document(found, place, project.templates)
     else:
         found = [
             project.plan(
@@ -71,13 +70,19 @@ def plan(
             )
             for spec in specs
         ]
-        data = planfile.offline_document(found, place)
+    data: object = None
+    if context.json or output is not None:
+        if live:
+            data = planfile.live_document(found, place, project.templates)
+        else:
+            data = planfile.offline_document(found, place)
     if output is not None:
         write_text(output, json.dumps(data, indent=2) + "\n")
     forms: Any = reviews if live else loads
     show = {"sql": forms.sql, "markdown": forms.markdown}.get(context.form)
-    text = "" if context.json else show(found) if show else None
-    context.answer(
-        data, forms.text(found, style, verbose=context.verbose) if text is None else text
-    )
+    if context.json:
+        context.answer(data, "")
+    else:
+        shown = show(found) if show else forms.text(found, style, verbose=context.verbose)
+        context.answer(data, shown)
     return forms.exit_code(found) if detailed_exitcode else OK

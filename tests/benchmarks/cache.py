@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from tests.benchmarks import manyspecs
 from tests.benchmarks.lineitem import SCHEMA
 
 ENVIRONMENTS = {
@@ -23,6 +25,8 @@ ENVIRONMENTS = {
         "pandas==2.3.3",
         "pyarrow==26.0.1",
     ),
+    # Not the newest dbt: it needs a parser that is built from a download of its own.
+    "dbt": ("dbt-core==1.11.16", "dbt-duckdb==1.11.1", "duckdb==2.0.0"),
     # Not the newest PyArrow: awswrangler asks for one before 26.
     "awswrangler": (
         "awswrangler==3.17.1",
@@ -84,6 +88,20 @@ def exactly(rows: int) -> Path:
             raise RuntimeError(f"expected {rows} line items, got {table.num_rows}")
         part = path.with_suffix(".part")
         pq.write_table(table, part, row_group_size=131_072)
+        part.rename(path)
+    return path
+
+
+def project(form: manyspecs.Form, tables: int) -> Path:
+    """A project of so many tables, in the form of a program."""
+    source = Path(manyspecs.__file__).read_bytes()
+    digest = hashlib.sha256(source).hexdigest()[:8]
+    path = folder() / "projects" / f"{form}-{tables}-{digest}"
+    if not path.exists():
+        _say(f"writing a {form} project of {tables:,} tables")
+        part = path.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        manyspecs.write(form, part, tables)
         part.rename(path)
     return path
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
+from tests.benchmarks.manyspecs import Form
 from tests.benchmarks.s3server import Kind
 
 Source = Literal["arrow", "pandas", "polars", "dataset", "stream"]
@@ -29,17 +30,48 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Many:
+    """A project of many tables that is made for a command."""
+
+    form: Form
+    tables: int
+
+
+@dataclass(frozen=True)
 class Command:
-    """One command line of `loader`, run several times in each round."""
+    """One command line, run several times in each round."""
 
     name: str
     arguments: tuple[str, ...]
     runs: int = 5
-    streams: ClassVar[bool] = False
-    peer: ClassVar[bool] = False
+    program: str = "loader"
+    environment: str | None = None
+    peer: bool = False
+    project: Many | None = None
+    """Where it runs; `None` is this repository."""
+    streams: bool = False
+    """Whether it is so long that it runs once, and only when named."""
 
 
 Case = Load | Command
+
+_THOUSAND, _TEN_THOUSAND = Many("loader", 1_000), Many("loader", 10_000)
+
+
+def _dbt(name: str, *arguments: str) -> Command:
+    """A dbt command on the same thousand tables; the first of its words go before the command."""
+    where = ("--profiles-dir", ".")
+    *flags, command = arguments
+    return Command(
+        name,
+        ("--quiet", *flags, command, *where),
+        runs=1,
+        program="dbt",
+        environment="dbt",
+        peer=True,
+        project=Many("dbt", 1_000),
+    )
+
 
 CASES: tuple[Case, ...] = (
     Load("limit-arrow", "limit", "arrow", limit="limit-arrow"),
@@ -83,6 +115,13 @@ CASES: tuple[Case, ...] = (
     Load("s3-stream-keys", "s3_stream_keys", "stream", limit="s3-stream-limit", s3="sink"),
     Command("cli-help", ("--help",)),
     Command("cli-plan", ("plan", "nyc/flights")),
+    Command("many-1k-validate", ("validate",), 1, project=_THOUSAND),
+    Command("many-1k-plan", ("plan",), 1, project=_THOUSAND),
+    _dbt("many-1k-dbt-parse", "--no-partial-parse", "parse"),
+    _dbt("many-1k-dbt-parse-again", "parse"),
+    _dbt("many-1k-dbt-compile", "--no-partial-parse", "compile"),
+    Command("many-10k-validate", ("validate",), 1, project=_TEN_THOUSAND, streams=True),
+    Command("many-10k-plan", ("plan",), 1, project=_TEN_THOUSAND, streams=True),
 )
 
 
@@ -115,6 +154,12 @@ TARGETS = (
     Target("s3-stream", 1.25, of="s3-stream-limit"),
     Target("cli-help", 0.2),
     Target("cli-plan", 0.6),
+    Target("many-1k-validate", 1.5),
+    Target("many-1k-plan", 1.5),
+    Target("many-10k-validate", 12),
+    Target("many-10k-validate", 600, measure="peak_mb"),
+    Target("many-10k-plan", 12),
+    Target("many-10k-plan", 600, measure="peak_mb"),
 )
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,7 +24,9 @@ REPOSITORY = Path(__file__).parents[2]
 INTERVAL = 0.02
 QUIET = {
     "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "NO_COLOR": "1",
+    "PYTHONDONTWRITEBYTECODE": "",  # programs as people run them, compiled
     "PYTHONWARNINGS": "ignore",
     "RUNTIME__DLTHUB_TELEMETRY": "false",
 }
@@ -79,11 +80,13 @@ def run_load(case: Load, data: Path, sample: Path) -> Run:
 
 def run_command(case: Command) -> list[Run]:
     """Run a command line several times, from process start to end."""
-    program = Path(sys.executable).with_name("loader")
+    program = cache.python(case.environment).with_name(case.program)
+    project = cache.project(case.project.form, case.project.tables) if case.project else None
     runs = []
     for _ in range(case.runs):
         with _folder() as folder:
-            watched = watch([str(program), *case.arguments], log=folder / "log")
+            command = [str(program), *case.arguments]
+            watched = watch(command, log=folder / "log", where=project or REPOSITORY)
         runs.append(
             Run(
                 seconds=watched.finished - watched.started,
@@ -117,14 +120,16 @@ class Watched:
         return earlier[-1:] + [sample for sample in self.samples if start < sample.at <= end]
 
 
-def watch(command: Sequence[str], log: Path, server: S3Server | None = None) -> Watched:
+def watch(
+    command: Sequence[str], log: Path, server: S3Server | None = None, where: Path = REPOSITORY
+) -> Watched:
     """Run a process to its end and sample the memory of it and its children.
 
     What the server computes meanwhile is neither theirs nor other work.
     """
     samples: list[Sample] = []
     ended = threading.Event()
-    environment = os.environ | QUIET
+    environment = os.environ | QUIET | {"PYTHONPYCACHEPREFIX": str(cache.folder() / "bytecode")}
     if server is not None:
         ours = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
         environment = ours | server.environment
@@ -132,7 +137,7 @@ def watch(command: Sequence[str], log: Path, server: S3Server | None = None) -> 
         started = time.monotonic()
         try:
             process = subprocess.Popen(
-                command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+                command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
         except OSError as error:
             raise CaseError(f"cannot start `{command[0]}`: {error.strerror}") from error
