@@ -410,3 +410,10 @@ def test_types_that_nobody_knows_are_converted_with_care() -> None:
     assert (found.kind, found.remedy) == ("type", "rebuild")
     assert found.loss
     assert conversion(None, DataType("date")).how == "cast"
+
+
+def test_an_interleaved_key_of_one_column_cannot_be_told() -> None:
+    """The catalog marks every second column of an interleaved key, so one alone looks compound."""
+    spec = make_spec(**BASE, sort=["id"], sort_type="interleaved")
+    live = live_of(spec, "redshift", sort_type="compound")
+    assert drift(spec, renderer("redshift"), live).differences == ()

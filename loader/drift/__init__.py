@@ -40,6 +40,8 @@ and its rows copied; nothing that Loader would do."""
 Probe = Literal["", "rows", "nulls"]
 """What makes a change impossible when the table has it: any rows, or NULL in the column."""
 
+_RENUMBERED = "the numbers are given anew"
+
 _ALL = frozenset({"select", "insert", "update", "delete", "references"})
 """What every grant of ``all`` has in it."""
 
@@ -214,9 +216,9 @@ class _Comparison:
                 probe="" if column.nullable else "nulls",
             )
         if self._identity_differs(column, there):
-            yield Difference(
-                "identity", name, _identity(column.identity), _identity(there.identity), "rebuild"
-            )
+            numbers, live = _identity(column.identity), _identity(there.identity)
+            loss = _RENUMBERED if numbers and not dialect.identity_by_hand else ""
+            yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
         elif column.identity is None and self._same_default(column, there) is False:
             yield Difference("default", name, column.default, there.default, "rebuild")
         if column.description and column.description != there.comment:
@@ -284,7 +286,10 @@ class _Comparison:
         styled = live.dist is not None or spec.dist not in ("even", "all", "auto")
         if spec.dist and spec.dist != live.dist and styled:
             yield Difference("dist", None, spec.dist, live.dist, remedy)
-        if spec.sort and (spec.sort, spec.sort_type or "compound") != (live.sort, live.sort_type):
+        # The catalog tells interleaved from compound by the second column.
+        kind = spec.sort_type or "compound"
+        alike = spec.sort == live.sort and (kind == live.sort_type or len(spec.sort) == 1)
+        if spec.sort and not alike:
             wanted = _sorted(spec.sort, spec.sort_type or "compound")
             anew: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
             yield Difference("sort", None, wanted, _sorted(live.sort, live.sort_type), anew)
@@ -305,24 +310,19 @@ class _Comparison:
         for column in self.spec.columns:
             if column.identity is not None and column.name in there - told:
                 text = _identity(column.identity)
-                loss = "the numbers are given anew"
-                yield Difference("identity", column.name, text, text, "rebuild", loss=loss)
+                yield Difference("identity", column.name, text, text, "rebuild", loss=_RENUMBERED)
 
     def unless_bound(self, one: Difference) -> Difference:
         """The difference, blocked where other objects hold on to the table."""
-        if one.kind == "identity" and one.spec and not self.renderer.dialect.identity_by_hand:
-            there = one.live is not None or any(
-                column.name.lower() == one.column for column in self.live.columns
-            )
-            one = replace(one, loss="the numbers are given anew" if there else one.loss)
         if one.remedy != "rebuild" or not self.live.dependants:
             return one
+        several = len(self.live.dependants) > 1
+        them = "them" if several else "it"
         return replace(
             one,
             blocked=f"the table would be made anew, and {', '.join(self.live.dependants)}"
-            f" {'hold' if len(self.live.dependants) > 1 else 'holds'} on to it: drop"
-            f" {'them' if len(self.live.dependants) > 1 else 'it'} first, and create"
-            f" {'them' if len(self.live.dependants) > 1 else 'it'} again after",
+            f" {'hold' if several else 'holds'} on to it: drop {them} first, and create {them}"
+            " again after",
         )
 
     def notes(self) -> Iterator[str]:
