@@ -22,6 +22,11 @@ _NAMED = re.compile(r"_seq_(-?\d+)_(-?\d+)$")
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 _ACL = {"r": "select", "a": "insert", "w": "update", "d": "delete", "x": "references"}
+_GRANTABLE = frozenset(
+    {"select", "insert", "update", "delete", "references", "drop", "alter", "truncate"}
+)
+"""What can be granted on a table (``r_GRANT``); catalogs list more."""
+
 _EFFECTIVE_AUTO = (10, 11, 12)
 """What ``pg_class_info.releffectivediststyle`` says of tables whose style Redshift manages."""
 
@@ -121,7 +126,7 @@ class _Look:
             table = replace(
                 _table(rows, layout.columns.get(key, {}), sequences),
                 primary_key=_primary_key(rows, keys.get(key, ())),
-                grants=frozenset(grants.get(key, ())),
+                grants=_granted(grants.get(key, ()), str(rows[0][3] or "").strip()),
                 dependants=tuple(str(row[2]) for row in dependants.get(key, ())),
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
@@ -192,8 +197,8 @@ class _Look:
             self.unseen.append(unseen("grants", rows.message))
             return found
         self.seen.add("grants")
-        for schema, name, text in lists:
-            found[_key(schema, name)].update(_acl(str(text or "")))
+        for schema, name, text, owner in lists:
+            found[_key(schema, name)].update(_acl(str(text or ""), str(owner).strip()))
         return found
 
     def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
@@ -264,7 +269,7 @@ def _table(
 ) -> LiveTable:
     first = rows[0]
     columns = tuple(_columns(rows, layout, sequences))
-    owner = str(first[3]).strip() if first[3] is not None else None
+    owner = str(first[3]).strip() if not first[13] else None
     return LiveTable(columns, str(first[2]), first[5], owner, readable=bool(first[4]))
 
 
@@ -318,8 +323,17 @@ def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
-def _acl(text: str) -> Iterator[tuple[str, str]]:
-    """The grants of an access list such as ``etl=arwd/etl``, one in each line.
+def _granted(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[str, str]]:
+    """The grants that somebody made: owners have every right without one."""
+    return frozenset(
+        (privilege, grantee)
+        for privilege, grantee in found
+        if privilege in _GRANTABLE and grantee != f"user:{owner}"
+    )
+
+
+def _acl(text: str, owner: str) -> Iterator[tuple[str, str]]:
+    """The grants of an access list such as ``etl=arwd/etl``, one in each line; not the owner's.
 
     The list does not tell users from roles, so a name stands for both.
     """
@@ -327,6 +341,8 @@ def _acl(text: str) -> Iterator[tuple[str, str]]:
         who, _, rest = line.strip().strip('"').rpartition("=")
         group = who.startswith("group ")
         name = who.removeprefix("group ").strip('"\\')
+        if name == owner and not group:
+            continue
         kinds = ["group"] if group else ["user", "role", "group"]
         for letter in rest.partition("/")[0]:
             if letter in _ACL:

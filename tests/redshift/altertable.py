@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
 from tests.redshift.columntypes import ENCODINGS, parse_type
-from tests.redshift.createtable import Column, read_column, read_constraint
+from tests.redshift.createtable import MAX_COMPOUND, Column, read_column, read_constraint
+from tests.redshift.notes import noted
 from tests.redshift.refusals import (
     BAD_DEFINITION,
     IN_TRANSACTION,
@@ -13,7 +18,10 @@ from tests.redshift.refusals import (
     syntax_error,
 )
 from tests.redshift.rewrite import Domains, path
-from tests.redshift.tokens import Cursor, literal, quote, split
+from tests.redshift.tokens import Cursor, quote, split
+
+Action = dict[str, Any]
+"""What an action does to what is remembered of the table; `layout.py` does it."""
 
 _NOT_WHEN_ADDED = ("distkey", "sortkey", "unique", "primary", "references", "collate")
 
@@ -28,12 +36,12 @@ def alter_table(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> st
     rest = list(cursor.tokens[cursor.place :])
     actions = [Cursor(part) for part in split(rest)]
     if len(actions) > 1:
-        return _combined(table, actions)
+        return _noted(table, *_combined(actions))
     action = actions[0]
     if action.take("alter"):
-        return _alter(table, action, in_transaction=in_transaction)
+        return _noted(table, *_alter(action, in_transaction=in_transaction))
     if action.take("add"):
-        return f"ALTER TABLE {table} {_add(table, action, domains)}"
+        return _noted(table, *_add(table, action, domains))
     if action.take("append", "from"):
         if in_transaction:
             raise Refusal(
@@ -42,27 +50,37 @@ def alter_table(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> st
         raise not_carried("ALTER TABLE APPEND")
     if action.at("set") or action.at("partition") or action.at("row"):
         raise not_carried(f"ALTER TABLE … {action.next().text.upper()}")
-    return f"ALTER TABLE {table} {_simple(action)}"
+    return _noted(table, *_simple(action))
 
 
-def _simple(action: Cursor) -> str:
+def _noted(table: str, text: str, *actions: Action) -> str:
+    statement = f"ALTER TABLE {table} {text}"
+    return noted(statement, {"table": table, "actions": actions}) if actions else statement
+
+
+def _simple(action: Cursor) -> tuple[str, *tuple[Action, ...]]:
     if action.take("drop"):
-        if action.take("constraint"):
-            action.name()
-            _behaviour(action)
-            return "SET (fillfactor = 100)"  # no constraint was ever made: nothing to do
-        action.take("column")
-        return f"DROP COLUMN {quote(action.name())}{_behaviour(action)}"
+        return _drop(action)
     if action.take("owner", "to"):
-        return f"OWNER TO {quote(_last_name(action))}"
+        return (f"OWNER TO {quote(_last_name(action))}",)
     if action.take("rename", "to"):
-        return f"RENAME TO {quote(_last_name(action))}"
+        return (f"RENAME TO {quote(_last_name(action))}",)
     if action.take("rename"):
         action.take("column")
         old = action.name()
         action.expect("to")
-        return f"RENAME COLUMN {quote(old)} TO {quote(_last_name(action))}"
+        return (f"RENAME COLUMN {quote(old)} TO {quote(_last_name(action))}",)
     raise action.unexpected()
+
+
+def _drop(action: Cursor) -> tuple[str, Action]:
+    if action.take("constraint"):
+        name = action.name()
+        _behaviour(action)
+        return _touch(), {"do": "drop key", "name": name}
+    action.take("column")
+    name = action.name()
+    return f"DROP COLUMN {quote(name)}{_behaviour(action)}", {"do": "drop", "column": name}
 
 
 def _last_name(action: Cursor) -> str:
@@ -79,9 +97,10 @@ def _behaviour(action: Cursor) -> str:
     return f" {word.upper()}" if word else ""
 
 
-def _add(table: str, action: Cursor, domains: Domains) -> str:
+def _add(table: str, action: Cursor, domains: Domains) -> tuple[str, Action]:
     if any(action.at(word) for word in ("constraint", "primary", "unique", "foreign", "check")):
-        return _touch(read_constraint(action))
+        key = read_constraint(action)
+        return _touch(key.columns), {"do": "add key", "key": asdict(key)}
     if action.at("partition"):
         raise action.unexpected()
     action.take("column")
@@ -89,7 +108,8 @@ def _add(table: str, action: Cursor, domains: Domains) -> str:
         raise action.unexpected()
     column = read_column(action)
     _check_added(table, column)
-    return f"ADD COLUMN {column.sql(domains)}"
+    encoding = {"encoding": column.encode} if column.encode else {}
+    return f"ADD COLUMN {column.sql(domains)}", {"do": "add", "column": column.name, **encoding}
 
 
 def _check_added(table: str, column: Column) -> None:
@@ -108,22 +128,20 @@ def _check_added(table: str, column: Column) -> None:
         )
 
 
-def _touch(columns: tuple[str, ...]) -> str:
-    """An action without an effect, which fails when one of the columns is not there."""
-    if not columns:
-        return "SET (fillfactor = 100)"
-    return ", ".join(f"ALTER COLUMN {quote(name)} SET STATISTICS -1" for name in columns)
+def _touch(columns: Iterable[str] = ()) -> str:
+    """Actions without an effect, which fail when one of the columns is not there."""
+    touched = [f"ALTER COLUMN {quote(name)} SET STATISTICS -1" for name in dict.fromkeys(columns)]
+    return ", ".join(touched) or "SET (fillfactor = 100)"
 
 
-def _alter(table: str, action: Cursor, *, in_transaction: bool) -> str:
+def _alter(action: Cursor, *, in_transaction: bool) -> tuple[str, Action]:
     physical = _physical(action)
     if physical is not None:
-        return f"ALTER TABLE {table} {_touch(physical)}"
+        return _touch(_columns(physical)), physical
     action.expect("column")
     name = action.name()
     if action.take("encode"):
-        _encoding(action)
-        return f"ALTER TABLE {table} {_touch((name,))}"
+        return _touch([name]), _encode(name, action)
     if not action.take("type"):
         # SET and DROP of NOT NULL and DEFAULT are not in the grammar.
         raise action.unexpected()
@@ -140,77 +158,72 @@ def _alter(table: str, action: Cursor, *, in_transaction: bool) -> str:
         raise Refusal(
             "ALTER TABLE ALTER COLUMN cannot run inside a transaction block", IN_TRANSACTION
         )
-    return _resize(table, name, changed.sql)
+    size = int(changed.sql.partition("(")[2].rstrip(")"))
+    resize = {"do": "resize", "column": name, "size": size}
+    return f"ALTER COLUMN {quote(name)} TYPE {changed.sql}", resize
 
 
-def _resize(table: str, name: str, size: str) -> str:
-    """ALTER COLUMN TYPE, once the live column has been looked at."""
-    statement = f"ALTER TABLE {table} ALTER COLUMN {quote(name)} TYPE {size}"
-    return f"""DO $redshift$
-DECLARE live record;
-BEGIN
-    SELECT pg_catalog.format_type(atttypid, NULL) AS type, atthasdef INTO live
-    FROM pg_catalog.pg_attribute
-    WHERE attrelid = {literal(table)}::regclass AND attname = {literal(name)}
-        AND NOT attisdropped;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = '42703',
-            MESSAGE = {literal(f'column "{name}" of relation {table} does not exist')};
-    ELSIF live.type <> 'character varying' THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = {literal(f'cannot alter the type of column "{name}": it is not VARCHAR')};
-    ELSIF live.atthasdef THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = {literal(f'cannot alter the type of column "{name}": it has a default')};
-    END IF;
-    EXECUTE {literal(statement)};
-END $redshift$"""
+def _columns(action: Action) -> list[str]:
+    """The columns that an action names."""
+    return [action["column"]] if action.get("column") else list(action.get("columns", ()))
 
 
-def _encoding(action: Cursor) -> None:
+def _encode(name: str, action: Cursor) -> Action:
     encoding = action.name()
     if encoding not in ENCODINGS:
         raise Refusal(f'encoding type "{encoding}" does not exist', "42704")
     if not action.done:
         raise action.unexpected()
+    takes = ENCODINGS[encoding]
+    known = None if takes is None else sorted(takes)
+    return {"do": "encode", "column": name, "encoding": encoding, "takes": known}
 
 
-def _physical(action: Cursor) -> tuple[str, ...] | None:
-    """Go past a change of layout and tell its columns; None for other actions."""
-    columns: tuple[str, ...] = ()
+def _physical(action: Cursor) -> Action | None:
+    """Go past a change of layout and tell it; None for other actions."""
     if action.take("distkey"):
-        columns = (action.name(),)
+        found: Action = {"do": "diststyle", "style": "key", "column": action.name(), "bare": True}
     elif action.take("diststyle"):
-        style = action.name()
-        if style not in ("all", "even", "key", "auto"):
-            raise Refusal(f'invalid DISTSTYLE "{style}"', "42601")
-        if style == "key":
-            action.expect("distkey")
-            columns = (action.name(),)
+        found = _diststyle(action)
     elif action.take("encode"):
         action.expect("auto")
+        found = {"do": "encode auto"}
     elif action.at("sortkey") or action.at("compound", "sortkey"):
-        action.take("compound")
-        action.expect("sortkey")
-        if not action.take("auto") and not action.take("none"):
-            columns = action.names()
+        found = _sortkey(action)
     else:
         return None
     if not action.done:
         raise action.unexpected()
-    return columns
+    return found
 
 
-def _combined(table: str, actions: list[Cursor]) -> str:
+def _diststyle(action: Cursor) -> Action:
+    style = action.name()
+    if style not in ("all", "even", "key", "auto"):
+        raise Refusal(f'invalid DISTSTYLE "{style}"', "42601")
+    if style != "key":
+        return {"do": "diststyle", "style": style}
+    action.expect("distkey")
+    return {"do": "diststyle", "style": style, "column": action.name()}
+
+
+def _sortkey(action: Cursor) -> Action:
+    action.take("compound")
+    action.expect("sortkey")
+    if action.take("auto"):
+        return {"do": "sortkey", "kind": "auto", "columns": []}
+    columns = () if action.take("none") else action.names()
+    if len(columns) > MAX_COMPOUND:
+        raise Refusal(f"compound sort keys can have at most {MAX_COMPOUND} columns", "54011")
+    if len(set(columns)) < len(columns):
+        raise Refusal("a column appears twice in SORTKEY", "42701")
+    return {"do": "sortkey", "kind": "compound", "columns": columns}
+
+
+def _combined(actions: list[Cursor]) -> tuple[str, *tuple[Action, ...]]:
     """The few clauses that go together: several ENCODE, or SORTKEY with DISTKEY or DISTSTYLE."""
     if all(action.at("alter", "column") and _is_encode(action) for action in actions):
-        names = []
-        for action in actions:
-            action.take("alter", "column")
-            names.append(action.name())
-            action.expect("encode")
-            _encoding(action)
-        return f"ALTER TABLE {table} {_touch(tuple(names))}"
+        return _together([_encode_in_list(action) for action in actions])
     firsts = {
         word
         for action in actions
@@ -218,12 +231,21 @@ def _combined(table: str, actions: list[Cursor]) -> str:
         if action.at("alter", word) or action.at("alter", "compound", word)
     }
     if len(actions) == 2 and firsts in ({"sortkey", "distkey"}, {"sortkey", "diststyle"}):
-        columns: tuple[str, ...] = ()
         for action in actions:
             action.expect("alter")
-            columns += _physical(action) or ()
-        return f"ALTER TABLE {table} {_touch(tuple(dict.fromkeys(columns)))}"
+        return _together([found for action in actions if (found := _physical(action))])
     raise syntax_error(",")
+
+
+def _together(found: list[Action]) -> tuple[str, *tuple[Action, ...]]:
+    return _touch(name for action in found for name in _columns(action)), *found
+
+
+def _encode_in_list(action: Cursor) -> Action:
+    action.expect("alter", "column")
+    name = action.name()
+    action.expect("encode")
+    return _encode(name, action)
 
 
 def _is_encode(action: Cursor) -> bool:

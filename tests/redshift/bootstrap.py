@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tests.redshift import catalog, layout
+
 LOGIN_OPTIONS = (
     "-c standard_conforming_strings=off -c backslash_quote=on -c escape_string_warning=off"
     " -c bytea_output=hex -c timezone=UTC -c datestyle=ISO -c extra_float_digits=0"
+    " -c redshift.client=on"
 )
 """Settings of every client's session: literals with backslash escapes, as Redshift has them."""
 
@@ -23,7 +26,7 @@ deadlock_timeout = 300ms
 """
 """A server for tests: nothing it holds has to survive a crash."""
 
-SQL = r"""
+_FUNCTIONS = r"""
 CREATE DOMAIN pg_catalog.super AS jsonb;
 
 CREATE FUNCTION pg_catalog.redshift_refuse() RETURNS void LANGUAGE plpgsql AS
@@ -106,54 +109,6 @@ CREATE VIEW pg_catalog.sys_session_history AS
   WHERE pg_catalog.redshift_sees(user_id)
     AND session_id NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity);
 
-CREATE VIEW pg_catalog.svv_redshift_columns AS
-  SELECT current_database()::varchar(128) AS database_name, n.nspname::varchar(128) AS schema_name,
-         c.relname::varchar(128) AS table_name, a.attname::varchar(128) AS column_name,
-         (row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum))::int4 AS ordinal_position,
-         redshift_type(a.atttypid, a.atttypmod)::varchar(32) AS data_type,
-         CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid)
-              ELSE CASE a.attidentity WHEN 'a' THEN '"identity"(' ELSE 'default_identity(' END
-                || c.oid || ', ' || a.attnum - 1 || ', ''' || (
-                  SELECT seqstart || ',' || seqincrement FROM pg_catalog.pg_sequence
-                  WHERE seqrelid =
-                    pg_get_serial_sequence(c.oid::regclass::text, a.attname)::regclass
-                ) || '''::text)'
-         END::varchar(4000) AS column_default,
-         CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
-         'none'::varchar(128) AS encoding, false AS distkey, 0 AS sortkey,
-         NULL::varchar(128) AS column_acl,
-         col_description(c.oid, a.attnum)::varchar(256) AS remarks
-  FROM pg_catalog.pg_attribute a
-  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'm')
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-    AND has_schema_privilege(n.oid, 'USAGE')
-    AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, REFERENCES');
-CREATE VIEW pg_catalog.pg_table_def AS
-  SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname AS "column",
-         redshift_type(a.atttypid, a.atttypmod) AS type, 'none'::char(32) AS encoding,
-         false AS distkey, 0 AS sortkey, a.attnotnull AS "notnull"
-  FROM pg_catalog.pg_attribute a
-  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v')
-    AND n.nspname = ANY (current_schemas(false)) AND n.nspname <> 'pg_catalog';
-
-CREATE FUNCTION pg_catalog.redshift_rows(relation oid) RETURNS int8 LANGUAGE plpgsql AS
-  $$ DECLARE found int8;
-     BEGIN EXECUTE 'SELECT count(*) FROM ' || relation::regclass INTO found; RETURN found; END $$;
-CREATE VIEW pg_catalog.svv_table_info AS
-  SELECT * FROM (
-    SELECT current_database()::text AS database, n.nspname::text AS schema, c.oid AS table_id,
-           c.relname::text AS "table", 'N'::text AS encoded, 'AUTO(ALL)'::text AS diststyle,
-           'AUTO(SORTKEY)'::text AS sortkey1, 0 AS sortkey_num, 0.0::numeric(5,2) AS stats_off,
-           redshift_rows(c.oid)::numeric(38,0) AS tbl_rows
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r'
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')) found
-  WHERE tbl_rows > 0;
 CREATE VIEW pg_catalog.stv_db_isolation_level AS
   SELECT oid::int4 AS db_id, datname::char(128) AS db_name,
          'Snapshot Isolation'::char(20) AS isolation_level
@@ -164,8 +119,9 @@ CREATE VIEW pg_catalog.pg_database_info AS
 
 GRANT SELECT ON pg_catalog.sys_load_error_detail, pg_catalog.stl_load_errors,
   pg_catalog.svl_s3log, pg_catalog.stv_sessions, pg_catalog.sys_session_history,
-  pg_catalog.svv_redshift_columns, pg_catalog.pg_table_def, pg_catalog.stv_db_isolation_level,
-  pg_catalog.pg_database_info TO PUBLIC;
+  pg_catalog.stv_db_isolation_level, pg_catalog.pg_database_info TO PUBLIC;
 GRANT CREATE ON SCHEMA public TO PUBLIC;
 """
+
+SQL = _FUNCTIONS + layout.SQL + catalog.SQL
 """Run once in a new database, as superuser with ``allow_system_table_mods``."""

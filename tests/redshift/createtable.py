@@ -1,11 +1,13 @@
-"""CREATE TABLE: its physical attributes are checked and left out, the rest is PostgreSQL's."""
+"""CREATE TABLE: its layout and keys are checked and noted, the rest is PostgreSQL's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tests.redshift.columntypes import KEY_TYPES, ColumnType, check_encoding, parse_type
+from tests.redshift.notes import noted
 from tests.redshift.refusals import BAD_DEFINITION, NOT_SUPPORTED, SYNTAX, Refusal, syntax_error
 from tests.redshift.rewrite import Domains, need, path, render
 from tests.redshift.tokens import Cursor, Token, quote, split
@@ -25,6 +27,18 @@ _AFTER_DEFAULT = (
 _TABLE_CONSTRAINTS = ("constraint", "primary", "unique", "foreign", "check")
 
 
+@dataclass(frozen=True)
+class Key:
+    """A constraint that nobody enforces; the target is that of a foreign key."""
+
+    type: str
+    """As ``pg_constraint.contype`` has it: ``p``, ``u`` or ``f``."""
+    columns: tuple[str, ...]
+    name: str | None = None
+    target: str | None = None
+    target_columns: tuple[str, ...] = ()
+
+
 @dataclass
 class Column:
     """A column definition as it was read."""
@@ -38,6 +52,7 @@ class Column:
     not_null: bool | None = None
     marks: set[str] = field(default_factory=set)
     """``distkey``, ``sortkey``, ``collate``, ``unique``, ``primary``, ``references``."""
+    keys: list[Key] = field(default_factory=list)
 
     def sql(self, domains: Domains) -> str:
         """The definition for PostgreSQL."""
@@ -46,7 +61,7 @@ class Column:
             parts.append(f"DEFAULT {render(self.default, domains)}")
         if self.identity is not None:
             parts.append(self._identity())
-        if self.not_null or "primary" in self.marks:
+        if self.not_null:
             parts.append("NOT NULL")
         return " ".join(parts)
 
@@ -103,10 +118,10 @@ def _read_attribute(cursor: Cursor, column: Column) -> None:
     elif cursor.take("null"):
         _set_null(column, not_null=False)
     else:
-        column.marks.add(_mark(cursor))
+        column.marks.add(_mark(cursor, column))
 
 
-def _mark(cursor: Cursor) -> str:
+def _mark(cursor: Cursor, column: Column) -> str:
     """Go past an attribute that PostgreSQL is not told, and tell its first word."""
     word = cursor.next().value
     match word:
@@ -115,16 +130,24 @@ def _mark(cursor: Cursor) -> str:
                 return word
         case "primary":
             cursor.expect("key")
+            column.keys.append(Key("p", (column.name,)))
+            _set_null(column, not_null=True)
             return word
         case "references":
-            cursor.path()
-            if cursor.at("("):
-                cursor.names()
+            column.keys.append(_references(cursor, (column.name,), None))
             return word
-        case "distkey" | "sortkey" | "unique":
+        case "unique":
+            column.keys.append(Key("u", (column.name,)))
+            return word
+        case "distkey" | "sortkey":
             return word
     cursor.place -= 1
     raise cursor.unexpected()
+
+
+def _references(cursor: Cursor, columns: tuple[str, ...], name: str | None) -> Key:
+    target = path(cursor.path()[-2:])
+    return Key("f", columns, name, target, cursor.names() if cursor.at("(") else ())
 
 
 def _set_identity(cursor: Cursor, column: Column) -> None:
@@ -173,6 +196,17 @@ class _Physical:
     sort_kind: str = ""
     given: bool = False
 
+    def note(self, columns: Sequence[Column] = (), keys: Sequence[Key] = ()) -> dict[str, Any]:
+        """What is remembered of the table."""
+        return {
+            "diststyle": self.style or ("key" if self.distkey else "auto"),
+            "distkey": next(iter(self.distkey), None),
+            "sortkind": self.sort_kind or "auto",
+            "sortkey": self.sortkey,
+            "encode": {column.name: column.encode for column in columns if column.encode},
+            "keys": [asdict(key) for key in keys],
+        }
+
 
 def create_table(cursor: Cursor, domains: Domains, *, temporary: bool) -> str:
     """The statement behind ``CREATE [TEMP] TABLE`` for PostgreSQL.
@@ -191,12 +225,13 @@ def create_table(cursor: Cursor, domains: Domains, *, temporary: bool) -> str:
     if cursor.take("as"):
         if missing_only:
             raise syntax_error("AS")
-        return head + path(names[-2:]) + _as_query(cursor, items, physical, domains)
+        query = _as_query(cursor, items, physical, domains)
+        return noted(head + path(names[-2:]) + query, physical.note())
     if not items or not cursor.done:
         raise cursor.unexpected()
     head += "IF NOT EXISTS " if missing_only else ""
-    body = _body(items, physical, domains)
-    return f"{head}{path(names[-2:])} (\n  " + ",\n  ".join(body) + "\n)"
+    body, note = _body(items, physical, domains)
+    return noted(f"{head}{path(names[-2:])} (\n  " + ",\n  ".join(body) + "\n)", note)
 
 
 def _as_query(
@@ -207,6 +242,8 @@ def _as_query(
         listed = [_only_name(item) for item in items]
         columns = " (" + ", ".join(map(quote, listed)) + ")"
         _check_physical(physical, dict.fromkeys(listed))
+    else:
+        _check_physical(physical, None)
     query = list(cursor.tokens[cursor.place :])
     if not query:
         raise syntax_error("")
@@ -221,16 +258,20 @@ def _only_name(item: Sequence[Token]) -> str:
     return name
 
 
-def _body(items: Sequence[Sequence[Token]], physical: _Physical, domains: Domains) -> list[str]:
+def _body(
+    items: Sequence[Sequence[Token]], physical: _Physical, domains: Domains
+) -> tuple[list[str], dict[str, Any]]:
+    """The items for PostgreSQL, and the note of what it is not told."""
     columns: dict[str, Column] = {}
-    keys: list[tuple[str, ...]] = []
+    keys: list[Key] = []
     likes: list[str] = []
     body: list[str | Column] = []
     for item in items:
         inner = Cursor(item)
         if inner.take("like"):
-            likes.append(_like(inner))
-            body.append(likes[-1])
+            parent, like = _like(inner)
+            likes.append(parent)
+            body.append(like)
         elif inner.at("constraint") or any(inner.at(word) for word in _TABLE_CONSTRAINTS[1:]):
             keys.append(read_constraint(inner))
         else:
@@ -247,52 +288,55 @@ def _body(items: Sequence[Sequence[Token]], physical: _Physical, domains: Domain
         _mark_physical(physical, columns)
         _check_physical(physical, {name: column.type for name, column in columns.items()})
         _mark_keys(keys, columns)
-    return [item if isinstance(item, str) else item.sql(domains) for item in body]
+    keys = [key for column in columns.values() for key in column.keys] + keys
+    note = physical.note(list(columns.values()), keys)
+    if likes:
+        note |= {"like": likes[0], "table": likes[0]}
+    return [item if isinstance(item, str) else item.sql(domains) for item in body], note
 
 
-def _like(cursor: Cursor) -> str:
-    parent = cursor.path()
+def _like(cursor: Cursor) -> tuple[str, str]:
+    """The parent, and the clause for PostgreSQL."""
+    parent = path(cursor.path()[-2:])
     including = cursor.take("including", "defaults")
     if not including:
         cursor.take("excluding", "defaults")
     if not cursor.done:
         raise cursor.unexpected()
-    return f"LIKE {path(parent[-2:])}{' INCLUDING DEFAULTS' if including else ''}"
+    return parent, f"LIKE {parent}{' INCLUDING DEFAULTS' if including else ''}"
 
 
-def read_constraint(cursor: Cursor) -> tuple[str, ...]:
-    """Read a table constraint, which nobody enforces; tells the columns of a primary key.
+def read_constraint(cursor: Cursor) -> Key:
+    """Read a table constraint.
 
     Raises:
         Refusal: Redshift has no such constraint.
     """
-    if cursor.take("constraint"):
-        cursor.name()
-    columns: tuple[str, ...] = ()
+    name = cursor.name() if cursor.take("constraint") else None
     if cursor.take("primary", "key"):
-        columns = cursor.names()
+        key = Key("p", cursor.names(), name)
     elif cursor.take("unique"):
-        cursor.names()
+        key = Key("u", cursor.names(), name)
     elif cursor.take("foreign", "key"):
-        cursor.names()
+        columns = cursor.names()
         cursor.expect("references")
-        cursor.path()
-        if cursor.at("("):
-            cursor.names()
+        key = _references(cursor, columns, name)
     elif cursor.at("check"):
         raise Refusal("CHECK constraints are not supported", NOT_SUPPORTED)
     else:
         raise cursor.unexpected()
     if not cursor.done:
         raise cursor.unexpected()
-    return columns
+    return key
 
 
-def _mark_keys(keys: Sequence[tuple[str, ...]], columns: dict[str, Column]) -> None:
-    for name in (name for key in keys for name in key):
-        if name not in columns:
-            raise Refusal(f'column "{name}" named in key does not exist', "42703")
-        columns[name].marks.add("primary")
+def _mark_keys(keys: Sequence[Key], columns: dict[str, Column]) -> None:
+    for key in keys:
+        for name in key.columns:
+            if name not in columns:
+                raise Refusal(f'column "{name}" named in key does not exist', "42703")
+            if key.type == "p":
+                _set_null(columns[name], not_null=True)
 
 
 def _read_physical(cursor: Cursor) -> _Physical:
@@ -340,7 +384,8 @@ def _mark_physical(physical: _Physical, columns: dict[str, Column]) -> None:
         physical.sort_kind, physical.sortkey = "compound", sortkey
 
 
-def _check_physical(physical: _Physical, columns: dict[str, ColumnType | None]) -> None:
+def _check_physical(physical: _Physical, columns: dict[str, ColumnType | None] | None) -> None:
+    """Refuse a layout that contradicts itself, or the columns where they are known."""
     if len(physical.distkey) > 1:
         raise Refusal("a table can have only one DISTKEY column", BAD_DEFINITION)
     if physical.distkey and physical.style not in ("", "key"):
@@ -356,6 +401,8 @@ def _check_physical(physical: _Physical, columns: dict[str, ColumnType | None]) 
         raise Refusal("a column appears twice in SORTKEY", "42701")
     for key, names in (("DISTKEY", physical.distkey), ("SORTKEY", physical.sortkey)):
         for name in names:
+            if columns is None:
+                continue
             if name not in columns:
                 raise Refusal(f'column "{name}" named in {key} does not exist', "42703")
             found = columns[name]

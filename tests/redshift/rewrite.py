@@ -75,6 +75,7 @@ class _Renderer:
 
     def _word(self, place: int) -> tuple[str, int]:
         word = self._tokens[place].value
+        catalog = self._says(place - 1, ".") and self._says(place - 2, "pg_catalog")
         if word in _CALLS and self._says(place + 1, "("):
             return _CALLS[word], place + 1
         if (
@@ -83,6 +84,8 @@ class _Renderer:
             and self._says(place + 2, "format_type")
         ):
             return "redshift_type", place + 3
+        if word == "pg_constraint" and (catalog or not self._says(place - 1, ".")):
+            return "redshift_constraints", place + 1
         if word == "sysdate" and not self._says(place - 1, ".") and not self._says(place - 1, "as"):
             return "getdate()", place + 1
         return self._tokens[place].text, place + 1

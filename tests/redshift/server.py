@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from tests.redshift.bootstrap import SERVER_SETTINGS, SQL
 from tests.redshift.copying import Copier
 from tests.redshift.faults import Faults
 from tests.redshift.gateway import Gateway
+from tests.redshift.layout import REMEMBERED
 from tests.redshift.session import Statement
 from tests.redshift.storage import ACCESS_KEY, SECRET_KEY, WAREHOUSE, Storage
 from tests.redshift.store import Store
@@ -127,6 +129,58 @@ class StandIn:
             self._own.query(f'GRANT CREATE, TEMP ON DATABASE "{self.database}" TO "{name}"')
         self.users[name] = password
 
+    def add_group(self, name: str) -> None:
+        """A group, to which tests may grant."""
+        self._add_grantee(name, "CONNECTION LIMIT 0")  # so that it is told from a role
+
+    def add_role(self, name: str) -> None:
+        """A role, to which tests may grant."""
+        self._add_grantee(name, "")
+
+    def _add_grantee(self, name: str, options: str) -> None:
+        if not self._own.query("SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+            self._own.query(f'CREATE ROLE "{name}" {options}')
+
+    def add_external_table(
+        self,
+        schema: str,
+        name: str | None = None,
+        *,
+        location: str = "",
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        """An external schema, in which nothing can be created, and a table in it.
+
+        Columns and their types are shown by ``svv_external_columns``; nothing can be read.
+        """
+        self._own.query(
+            f'CREATE SCHEMA IF NOT EXISTS "{schema}"; GRANT USAGE ON SCHEMA "{schema}" TO PUBLIC'
+        )
+        self._own.query(
+            "INSERT INTO pg_catalog.redshift_external_schemas VALUES (%s) ON CONFLICT DO NOTHING",
+            schema,
+        )
+        if name is not None:
+            self._own.query(
+                "INSERT INTO pg_catalog.redshift_external_tables VALUES (%s, %s, %s, %s)",
+                schema,
+                name,
+                location or f"s3://{self.bucket}/{schema}/{name}/",
+                [f"{column} {kind}" for column, kind in (columns or {}).items()],
+            )
+
+    def manage(
+        self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
+    ) -> None:
+        """What Redshift itself has made of a table whose distribution and order are AUTO."""
+        self._own.query(
+            "SELECT pg_catalog.redshift_manage(%s::regclass, %s, %s, %s)",
+            table,
+            "key" if distkey else diststyle,
+            distkey or None,
+            list(sortkey),
+        )
+
     # --- for tests
 
     def query(self, sql: str, *args: object) -> list[tuple[Any, ...]]:
@@ -169,7 +223,7 @@ class StandIn:
             + "CREATE SCHEMA public AUTHORIZATION pg_database_owner;"
             "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC;"
             "TRUNCATE pg_catalog.redshift_load_errors, pg_catalog.redshift_spectrum_errors,"
-            " pg_catalog.redshift_sessions"
+            f" pg_catalog.redshift_sessions, {', '.join(REMEMBERED)}"
         )
         self._storage.empty()
         self.faults.clear()

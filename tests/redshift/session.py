@@ -32,6 +32,7 @@ _BLANKS = re.compile(rb'("(?:[^"\\]|\\.)*")|\s+')
 ABORTED = Refusal(
     "current transaction is aborted, commands ignored until end of transaction block", code="25P02"
 )
+_GENERATED_ALWAYS = "428C9"
 LOCAL = ("copy", "unload")
 ENOUGH = 1 << 18
 
@@ -489,6 +490,9 @@ class Session:
                 ),
             }
         message = fields.get("M", "")
+        if fields.get("C") == _GENERATED_ALWAYS:
+            fields["M"] = "cannot set an identity column to a value"
+            fields.pop("H", None)
         if message.startswith("permission denied for table "):
             fields["M"] = message.replace("for table", "for relation", 1)
         return fields

@@ -4,9 +4,12 @@ Limits, all of them on the lenient side unless they say "refused":
 
 - Names of 64 to 127 bytes work, but the catalog shows them shortened (`tokens.stored`).
 - VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
-- Encodings, dist and sort keys are checked and forgotten, so rules that need an earlier statement's
-  (resizing a BYTEDICT column, dropping the dist key) are not held. Neither are UNIQUE, primary and
-  foreign keys kept: Redshift does not enforce them, and PostgreSQL would.
+- Encodings, dist and sort keys, UNIQUE, primary and foreign keys are remembered in side tables
+  (`layout.py`) and never enforced; COMMENT ON CONSTRAINT does not find them.
+- The tables of a late-binding view must be there when it is made; whoever reads it needs rights on
+  them; its sized columns are shown without their sizes; OR REPLACE of one loses what was granted.
+- A user, a group and a role of one name are one to PostgreSQL.
+- A boolean cast to text is refused where PostgreSQL plans it, not where it parses it.
 - What only Redshift's SELECT lacks (DISTINCT ON, FILTER, …) passes.
 """
 
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from tests.redshift.altertable import alter_table
 from tests.redshift.createtable import create_table
 from tests.redshift.merge import check_merge
+from tests.redshift.notes import noted
 from tests.redshift.refusals import (
     IN_TRANSACTION,
     NOT_SUPPORTED,
@@ -103,7 +107,7 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
             check_merge(tokens)
             return render(tokens, domains)
         case "grant" | "revoke":
-            return render(_privileges(tokens), domains)
+            return _privileges(tokens, domains)
         case "copy" | "unload":
             raise not_carried(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
@@ -170,9 +174,23 @@ def _create(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> str:
     following = cursor.peek()
     if following is None or not following.says(*_CREATES):
         raise _unsupported(tokens)
-    if len(tokens) > 4 and _says(tokens[-4:], "with", "no", "schema", "binding"):
-        tokens = tokens[:-4]
+    if _says(tokens[-4:], "with", "no", "schema", "binding"):
+        return _late_view(tokens[:-4], domains)
     return render(tokens, domains)
+
+
+def _late_view(tokens: Sequence[Token], domains: Domains) -> str:
+    """A view that asks its query anew each time it is read: nothing depends on it (F§3.4)."""
+    cursor = Cursor(tokens)
+    cursor.expect("create")
+    replaces = cursor.take("or", "replace")
+    cursor.expect("view")
+    view = path(cursor.path()[-2:])
+    if cursor.at("("):
+        cursor.names()
+    cursor.expect("as")
+    query = render(tokens[cursor.place :], domains)
+    return noted(render(tokens, domains), {"late": query, "replaces": view if replaces else None})
 
 
 def _says(tokens: Sequence[Token], *words: str) -> bool:
@@ -279,8 +297,50 @@ def _set(cursor: Cursor, domains: Domains) -> str:
     raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
 
 
-def _privileges(tokens: Sequence[Token]) -> list[Token]:
-    """GRANT and REVOKE with roles as PostgreSQL names them: without the word ROLE."""
+def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
+    """GRANT and REVOKE, and whether those who are granted something are groups or roles."""
+    text = render(_without_roles(tokens), domains)
+    on = next((place for place, token in enumerate(tokens) if token.says("on")), None)
+    if on is None or not tokens[0].says("grant"):
+        return text
+    cursor = Cursor(tokens)
+    cursor.place = on + 1
+    note = _objects(cursor)
+    return noted(text, note | {"grantees": _grantees(cursor)}) if note else text
+
+
+def _objects(cursor: Cursor) -> dict[str, list[str]]:
+    """The tables, or the schemas with all their tables; nothing for other objects."""
+    if cursor.take("all", "tables", "in", "schema"):
+        return {"schemas": [names[0] for names in _paths(cursor)]}
+    cursor.take("table")
+    if not cursor.at("schema") or cursor.at("schema", "."):
+        paths = _paths(cursor)
+        if cursor.at("to"):
+            return {"tables": [path(names[-2:]) for names in paths]}
+    return {}
+
+
+def _paths(cursor: Cursor) -> list[tuple[str, ...]]:
+    found = [cursor.path()]
+    while cursor.take(","):
+        found.append(cursor.path())
+    return found
+
+
+def _grantees(cursor: Cursor) -> list[tuple[str, str]]:
+    """Kinds and names of those after TO; who is PUBLIC needs no telling."""
+    cursor.expect("to")
+    found: list[tuple[str, str]] = []
+    while not cursor.done and not cursor.at("with"):
+        kind = next((kind for kind in ("group", "role") if cursor.take(kind)), "user")
+        found.append((kind, cursor.name()))
+        cursor.take(",")
+    return found
+
+
+def _without_roles(tokens: Sequence[Token]) -> list[Token]:
+    """The statement with roles as PostgreSQL names them: without the word ROLE."""
     kept: list[Token] = []
     before_on = True
     for token in tokens:
