@@ -397,3 +397,17 @@ def test_a_schema_without_rights_is_told(redshift: Place) -> None:
     (review,) = project.review([spec], full_refresh=True)
     assert review.rows_to_delete is None
     assert [one.kind for one in review.change.differences] == ["nullability"]
+
+
+def test_an_external_table_is_not_touched(redshift: Place) -> None:
+    """A table that lies outside of the warehouse, and a place among such tables, are told."""
+    assert redshift.stand_in is not None
+    redshift.stand_in.add_external_table("lake", "events", columns={"id": "int"})
+    project = redshift.project(
+        BASE, events={**BASE, "schema": "lake"}, other={**BASE, "schema": "lake"}
+    )
+    changes = project.changes([project.spec("lake.events"), project.spec("lake.other")])
+    assert [change.statements for change in changes] == [(), ()]
+    with pytest.raises(PlanError, match=r"lake\.events is an external table") as caught:
+        project.apply(changes)
+    assert "lake.other is a name in an external schema" in str(caught.value)

@@ -129,7 +129,7 @@ def additions(spec: TableSpec, renderer: Renderer, live: LiveTable) -> tuple[Dif
     """
     if not live.is_table:
         raise PlanError(
-            f"{spec.table} is a {live.kind}, and rows cannot be loaded into a {live.kind}",
+            f"{spec.table} is {_a(live.kind)}, and rows cannot be loaded into {_a(live.kind)}",
             hint=f"name a table in the spec, or drop the {live.kind}: a load makes the table then",
         )
     found = [one for one in drift(spec, renderer, live).differences if one.stops_loads]
@@ -147,8 +147,8 @@ def _relation(spec: TableSpec, live: LiveTable) -> Difference:
         "table",
         kind,
         "none",
-        blocked=f"{spec.table} is a {kind}, which Loader does not touch: name a table in the spec,"
-        f" or drop the {kind}",
+        blocked=f"{spec.table} is {_a(kind)}, which Loader does not touch: name a table in the"
+        f" spec, or drop the {kind}",
         stops_loads=True,
     )
 
@@ -366,6 +366,10 @@ class _Comparison:
                 f" {', '.join(live) or 'none'} in the live table: Redshift trusts it unchecked, so"
                 " it is left to you"
             )
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _identity(identity: tuple[int, int] | None) -> str | None:
