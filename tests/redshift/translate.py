@@ -6,9 +6,10 @@ Limits, all of them on the lenient side unless they say "refused":
 - VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
 - Encodings, dist and sort keys, UNIQUE, primary and foreign keys are remembered in side tables
   (`layout.py`) and never enforced; COMMENT ON CONSTRAINT does not find them.
-- The tables of a late-binding view must be there when it is made; whoever reads it needs rights on
-  them; its sized columns are shown without their sizes; OR REPLACE of one loses what was granted.
-- A user, a group and a role of one name are one to PostgreSQL.
+- The tables of a late-binding view must be there when it is made, and whoever reads it needs rights
+  on them. Its VARCHAR columns are shown without their sizes; OR REPLACE loses its grants.
+- A user, a group and a role of one name are one to PostgreSQL. ``GRANT ALTER`` and ``DROP`` become
+  TRIGGER, and are shown as that.
 - A boolean cast to text is refused where PostgreSQL plans it, not where it parses it.
 - What only Redshift's SELECT lacks (DISTINCT ON, FILTER, …) passes.
 """
