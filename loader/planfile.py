@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loader.changes import TableChange, fingerprint, live_state
 from loader.errors import PlanError
-from loader.plan import Plan, Target, spec_hash
+from loader.plan import Target, spec_hash
 from loader.render import Template
 from loader.review import Review
 from loader.version import version
@@ -141,9 +141,9 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def offline_document(plans: Sequence[Plan], place: Target) -> dict[str, Any]:
-    """Plans for which no live table was looked at."""
-    return _document(place, live=False, changes=[], plans=[plan.to_dict() for plan in plans])
+def offline_document(plans: Sequence[Mapping[str, Any]], place: Target) -> dict[str, Any]:
+    """Plans, as data, for which no live table was looked at."""
+    return _document(place, live=False, changes=[], plans=list(plans))
 
 
 def live_document(

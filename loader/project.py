@@ -58,6 +58,8 @@ class Project:
     and ``templates`` replace its folders.
     """
 
+    _forks = False
+
     def __init__(
         self,
         specs: str | os.PathLike[str] | None = None,
@@ -70,13 +72,19 @@ class Project:
         self.config = _configured(specs, templates, root, targets, target)
 
     @classmethod
-    def find(cls, start: str | os.PathLike[str] | None = None) -> Project:
+    def find(cls, start: str | os.PathLike[str] | None = None, *, forks: bool = False) -> Project:
         """The project of the nearest settings file at or above a folder.
+
+        Args:
+            start: The folder; default the working one.
+            forks: Let all cores read very many specs; for programs of one thread.
 
         Raises:
             ConfigError: there is none, or it is wrong.
         """
-        return cls.of(find_config(Path(start) if start is not None else None))
+        project = cls.of(find_config(Path(start) if start is not None else None))
+        project._forks = forks
+        return project
 
     @classmethod
     def of(cls, config: Config) -> Project:
@@ -88,7 +96,7 @@ class Project:
     @cached_property
     def catalog(self) -> Catalog:
         """All specs, read once."""
-        return read_catalog(self.config.specs, self.config.root)
+        return read_catalog(self.config.specs, self.config.root, forks=self._forks)
 
     def spec(self, name: str) -> TableSpec:
         """The spec of an asset key, ``schema.table``, or spec file.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from loader.dispositions import Step
 from loader.errors import TemplateError
 from loader.plan import Statement, Target, lock_name, spec_hash
-from loader.render import Renderer, Table
+from loader.render import Rendered, Renderer, Table
 from loader.spec import Check, TableSpec
 from loader.sqltext import bare_words
+
+_HARMLESS = re.compile(r"(?:COMMENT|COPY|DELETE|GRANT|INSERT|SELECT)\b")
+"""How nearly all statements begin, which commit nothing whatever comes after it."""
 
 
 def statement_of(
@@ -29,8 +33,16 @@ def statement_of(
     """
     own = spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
     rendered = renderer.render(step.template, {**facts, **step.facts}, own)
+    if inside and not _HARMLESS.match(rendered.sql):
+        _refuse_commits(rendered, renderer)
+    return Statement(
+        step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
+    )
+
+
+def _refuse_commits(rendered: Rendered, renderer: Renderer) -> None:
     words = bare_words(rendered.sql, backslash=renderer.dialect.backslash)
-    reason = renderer.commits(words) if inside else None
+    reason = renderer.commits(words)
     if reason is not None:
         raise TemplateError(
             f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the load's"
@@ -38,9 +50,6 @@ def statement_of(
             hint="a load is one transaction: all of it happens, or nothing",
             place=(rendered.path, 0),
         )
-    return Statement(
-        step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
-    )
 
 
 def table_facts(spec: TableSpec, target: Target) -> dict[str, object]:

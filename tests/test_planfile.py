@@ -47,7 +47,9 @@ def test_documents_are_of_the_published_schema(name: str) -> None:
     before, after = CHANGES[name]
     document = live_document(after, live_of(make_spec(**before), "redshift"))
     jsonschema.validate(document, planfile.json_schema())
-    offline = planfile.offline_document([make_plan(make_spec(**before), "redshift")], PLACE)
+    offline = planfile.offline_document(
+        [make_plan(make_spec(**before), "redshift").to_dict()], PLACE
+    )
     jsonschema.validate(offline, planfile.json_schema())
 
 

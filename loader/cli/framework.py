@@ -44,17 +44,18 @@ class Context:
         """The project that the command is about."""
         from loader.project import Project  # noqa: PLC0415  # --help pays for nothing it does not use
 
-        return Project.find(self._folder)
+        return Project.find(self._folder, forks=True)
 
     def say(self, text: str) -> None:
         """To the person, on standard error."""
         if not self.quiet:
             click.echo(text, err=True)
 
-    def answer(self, data: object, text: str) -> None:
-        """The command's answer, on standard output."""
+    def answer(self, data: object, *text: str) -> None:
+        """The command's answer, on standard output: data, or pieces of text."""
         with answering():
-            click.echo(json.dumps(data, indent=2, default=str) if self.json else text)
+            for piece in [json.dumps(data, indent=2, default=str)] if self.json else text:
+                click.echo(piece)
 
 
 def common(*forms: str) -> Callable[[Command], Command]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,13 @@ from loader.cli.options import (
     partition_request,
     write_text,
 )
+
+if TYPE_CHECKING:
+    from loader.project import Project
+    from loader.spec import TableSpec
+
+_ENOUGH = 100
+"""Tables whose plans are worth a process: about a tenth of a second."""
 
 
 @main.command()
@@ -45,9 +52,7 @@ def plan(
     SELECT is an asset key, schema.table, a glob, or a spec file; default all tables. With --live
     the tables are looked at, and what `loader apply` would do to them is shown with it.
     """
-    from loader import planfile  # noqa: PLC0415
     from loader.plan import PREVIEW_LOAD_ID  # noqa: PLC0415
-    from loader.present import loads, reviews  # noqa: PLC0415
 
     project = context.project()
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
@@ -60,29 +65,69 @@ def plan(
         "load_id": load_id or PREVIEW_LOAD_ID,
         "frame": open_data(specs[0], files) if files else None,
     }
-    place = project.place(context.target)
-    if live:
-        found: Sequence[Any] = project.review(specs, partition, **options)
-    else:
-        found = [
-            project.plan(
-                spec, partition if spec.partition_by or len(specs) == 1 else None, **options
-            )
-            for spec in specs
-        ]
-    data: object = None
-    if context.json or output is not None:
-        if live:
-            data = planfile.live_document(found, place, project.templates)
-        else:
-            data = planfile.offline_document(found, place)
+    as_data = context.json or output is not None
+    look = _live if live else _offline
+    data, text, exit_code = look(context, project, specs, partition, options, as_data)
     if output is not None:
         write_text(output, json.dumps(data, indent=2) + "\n")
-    forms: Any = reviews if live else loads
-    show = {"sql": forms.sql, "markdown": forms.markdown}.get(context.form)
+    context.answer(data, *text)
+    return exit_code if detailed_exitcode else OK
+
+
+Answer = tuple[dict[str, Any] | None, Iterable[str], int]
+"""Plans as data, if that was asked for; as pieces of text; and their exit code."""
+
+
+def _offline(
+    context: Context,
+    project: Project,
+    specs: Sequence[TableSpec],
+    partition: Any,
+    options: dict[str, Any],
+    as_data: bool,
+) -> Answer:
+    from loader.planfile import offline_document  # noqa: PLC0415
+    from loader.present.loads import Told, answer, tell  # noqa: PLC0415
+    from loader.shares import shared  # noqa: PLC0415
+
+    alone = len(specs) == 1
+
+    def told(some: Sequence[TableSpec]) -> list[Told]:
+        return [
+            tell(
+                project.plan(spec, partition if spec.partition_by or alone else None, **options),
+                context.form,
+                style,
+                verbose=context.verbose,
+                as_data=as_data,
+            )
+            for spec in some
+        ]
+
+    project.renderer(context.target)  # once, for all processes
+    found = shared(told, specs, enough=_ENOUGH)
+    plans = [one.data for one in found if one.data is not None]
+    data = offline_document(plans, project.place(context.target)) if as_data else None
+    return data, answer(found, context.form), max(one.exit_code for one in found)
+
+
+def _live(
+    context: Context,
+    project: Project,
+    specs: Sequence[TableSpec],
+    partition: Any,
+    options: dict[str, Any],
+    as_data: bool,
+) -> Answer:
+    from loader.planfile import live_document  # noqa: PLC0415
+    from loader.present import reviews  # noqa: PLC0415
+
+    found = project.review(specs, partition, **options)
+    place = project.place(context.target)
+    data = live_document(found, place, project.templates) if as_data else None
+    code = reviews.exit_code(found)
     if context.json:
-        context.answer(data, "")
-    else:
-        shown = show(found) if show else forms.text(found, style, verbose=context.verbose)
-        context.answer(data, shown)
-    return forms.exit_code(found) if detailed_exitcode else OK
+        return data, [], code
+    show = {"sql": reviews.sql, "markdown": reviews.markdown}.get(context.form)
+    text = show(found) if show else reviews.text(found, style, verbose=context.verbose)
+    return data, [text], code

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from loader.dispositions import Role
 from loader.plan import Plan, Statement
@@ -22,14 +24,71 @@ _COLOURS: dict[Role, str] = {
 }
 _MARKS: dict[Role, str] = {"delete": "-", "copy": "+", "check": "?", "count": "?", "none": "?"}
 
+_SLICE, _WHOLE = "delete the slice", "delete all rows"
+
 COMMENT_LIMIT = 65_000
 """Characters a pull-request comment may have."""
 
 
-def text(plans: Sequence[Plan], style: Style, *, verbose: bool = False) -> str:
-    """Plans for a terminal: what will happen, then the exact SQL of each statement."""
-    lines = [line for plan in plans for line in (*plan_lines(plan, style, verbose=verbose), "")]
-    return "\n".join([*lines, *_summary(plans)])
+@dataclass(frozen=True)
+class Told:
+    """What is shown of one plan, which needs far less room than the plan."""
+
+    table: str
+    title: str
+    body: str
+    """The plan as its form has it; only the summary is told of several plans together."""
+    data: dict[str, object] | None
+    replaces: Literal["slice", "table", None]
+    rows: int | None
+    exit_code: int
+    """For ``--detailed-exitcode``: 0 nothing to change, 2 changes, 3 destructive changes."""
+
+
+def tell(
+    plan: Plan, form: str, style: Style, *, verbose: bool = False, as_data: bool = False
+) -> Told:
+    """One plan in a form: text for a terminal, sql for a SQL client, markdown, or only data."""
+    match form:
+        case "sql":
+            body = plan.sql.rstrip("\n")
+        case "markdown":
+            body = "\n".join(_markdown_lines(plan))
+        case "text":
+            body = "\n".join([*plan_lines(plan, style, verbose=verbose), ""])
+        case _:
+            body = ""
+    names = {statement.name for statement in plan.statements}
+    return Told(
+        table=plan.spec.table,
+        title=next(plan.header()),
+        body=body,
+        data=plan.to_dict() if as_data else None,
+        replaces="slice" if _SLICE in names else "table" if _WHOLE in names else None,
+        rows=plan.rows,
+        exit_code=3 if plan.full_refresh else 2 if plan.statements else 0,
+    )
+
+
+def answer(told: Sequence[Told], form: str) -> Iterator[str]:
+    """Everything that is shown of some plans, piece by piece, with what they come to."""
+    bodies = (one.body for one in told)
+    if form == "sql":
+        yield from (f"\n{body}" if at else body for at, body in enumerate(bodies))
+    elif form == "text":
+        yield from bodies
+        yield from _summary(told)
+    else:
+        yield _markdown(told)
+
+
+def _markdown(told: Sequence[Told]) -> str:
+    first = f"### `loader plan`: {counted(len(told), 'load')}"
+    whole = "\n".join([first, "", *(one.body for one in told), *_summary(told)])
+    if len(whole) <= COMMENT_LIMIT:
+        return whole
+    short = [f"- {escape(one.title)}" for one in told]
+    return "\n".join([first, "", *short, "", *_summary(told)])[:COMMENT_LIMIT]
 
 
 def plan_lines(
@@ -96,18 +155,18 @@ def statement_lines(
         yield style(f"           -- {statement.template}", dim=True)
 
 
-def _summary(plans: Sequence[Plan]) -> Iterator[str]:
-    names = [statement.name for plan in plans for statement in plan.statements]
-    slices, whole = names.count("delete the slice"), names.count("delete all rows")
-    rows = [plan.rows for plan in plans if plan.rows is not None]
-    told = [counted(len(plans), "load")]
+def _summary(told: Sequence[Told]) -> Iterator[str]:
+    kinds = [one.replaces for one in told]
+    slices, whole = kinds.count("slice"), kinds.count("table")
+    rows = [one.rows for one in told if one.rows is not None]
+    parts = [counted(len(told), "load")]
     if slices:
-        told.append(f"{counted(slices, 'slice')} replaced")
+        parts.append(f"{counted(slices, 'slice')} replaced")
     if whole:
-        told.append(f"{counted(whole, 'whole table')} replaced")
+        parts.append(f"{counted(whole, 'whole table')} replaced")
     to_load = f"; {sum(rows):,} rows to load" if rows else ""
-    yield f"Plan: {', '.join(told)}{to_load}."
-    yield f"Touched: {', '.join(plan.spec.table for plan in plans)}"
+    yield f"Plan: {', '.join(parts)}{to_load}."
+    yield f"Touched: {', '.join(one.table for one in told)}"
     yield "Offline: no live table was looked at, so what it lacks or holds is not known."
 
 
@@ -116,28 +175,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def sql(plans: Sequence[Plan]) -> str:
-    """Plans as scripts for a SQL client."""
-    return "\n".join(plan.sql for plan in plans).rstrip("\n")
-
-
-def markdown(plans: Sequence[Plan]) -> str:
-    """Plans for a pull-request comment, the SQL folded away."""
-    parts = [f"### `loader plan`: {counted(len(plans), 'load')}", ""]
-    for plan in plans:
-        title, *rest = plan.header()
-        parts += [f"**{escape(title)}**", ""]
-        parts += [f"- {escape(line)}" for line in rest]
-        fence = fence_of(plan.sql)
-        parts += ["", "<details><summary>SQL</summary>", "", f"{fence}sql", plan.sql.rstrip("\n")]
-        parts += [fence, "", "</details>", ""]
-    parts += list(_summary(plans))
-    whole = "\n".join(parts)
-    if len(whole) <= COMMENT_LIMIT:
-        return whole
-    short = [f"- {escape(next(plan.header()))}" for plan in plans]
-    listed = "\n".join([parts[0], "", *short, "", *_summary(plans)])
-    return listed[:COMMENT_LIMIT]
+def _markdown_lines(plan: Plan) -> Iterator[str]:
+    """For a pull-request comment, the SQL folded away."""
+    title, *rest = plan.header()
+    script = plan.sql
+    fence = fence_of(script)
+    yield from (f"**{escape(title)}**", "")
+    yield from (f"- {escape(line)}" for line in rest)
+    yield from ("", "<details><summary>SQL</summary>", "", f"{fence}sql", script.rstrip("\n"))
+    yield from (fence, "", "</details>", "")
 
 
 def escape(line: str) -> str:
@@ -149,10 +195,3 @@ def fence_of(script: str) -> str:
     """A fence that nothing in the script closes."""
     longest = max((len(run) for run in re.findall("`+", script)), default=0)
     return "`" * max(3, longest + 1)
-
-
-def exit_code(plans: Sequence[Plan]) -> int:
-    """For ``--detailed-exitcode``: 0 nothing to change, 2 changes, 3 destructive changes."""
-    if any(plan.full_refresh for plan in plans):
-        return 3
-    return 2 if any(plan.statements for plan in plans) else 0
