@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_VARCHAR = 65_535
 """Bytes of UTF-8 a stored VARCHAR can hold."""
@@ -162,6 +163,7 @@ class DataType:
         return self.name in ("date", "timestamp", "timestamptz")
 
 
+@lru_cache(maxsize=1_000)
 def parse(text: str) -> DataType:
     """Read a type as Redshift spells it, aliases included.
 

@@ -276,6 +276,16 @@ class Column(Model):
     classification: StrictStr | None = None
     """A free word such as `pii`, handed on to catalogs."""
 
+    def model_post_init(self, _: object, /) -> None:
+        """Share the record of which fields are set, the larger part of a column's memory."""
+        fields = self.__pydantic_fields_set__
+        shared = _FIELDS_SET.setdefault(frozenset(fields), fields)
+        object.__setattr__(self, "__pydantic_fields_set__", shared)
+
+
+_FIELDS_SET: dict[frozenset[str], set[str]] = {}
+"""Of columns, which are frozen, so that nothing changes it."""
+
 
 class PartitionBy(Model):
     """One partition expression, a dimension of the table."""
