@@ -47,6 +47,16 @@ class Model(BaseModel):
         defer_build=True,
     )
 
+    def model_post_init(self, _: object, /) -> None:
+        """Share the record of which fields are set, the larger part of most models' memory."""
+        fields = self.__pydantic_fields_set__
+        shared = _FIELDS_SET.setdefault(frozenset(fields), fields)
+        object.__setattr__(self, "__pydantic_fields_set__", shared)
+
+
+_FIELDS_SET: dict[frozenset[str], set[str]] = {}
+"""The same set for all models that have it; they are frozen, so that nothing changes it."""
+
 
 def _data_type(value: object) -> DataType:
     if isinstance(value, DataType):
@@ -275,16 +285,6 @@ class Column(Model):
     """Generated numbers: [seed, step]. Never staged."""
     classification: StrictStr | None = None
     """A free word such as `pii`, handed on to catalogs."""
-
-    def model_post_init(self, _: object, /) -> None:
-        """Share the record of which fields are set, the larger part of a column's memory."""
-        fields = self.__pydantic_fields_set__
-        shared = _FIELDS_SET.setdefault(frozenset(fields), fields)
-        object.__setattr__(self, "__pydantic_fields_set__", shared)
-
-
-_FIELDS_SET: dict[frozenset[str], set[str]] = {}
-"""Of columns, which are frozen, so that nothing changes it."""
 
 
 class PartitionBy(Model):
