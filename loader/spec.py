@@ -447,13 +447,21 @@ class Check(Model):
     severity: Literal["error", "warning"] = "error"
     """Whether a failure rolls the load back, or is only reported."""
     must_be: Number | None = None
+    """The only number it may be."""
     must_not_be: Number | None = None
+    """The number it may not be."""
     must_be_greater_than: Number | None = None
+    """It must be more than this."""
     must_be_greater_or_equal_to: Number | None = None
+    """It must be this or more."""
     must_be_less_than: Number | None = None
+    """It must be less than this."""
     must_be_less_or_equal_to: Number | None = None
+    """It must be this or less."""
     must_be_between: tuple[Number, Number] | None = None
+    """The least and the most it may be, both included."""
     must_not_be_between: tuple[Number, Number] | None = None
+    """It must be less than the first or more than the second."""
 
     @model_validator(mode="after")
     def _complete(self) -> Check:
@@ -520,7 +528,9 @@ class Freshness(Model):
     """How old the table may grow before Dagster says so."""
 
     fail: Duration
+    """The age at which it counts as stale, such as `24h`."""
     warn: Duration | None = None
+    """The age at which Dagster warns; less than `fail`."""
 
 
 class OnCron(Model):
@@ -532,6 +542,7 @@ class OnCron(Model):
     ]
     """A cron expression of five fields."""
     timezone: Zone = "UTC"
+    """The zone in which the expression is read."""
 
 
 class PartitionKeys(Model):
@@ -576,6 +587,7 @@ class DagsterOptions(Model):
     kinds: tuple[StrictStr, ...] = Field(default=(), max_length=10)
     """Icons beside the asset."""
     freshness: Freshness | None = None
+    """How old it may grow before Dagster says so."""
     automation: Literal["eager", "on_missing"] | OnCron | None = None
     """When Dagster materializes it: `eager`, `on_missing`, or `{on_cron: "0 * * * *"}`."""
     partitions: dict[StrictStr, PartitionKeys] = {}
@@ -641,6 +653,7 @@ class TableSpec(Model):
         Annotated[StrictStr, Matching(rf"({_TAG}/)?{_TAG}", "a tag key")],
         Annotated[StrictStr, Matching(rf"({_TAG})?", "a tag value")],
     ] = Field(default={}, json_schema_extra={"additionalProperties": False})
+    """Words to find it by, key and value; Dagster shows them, and its rules hold for them."""
     owners: tuple[
         Annotated[
             StrictStr,
@@ -648,6 +661,7 @@ class TableSpec(Model):
         ],
         ...,
     ] = ()
+    """Who answers for it: e-mail addresses, or `team:NAME`."""
     meta: dict[StrictStr, Any] = {}
     """Anything else, kept and handed on."""
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -665,11 +679,15 @@ class TableSpec(Model):
     write_disposition: Literal["replace", "append", "merge"] = "replace"
     """What a load does to rows that are there: replaces the slice, adds, or merges by key."""
     merge: Merge = Merge()
+    """How rows are merged by key."""
     on_empty: Literal["keep", "clear", "fail"] = "keep"
     """What a load of no rows does to its slice."""
     schema_contract: SchemaContract = SchemaContract()
+    """What happens when the data or the live table differs from this spec."""
     staging: Staging = Staging()
+    """The files that rows travel in."""
     source: Source = Source()
+    """How the data is written that is read from files."""
     checks: tuple[Check, ...] = ()
     """Run inside the transaction, before COMMIT."""
     grants: dict[Privilege, tuple[Grantee, ...]] = {}
@@ -677,6 +695,7 @@ class TableSpec(Model):
     templates: dict[TemplateName, Annotated[StrictStr, Field(min_length=1)]] = {}
     """SQL templates of this table's own, by the name of the one they replace."""
     dagster: DagsterOptions = DagsterOptions()
+    """Group, kinds, freshness, automation and partitions of its asset."""
 
     @model_validator(mode="before")
     @classmethod

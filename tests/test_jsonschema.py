@@ -205,3 +205,16 @@ def test_the_schema_beside_the_example_specs_is_the_current_one() -> None:
     """`loader schema > specs/table.schema.json` has been run after the last change."""
     path = Path(__file__).parents[1] / "specs" / "table.schema.json"
     assert json.loads(path.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_every_key_says_what_it_means() -> None:
+    """In editors and in `loader docs`, which show the schema's descriptions."""
+    schema = json_schema()
+    parts = {"table": schema, **schema["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, told in part.get("properties", {}).items()
+        if not told.get("description")
+    ]
+    assert silent == []
