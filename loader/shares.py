@@ -11,11 +11,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MOST = 4
+"""Processes at once: taking in the results is what takes time with more of them."""
+
 
 def shared(
     work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], *, enough: int
 ) -> list[Result]:
-    """What ``work`` makes of the items, in their order, by one process per core.
+    """What ``work`` makes of the items, in their order, by a process on each of a few cores.
 
     The processes are forks, so they see what this one sees, and only results are sent. A fork
     copies no other thread, and any lock that one holds: this is for a program of one thread. Where
@@ -29,7 +32,7 @@ def shared(
     Raises:
         Exception: whatever ``work`` raises first, as if it had been called with all items.
     """
-    processes = min(_cores(), len(items) // enough)
+    processes = min(_cores(), _MOST, len(items) // enough)
     if processes < 2:
         return list(work(items))
     size = -(-len(items) // processes)

@@ -34,7 +34,7 @@ def test_results_come_in_the_order_of_the_items(cores: int) -> None:
 
     found = shares.shared(work, ITEMS, enough=100)
     assert [(one, text) for one, text, _ in found] == [(one, str(one) * 1_000) for one in ITEMS]
-    assert len({pid for *_, pid in found}) == cores
+    assert len({pid for *_, pid in found}) == min(cores, 4)
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 199])
