@@ -30,6 +30,14 @@ class Review:
         """Whether the load itself makes the changes that it needs."""
         return load_changes(self.change)
 
+    @property
+    def load_waits(self) -> bool:
+        """Whether the load fails as long as the live table is what it is."""
+        live = self.change.live
+        if not isinstance(live, LiveTable):
+            return False
+        return not live.is_table or (_stops_loads(self.change) and not self.load_changes)
+
     def to_dict(self) -> dict[str, object]:
         """The load as JSON-ready data; its changes stand beside it."""
         return {
@@ -55,10 +63,13 @@ def live_for_load(change: TableChange, renderer: Renderer) -> Live:
     live = change.live
     if isinstance(live, LiveTable) and not live.is_table:
         return "unseen"
-    stopping = any(one.stops_loads for one in change.differences)
-    if not isinstance(live, LiveTable) or not stopping or load_changes(change):
+    if not isinstance(live, LiveTable) or not _stops_loads(change) or load_changes(change):
         return live
     return LiveTable(tuple(_as_declared(change.spec, renderer)))
+
+
+def _stops_loads(change: TableChange) -> bool:
+    return any(one.stops_loads for one in change.differences)
 
 
 def _as_declared(spec: TableSpec, renderer: Renderer) -> list[LiveColumn]:

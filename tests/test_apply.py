@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from loader.changes import TableChange
-from loader.errors import ApplyError, ExecuteError, PlanError
+from loader.errors import ApplyError, ExecuteError, LoaderError, PlanError
 from loader.project import Project
 from loader.spec import TableSpec
 from tests.conftest import MakeProject, redshift_target
@@ -88,6 +90,22 @@ def frame(spec: TableSpec, rows: int) -> pa.Table:
     return pa.table(data)
 
 
+ONE: dict[str, Any] = {
+    "boolean": True,
+    "date": dt.date(2020, 1, 1),
+    "timestamp": dt.datetime(2020, 1, 1, 10),  # the type has no zone
+    "decimal": Decimal("1.25"),
+    "super": '{"a":1}',
+    "varchar": "x",
+}
+
+
+def fitting(spec: TableSpec) -> pa.Table:
+    """One row that fits the spec."""
+    columns = [column for column in spec.columns if column.identity is None]
+    return pa.table({one.name: [ONE.get(one.data_type.name, 1)] for one in columns})
+
+
 @pytest.fixture(params=TARGETS)
 def place(request: pytest.FixtureRequest, make_project: MakeProject) -> Place:
     stand_in = request.getfixturevalue("stand_in") if request.param == "redshift" else None
@@ -143,6 +161,29 @@ def test_what_was_applied_needs_nothing_more(place: Place, name: str) -> None:
         assert [[str(row[key]) for key in shared] for row in kept if name != "types"] == [
             [str(row[key]) for key in shared] for row in found if name != "types"
         ]
+
+
+@pytest.mark.parametrize("evolve", ["none", "additive"])
+@pytest.mark.parametrize("name", MENDED)
+def test_a_review_knows_whether_its_load_must_wait(place: Place, name: str, evolve: str) -> None:
+    """A load fails before the changes are applied exactly where the review says that it does."""
+    before, after = MENDED[name]
+    after = {**after, "schema_contract": {"evolve": evolve}}
+    if place.stand_in:
+        for role in ("bi", "etl"):
+            place.stand_in.execute(
+                f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN END $$"
+            )
+    place.create(before)
+    project, spec = place.spec(after)
+    (review,) = project.review([spec])
+    failed: LoaderError | None = None
+    try:
+        project.load(spec, fitting(spec))
+    except LoaderError as error:
+        failed = error
+    assert review.load_waits == (failed is not None), failed
+    assert failed is None or isinstance(failed, PlanError)
 
 
 def test_a_new_table_is_made_once(place: Place) -> None:

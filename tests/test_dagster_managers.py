@@ -1121,8 +1121,9 @@ def test_specs_are_read_once_in_a_run(bench: Bench, monkeypatch: pytest.MonkeyPa
     """However many assets a run makes and reads, the folder of specs is read once."""
     read: list[Path] = []
 
-    def counted(folder: Path, root: Path) -> Catalog:
+    def counted(folder: Path, root: Path, *, forks: bool) -> Catalog:
         read.append(folder)
+        assert not forks, "Dagster's processes have threads"
         return read_catalog(folder, root)
 
     monkeypatch.setattr(project, "read_catalog", counted)

@@ -34,6 +34,8 @@ def text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> s
     lines: list[str] = []
     for review in reviews:
         lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
+        if review.load_waits:
+            lines += [style(f"The load below {_waits(review)}:", fg="yellow"), ""]
         gone = review.rows_to_delete if review.asked else None
         lines += [*plan_lines(review.load, style, verbose=verbose, deletes=gone), ""]
     return "\n".join([*lines, *_summary(reviews)])
@@ -72,6 +74,14 @@ def _change_lines(
         yield from statement_lines(None, statement, style, verbose=verbose)
     if change.statements:
         yield from transaction_lines(change.statements, style, verbose=verbose)
+
+
+def _waits(review: Review) -> str:
+    """What has to be done before the load can be had."""
+    change = review.change
+    if change.blocked:
+        return "fails as long as the live table differs like that"
+    return f"fails until `loader apply {change.spec.asset_key}` is done"
 
 
 def _beyond_load(change: TableChange) -> bool:
@@ -283,6 +293,8 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
 
 def _load_lines(review: Review) -> Iterator[str]:
     yield from review.load.header()
+    if review.load_waits:
+        yield _waits(review)
     if review.asked and review.rows_to_delete is not None:
         yield f"{counted(review.rows_to_delete, 'row')} to delete"
     if review.load.rows is not None:
