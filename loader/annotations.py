@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
-from loader.templates import OWN
+from loader.render import OWN
 
 _TITLE = "loader validate"
 

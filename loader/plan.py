@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from loader.dispositions import Role
 from loader.live import Live
+from loader.render import OWN
 from loader.slices import Slice
 from loader.spec import Check, TableSpec
 
@@ -58,6 +59,11 @@ class Statement:
     check: Check | None = None
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
+
+    @property
+    def project_template(self) -> str | None:
+        """The project's template it was rendered from; None when it is Loader's own."""
+        return None if self.template.startswith(OWN) else self.template
 
     def script(self, number: str = "") -> str:
         """The statement for a SQL client, under a comment that says what it is for."""

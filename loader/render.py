@@ -20,6 +20,8 @@ from loader.errors import TemplateError
 T = TypeVar("T")
 
 SUFFIX = ".sql.j2"
+OWN = "loader/templates"
+"""How the paths of Loader's own templates are shown, apart from a project's."""
 _LIST_WIDTH = 90
 """Characters after which a list goes on in the next line, so that plans stay readable."""
 
@@ -76,7 +78,6 @@ class Renderer:
         self._templates = templates
         self._found: dict[str, Template | None] = {}
         self._commits = {re.compile(one): why for one, why in dialect.commits.items()}
-        self._any_commit = re.compile("|".join(f"(?:{one})" for one in dialect.commits) or "(?!)")
         self._environment = _Environment(
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
@@ -94,9 +95,7 @@ class Renderer:
 
     def commits(self, words: str) -> str | None:
         """Why a statement of these bare words may not run inside a transaction, if it may not."""
-        if not self._any_commit.match(words):
-            return None
-        return next(why for one, why in self._commits.items() if one.match(words))
+        return next((why for one, why in self._commits.items() if one.match(words)), None)
 
     def render(self, name: str, facts: Mapping[str, object], file: str | None = None) -> Rendered:
         """One statement from a template; ``file`` is the table's own template in its place.

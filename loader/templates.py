@@ -10,10 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loader.errors import Problem, TemplateError
-from loader.render import SUFFIX, Template
-
-OWN = "loader/templates"
-"""How the paths of Loader's own templates are shown, apart from a project's."""
+from loader.render import OWN, SUFFIX, Template
 
 _REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*"|'[^']*'|\S)""")
 

@@ -10,8 +10,8 @@ from loader.errors import LoaderError, Problem, SpecError, TemplateError
 from loader.plan import LoadRequest, Target
 from loader.planner import plan_load
 from loader.project import Project
-from loader.render import Renderer
-from loader.templates import OWN, read_templates, strays
+from loader.render import OWN, Renderer
+from loader.templates import strays
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
@@ -22,7 +22,7 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
         TemplateError: a template file cannot be read.
     """
     entries, problems = _chosen(project, select)
-    templates = read_templates(project.config.templates)
+    templates = project.templates
     renderers = [Renderer(templates, dialects.get(name)) for name in dialects.NAMES]
     foreign = any(not template.path.startswith(OWN) for template in templates.values())
     for entry in entries:
@@ -48,7 +48,7 @@ def _strays(project: Project) -> Iterator[Problem]:
     entries = project.catalog.entries
     if all(entry.spec is not None for entry in entries):
         named = {file for entry in entries if entry.spec for file in entry.spec.templates.values()}
-        yield from strays(read_templates(project.config.templates), named)
+        yield from strays(project.templates, named)
 
 
 def _templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:

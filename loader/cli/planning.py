@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,8 @@ def plan(
         "load_id": load_id or PREVIEW_LOAD_ID,
         "frame": open_data(specs[0], files) if files else None,
     }
-    as_data = context.json or output is not None
-    look = _live if live else _offline
-    data, text, exit_code = look(context, project, specs, partition, options, as_data)
+    look = _Look(context, project, specs, partition, options, context.json or output is not None)
+    data, text, exit_code = look.live() if live else look.offline()
     if output is not None:
         write_text(output, json.dumps(data, indent=2) + "\n")
     context.answer(data, *text)
@@ -78,56 +78,62 @@ Answer = tuple[dict[str, Any] | None, Iterable[str], int]
 """Plans as data, if that was asked for; as pieces of text; and their exit code."""
 
 
-def _offline(
-    context: Context,
-    project: Project,
-    specs: Sequence[TableSpec],
-    partition: Any,
-    options: dict[str, Any],
-    as_data: bool,
-) -> Answer:
-    from loader.planfile import offline_document  # noqa: PLC0415
-    from loader.present.loads import Told, answer, tell  # noqa: PLC0415
-    from loader.shares import shared  # noqa: PLC0415
+@dataclass(frozen=True)
+class _Look:
+    """What is to be planned, and how it is to be told."""
 
-    alone = len(specs) == 1
+    context: Context
+    project: Project
+    specs: Sequence[TableSpec]
+    partition: Any
+    options: Mapping[str, Any]
+    as_data: bool
 
-    def told(some: Sequence[TableSpec]) -> list[Told]:
-        return [
-            tell(
-                project.plan(spec, partition if spec.partition_by or alone else None, **options),
-                context.form,
-                style,
-                verbose=context.verbose,
-                as_data=as_data,
-            )
-            for spec in some
-        ]
+    def offline(self) -> Answer:
+        """The plans of loads, by all cores where there are very many."""
+        from loader.planfile import offline_document  # noqa: PLC0415
+        from loader.present.loads import Told, answer, tell  # noqa: PLC0415
+        from loader.shares import shared  # noqa: PLC0415
 
-    project.renderer(context.target)  # once, for all processes
-    found = shared(told, specs, enough=_ENOUGH)
-    plans = [one.data for one in found if one.data is not None]
-    data = offline_document(plans, project.place(context.target)) if as_data else None
-    return data, answer(found, context.form), max(one.exit_code for one in found)
+        context, alone = self.context, len(self.specs) == 1
 
+        def told(some: Sequence[TableSpec]) -> list[Told]:
+            return [
+                tell(
+                    self.project.plan(
+                        spec,
+                        self.partition if spec.partition_by or alone else None,
+                        **self.options,
+                    ),
+                    context.form,
+                    style,
+                    verbose=context.verbose,
+                    as_data=self.as_data,
+                )
+                for spec in some
+            ]
 
-def _live(
-    context: Context,
-    project: Project,
-    specs: Sequence[TableSpec],
-    partition: Any,
-    options: dict[str, Any],
-    as_data: bool,
-) -> Answer:
-    from loader.planfile import live_document  # noqa: PLC0415
-    from loader.present import reviews  # noqa: PLC0415
+        self.project.renderer(context.target)  # once, for all processes
+        found = shared(told, self.specs, enough=_ENOUGH)
+        data = None
+        if self.as_data:
+            plans = [one.data for one in found if one.data is not None]
+            data = offline_document(plans, self.project.place(context.target))
+        return data, answer(found, context.form), max(one.exit_code for one in found)
 
-    found = project.review(specs, partition, **options)
-    place = project.place(context.target)
-    data = live_document(found, place, project.templates) if as_data else None
-    code = reviews.exit_code(found)
-    if context.json:
-        return data, [], code
-    show = {"sql": reviews.sql, "markdown": reviews.markdown}.get(context.form)
-    text = show(found) if show else reviews.text(found, style, verbose=context.verbose)
-    return data, [text], code
+    def live(self) -> Answer:
+        """The loads held against the live tables, with what would mend those."""
+        from loader.planfile import live_document  # noqa: PLC0415
+        from loader.present import reviews  # noqa: PLC0415
+
+        context, project = self.context, self.project
+        found = project.review(self.specs, self.partition, **self.options)
+        data = None
+        if self.as_data:
+            data = live_document(found, project.place(context.target), project.templates)
+        code = reviews.exit_code(found)
+        if context.json:
+            return data, [], code
+        show = {"sql": reviews.sql, "markdown": reviews.markdown}.get(context.form)
+        text = show(found) if show else reviews.text(found, style, verbose=context.verbose)
+        return data, [text], code

@@ -144,8 +144,7 @@ def statement_lines(
     """One statement, with its number and its reason."""
     mark = _MARKS.get(statement.role, " ")
     condition = f" ({statement.when})" if statement.when else ""
-    own = statement.template.startswith("loader/templates/")
-    source = "" if own else f" [{statement.template}]"
+    source = f" [{statement.project_template}]" if statement.project_template else ""
     place = "" if number is None else number
     head = f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}"
     yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head

@@ -20,7 +20,6 @@ from loader.site.highlight import sql_markup, yaml_markup
 from loader.site.names import slug
 from loader.site.words import Fact, facts
 from loader.spec import Column, TableSpec
-from loader.templates import read_templates
 from loader.version import version
 
 
@@ -118,7 +117,7 @@ def table_pages(project: Project, entries: Sequence[Entry]) -> list[TablePage]:
         TemplateError: a template is missing or broken.
         ConfigError: a spec file cannot be read any more.
     """
-    templates = read_templates(project.config.templates)
+    templates = project.templates
     renderers = {name: Renderer(templates, dialects.get(name)) for name in _PLACES}
     pages = [_page(entry, entry.spec, renderers) for entry in entries if entry.spec is not None]
     return sorted(pages, key=lambda page: page.key)
@@ -200,13 +199,12 @@ def _script(spec: TableSpec, dialect: str, renderer: Renderer) -> Script:
 
 
 def _line(number: int, statement: Statement, backslash: bool) -> Line:
-    own = statement.template.startswith("loader/templates/")
     return Line(
         number=number,
         name=statement.name,
         why=statement.why,
         when=statement.when,
-        own_template=None if own else statement.template,
+        own_template=statement.project_template,
         sql=sql_markup(statement.sql, backslash=backslash),
     )
 
