@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loader.changes import TableChange, plan_change
 from loader.ddl import table_of
 from loader.errors import ApplyError, ExecuteError, VerifyError
-from loader.execute import describe, patiently
+from loader.execute import describe, patiently, whole_number
 from loader.introspect import inspect
 from loader.live import LiveTable
 from loader.plan import Statement
@@ -117,9 +117,9 @@ class Applying:
                 continue
             rows = self._told(session, statement)
             if statement.role == "count_before":
-                before = int(rows[0][0])
+                before = whole_number(statement, rows)
             elif statement.role == "count":
-                self._verify(statement, int(rows[0][0]), before)
+                self._verify(statement, whole_number(statement, rows), before)
 
     def _told(self, session: Session, statement: Statement) -> list[Row]:
         if self.on_statement is not None:

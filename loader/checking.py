@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loader.config import TargetSettings
 from loader.errors import ExecuteError
-from loader.execute import describe, measured
+from loader.execute import describe, measured, whole_number
 from loader.live import LiveTable
 from loader.plan import Statement
 from loader.render import Renderer, Table
@@ -55,11 +55,20 @@ def table_session(
     )
 
 
+def counted(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[int]:
+    """The numbers that statements which count have answered with.
+
+    Raises:
+        ExecuteError: one has answered with something else.
+    """
+    return [whole_number(*both) for both in zip(statements, answers, strict=True)]
+
+
 def judged(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[CheckResult]:
     """The answers to the statements of checks, held against their bounds."""
     found = []
     for statement, rows in zip(statements, answers, strict=True):
         assert statement.check is not None
-        value = measured(rows)
+        value = measured(statement, rows)
         found.append(CheckResult(statement.check, value, statement.check.holds(value)))
     return found

@@ -9,11 +9,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loader.errors import ConfigError
+from loader.figures import Level
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -118,6 +119,8 @@ class Config:
         default_factory=lambda: _LOCAL
     )
     """As they are written in a file, or as settings, in which ``${NAME}`` means itself."""
+    verify: Level = "values"
+    """What is compared with the staged rows before COMMIT, where a spec does not say."""
     source: str = "the defaults"
     """The file the settings come from, for messages."""
 
@@ -238,7 +241,7 @@ def _settings_problem(key: str, kind: str, message: str, model: type[BaseModel])
     return f"unknown key `{key}`; {known}"
 
 
-_KEYS = ("specs", "templates", "target", "targets")
+_KEYS = ("specs", "templates", "target", "targets", "verify")
 
 
 def find_config(start: Path | None = None) -> Config:
@@ -291,6 +294,10 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
     for key in ("specs", "templates", "target"):
         if not isinstance(table.get(key, ""), str):
             raise ConfigError(f"{source}: [tool.loader] {key} must be text")
+    verify = table.get("verify", "values")
+    if verify not in get_args(Level):
+        allowed = ", ".join(get_args(Level))
+        raise ConfigError(f"{source}: [tool.loader] verify: `{verify}` is not one of {allowed}")
     targets = table.get("targets", _LOCAL)
     tables = isinstance(targets, Mapping) and all(isinstance(t, dict) for t in targets.values())
     if not tables:
@@ -302,5 +309,6 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
         templates=root / table.get("templates", "templates"),
         target=target,
         targets=targets,
+        verify=verify,
         source=source,
     )

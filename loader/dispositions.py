@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from loader.figures import Figure, in_statements
 from loader.render import Table
 from loader.slices import Slice
 from loader.spec import Column, TableSpec
@@ -24,6 +25,8 @@ Role = Literal[
     "copied",
     "count_before",
     "count",
+    "verify",
+    "verify_stage",
     "none",
     "check",
 ]
@@ -32,8 +35,8 @@ Role = Literal[
 run: nothing. schema: nothing; it is left out where the schema is there. lock: nothing; it runs
 before anything is looked at. find_load: a row means that the load is done already. delete: its row
 count is reported. copy, copied: as many rows as were staged. count_before: kept. count: as many
-rows as were staged, and as were there before if they were counted. none: zero. check: the spec's
-bound.
+rows as were staged, and as were there before if they were counted. verify, verify_stage: the rows
+and figures that were staged, of the table or of the stage. none: zero. check: the spec's bound.
 """
 
 
@@ -48,6 +51,8 @@ class Step:
     facts: Mapping[str, object] = field(default_factory=dict)
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
+    figures: tuple[Figure, ...] = ()
+    """What its answer holds after the number of rows, when it verifies values."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Loading:
     """Whether the warehouse must be asked how many rows COPY loaded."""
     columns: tuple[Column, ...]
     """The columns that the load brings."""
+    figures: tuple[Figure, ...] = ()
+    """What is compared of them before COMMIT; none when only rows are counted."""
 
     @property
     def table(self) -> Table:
@@ -91,25 +98,37 @@ def _replace(loading: Loading) -> Iterator[Step]:
         why = "replace loads this slice anew; other rows stay"
         yield Step("delete the slice", why, "delete_slice", "delete")
     yield from _copy(loading, loading.table)
-    yield Step("count", f"{loading.where} must hold exactly the staged rows", "count", "count")
+    if loading.figures and loading.rows != 0:
+        why = f"{loading.where} must hold exactly the staged rows, with their values"
+        yield from _verify(loading, loading.table, why)
+    else:
+        yield Step("count", f"{loading.where} must hold exactly the staged rows", "count", "count")
 
 
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
+    stage = Table(None, "loader_stage")
+    if loading.figures:
+        # Of a table that grows, only the new rows are read.
+        why = "values are verified before they are among the table's"
+        yield from _stage(loading, stage, why)
     yield Step("count before", f"how many rows {loading.where} holds", "count", "count_before")
-    yield from _copy(loading, loading.table)
+    if loading.figures:
+        facts = {"stage": stage}
+        yield Step("insert the rows", "all rows of the load", "merge_insert", facts=facts)
+    else:
+        yield from _copy(loading, loading.table)
     yield Step("count", f"{loading.where} must have grown by the staged rows", "count", "count")
+    if loading.figures:
+        yield Step("drop the stage", "it served its purpose", "drop_stage", facts={"stage": stage})
 
 
 def _merge(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
     spec, stage = loading.spec, Table(None, "loader_stage")
-    yield Step(
-        "create the stage", "rows meet the table's by key", "create_stage", facts={"stage": stage}
-    )
-    yield from _copy(loading, stage)
+    yield from _stage(loading, stage, "rows meet the table's by key")
     rows = stage
     if spec.merge.on_duplicate == "last":
         rows = Table(None, "loader_stage_last")
@@ -128,6 +147,28 @@ def _merge(loading: Loading) -> Iterator[Step]:
     yield Step("look for missing keys", why, "merge_missing", "none", {"stage": rows})
     for table in dict.fromkeys((rows, stage)):
         yield Step("drop the stage", "it served its purpose", "drop_stage", facts={"stage": table})
+
+
+def _stage(loading: Loading, stage: Table, why: str) -> Iterator[Step]:
+    """The rows of the load in a table of their own, verified."""
+    yield Step("create the stage", why, "create_stage", facts={"stage": stage})
+    yield from _copy(loading, stage)
+    if loading.figures:
+        why = "the stage must hold exactly the staged rows, with their values"
+        yield from _verify(loading, stage, why, whole=True)
+
+
+def _verify(loading: Loading, target: Table, why: str, *, whole: bool = False) -> Iterator[Step]:
+    """What asks a table, or the slice of it, for the figures that were taken while staging."""
+    statements = in_statements(loading.figures)
+    for number, columns in enumerate(statements, 1):
+        part = f" ({number} of {len(statements)})" if len(statements) > 1 else ""
+        facts: dict[str, object] = {"target": target, "figures": columns}
+        if whole:
+            facts["slice"] = None
+        figures = tuple(figure for column in columns for figure in column)
+        role: Role = "verify_stage" if whole else "verify"
+        yield Step(f"verify values{part}", why, "verify", role, facts, figures=figures)
 
 
 def _copy(loading: Loading, target: Table) -> Iterator[Step]:

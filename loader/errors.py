@@ -176,8 +176,9 @@ class ExecuteError(LoaderError):
         statement: str | None = None,
         rolled_back: bool = False,
         transient: bool = False,
+        details: Sequence[Mapping[str, str | int]] = (),
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, details=details)
         self.statement = statement
         self.rolled_back = rolled_back
         self.transient = transient
@@ -207,5 +208,4 @@ class ApplyError(ExecuteError):
         statement: str | None = None,
         details: Sequence[Mapping[str, str | int]] = (),
     ) -> None:
-        super().__init__(message, hint=hint, statement=statement, rolled_back=True)
-        self.details = tuple(details)
+        super().__init__(message, hint=hint, statement=statement, rolled_back=True, details=details)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,10 +11,11 @@ from typing import TypeVar
 import tenacity
 
 from loader.errors import ExecuteError, VerifyError
+from loader.figures import Figure, Value, parse_figure, same, show_figure
 from loader.live import Live, LiveColumn, LiveTable
 from loader.plan import Plan, Statement, ledger_slice, lock_name
 from loader.render import Renderer, Table
-from loader.warehouses import Row, Session, Warehouse, transaction
+from loader.warehouses import Row, Session, Warehouse, as_whole_number, transaction
 
 ATTEMPTS = 6
 """How often a transaction is tried when the warehouse says that it may work the next time."""
@@ -56,6 +57,7 @@ def execute(
     warehouse: Warehouse,
     renderer: Renderer,
     rows: int,
+    figures: Mapping[Figure, Value] | None = None,
     session: Session | None = None,
     on_statement: OnStatement | None = None,
     explain: Explain | None = None,
@@ -68,6 +70,7 @@ def execute(
         warehouse: Where it runs.
         renderer: For the look at the live table, and into the ledger.
         rows: How many rows are staged; what every count is held against.
+        figures: Those of the staged rows; what the warehouse's own are held against.
         session: One that is open already, for the first attempt.
         on_statement: Told of each statement before it runs.
         explain: Tells which rows a COPY refused, in the session where it failed.
@@ -77,7 +80,9 @@ def execute(
         ExecuteError: a statement failed; the table holds what it held before.
         VerifyError: a count or a check did not hold; likewise.
     """
-    attempt = _Attempt(build, table, warehouse, renderer, rows, on_statement, session, explain)
+    attempt = _Attempt(
+        build, table, warehouse, renderer, rows, figures or {}, on_statement, session, explain
+    )
     return patiently(attempt.run)
 
 
@@ -105,6 +110,7 @@ class _Attempt:
     warehouse: Warehouse
     renderer: Renderer
     rows: int
+    figures: Mapping[Figure, Value]
     on_statement: OnStatement | None
     session: Session | None
     explain: Explain | None
@@ -220,29 +226,95 @@ class _Attempt:
     def _answer(self, statement: Statement, rows: list[Row]) -> None:
         """Take a statement's answer for what its role says it is."""
         assert self.outcome is not None
-        number = int(rows[0][0]) if statement.role != "check" and _is_number(rows) else 0
         match statement.role:
             case "find_load":
                 self._found(rows)
             case "delete":
-                self.outcome.rows_deleted += number
+                # Not every DELETE of a project's own template answers with a count.
+                self.outcome.rows_deleted += whole_number(statement, rows) if rows else 0
             case "copy":
-                if _is_number(rows):
-                    self._verify(statement, number, self.rows, "rows were loaded", "staged")
+                if rows:  # else the warehouse is asked by the next statement
+                    self._verify_loaded(statement, rows)
                 self.outcome.rows_loaded = self.rows
             case "copied":
-                self._verify(statement, number, self.rows, "rows were loaded", "staged")
+                self._verify_loaded(statement, rows)
             case "count_before":
-                self.before = number
+                self.before = whole_number(statement, rows)
             case "count":
+                number = whole_number(statement, rows)
                 wanted = self.before + self.rows
                 before = f" after {self.before:,} before" if self.before else ""
                 self._verify(statement, number, wanted, f"rows are there{before}", "expected")
                 self.outcome.rows_after = number
+            case "verify":
+                self.outcome.rows_after = self._verify_values(statement, rows)
+            case "verify_stage":
+                self._verify_values(statement, rows)
             case "none":
+                number = whole_number(statement, rows)
                 self._verify(statement, number, 0, "keys are missing", "expected")
             case "check":
                 self._check(statement, rows)
+
+    def _verify_loaded(self, statement: Statement, rows: list[Row]) -> None:
+        number = whole_number(statement, rows)
+        self._verify(statement, number, self.rows, "rows were loaded", "staged")
+
+    def _verify_values(self, statement: Statement, rows: list[Row]) -> int:
+        """Hold the warehouse's figures against the staged ones; returns the number of rows.
+
+        Raises:
+            VerifyError: they differ; each that does is named.
+        """
+        if len(rows) != 1 or len(rows[0]) != 1 + len(statement.figures):
+            wanted = f"one row of {1 + len(statement.figures):,} figures"
+            raise unexpected_answer(statement, rows, wanted)
+        count, *answers = rows[0]
+        number = whole_number(statement, [(count,)])
+        self._verify(statement, number, self.rows, "rows are there", "expected")
+        differences = []
+        for figure, answer in zip(statement.figures, answers, strict=True):
+            try:
+                found = parse_figure(figure, answer)
+            except ValueError as error:
+                wanted = f"the {figure.kind} of `{figure.column}`"
+                raise unexpected_answer(statement, [(answer,)], wanted) from error
+            if not same(self.figures[figure], found):
+                differences.append((figure, found))
+        if differences:
+            raise self._different(statement, differences)
+        return number
+
+    def _different(
+        self, statement: Statement, differences: Sequence[tuple[Figure, Value]]
+    ) -> VerifyError:
+        assert self.outcome is not None
+        spec = self.outcome.plan.spec
+        rows = []
+        for figure, found in differences:
+            secret = spec.by_name[figure.column].classification is not None
+            hidden = secret and figure.kind in ("minimum", "maximum")
+            staged, there = (
+                "(classified)" if hidden else str(show_figure(figure, value))
+                for value in (self.figures[figure], found)
+            )
+            rows.append((figure.column, figure.kind, staged, there))
+        heads = ("column", "figure", "staged", "found")
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (heads, *rows)
+        ]
+        table = "\n".join(f"  {line}" for line in lines)
+        return VerifyError(
+            f"the values of {spec.table} are not those that were staged:\n{table}\n"
+            f"{self._unchanged()}",
+            hint="the copy changed values: compare the staged files, which `keep` may have left,"
+            f" with {statement.template} and the copy's template",
+            details=[dict(zip(heads, row, strict=True)) for row in rows],
+            statement=statement.sql,
+            rolled_back=True,
+        )
 
     def _found(self, rows: list[Row]) -> None:
         if not rows:
@@ -259,7 +331,7 @@ class _Attempt:
         assert self.outcome is not None
         hint = "look at the staged files, which `keep` may have left, and at the table"
         plan = self.outcome.plan
-        if statement.role == "count" and plan.slice and found < wanted:
+        if statement.role in ("count", "verify") and plan.slice and found < wanted:
             hint = f"rows may lie outside the slice: they must satisfy it by {_exprs(plan)}"
         raise VerifyError(
             f"`{statement.name}` of {plan.spec.table}: {found:,} {what}, {wanted:,} {word}\n"
@@ -273,7 +345,7 @@ class _Attempt:
         check = statement.check
         assert check is not None
         assert self.outcome is not None
-        value = measured(rows)
+        value = measured(statement, rows)
         if check.holds(value):
             return
         shown = f"{value.normalize():f}{'%' if check.unit == 'percent' else ''}"
@@ -345,9 +417,44 @@ class _Attempt:
             return rows[0] if rows else None
 
 
-def measured(rows: list[Row]) -> Decimal:
-    """The value of a check's metric; a share of no rows is zero."""
-    return Decimal(str(rows[0][0] if rows and rows[0][0] is not None else 0))
+def whole_number(statement: Statement, rows: list[Row]) -> int:
+    """The one whole number that a statement answers with.
+
+    Raises:
+        VerifyError: it answers with something else, of which nothing can be concluded.
+    """
+    number = as_whole_number(rows[0][0]) if len(rows) == 1 and len(rows[0]) == 1 else None
+    if number is None:
+        raise unexpected_answer(statement, rows, "one whole number")
+    return number
+
+
+def unexpected_answer(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
+    """The error of a statement that answers with something else than its kind does."""
+    answer = ", ".join(map(repr, rows[0])) if len(rows) == 1 else f"{len(rows):,} rows"
+    return VerifyError(
+        f"`{statement.name}` answered {answer}, and {wanted} was expected; rolled back",
+        hint=f"correct the template {statement.template}",
+        statement=statement.sql,
+        rolled_back=True,
+    )
+
+
+def measured(statement: Statement, rows: list[Row]) -> Decimal:
+    """The value of a check's metric; a share of no rows is zero.
+
+    Raises:
+        VerifyError: the answer is not one number.
+    """
+    if len(rows) == 1 and len(rows[0]) == 1:
+        value = rows[0][0]
+        if value is None:
+            return Decimal(0)
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            number = Decimal(str(value))
+            if number.is_finite():
+                return number
+    raise unexpected_answer(statement, rows, "one number")
 
 
 def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) -> None:
@@ -369,10 +476,6 @@ def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) ->
 
 class _AlreadyLoadedError(Exception):
     """Leaves the transaction when there is nothing to do."""
-
-
-def _is_number(rows: list[Row]) -> bool:
-    return bool(rows) and isinstance(rows[0][0], int)
 
 
 def _exprs(plan: Plan) -> str:

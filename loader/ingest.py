@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,14 +14,23 @@ import pyarrow.parquet as pq
 from loader.conform import PLAIN, Conformer, Layout, match_columns
 from loader.duplicates import KeyIndex
 from loader.errors import FrameError
+from loader.figures import Figure
 from loader.frames import Frame
 from loader.slices import Slice
-from loader.spec import TableSpec
+from loader.spec import Column, TableSpec
 from loader.staging import Staged, Stager
 from loader.stores import Store
 
 Progress = Callable[[int, int, int], None]
 """Told rows staged, bytes written and files finished."""
+
+
+FiguresOf = Callable[[Sequence[Column]], Sequence[Figure]]
+"""Which figures are wanted of the columns that are staged."""
+
+
+def _no_figures(_: Sequence[Column]) -> Sequence[Figure]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,9 @@ def ingest(
     discover: bool = False,
     progress: Progress | None = None,
     layout: Layout = PLAIN,
+    figures: FiguresOf = _no_figures,
 ) -> Ingested:
-    """Stage a frame for its table.
+    """Stage a frame for its table, and collect the figures of its columns.
 
     Once a row is refused nothing more is staged, but the stream is read to its end, so that the
     error tells of everything that is wrong.
@@ -88,6 +98,7 @@ def ingest(
                 conformer.schema,
                 spec.staging,
                 spare=destination.spare,
+                figures=figures(conformer.columns),
                 progress=progress,
             )
         )

@@ -11,7 +11,7 @@ from itertools import groupby
 from loader.errors import ExecuteError
 from loader.live import Live, LiveColumn, LiveTable, Seen, unseen
 from loader.render import Renderer, Sql, Table
-from loader.warehouses import Row, Session
+from loader.warehouses import Row, Session, as_whole_number
 
 _PROBES = 1_000
 """Questions that are asked in one query."""
@@ -50,7 +50,7 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
 def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
     """The answers of queries that each answer with one number, asked many at a time.
 
-    None is the answer of one that the warehouse refuses.
+    None is the answer of one that the warehouse refuses, or answers with something else.
     """
     answers: list[int | None] = []
     for start in range(0, len(queries), _PROBES):
@@ -73,7 +73,7 @@ def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list
             *_asked(session, renderer, queries[:middle]),
             *_asked(session, renderer, queries[middle:]),
         ]
-    return [int(answer) for _, answer in sorted(rows)]
+    return [as_whole_number(answer) for _, answer in sorted(rows, key=lambda row: row[0])]
 
 
 def _key(schema: str | None, name: str) -> tuple[str, str]:

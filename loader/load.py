@@ -22,16 +22,17 @@ from loader.execute import (
     find_load,
     patiently,
 )
+from loader.figures import Statistics, statistics_of
 from loader.frames import Frame, open_frame
 from loader.ingest import Destination, Ingested, ingest, inspect
 from loader.live import Live, LiveTable
 from loader.plan import LoadRequest, Plan, StagedFacts, Target, ledger_slice, stage_prefix
-from loader.planner import plan_load
+from loader.planner import compared_figures, plan_load
 from loader.render import Renderer, Table
 from loader.results import LoadResult, OnProgress, Progress, Status
 from loader.slices import make_slice
 from loader.spec import TableSpec
-from loader.staging import apply_keep, open_staging
+from loader.staging import Staged, apply_keep, open_staging
 from loader.stores import Store
 from loader.warehouses import Session, Warehouse, open_warehouse
 
@@ -173,6 +174,9 @@ class Load:
             discover=self.auto,
             progress=report,
             layout=self._layout(order),
+            figures=lambda columns: compared_figures(
+                self.spec, self.renderer, self.target, columns
+            ),
         )
 
     def _execute(
@@ -196,6 +200,7 @@ class Load:
             warehouse=warehouse,
             renderer=self.renderer,
             rows=facts.rows,
+            figures=staged.figures,
             session=looked.session,
             explain=explain if self.renderer.has("load_errors") else None,
             on_statement=lambda statement: self.on_progress(
@@ -226,9 +231,14 @@ class Load:
             staged=staged.prefix if kept else None,
             rejects=ingested.rejects,
             seconds=seconds,
+            statistics=self._statistics(staged),
             warnings=tuple(outcome.warnings),
             plan=outcome.plan,
         )
+
+    def _statistics(self, staged: Staged) -> Statistics:
+        hidden = (column.name for column in self.spec.columns if column.classification)
+        return statistics_of(staged.figures, hidden)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loader.dispositions import Role
+from loader.figures import Figure, Level
 from loader.live import Live
 from loader.render import OWN
 from loader.slices import Slice
@@ -33,6 +34,8 @@ class Target:
     """Schema of the ledger; empty turns it off."""
     iam_role: str = ""
     """The role COPY reads the bucket with; Redshift only."""
+    verify: Level = "values"
+    """What is compared before COMMIT, for tables whose specs do not say."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Statement:
     check: Check | None = None
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
+    figures: tuple[Figure, ...] = ()
+    """What its answer holds after the number of rows, when it verifies values."""
 
     @property
     def project_template(self) -> str | None:

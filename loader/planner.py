@@ -10,6 +10,7 @@ from loader.ddl import alter, create, widen
 from loader.dispositions import Loading, Role, Step, steps
 from loader.drift import additions
 from loader.errors import PlanError
+from loader.figures import Figure, figures_of
 from loader.live import LiveTable
 from loader.plan import (
     PREVIEW_LOAD_ID,
@@ -61,6 +62,14 @@ def plan_load(
         rows=request.staged.rows if request.staged else request.rows,
         notes=notes,
     )
+
+
+def compared_figures(
+    spec: TableSpec, renderer: Renderer, target: Target, columns: Iterable[Column]
+) -> tuple[Figure, ...]:
+    """The figures of some columns that a load compares before it commits."""
+    kept = ((column.name, column.data_type) for column in columns)
+    return figures_of(kept, renderer.dialect, spec.verify or target.verify)
 
 
 def plan_read(
@@ -192,7 +201,8 @@ class _Builder:
         staged = self.request.staged
         rows = staged.rows if staged else self.request.rows
         counts_copied = self.renderer.has("copied")
-        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns)
+        figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
+        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns, figures)
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
         for step in work:

@@ -286,13 +286,13 @@ class Project:
             PlanError: a partition is unknown.
             ExecuteError: the table is not there, or cannot be read.
         """
-        from loader.checking import ask  # noqa: PLC0415  # drivers are slow to import
+        from loader.checking import ask, counted  # noqa: PLC0415  # drivers are slow to import
 
         settings, renderer = self.config.settings(target), self.renderer(target)
         slices = [make_slice(spec.dimensions, partition) for partition in partitions]
         statements = plan_counts(spec, renderer, slices)
         answers = ask(statements, spec, settings, self.config.root, renderer)
-        return [int(rows[0][0]) for rows in answers]
+        return counted(statements, answers)
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """What the warehouse has under the name of a table.
@@ -471,7 +471,12 @@ class Project:
             staging = _near(self.config.root / staging)
         role = "" if isinstance(settings, DuckDBTarget) else settings.iam_role
         return Target(
-            name or self.config.target, settings.type, staging, settings.ledger_schema, role
+            name or self.config.target,
+            settings.type,
+            staging,
+            settings.ledger_schema,
+            role,
+            self.config.verify,
         )
 
 
@@ -499,13 +504,12 @@ def _configured(
     else:
         base = Path(root if root is not None else Path.cwd()).resolve()
         found = Config(base, base / "specs", base / "templates", source="the given targets")
-    return Config(
-        root=found.root,
+    return replace(
+        found,
         specs=Path(specs) if specs is not None else found.specs,
         templates=Path(templates) if templates is not None else found.templates,
         target=target or (next(iter(targets)) if targets else found.target),
         targets=targets if targets is not None else found.targets,
-        source=found.source,
     )
 
 

@@ -36,7 +36,15 @@ def statement_of(
     if inside and not _HARMLESS.match(rendered.sql):
         _refuse_commits(rendered, renderer)
     return Statement(
-        step.name, rendered.sql, step.why, rendered.path, step.role, when, check, step.group
+        name=step.name,
+        sql=rendered.sql,
+        why=step.why,
+        template=rendered.path,
+        role=step.role,
+        when=when,
+        check=check,
+        group=step.group,
+        figures=step.figures,
     )
 
 

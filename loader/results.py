@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from loader.figures import Statistics
 from loader.plan import Plan
 from loader.spec import Check
 
@@ -67,6 +68,9 @@ class LoadResult:
     """The Parquet file with rejected rows and their reasons."""
     seconds: Mapping[str, float] | None = None
     """Wall time of staging (``stage``) and of the transaction (``load``)."""
+    statistics: Statistics = field(default_factory=dict)
+    """Figures of each column of the load, which the warehouse was found to have too; none with
+    `verify: counts`."""
     warnings: tuple[str, ...] = ()
     """Checks of severity warning that did not hold."""
     plan: Plan | None = None

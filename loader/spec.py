@@ -688,6 +688,10 @@ class TableSpec(Model):
     """The files that rows travel in."""
     source: Source = Source()
     """How the data is written that is read from files."""
+    verify: Literal["values", "counts", "checksums"] | None = None
+    """What is compared with the staged rows before COMMIT: figures of all values, only numbers of
+    rows, or figures with checksums of text and binary values; default the project's `verify`, and
+    else `values`."""
     checks: tuple[Check, ...] = ()
     """Run inside the transaction, before COMMIT."""
     grants: dict[Privilege, tuple[Grantee, ...]] = {}

@@ -13,17 +13,19 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
 from loader import formats
+from loader.collector import FigureCollector
 from loader.config import DuckDBTarget, TargetSettings
 from loader.errors import StageError
+from loader.figures import Figure, Value
 from loader.spec import Staging
 from loader.stores import Store, StoreOptions, open_store
 
@@ -71,6 +73,8 @@ class Staged:
     manifest: str
     """The URI of the manifest that lists them."""
     files: tuple[StagedFile, ...]
+    figures: Mapping[Figure, Value] = field(default_factory=dict)
+    """Those of all rows that were asked for."""
 
     @property
     def rows(self) -> int:
@@ -211,6 +215,7 @@ class Stager:
         staging: Format, compression, file size, and what to keep.
         writers: Files written at once; default the number of cores, at most four. With one, the
             files hold the rows in the order of the stream.
+        figures: What to collect of the rows.
         progress: Told how far it is.
 
     Raises:
@@ -226,6 +231,7 @@ class Stager:
         *,
         spare: str | None = None,
         writers: int | None = None,
+        figures: Sequence[Figure] = (),
         progress: Progress | None = None,
     ) -> None:
         if store.list(prefix):
@@ -241,6 +247,8 @@ class Stager:
         self._staging = staging
         self._writers = writers or min(os.cpu_count() or 1, _MAX_WRITERS)
         self._progress = progress
+        self._wanted = figures
+        self._figures = FigureCollector(figures)
         least, most = _CHUNK_BYTES
         self._chunk_bytes = max(least, min(most, staging.file_size // _CHUNKS_PER_FILE))
         self._chunk: list[pa.RecordBatch] = []
@@ -311,7 +319,8 @@ class Stager:
             file.write(_manifest(files))
         self._settled = True
         self._report()
-        return Staged(self._store.uri(self._prefix), self._store.uri(manifest), files)
+        uris = self._store.uri(self._prefix), self._store.uri(manifest)
+        return Staged(*uris, files, self._figures.values)
 
     def discard(self) -> None:
         """Give the load up and remove all its files, whatever `keep` says."""
@@ -349,8 +358,11 @@ class Stager:
     def _work(self) -> None:
         """Write files until the stream ends; what goes wrong is raised in the caller's thread."""
         try:
-            while (chunk := self._belt.get()) is not None:
-                self._write_file(chunk)
+            with closing(FigureCollector(self._wanted)) as collector:
+                while (chunk := self._belt.get()) is not None:
+                    self._write_file(chunk, collector)
+                with self._lock:
+                    self._figures.merge(collector.values)
         except _StoppedError:
             pass
         except StageError as error:
@@ -369,18 +381,18 @@ class Stager:
         told.__cause__ = error.__cause__
         return told
 
-    def _write_file(self, first: list[pa.RecordBatch]) -> None:
+    def _write_file(self, first: list[pa.RecordBatch], collector: FigureCollector) -> None:
         """Write one file, from this chunk on until it is long enough or the stream ends."""
         # `next` of a count is atomic, and a file that is not completed ends the load: no gaps.
         number = next(self._numbers)
         key = f"{self._prefix}/part-{number:05d}.{formats.suffix(self._staging)}"
         with self._store.create(key) as file:
             sink = _Sink(file, self._belt, self._count)
-            rows = self._fill(sink, first)
+            rows = self._fill(sink, first, collector)
         with self._lock:
             self._files[number] = StagedFile(self._store.uri(key), rows, sink.tell())
 
-    def _fill(self, sink: _Sink, first: list[pa.RecordBatch]) -> int:
+    def _fill(self, sink: _Sink, first: list[pa.RecordBatch], collector: FigureCollector) -> int:
         """Encode chunks into one file; returns its rows."""
         rows = 0
         chunk: list[pa.RecordBatch] | None = first
@@ -390,6 +402,7 @@ class Stager:
             while chunk is not None:
                 batch = chunk[0] if len(chunk) == 1 else pa.concat_batches(chunk)
                 writer.write(batch)
+                collector.add(batch)
                 rows += batch.num_rows
                 with self._lock:
                     self._rows += batch.num_rows

@@ -20,7 +20,7 @@ from loader.slices import Slice
 from loader.spec import TableSpec
 from loader.staging import open_staging
 from loader.stores import Store
-from loader.warehouses import Session
+from loader.warehouses import Session, as_whole_number
 
 BATCH_ROWS = 65_536
 
@@ -38,7 +38,8 @@ class Unload:
     def is_worth_it(self, session: Session) -> bool:
         """Whether the slice has more rows than should go through the connection."""
         ((rows,),) = session.execute(self.renderer.render("count", self._facts()).sql)
-        return int(rows) > self.settings.unload_rows
+        number = as_whole_number(rows)
+        return number is None or number > self.settings.unload_rows
 
     def batches(self, session: Session) -> Generator[pa.RecordBatch, None, None]:
         """Unload the slice and stream it back, file by file.

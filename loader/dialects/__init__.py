@@ -70,6 +70,12 @@ class Dialect:
     empty_is_null: bool = False
     """Whether COPY makes NULL of an empty CSV field of any type but text."""
 
+    text_figures: tuple[Literal["minimum", "maximum", "ends"], ...] = ()
+    """Which figures show the values of text, beside its bytes (`loader.figures`)."""
+
+    opaque: frozenset[str] = frozenset()
+    """Types of which only NULLs are counted: their values have more than one spelling."""
+
     positional: bool = False
     """Whether staged columns must lie in the order of the live table's columns."""
 

@@ -71,6 +71,8 @@ DIALECT = Dialect(
     differs=_differs,
     spelling=str,
     known=_known,
+    text_figures=("minimum", "maximum"),
+    opaque=frozenset({"timetz", "interval year to month", "interval day to second"}),
     backslash=False,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

@@ -93,6 +93,19 @@ DIALECT = Dialect(
     identity_by_hand=False,
     trusts_keys=True,
     nul_in_text=False,
+    # The order of text depends on the collation of the database and of the column.
+    text_figures=("ends",),
+    opaque=frozenset(
+        {
+            "super",
+            "timetz",
+            "geometry",
+            "geography",
+            "hllsketch",
+            "interval year to month",
+            "interval day to second",
+        }
+    ),
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,

@@ -19,10 +19,16 @@ _COLOURS: dict[Role, str] = {
     "copy": "green",
     "copied": "cyan",
     "count": "cyan",
+    "verify": "cyan",
+    "verify_stage": "cyan",
     "none": "cyan",
     "check": "cyan",
 }
-_MARKS: dict[Role, str] = {"delete": "-", "copy": "+", "check": "?", "count": "?", "none": "?"}
+_MARKS: dict[Role, str] = {
+    "delete": "-",
+    "copy": "+",
+    **dict.fromkeys(("check", "count", "verify", "verify_stage", "none"), "?"),
+}
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"
 

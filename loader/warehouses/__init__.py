@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loader.errors import ExecuteError
@@ -67,6 +68,18 @@ def open_warehouse(settings: TargetSettings, root: Any) -> Warehouse:
         ) from error
     warehouse: Warehouse = module.connect(settings, root)
     return warehouse
+
+
+def as_whole_number(answer: object) -> int | None:
+    """A warehouse's answer as the whole number it is; None when it is none.
+
+    >>> from decimal import Decimal
+    >>> as_whole_number(Decimal("5")), as_whole_number(Decimal("5.5")), as_whole_number(True)
+    (5, None, None)
+    """
+    if isinstance(answer, Decimal):
+        return int(answer) if answer.is_finite() and answer == int(answer) else None
+    return answer if isinstance(answer, int) and not isinstance(answer, bool) else None
 
 
 @contextmanager

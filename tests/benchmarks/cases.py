@@ -76,11 +76,13 @@ def _dbt(name: str, *arguments: str) -> Command:
 CASES: tuple[Case, ...] = (
     Load("limit-arrow", "limit", "arrow", limit="limit-arrow"),
     Load("loader-arrow", "loader_api", "arrow", limit="limit-arrow"),
+    Load("loader-arrow-counts", "loader_counts", "arrow", limit="limit-arrow"),
     Load("loader-polars", "loader_api", "polars", limit="limit-arrow"),
     Load("loader-parquet", "loader_api", "dataset", limit="limit-arrow"),
     Load("dlt-arrow", "dlt_pipeline", "arrow", limit="limit-arrow", environment="dlt", peer=True),
     Load("limit-pandas", "limit", "pandas", limit="limit-pandas"),
     Load("loader-pandas", "loader_api", "pandas", limit="limit-pandas"),
+    Load("loader-pandas-counts", "loader_counts", "pandas", limit="limit-pandas"),
     Load(
         "dlt-pandas", "dlt_pipeline", "pandas", limit="limit-pandas", environment="dlt", peer=True
     ),
@@ -98,8 +100,10 @@ CASES: tuple[Case, ...] = (
     Load("stream", "loader_api", "stream", limit="stream-limit"),
     Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3="moto"),
     Load("s3-loader-arrow", "s3_loader", "arrow", limit="s3-limit-arrow", s3="moto"),
+    Load("s3-loader-arrow-counts", "s3_loader_counts", "arrow", "s3-limit-arrow", s3="moto"),
     Load("s3-limit-pandas", "s3_limit", "pandas", limit="s3-limit-pandas", s3="moto"),
     Load("s3-loader-pandas", "s3_loader", "pandas", limit="s3-limit-pandas", s3="moto"),
+    Load("s3-loader-pandas-counts", "s3_loader_counts", "pandas", "s3-limit-pandas", s3="moto"),
     Load(
         "s3-awswrangler",
         "s3_awswrangler",
@@ -144,6 +148,10 @@ class Target:
 
 TARGETS = (
     Target("loader-arrow", 1.2, of="limit-arrow"),
+    Target("loader-arrow", 1.1, of="loader-arrow-counts"),
+    Target("loader-pandas", 1.1, of="loader-pandas-counts"),
+    Target("s3-loader-arrow", 1.1, of="s3-loader-arrow-counts"),
+    Target("s3-loader-pandas", 1.1, of="s3-loader-pandas-counts"),
     Target("loader-arrow", 0.5, of="dlt-arrow"),
     Target("loader-pandas", 1.3, of="limit-pandas"),
     Target("loader-dagster", 0.5, of="dagster-duckdb-pandas"),

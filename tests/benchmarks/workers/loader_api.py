@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import loader
+from loader.figures import Level
 from tests.benchmarks.workers import harness
 
 SPECS = Path(__file__).parents[1] / "specs"
 
 
-def load(frame: Any, folder: Path) -> None:
+def load(frame: Any, folder: Path, verify: Level = "values") -> None:
     """Load the frame through the spec `tpch/lineitem`."""
     target = {
         "type": "duckdb",
@@ -19,7 +20,8 @@ def load(frame: Any, folder: Path) -> None:
     project = loader.Project(
         specs=SPECS, templates=None, root=folder, targets={"local": target}, target="local"
     )
-    project.load(project.spec("tpch/lineitem"), frame)
+    spec = project.spec("tpch/lineitem").model_copy(update={"verify": verify})
+    project.load(spec, frame)
 
 
 if __name__ == "__main__":

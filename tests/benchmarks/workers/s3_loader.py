@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from loader.figures import Level
 from loader.stores import open_store
 from tests.benchmarks.workers import bucket, harness, staging
 
 
-def load(frame: Any, folder: Path) -> None:
+def load(frame: Any, folder: Path, verify: Level = "values") -> None:
     """Stage the frame, and leave the files."""
-    staging.stage(frame, open_store(bucket.url(folder)), primary_key=staging.KEY)
+    store = open_store(bucket.url(folder))
+    staging.stage(frame, store, primary_key=staging.KEY, verify=verify)
 
 
 if __name__ == "__main__":

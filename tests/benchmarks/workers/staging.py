@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import loader
+from loader import dialects
 from loader.conform import Layout
+from loader.figures import Level, figures_of
 from loader.frames import open_frame
 from loader.ingest import Destination, Ingested, ingest
 from loader.plan import stage_prefix
@@ -14,11 +16,13 @@ from tests.benchmarks.workers.loader_api import SPECS
 KEY = ("l_orderkey", "l_linenumber")
 
 
-def stage(frame: Any, store: Store, *, primary_key: tuple[str, ...] = ()) -> Ingested:
+def stage(
+    frame: Any, store: Store, *, primary_key: tuple[str, ...] = (), verify: Level = "values"
+) -> Ingested:
     """What happens between the look at the warehouse and the transaction, as `loader.load` has it.
 
-    Rows are matched, cast and checked, keys compared if the spec is given one, files and manifest
-    written.
+    Rows are matched, cast and checked, keys compared if the spec is given one, figures collected,
+    files and manifest written.
     """
     project = loader.Project(specs=SPECS, templates=None, root=SPECS)
     spec = project.spec("tpch/lineitem").model_copy(update={"primary_key": primary_key})
@@ -28,6 +32,11 @@ def stage(frame: Any, store: Store, *, primary_key: tuple[str, ...] = ()) -> Ing
         open_frame(frame),
         Destination(store, prefix, f"rejects/{prefix}.parquet"),
         layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
+        figures=lambda columns: figures_of(
+            [(column.name, column.data_type) for column in columns],
+            dialects.get("redshift"),
+            verify,
+        ),
     )
 
 
