@@ -22,6 +22,9 @@ _INT64_MAX = (1 << 63) - 1
 
 _LOW = 0xFFFF_FFFF
 
+_FIRST = 1_000
+"""What a first character counts, so that two ends that change do not make up for each other."""
+
 
 class FigureCollector:
     """Takes the figures of the batches of one writer.
@@ -121,8 +124,6 @@ class _Measures:
         return self._pieces[1]
 
     def _extreme(self, which: str) -> Value:
-        if self._type in ("char", "varchar"):
-            return _extreme_text(self._array, self._edges, which)
         if self._type in ("real", "double precision"):
             return _extreme_float(self._floats, which)
         return self._extremes[which]
@@ -185,6 +186,8 @@ def _extremes(array: Array) -> dict[str, int | None]:
     found: dict[str, Any] = pc.min_max(array).as_py()
     if pa.types.is_decimal(array.type):
         return {which: _units(value, array.type.scale) for which, value in found.items()}
+    if pa.types.is_string(array.type):
+        return {which: value if value is None else value.encode() for which, value in found.items()}
     return found
 
 
@@ -262,36 +265,22 @@ class _Edges:
         self.data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         self.starts, self.ends = edges[:-1], edges[1:]
         filled = self.starts < self.ends
-        self.some_empty = not filled.all()
-        if self.some_empty:
+        if not filled.all():
             self.starts, self.ends = self.starts[filled], self.ends[filled]
-        self.filled = filled
         self.first: Any = self.data[self.starts]
 
 
-def _extreme_text(array: Array, edges: _Edges, which: str) -> bytes | None:
-    """The least or greatest text by its bytes, of those that begin with the right one."""
-    if not len(array):
-        return None
-    if not len(edges.first) or (which == "min" and edges.some_empty):
-        return b""
-    byte = edges.first.min() if which == "min" else edges.first.max()
-    candidates = array.filter(pa.array(edges.filled)) if edges.some_empty else array
-    candidates = candidates.filter(pa.array(edges.first == byte))
-    found: str = pc.min_max(candidates)[which].as_py()
-    return found.encode()
-
-
 def _code_points(edges: _Edges) -> int:
-    """The sum of the code points of first and last characters."""
+    """The sum of the code points of first characters, times 1,000, and of last ones."""
     if not len(edges.first):
         return 0
     last = edges.ends - 1
     if edges.first.max() < 0x80 and edges.data[last].max() < 0x80:
-        return int(edges.first.sum(dtype=np.int64) + edges.data[last].sum(dtype=np.int64))
+        first, final = (int(codes.sum(dtype=np.int64)) for codes in (edges.first, edges.data[last]))
+        return _FIRST * first + final
     for _ in range(3):  # back to where the character begins
         last = np.where(edges.data[last] & 0xC0 == 0x80, last - 1, last)
-    return _decode(edges.data, edges.starts) + _decode(edges.data, last)
+    return _FIRST * _decode(edges.data, edges.starts) + _decode(edges.data, last)
 
 
 def _decode(data: Any, at: Any) -> int:
@@ -333,10 +322,9 @@ class _Checksums:
         sums = ", ".join(f"sum(('0x' || left(md5({name}), 15))::BIGINT)" for name in names)
         self._connection.register("batch", pa.table(columns, names=names))
         try:
-            row = self._connection.execute(f"SELECT {sums} FROM batch").fetchone()
+            (row,) = self._connection.execute(f"SELECT {sums} FROM batch").fetchall()
         finally:
             self._connection.unregister("batch")
-        assert row is not None
         return [(figure, int(one or 0)) for figure, one in zip(self._figures, row, strict=True)]
 
     def close(self) -> None:

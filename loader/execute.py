@@ -156,19 +156,35 @@ class _Attempt:
 
     def _set_up(self, session: Session, opening: Plan) -> None:
         """Make the ledger where there is none; in a transaction of its own, for it stays."""
-        ledger = opening.target.ledger_schema
-        if not ledger:
-            return
-        names = ["loads", lock_name(opening.spec)] if self.renderer.has("lock") else ["loads"]
-        tables = [Table(ledger, name) for name in names]
-        found = [describe(session, self.renderer, table) for table in tables]
-        if all(isinstance(live, LiveTable) for live in found):
+        missing = self._missing(session, opening)
+        if not missing:
             return
         self.outcome = Outcome(opening)
-        with transaction(session):
-            for statement in opening.setup:
-                if statement.role != "schema" or "no schema" in found:
+        try:
+            with transaction(session):
+                for statement in missing:
                     self._told(session, statement)
+        except ExecuteError:
+            # Another load may have made it meanwhile.
+            if self._missing(session, opening):
+                raise
+
+    def _missing(self, session: Session, opening: Plan) -> list[Statement]:
+        """The statements that make what the ledger lacks."""
+        ledger = opening.target.ledger_schema
+        if not ledger:
+            return []
+        names = ["loads", lock_name(opening.spec)] if self.renderer.has("lock") else ["loads"]
+        found = [describe(session, self.renderer, Table(ledger, name)) for name in names]
+        there = found[0].order if isinstance(found[0], LiveTable) else None
+        complete = all(isinstance(live, LiveTable) for live in found)
+
+        def is_missing(statement: Statement) -> bool:
+            if statement.adds is not None:
+                return there is not None and statement.adds not in there
+            return not complete and (statement.role != "schema" or "no schema" in found)
+
+        return [statement for statement in opening.setup if is_missing(statement)]
 
     def _run_outside(self, session: Session, opening: Plan) -> None:
         """Run what no transaction takes; each of it does nothing the second time."""

@@ -11,7 +11,7 @@ same. None depends on the order of rows, and each is computed exactly on both si
   which a sum may have more than 38 digits.
 - ``true``: how many are true.
 - ``bytes``: of text (UTF-8) and binary values together.
-- ``ends``: the sum of the code points of the first and the last character of each text.
+- ``ends``: of each text the code point of the first character, times 1,000, and of the last.
 - ``nan``, ``whole``, ``fraction``: of floats, how many are NaN, and two integers made of each by
   steps that IEEE 754 defines to the bit (`scaled.sql.j2`).
 - ``checksum``: the sum of the first 60 bits of each value's MD5.

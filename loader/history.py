@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
 from loader.errors import PlanError
 from loader.execute import describe
+from loader.figures import Statistics
 from loader.live import LiveTable
+from loader.plan import LEDGER_ADDITIONS
 from loader.project import Project
 from loader.render import Table
 from loader.spec import TableSpec
@@ -33,6 +36,8 @@ class LedgerEntry:
     loader_version: str
     loaded_at: datetime
     """In UTC."""
+    column_figures: Statistics | None = None
+    """Figures of the columns that were loaded; None of a load that only counted rows."""
 
     @property
     def table(self) -> str:
@@ -63,8 +68,10 @@ def history(
     renderer, ledger = project.renderer(target), Table(settings.ledger_schema, "loads")
     facts = {"ledger": ledger, "limit": limit, "tables": _tables(specs)}
     with warehouse.session(write=False) as session:
-        if not isinstance(describe(session, renderer, ledger), LiveTable):
+        live = describe(session, renderer, ledger)
+        if not isinstance(live, LiveTable):
             return []
+        facts |= {"added": tuple(LEDGER_ADDITIONS), "present": live.order}
         rows = session.execute(renderer.render("ledger_history", facts).sql)
     return [_entry(row) for row in rows]
 
@@ -76,6 +83,7 @@ def _tables(specs: Sequence[TableSpec | None]) -> tuple[Table, ...]:
 def _entry(row: Row) -> LedgerEntry:
     names = [field.name for field in fields(LedgerEntry)]
     values = dict(zip(names, row, strict=True))
-    loaded_at = values["loaded_at"]
+    loaded_at, figures = values["loaded_at"], values["column_figures"]
     moment = loaded_at if loaded_at.tzinfo else loaded_at.replace(tzinfo=UTC)
+    values["column_figures"] = figures and json.loads(figures)
     return LedgerEntry(**{**values, "loaded_at": moment.astimezone(UTC)})

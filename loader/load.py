@@ -183,7 +183,8 @@ class Load:
         self, ingested: Ingested, warehouse: Warehouse, looked: _Look, store: Store
     ) -> Outcome:
         staged = ingested.staged
-        facts = StagedFacts(staged.rows, staged.bytes, len(staged.files))
+        statistics = self._statistics(staged)
+        facts = StagedFacts(staged.rows, staged.bytes, len(staged.files), statistics)
         request = replace(
             _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
             present=ingested.present or None,

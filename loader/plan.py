@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from loader.datatypes import DataType
 from loader.dispositions import Role
-from loader.figures import Figure, Level
+from loader.figures import Figure, Kind, Level, Statistics
 from loader.live import Live
 from loader.render import OWN
 from loader.slices import Slice
@@ -20,6 +21,12 @@ PREVIEW_LOAD_ID = "<load id>"
 
 _SLICE_BYTES = 4_000
 """What the ledger keeps of a slice's description."""
+
+
+LEDGER_ADDITIONS: Mapping[str, DataType] = {"column_figures": DataType("varchar", (65_535,))}
+"""Columns that ledgers of earlier versions lack; a load adds them."""
+
+_LEDGER_TEXT = LEDGER_ADDITIONS["column_figures"].length
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class StagedFacts:
     rows: int
     bytes: int
     files: int
+    statistics: Statistics = field(default_factory=dict)
+    """Figures of each column, as the ledger keeps them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,8 @@ class Statement:
     """Routine that a short plan tells in these words, together with its neighbours."""
     figures: tuple[Figure, ...] = ()
     """What its answer holds after the number of rows, when it verifies values."""
+    adds: str | None = None
+    """The column that it adds to a ledger that lacks it."""
 
     @property
     def project_template(self) -> str | None:
@@ -207,6 +218,24 @@ def ledger_slice(slice_: Slice | None) -> str | None:
         return text
     digest = hashlib.sha256(repr((slice_.keys, slice_.boxes)).encode()).hexdigest()
     return f"{text} #{digest[:12]}"
+
+
+def ledger_figures(statistics: Statistics) -> str | None:
+    """Figures of columns as the ledger keeps them: JSON, and of very many columns what fits.
+
+    Returns:
+        None when there are none, or too many columns even for their NULLs and extremes.
+    """
+    kinds: tuple[Kind, ...] = ("nulls", "minimum", "maximum")
+    short = {
+        column: {kind: figures[kind] for kind in kinds if kind in figures}
+        for column, figures in statistics.items()
+    }
+    for kept in (statistics, short):
+        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        if kept and len(text.encode()) <= _LEDGER_TEXT:
+            return text
+    return None
 
 
 def _comment(text: str) -> str:

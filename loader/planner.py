@@ -13,12 +13,14 @@ from loader.errors import PlanError
 from loader.figures import Figure, figures_of
 from loader.live import LiveTable
 from loader.plan import (
+    LEDGER_ADDITIONS,
     PREVIEW_LOAD_ID,
     LoadRequest,
     Plan,
     StagePlan,
     Statement,
     Target,
+    ledger_figures,
     ledger_slice,
     stage_prefix,
 )
@@ -193,6 +195,14 @@ class _Builder:
             role: Role = "schema" if template == "create_schema" else "run"
             step = Step(name, why, template, role, facts, group="the ledger")
             yield self._statement(step, when="only when it is missing")
+        for column, data_type in LEDGER_ADDITIONS.items():
+            added: dict[str, object] = {"column": column, "data_type": data_type}
+            why = "a ledger of an earlier version lacks it"
+            step = Step(
+                f"add {column} to the ledger", why, "ledger_add_column", "run", added,
+                group="the ledger", adds=column,
+            )  # fmt: skip
+            yield self._statement(step, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:
         if self.target.ledger_schema:
@@ -294,6 +304,9 @@ class _Builder:
             else Unknown("rows staged"),
             "bytes": staged.bytes if staged else Unknown("bytes staged"),
             "files": staged.files if staged else Unknown("files staged"),
+            "figures": ledger_figures(staged.statistics)
+            if staged
+            else Unknown("figures of the columns"),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": f"{self.prefix}/part-*",
             "iam_role": self.target.iam_role,

@@ -45,6 +45,7 @@ def statement_of(
         check=check,
         group=step.group,
         figures=step.figures,
+        adds=step.adds,
     )
 
 

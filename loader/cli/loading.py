@@ -85,7 +85,7 @@ def _outcome(result: LoadResult) -> str:
     seconds = sum((result.seconds or {}).values())
     return (
         f"{where}: {counted(result.rows_loaded, 'row')} loaded, {result.rows_deleted:,} deleted,"
-        f" verified and committed in {seconds:.1f} s"
+        f" {'' if result.statistics else 'counts '}verified and committed in {seconds:.1f} s"
     )
 
 

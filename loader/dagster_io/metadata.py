@@ -12,6 +12,7 @@ import dagster as dg
 
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
+from loader.figures import Kind, Statistics
 from loader.plan import Plan
 from loader.results import LoadResult
 from loader.spec import TableSpec
@@ -87,6 +88,8 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found[f"{phase}_seconds"] = round(seconds, 3)
     if result.rows_after is not None:
         found["dagster/row_count"] = result.rows_after
+    if result.statistics:
+        found["column_statistics"] = column_statistics(result.statistics)
     if result.rejects:
         found["rejects"] = result.rejects
     if result.staged:
@@ -96,6 +99,20 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
     if result.plan is not None:
         found["sql"] = sql(result.plan, _SHOWN_CHARACTERS // partitions)
     return found
+
+
+def column_statistics(statistics: Statistics) -> dg.TableMetadataValue:
+    """NULLs, least and greatest value of each column of a load, which the warehouse has too."""
+    shown: tuple[Kind, ...] = ("nulls", "minimum", "maximum")
+    rows = [
+        {"column": column, **{kind: _cell(figures.get(kind)) for kind in shown}}
+        for column, figures in statistics.items()
+    ]
+    return _table(rows, most=len(rows))
+
+
+def _cell(value: str | float | None) -> str | int:
+    return value if isinstance(value, str | int) else "" if value is None else repr(value)
 
 
 def plan_metadata(plan: Plan) -> Metadata:
@@ -131,8 +148,10 @@ def failure(error: LoaderError) -> dg.Failure:
     return dg.Failure(description=str(error), metadata=found, allow_retries=False)
 
 
-def _table(rows: Sequence[Mapping[str, str | int]]) -> dg.TableMetadataValue:
+def _table(
+    rows: Sequence[Mapping[str, str | int]], most: int = _SHOWN_ROWS
+) -> dg.TableMetadataValue:
     names = list(dict.fromkeys(name for row in rows for name in row))
     records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
     columns = [dg.TableColumn(name, "text") for name in names]
-    return dg.MetadataValue.table(records[:_SHOWN_ROWS], schema=dg.TableSchema(columns))
+    return dg.MetadataValue.table(records[:most], schema=dg.TableSchema(columns))

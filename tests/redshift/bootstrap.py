@@ -45,6 +45,13 @@ CREATE FUNCTION pg_catalog.pg_last_unload_count() RETURNS int8 LANGUAGE sql STAB
   $$ SELECT redshift_setting('last_unload_count', 0) $$;
 CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
   $$ SELECT date_trunc('second', statement_timestamp())::timestamp $$;
+CREATE FUNCTION pg_catalog.redshift_datediff(part text, a timestamp, b timestamp) RETURNS int8
+  LANGUAGE sql IMMUTABLE RETURN (extract(epoch FROM b - a) * 1000000)::int8;
+CREATE FUNCTION pg_catalog.redshift_datediff(part text, a time, b time) RETURNS int8
+  LANGUAGE sql IMMUTABLE RETURN (extract(epoch FROM b - a) * 1000000)::int8;
+CREATE FUNCTION pg_catalog.strtol(digits text, base int4) RETURNS int8 LANGUAGE sql IMMUTABLE
+  RETURN CASE base WHEN 16 THEN ('x' || lpad(digits, 16, '0'))::bit(64)::int8
+                   WHEN 10 THEN digits::int8 END;
 CREATE FUNCTION pg_catalog.json_parse(value text) RETURNS pg_catalog.super
   LANGUAGE sql IMMUTABLE AS $$ SELECT value::jsonb $$;
 CREATE FUNCTION pg_catalog.json_serialize(value pg_catalog.super) RETURNS varchar

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tests.redshift.admin import Admin
-from tests.redshift.faults import CutCopy
+from tests.redshift.faults import ChangeCopied, CopyFault, CutCopy
 from tests.redshift.files import LiveColumn, check_column_list, read_manifest, rows
 from tests.redshift.refusals import LoadError, Refusal, spectrum
 from tests.redshift.session import Session
@@ -42,7 +42,9 @@ class Copier:
     admin: Admin
     _queries: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
 
-    def run(self, session: Session, copy: CopyStatement, cut: CutCopy | None) -> tuple[str, str]:
+    def run(
+        self, session: Session, copy: CopyStatement, fault: CopyFault | None
+    ) -> tuple[str, str]:
         """Do it; the command tag, and what to tell the client."""
         started = datetime.now(UTC).replace(tzinfo=None)
         self.store.check_role(copy.iam_role, session.user)
@@ -53,8 +55,8 @@ class Copier:
         names = ", ".join(quoted(column.name) for column in columns)
         table = quoted(*([copy.schema] if copy.schema else []), copy.table)
         lines = self._lines(copy, columns, urls)
-        if cut is not None:
-            lines = _until_cut(session, cut.after_bytes, lines)
+        if isinstance(fault, CutCopy):
+            lines = _until_cut(session, fault.after_bytes, lines)
         sql = rf"COPY {table} ({names}) FROM STDIN (FORMAT csv, NULL E'\\N')"
         try:
             count = session.copy_in(sql, lines)
@@ -66,6 +68,8 @@ class Copier:
             if session.status == b"I":
                 session.ask("SET redshift.last_copy_count = '0'")
             raise
+        if isinstance(fault, ChangeCopied):
+            session.ask(f"UPDATE {table} SET {fault.assignments}")
         session.ask(f"SET redshift.last_copy_count = '{count}'")
         session.ask(f"SET redshift.last_copy_id = '{query}'")
         notice = f"Load into table '{copy.table}' completed, {count} record(s) loaded successfully."

@@ -61,7 +61,15 @@ class CutCopy:
     after_bytes: int = 0
 
 
-Action = Drop | Error | Delay | CutCopy
+@dataclass(frozen=True)
+class ChangeCopied:
+    """A COPY stores other values than its files hold: ``assignments`` as in UPDATE … SET."""
+
+    assignments: str
+
+
+CopyFault = CutCopy | ChangeCopied
+Action = Drop | Error | Delay | CutCopy | ChangeCopied
 
 
 @dataclass
@@ -126,8 +134,8 @@ class Faults:
         A text matches statements that contain it in any case. "before": the statement never
         reaches the server. "after": the server has done it, a COMMIT too, when it happens.
         """
-        if isinstance(action, CutCopy) and when != "before":
-            raise ValueError("a COPY is cut while it runs: use CutCopy with 'before'")
+        if isinstance(action, CutCopy | ChangeCopied) and when != "before":
+            raise ValueError(f"it happens while a COPY runs: use {action} with 'before'")
         if isinstance(action, Delay) and when == "instead":
             raise ValueError("a Delay comes 'before' or 'after' a statement")
         rule = Rule(match, when, action, times, skip)

@@ -19,7 +19,7 @@ from tests.redshift import wire
 from tests.redshift.admin import Admin
 from tests.redshift.bootstrap import LOGIN_OPTIONS
 from tests.redshift.copying import Copier
-from tests.redshift.faults import CutCopy, Faults, Refused
+from tests.redshift.faults import CopyFault, Faults, Refused
 from tests.redshift.session import DroppedError, Session, Statement
 from tests.redshift.statements import parse_copy, parse_unload
 from tests.redshift.unloading import Unloader
@@ -106,11 +106,11 @@ class Gateway:
             parse_unload(sql)
 
     def perform(
-        self, session: Session, kind: str, sql: str, cut: CutCopy | None
+        self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]:
         """Do a COPY or an UNLOAD; its command tag, and what to tell the client."""
         if kind == "copy":
-            return self.copier.run(session, parse_copy(sql), cut)
+            return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
 
     def create_domains(self, domains: Sequence[tuple[str, str]]) -> None:

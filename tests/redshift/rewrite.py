@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.redshift.columntypes import ColumnType, parse_type
-from tests.redshift.refusals import Refusal
+from tests.redshift.refusals import Refusal, not_carried
 from tests.redshift.tokens import Cursor, Token, quote
 
 Domains = dict[str, str]
@@ -78,6 +78,8 @@ class _Renderer:
         catalog = self._says(place - 1, ".") and self._says(place - 2, "pg_catalog")
         if word in _CALLS and self._says(place + 1, "("):
             return _CALLS[word], place + 1
+        if word == "datediff" and self._says(place + 1, "("):
+            return self._datediff(place)
         if (
             word == "pg_catalog"
             and self._says(place + 1, ".")
@@ -89,6 +91,14 @@ class _Renderer:
         if word == "sysdate" and not self._says(place - 1, ".") and not self._says(place - 1, "as"):
             return "getdate()", place + 1
         return self._tokens[place].text, place + 1
+
+    def _datediff(self, place: int) -> tuple[str, int]:
+        """The part is a word of the language: only microseconds are carried."""
+        part = self._tokens[place + 2]
+        if not part.says("microsecond", "microseconds"):
+            raise not_carried(f"DATEDIFF in {part.text}")
+        self._casts.append(False)
+        return "redshift_datediff('microsecond'", place + 3
 
     def _cast(self, place: int) -> tuple[str, int]:
         text = self._tokens[place].text

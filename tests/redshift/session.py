@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.redshift import wire
-from tests.redshift.faults import Action, CutCopy, Delay, Drop, Error, When
+from tests.redshift.faults import Action, ChangeCopied, CopyFault, CutCopy, Delay, Drop, Error, When
 from tests.redshift.refusals import Refusal
 from tests.redshift.statements import kind as statement_kind
 from tests.redshift.translate import Translation, translate
@@ -268,7 +268,8 @@ class Session:
         entry = Statement(self.number, prepared.sql)
         self.gateway.log(entry)
         before = self._due(prepared.sql, "before") + self._due(prepared.sql, "instead")
-        cut = next((action for action in before if isinstance(action, CutCopy)), None)
+        faults = (action for action in before if isinstance(action, CutCopy | ChangeCopied))
+        fault = next(faults, None)
         for action in before:
             if isinstance(action, Error):
                 entry.ok = False
@@ -283,7 +284,7 @@ class Session:
             self.gateway.pause(drop.late)
         kept = bytes(self._out)
         self._holding = bool(after)
-        failed = self._run(prepared, messages, cut)
+        failed = self._run(prepared, messages, fault)
         self._holding = False
         if drop is not None:
             self._drop(drop)
@@ -305,10 +306,10 @@ class Session:
             self._send_out()
             self.gateway.pause(action.seconds)
 
-    def _run(self, prepared: Prepared, messages: bytes, cut: CutCopy | None) -> bool:
+    def _run(self, prepared: Prepared, messages: bytes, fault: CopyFault | None) -> bool:
         """Run it and say what came of it; whether it failed."""
         if prepared.translation is None:
-            return not self._run_here(prepared, cut)
+            return not self._run_here(prepared, fault)
         if messages[:1] == b"Q":
             self.backend.send(messages)
         else:
@@ -319,7 +320,7 @@ class Session:
             self.ask("COMMIT")
         return failed
 
-    def _run_here(self, prepared: Prepared, cut: CutCopy | None) -> bool:
+    def _run_here(self, prepared: Prepared, fault: CopyFault | None) -> bool:
         """A COPY or an UNLOAD: the gateway does it, on the client's backend."""
         self._drain()
         if self._skipping:
@@ -328,7 +329,7 @@ class Session:
             self._fail(ABORTED)
             return False
         try:
-            tag, notice = self.gateway.perform(self, prepared.kind, prepared.sql, cut)
+            tag, notice = self.gateway.perform(self, prepared.kind, prepared.sql, fault)
         except ServerError as error:
             self._say(wire.error(self._redshift_error(error.fields)))
             self._skipping = True
