@@ -20,6 +20,8 @@ Array = Any
 
 _INT64_MAX = (1 << 63) - 1
 
+_INT64_DIGITS = 18
+
 _LOW = 0xFFFF_FFFF
 
 _FIRST = 1_000
@@ -98,8 +100,8 @@ class _Measures:
         return self._extreme("max")
 
     def sum(self) -> Value:
-        if pa.types.is_decimal(self._array.type):
-            return _total_decimal(self._array)
+        if pa.types.is_decimal(self._integers.type):
+            return _units(pc.sum(self._array).as_py(), self._array.type.scale) or 0
         return _total(self._integers, self._extremes)
 
     def low_digits(self) -> Value:
@@ -174,12 +176,20 @@ _MEASURES: dict[Kind, Callable[[_Measures], Value]] = {
 
 
 def _as_integers(array: Array) -> Array:
-    """Days of dates, microseconds of times and time stamps, integers and decimals as they are."""
+    """Days of dates, microseconds of times and time stamps, units of decimals that have 64 bits."""
     if pa.types.is_date32(array.type):
         return array.view(pa.int32())
     if pa.types.is_temporal(array.type):
         return array.view(pa.int64())
+    if pa.types.is_decimal(array.type) and array.type.precision <= _INT64_DIGITS:
+        return pa.array(_words(array)[0::2].view(np.int64))
     return array
+
+
+def _words(array: Array) -> Any:
+    """The low and the high half of each decimal of 128 bits, in turn."""
+    words = np.frombuffer(array.buffers()[1], np.uint64)
+    return words[2 * array.offset : 2 * (array.offset + len(array))]
 
 
 def _extremes(array: Array) -> dict[str, int | None]:
@@ -205,16 +215,11 @@ def _total(array: Array, extremes: Mapping[str, int | None]) -> int:
     return (int(high) << 32) + int(low)
 
 
-def _total_decimal(array: Array) -> int:
-    return _units(pc.sum(array).as_py(), array.type.scale) or 0
-
-
 def _low_digits(array: Array) -> int:
     """The sum of the remainders modulo 2⁶², which have the sign of the number."""
     if not len(array):
         return 0
-    words = np.frombuffer(array.buffers()[1], np.uint64)
-    words = words[2 * array.offset : 2 * (array.offset + len(array))]
+    words = _words(array)
     low, negative = words[0::2], words[1::2] >> np.uint64(63) == 1
     remainders = (np.where(negative, ~low + np.uint64(1), low) % np.uint64(MODULUS)).astype(
         np.int64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,31 +16,35 @@ import duckdb
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loader import dialects
 from loader.catalog import read_entry
 from loader.conform import arrow_schema
-from loader.errors import LoaderError, PlanError
+from loader.errors import LoaderError, PlanError, VerifyError
 from loader.planner import plan_read
 from loader.project import Project
 from loader.render import Renderer
 from loader.slices import locate, make_slice
 from loader.spec import TableSpec
 from loader.templates import read_templates
+from tests.conftest import redshift_target
+from tests.redshift.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def project_of(**spec: Any) -> Iterator[tuple[Project, TableSpec]]:
+def project_of(
+    target: Mapping[str, Any] | None = None, **spec: Any
+) -> Iterator[tuple[Project, TableSpec]]:
     """A project of one table, for one example."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "specs").mkdir()
         text = yaml.safe_dump({"schema": "s", "name": "t", **spec}, sort_keys=False)
         (Path(folder) / "specs" / "t.yml").write_text(text)
-        project = Project(root=folder, targets={"local": {"type": "duckdb"}})
+        project = Project(root=folder, targets={"local": target or {"type": "duckdb"}})
         yield project, project.spec("s/t")
 
 
@@ -121,16 +125,36 @@ def test_any_frame_is_stored_as_it_is_or_refused(
     table: tuple[dict[str, Any], list[dict[str, Any]]], form: str
 ) -> None:
     """A frame of any declared columns is read back equal, or refused with an error of ours."""
+    _store_or_refuse(table, form, None)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables(), form=st.sampled_from(["arrow", "pandas"]))
+def test_any_frame_is_stored_as_it_is_or_refused_on_redshift(
+    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, stand_in: StandIn
+) -> None:
+    """The same through S3 and COPY."""
+    _store_or_refuse(table, form, stand_in)
+
+
+def _store_or_refuse(
+    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, running: StandIn | None
+) -> None:
     fields, rows = table
     rows = [{"n": at, **row} for at, row in enumerate(rows)]
     columns = [{"name": "n", "data_type": "integer"}, *fields["columns"]]
-    with project_of(**{**fields, "columns": columns}) as (project, spec):
+    target = {"type": "duckdb"} if running is None else redshift_target(running)
+    if running is not None:
+        running.reset()
+    with project_of(target, **{**fields, "columns": columns}) as (project, spec):
         try:
             frame = as_frame(rows, list(spec.by_name), form)
         except (pa.ArrowException, OverflowError):
             return  # Arrow itself cannot hold it
         try:
             project.load(spec, frame)
+        except VerifyError:
+            raise  # what the copy keeps is never refused after it
         except LoaderError:
             return
         found: Any = project.read(spec, as_="arrow")
