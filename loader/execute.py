@@ -224,6 +224,8 @@ class _Attempt:
         match statement.role:
             case "find_load":
                 self._found(rows)
+            case "spellings":
+                self._check_spellings(statement, rows[0])
             case "delete":
                 self.outcome.rows_deleted += number
             case "copy":
@@ -265,6 +267,24 @@ class _Attempt:
             f"`{statement.name}` of {plan.spec.table}: {found:,} {what}, {wanted:,} {word}\n"
             f"{self._unchanged()}",
             hint=hint,
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _check_spellings(self, statement: Statement, row: Row) -> None:
+        """Refuse to delete rows whose key is equal to one of the slice's, and another text."""
+        if row[0] == 0:
+            return
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        rows = "1 row" if row[0] == 1 else f"{row[0]:,} rows"
+        examples = ", ".join(repr(value) for value in row[1:])
+        raise VerifyError(
+            f"{rows} of {plan.spec.table} would be deleted with the slice {plan.slice}, and"
+            f" spelled in another way: {examples}\nthe warehouse holds the two equal: it ignores"
+            f" blanks at the end of text, or the collation ignores case\n{self._unchanged()}",
+            hint=f"give the rows of {_exprs(plan)} one spelling with UPDATE, or partition by an"
+            " expression that makes them one: partition_by: [{expr: rtrim(…), data_type: …}]",
             statement=statement.sql,
             rolled_back=True,
         )

@@ -93,6 +93,7 @@ DIALECT = Dialect(
     identity_by_hand=False,
     trusts_keys=True,
     nul_in_text=False,
+    ignores_trailing_blanks=True,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,

@@ -15,6 +15,7 @@ Style = Callable[..., str]
 """Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
 
 _COLOURS: dict[Role, str] = {
+    "spellings": "cyan",
     "delete": "red",
     "copy": "green",
     "copied": "cyan",
@@ -22,7 +23,14 @@ _COLOURS: dict[Role, str] = {
     "none": "cyan",
     "check": "cyan",
 }
-_MARKS: dict[Role, str] = {"delete": "-", "copy": "+", "check": "?", "count": "?", "none": "?"}
+_MARKS: dict[Role, str] = {
+    "spellings": "?",
+    "delete": "-",
+    "copy": "+",
+    "check": "?",
+    "count": "?",
+    "none": "?",
+}
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"
 
