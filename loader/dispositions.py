@@ -90,7 +90,7 @@ def _replace(loading: Loading) -> Iterator[Step]:
         yield Step("delete all rows", why, "delete_all", "delete")
     else:
         if loading.slice.compares_text:
-            why = "rows whose key the warehouse holds equal to one of the slice's would be lost"
+            why = "rows of an equal key that is another text would be deleted too"
             yield Step("look for other spellings", why, "spellings", "spellings")
         why = "replace loads this slice anew; other rows stay"
         yield Step("delete the slice", why, "delete_slice", "delete")

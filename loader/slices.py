@@ -336,7 +336,7 @@ def check_spelling(slice_: Slice, equality_key: Callable[[str], str]) -> None:
             " which ignores blanks at the end of text"
             for (name, value), known in longer.items()
         ]
-        names = ", ".join(f"`{known}`" for known in dict.fromkeys(longer.values()))
+        names = ", ".join(repr(known) for known in dict.fromkeys(longer.values()))
         raise PlanError("\n".join(lines), hint=f"name it without them: {names}")
 
 

@@ -193,7 +193,7 @@ def test_partitions_are_named_without_blanks(redshift: Warehouse, partition: Any
     for action in actions:
         with pytest.raises(PlanError, match=r"'a +' of `k` is the partition 'a'") as caught:
             action()
-        assert "name it without them: `a`" in str(caught.value)
+        assert "name it without them: 'a'" in str(caught.value)
     assert redshift.rows() == [("a", 1)]
 
 
