@@ -20,6 +20,7 @@ Role = Literal[
     "schema",
     "lock",
     "find_load",
+    "spellings",
     "delete",
     "copy",
     "copied",
@@ -33,10 +34,11 @@ Role = Literal[
 """What the executor does with a statement's answer.
 
 run: nothing. schema: nothing; it is left out where the schema is there. lock: nothing; it runs
-before anything is looked at. find_load: a row means that the load is done already. delete: its row
-count is reported. copy, copied: as many rows as were staged. count_before: kept. count: as many
-rows as were staged, and as were there before if they were counted. verify, verify_stage: the rows
-and figures that were staged, of the table or of the stage. none: zero. check: the spec's bound.
+before anything is looked at. find_load: a row means that the load is done already. spellings: zero
+rows; of others an example is named. delete: its row count is reported. copy, copied: as many rows
+as were staged. count_before: kept. count: as many rows as were staged, and as were there before if
+they were counted. verify, verify_stage: the rows and figures that were staged, of the table or of
+the stage. none: zero. check: the spec's bound.
 """
 
 
@@ -97,6 +99,9 @@ def _replace(loading: Loading) -> Iterator[Step]:
         why = "replace loads the table anew; DELETE, since TRUNCATE would commit"
         yield Step("delete all rows", why, "delete_all", "delete")
     else:
+        if loading.slice.compares_text:
+            why = "rows of an equal key that is another text would be deleted too"
+            yield Step("look for other spellings", why, "spellings", "spellings")
         why = "replace loads this slice anew; other rows stay"
         yield Step("delete the slice", why, "delete_slice", "delete")
     yield from _copy(loading, loading.table)

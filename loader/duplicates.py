@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.conform.regions import trimmed
 from loader.conform.verdicts import show
 from loader.errors import FrameError, StageError
 
@@ -35,10 +36,16 @@ class KeyIndex:
     """The keys seen so far: a few in memory, the others in a folder of their own.
 
     Keys that come in rising order, as they do from a sorted file, need no look-up at all.
+
+    Args:
+        columns: The columns of the key.
+        ignores_trailing_blanks: Whether the warehouse holds ``'a'`` and ``'a '`` equal, so that
+            they are one key.
     """
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], *, ignores_trailing_blanks: bool = False) -> None:
         self._columns = list(columns)
+        self._ignores_trailing_blanks = ignores_trailing_blanks
         self._names = [f"k{at}" for at in range(len(self._columns))]
         self._gathered: list[Any] = []
         self._gathered_bytes = self._spilled_bytes = 0
@@ -94,31 +101,54 @@ class KeyIndex:
         passes = self._spilled_bytes // PASS_BYTES + 1
         with self._telling():
             parts = [self._twice(at, passes) for at in range(passes)]
-        found = sorted(row for part in parts for row in part)
+            found = sorted(row for part in parts for row in part)[:TOLD]
+            spelled = [self._spellings(row[:-2]) for row in found]
         if found:
-            raise _refusal(table, self._columns, found[:TOLD], sum(p[0][-1] for p in parts if p))
+            count = sum(part[0][-1] for part in parts if part)
+            times = [row[-2] for row in found]
+            raise _refusal(table, self._columns, spelled, times, count)
 
     def _twice(self, at: int, passes: int) -> list[tuple[Any, ...]]:
         """The first duplicated keys of a share of all keys, which fits into memory.
 
         Each with how often it occurs, and how many there are in the share.
         """
-        keys = ", ".join(self._names)
-        query = (
+        keys = ", ".join(self._compared(name) for name in self._names)
+        return self._query(
             f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
             f" WHERE hash({keys}) % {passes} = {at}"
             f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {TOLD}"
         )
+
+    def _spellings(self, key: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Two keys of the data that are equal to this one; the same twice where there is one."""
+        if all(self._compared(name) == name for name in self._names):
+            return key, key
+        row = f"row({', '.join(self._names)})"
+        same = " AND ".join(f"{self._compared(name)} = ?" for name in self._names)
+        ((first, second),) = self._query(
+            f"SELECT min({row}), max({row}) FROM keys WHERE {same}", key
+        )
+        return first, second
+
+    def _query(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with duckdb.connect(config={"memory_limit": _MEMORY}) as database:
             database.execute("SET preserve_insertion_order = false")
             database.register("keys", self._all())
-            return database.execute(query).fetchall()
+            return database.execute(query, values).fetchall()
+
+    def _compared(self, name: str) -> str:
+        """What DuckDB is to compare of a column of the key."""
+        is_text = pa.types.is_string(self._last.schema.field(name).type)
+        return f"rtrim({name}, ' ')" if self._ignores_trailing_blanks and is_text else name
 
     def _still_rising(self, keys: Any) -> bool:
         """Whether each key is greater than the one before it, the last batch's last included."""
         pairs = [(keys.slice(0, keys.num_rows - 1), keys.slice(1))]
         if self._last is not None:
             pairs.append((self._last, keys.slice(0, 1)))
+        if self._ignores_trailing_blanks:
+            pairs = [(_trimmed(left), _trimmed(right)) for left, right in pairs]
         return all(pc.all(_before(*pair), skip_nulls=False).as_py() for pair in pairs)
 
     def _spill(self) -> None:
@@ -157,6 +187,11 @@ class KeyIndex:
             ) from error
 
 
+def _trimmed(keys: Any) -> Any:
+    """The keys without blanks at the end of text."""
+    return pa.RecordBatch.from_arrays([trimmed(one) for one in keys.columns], keys.schema.names)
+
+
 def _before(left: Any, right: Any) -> Any:
     """A mask: where the left row sorts strictly before the right one, column by column."""
     less: Any = pa.scalar(False)
@@ -166,15 +201,29 @@ def _before(left: Any, right: Any) -> Any:
 
 
 def _refusal(
-    table: str, columns: Sequence[str], found: Sequence[Sequence[Any]], count: int
+    table: str,
+    columns: Sequence[str],
+    found: Sequence[tuple[Sequence[Any], Sequence[Any]]],
+    times: Sequence[int],
+    count: int,
 ) -> FrameError:
     noun = "1 primary key occurs" if count == 1 else f"{count:,} primary keys occur"
     lines = [f"{noun} more than once in the data of {table}; nothing was loaded"]
-    for *key, times, _ in found:
-        cells = ", ".join(
-            f"{column} {show(value)}" for column, value in zip(columns, key, strict=True)
-        )
-        lines.append(f"  {cells}: {times:,} rows")
+    hint = None
+    for (first, second), rows in zip(found, times, strict=True):
+        cells = ", ".join(map(_spelled, columns, first, second))
+        lines.append(f"  {cells}: {rows:,} rows")
+        if any(isinstance(a, str) and a != b for a, b in zip(first, second, strict=True)):
+            hint = (
+                "the warehouse ignores blanks at the end of text, so these are one key to it: trim"
+                " them in the data, and keep one row of each key"
+            )
     if count > len(found):
         lines.append(f"  and {count - len(found):,} more")
-    return FrameError("\n".join(lines))
+    return FrameError("\n".join(lines), hint=hint)
+
+
+def _spelled(column: str, first: Any, second: Any) -> str:
+    """A cell of a key; in both ways, when the rows spell text differently."""
+    other = f" and {show(second)}" if isinstance(first, str) and first != second else ""
+    return f"{column} {show(first)}{other}"

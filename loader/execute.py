@@ -245,6 +245,8 @@ class _Attempt:
         match statement.role:
             case "find_load":
                 self._found(rows)
+            case "spellings":
+                self._check_spellings(statement, rows)
             case "delete":
                 # Not every DELETE of a project's own template answers with a count.
                 self.outcome.rows_deleted += whole_number(statement, rows) if rows else 0
@@ -353,6 +355,25 @@ class _Attempt:
             f"`{statement.name}` of {plan.spec.table}: {found:,} {what}, {wanted:,} {word}\n"
             f"{self._unchanged()}",
             hint=hint,
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _check_spellings(self, statement: Statement, answer: list[Row]) -> None:
+        """Refuse to delete rows whose key is equal to one of the slice's, and another text."""
+        number = whole_number(statement, [row[:1] for row in answer])
+        if number == 0:
+            return
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        rows = "1 row" if number == 1 else f"{number:,} rows"
+        examples = ", ".join(repr(value) for value in answer[0][1:])
+        raise VerifyError(
+            f"{rows} of {plan.spec.table} would be deleted with the slice {plan.slice}, and"
+            f" spelled in another way: {examples}\nthe warehouse holds the two equal: it ignores"
+            f" blanks at the end of text, or the collation ignores case\n{self._unchanged()}",
+            hint=f"give the rows of {_exprs(plan)} one spelling with UPDATE, or partition by an"
+            " expression that makes them one: partition_by: [{expr: rtrim(…), data_type: …}]",
             statement=statement.sql,
             rolled_back=True,
         )

@@ -102,7 +102,7 @@ def ingest(
                 progress=progress,
             )
         )
-        keys = stack.enter_context(KeyIndex(spec.primary_key)) if _checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         kept = spec.staging.keep != "never"
         rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
         try:
@@ -146,7 +146,12 @@ class Inspected:
 
 
 def inspect(
-    spec: TableSpec, frame: Frame, *, slice_: Slice | None = None, discover: bool = False
+    spec: TableSpec,
+    frame: Frame,
+    *,
+    slice_: Slice | None = None,
+    discover: bool = False,
+    layout: Layout = PLAIN,
 ) -> Inspected:
     """Hold a frame against its spec without writing anything: for plans of data that is at hand.
 
@@ -155,9 +160,9 @@ def inspect(
         SourceError: the frame cannot be read.
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
-    conformer = Conformer(spec, matched, slice_, discover=discover)
+    conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
     with ExitStack() as stack:
-        keys = stack.enter_context(KeyIndex(spec.primary_key)) if _checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         for chunk in frame.chunks:
             batch = conformer.conform(chunk).batch
             if keys is not None and not conformer.failed:
@@ -186,6 +191,10 @@ def _checks_keys(spec: TableSpec) -> bool:
     """Whether two rows of one key are an error."""
     settled = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
     return bool(spec.primary_key) and not settled
+
+
+def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:
+    return KeyIndex(spec.primary_key, ignores_trailing_blanks=layout.ignores_trailing_blanks)
 
 
 class _Rejects:

@@ -12,6 +12,7 @@ from pathlib import Path
 from loader.config import TargetSettings
 from loader.conform import Layout
 from loader.copyerrors import refused_rows
+from loader.dialects import Dialect
 from loader.drift import additions
 from loader.errors import LoaderError, StageError
 from loader.execute import (
@@ -125,13 +126,6 @@ class Load:
         additions(self.spec, self.renderer, live)
         return live.order
 
-    def _layout(self, order: tuple[str, ...]) -> Layout:
-        staged_as = self.spec.staging.format
-        dialect = self.renderer.dialect
-        empty_is_null = staged_as == "csv" and dialect.empty_is_null
-        documents = dialect.documents.get(staged_as, "text")
-        return Layout(order, documents, empty_is_null, dialect.nul_in_text)
-
     def _plan(self, request: LoadRequest, live: Live) -> Plan:
         request = replace(request, live=live)
         return plan_load(self.spec, self.renderer, self.target, request)
@@ -173,7 +167,7 @@ class Load:
             slice_=self.request.slice,
             discover=self.auto,
             progress=report,
-            layout=self._layout(order),
+            layout=_layout(self.spec, self.renderer.dialect, order),
             figures=lambda columns: compared_figures(
                 self.spec, self.renderer, self.target, columns
             ),
@@ -263,7 +257,20 @@ def _noted(first: BaseException) -> Iterator[None]:
         first.add_note(f"and then: {second}")
 
 
-def with_data(spec: TableSpec, request: LoadRequest, frame: object, *, auto: bool) -> LoadRequest:
+def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
+    staged_as = spec.staging.format
+    return Layout(
+        order,
+        documents=dialect.documents.get(staged_as, "text"),
+        empty_is_null=staged_as == "csv" and dialect.empty_is_null,
+        nul_in_text=dialect.nul_in_text,
+        ignores_trailing_blanks=dialect.ignores_trailing_blanks,
+    )
+
+
+def with_data(
+    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect, *, auto: bool
+) -> LoadRequest:
     """The request with what a look at the data tells: its columns, rows, and partitions.
 
     Raises:
@@ -271,7 +278,8 @@ def with_data(spec: TableSpec, request: LoadRequest, frame: object, *, auto: boo
         SourceError: the frame cannot be read.
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    seen = inspect(spec, opened, slice_=request.slice, discover=auto)
+    layout = _layout(spec, dialect)
+    seen = inspect(spec, opened, slice_=request.slice, discover=auto, layout=layout)
     return replace(
         _with_partitions(spec, request, seen.keys, auto=auto),
         present=seen.present or None,

@@ -26,7 +26,7 @@ from loader.plan import (
 )
 from loader.render import Renderer, Table, Unknown
 from loader.rendering import statement_of, table_facts
-from loader.slices import Slice, placeholder
+from loader.slices import Slice, check_spelling, placeholder
 from loader.spec import Check, Column, TableSpec, in_order
 
 
@@ -41,6 +41,7 @@ def plan_load(
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
+    _check_spelling(request.slice, renderer)
     chosen, notes = _choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
@@ -87,6 +88,7 @@ def plan_read(
         PlanError: a column is not one of the table's.
     """
     names = chosen_columns(spec, columns)
+    _check_spelling(slice_, renderer)
     facts = {
         "table": Table(spec.schema_name, spec.name),
         "columns": tuple(spec.by_name[name] for name in names),
@@ -118,6 +120,7 @@ def plan_checks(
     spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
 ) -> tuple[Statement, ...]:
     """The statements that measure what the spec's checks bound, of a slice or the whole table."""
+    _check_spelling(slice_, renderer)
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
     return tuple(builder.checks())
@@ -130,12 +133,18 @@ def plan_counts(
     table = Table(spec.schema_name, spec.name)
     found = []
     for slice_ in slices:
+        _check_spelling(slice_, renderer)
         facts = {"table": table, "slice": slice_}
         rendered = renderer.render("count", facts, spec.templates.get("count"))
         found.append(
             Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
         )
     return tuple(found)
+
+
+def _check_spelling(slice_: Slice | None, renderer: Renderer) -> None:
+    if slice_ is not None:
+        check_spelling(slice_, renderer.dialect.equality_key)
 
 
 def full_refresh_conflict() -> PlanError:

@@ -177,7 +177,8 @@ class Project:
         if frame is not None:
             from loader.load import with_data  # noqa: PLC0415  # pyarrow is slow to import
 
-            request = with_data(spec, request, frame, auto=auto)
+            dialect = self.renderer(target).dialect
+            request = with_data(spec, request, frame, dialect, auto=auto)
         return plan_load(spec, self.renderer(target), self._target(target, settings), request)
 
     def load(
@@ -368,7 +369,7 @@ class Project:
                 from loader.load import with_data  # noqa: PLC0415
 
                 opened, types = peek(frame)
-                request = with_data(spec, request, opened, auto=auto)
+                request = with_data(spec, request, opened, renderer.dialect, auto=auto)
             requests.append(request)
         counted = {
             spec.table: plan_counts(spec, renderer, [request.slice])[0].sql

@@ -129,6 +129,15 @@ class Slice:
             raise PlanError("no partition is given: an empty list of keys selects nothing")
 
     @property
+    def compares_text(self) -> bool:
+        """Whether it asks for values of text, which may be spelled in more than one way."""
+        return any(
+            part.values and part.dimension.data_type.is_text
+            for box in self.boxes
+            for part in box.parts
+        )
+
+    @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The table's dimensions, in the spec's order."""
         return tuple(part.dimension for part in self.boxes[0].parts)
@@ -300,6 +309,35 @@ def parse_key(dimension: Dimension, key: object) -> Partition:
         return _window(dimension, _period(dimension, key))
     value = _value(dimension, key)
     return Partition(key if isinstance(key, str) else _text(value), value)
+
+
+def check_spelling(slice_: Slice, equality_key: Callable[[str], str]) -> None:
+    """Refuse keys of text that the warehouse holds equal to shorter ones.
+
+    Whoever loads `a` and `a ` would replace the rows of the one with those of the other.
+
+    Args:
+        slice_: The slice that is asked for.
+        equality_key: The text that stands for all those which the warehouse holds equal.
+
+    Raises:
+        PlanError: there are some; all of them are named.
+    """
+    longer = {
+        (part.dimension.name, value): equality_key(value)
+        for box in slice_.boxes
+        for part in box.parts
+        for value in part.values
+        if isinstance(value, str) and value != equality_key(value)
+    }
+    if longer:
+        lines = [
+            f"the partition {value!r} of `{name}` is the partition {known!r} to the warehouse,"
+            " which ignores blanks at the end of text"
+            for (name, value), known in longer.items()
+        ]
+        names = ", ".join(repr(known) for known in dict.fromkeys(longer.values()))
+        raise PlanError("\n".join(lines), hint=f"name it without them: {names}")
 
 
 def cell_name(dimensions: Sequence[Dimension], keys: Sequence[str]) -> str:

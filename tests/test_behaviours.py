@@ -168,7 +168,7 @@ KINDS: Mapping[str, Kind] = {
     "varchar": Kind(
         {"p": "varchar(80)"}, [{"expr": "p"}], NASTY, "jfk", texts(NASTY), texts("jfk")
     ),
-    "empty text": Kind({"p": "varchar(8)"}, [{"expr": "p"}], "", " ", texts(""), texts(" ")),
+    "empty text": Kind({"p": "varchar(8)"}, [{"expr": "p"}], "", "\t", texts(""), texts("\t")),
     "integer": Kind({"p": "integer"}, [{"expr": "p"}], -7, "8", [(-7,)], [(8,)]),
     "bigint": Kind(
         {"p": "bigint"}, [{"expr": "p"}], 2**63 - 1, -(2**63), [(2**63 - 1,)], [(-(2**63),)]

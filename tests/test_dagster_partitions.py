@@ -145,7 +145,7 @@ NASTY = (
     "back\\slash\\",
     "'; DROP TABLE s.t; -- \\'",
     '"日本" é',
-    " a..b=c%s{x}$1 ",
+    " a..b=c%s{x}$1",
     "o'hare",
 )
 GRID = {

@@ -18,7 +18,7 @@ from loader.conform import jsontext
 from loader.conform.arrowtypes import arrow_type, is_arrow, pick, plain
 from loader.conform.casts import ColumnCast
 from loader.conform.documents import DocumentCast, shape_of
-from loader.conform.regions import Discovery, Membership, all_but
+from loader.conform.regions import Discovery, Membership, TrailingBlanks, all_but
 from loader.conform.verdicts import Reading, show
 from loader.errors import FrameError
 from loader.formats import JSON_METADATA
@@ -53,6 +53,8 @@ class Layout:
     """Whether an empty field of a CSV file is NULL for all but text."""
     nul_in_text: bool = True
     """Whether text may hold the character NUL."""
+    ignores_trailing_blanks: bool = False
+    """Whether the warehouse holds ``'a'`` and ``'a '`` equal."""
 
 
 PLAIN = Layout()
@@ -252,12 +254,21 @@ class Conformer:
         self.schema = self._staged_schema(layout)
         self.rows_read = 0
         self._rejects = spec.schema_contract.bad_rows == "reject"
-        self._membership = Membership(slice_) if slice_ else None
+        blanks = layout.ignores_trailing_blanks
+        self._trailing_blanks = [
+            TrailingBlanks(dimension)
+            for dimension in spec.dimensions
+            if blanks and dimension.grain is None and dimension.data_type.name == "varchar"
+        ]
+        self._membership = Membership(slice_, ignores_trailing_blanks=blanks) if slice_ else None
         counts = slice_ is not None and len(slice_.keys) > 1
         self._discovery = (
-            Discovery(spec.dimensions, required=discover) if discover or counts else None
+            Discovery(spec.dimensions, required=discover, ignores_trailing_blanks=blanks)
+            if discover or counts
+            else None
         )
-        self._regions = [region for region in (self._membership, self._discovery) if region]
+        regions = (*self._trailing_blanks, self._membership, self._discovery)
+        self._regions = [region for region in regions if region]
         self._tally = _Tally()
         self._source_names: tuple[str, ...] = ()
 
@@ -312,6 +323,11 @@ class Conformer:
         raise FrameError("\n".join(lines), hint=self._hint(), details=details)
 
     def _hint(self) -> str | None:
+        if any(region.found for region in self._trailing_blanks):
+            return (
+                "trim the text in the data, or partition by it without blanks:"
+                " partition_by: [{expr: rtrim(…), data_type: …}]"
+            )
         if self._membership is not None and self._membership.met_others:
             return "name the partitions of these rows too, or load with the partition `auto`"
         if not self._rejects:

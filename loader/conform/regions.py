@@ -29,21 +29,37 @@ Array = Any
 Batch = Any
 
 
-class Expressions:
-    """Evaluates the partition expressions of a table over batches that are about to be staged."""
+def trimmed(array: Array) -> Array:
+    """Text without the blanks (U+0020) at its end; other arrays as they are."""
+    return pc.ascii_rtrim(array, " ") if pa.types.is_string(array.type) else array
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+
+class Expressions:
+    """Evaluates the partition expressions of a table over batches that are about to be staged.
+
+    Where the warehouse ignores blanks at the end of text, those of CHAR are left out: they are no
+    part of its values.
+    """
+
+    def __init__(
+        self, dimensions: Sequence[Dimension], *, ignores_trailing_blanks: bool = False
+    ) -> None:
         self._dimensions = dimensions
+        self._ignores_trailing_blanks = ignores_trailing_blanks
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def values(self, batch: Batch) -> list[Array | duckdb.Error]:
         """For each dimension its values in the batch, or why they cannot be had."""
-        return [
+        return [self._values(dimension, batch) for dimension in self._dimensions]
+
+    def _values(self, dimension: Dimension, batch: Batch) -> Array | duckdb.Error:
+        found = (
             batch.column(dimension.column)
             if dimension.column in batch.schema.names
             else self._evaluate(dimension, batch)
-            for dimension in self._dimensions
-        ]
+        )
+        padded = self._ignores_trailing_blanks and dimension.data_type.name == "char"
+        return trimmed(found) if padded and not isinstance(found, duckdb.Error) else found
 
     def _evaluate(self, dimension: Dimension, batch: Batch) -> Array | duckdb.Error:
         if self._connection is None:
@@ -72,9 +88,11 @@ class Expressions:
 class Membership:
     """Tells the rows of a batch that lie outside a slice."""
 
-    def __init__(self, slice_: Slice) -> None:
+    def __init__(self, slice_: Slice, *, ignores_trailing_blanks: bool = False) -> None:
         self._slice = slice_
-        self._expressions = Expressions(slice_.dimensions)
+        self._expressions = Expressions(
+            slice_.dimensions, ignores_trailing_blanks=ignores_trailing_blanks
+        )
         self.name = ", ".join(dimension.name for dimension in slice_.dimensions)
         """What complaints are filed under."""
         self.met_others = False
@@ -136,16 +154,49 @@ def _cell(values: Sequence[Array | duckdb.Error], row: int) -> str:
     )
 
 
+class TrailingBlanks:
+    """Finds partitions whose text ends in blanks, where the warehouse ignores those.
+
+    To it `a` and `a ` are one partition: whoever replaces the one replaces the other.
+    """
+
+    def __init__(self, dimension: Dimension) -> None:
+        self._expressions = Expressions([dimension])
+        self.name = dimension.name
+        """What complaints are filed under."""
+        self.found = False
+
+    def strays(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
+        """The rows with such a partition, the bad ones aside, each with the complaint."""
+        (values,) = self._expressions.values(batch)
+        if isinstance(values, duckdb.Error):
+            return {}  # the transaction looks for them again
+        rows = pc.indices_nonzero(pc.ends_with(values, " ")).to_pylist()
+        texts = {row: values[row].as_py() for row in rows if row not in bad}
+        self.found |= bool(texts)
+        return {
+            row: f"{show(text)} is the partition {show(text.rstrip(' '))} to the warehouse, which"
+            " ignores blanks at the end of text"
+            for row, text in texts.items()
+        }
+
+
 class Discovery:
     """Collects the partitions that the good rows of a stream lie in, and counts their rows.
 
     What is not ``required`` is given up when an expression cannot be evaluated.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension], *, required: bool = True) -> None:
+    def __init__(
+        self,
+        dimensions: Sequence[Dimension],
+        *,
+        required: bool = True,
+        ignores_trailing_blanks: bool = False,
+    ) -> None:
         self._dimensions = dimensions
         self._required = required
-        self._expressions = Expressions(dimensions)
+        self._expressions = Expressions(dimensions, ignores_trailing_blanks=ignores_trailing_blanks)
         self._found: Counter[tuple[str, ...]] = Counter()
         self._given_up = False
         self._known: list[dict[Any, str | None]] = [{} for _ in dimensions]

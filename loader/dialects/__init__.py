@@ -67,6 +67,10 @@ class Dialect:
     nul_in_text: bool = True
     """Whether text may hold the character NUL."""
 
+    ignores_trailing_blanks: bool = False
+    """Whether comparisons ignore blanks (U+0020) at the end of text, so that ``'a'`` equals
+    ``'a '``. Of other types all dialects hold the same equal: NaN is NaN, and -0.0 is 0.0."""
+
     empty_is_null: bool = False
     """Whether COPY makes NULL of an empty CSV field of any type but text."""
 
@@ -88,6 +92,14 @@ class Dialect:
         if not name or "\0" in name:
             raise ValueError(f"{name!r} cannot be a name: it is empty or holds a NUL character")
         return '"' + name.replace('"', '""') + '"'
+
+    def equality_key(self, text: str) -> str:
+        """The text that stands for all those which the warehouse holds equal to this one.
+
+        >>> get("redshift").equality_key(" a  "), get("duckdb").equality_key("a ")
+        (' a', 'a ')
+        """
+        return text.rstrip(" ") if self.ignores_trailing_blanks else text
 
     def literal(self, value: Value) -> str:
         """Write a value as a typed literal; times with a zone are written in UTC.

@@ -106,6 +106,7 @@ DIALECT = Dialect(
             "interval day to second",
         }
     ),
+    ignores_trailing_blanks=True,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,

@@ -15,6 +15,7 @@ Style = Callable[..., str]
 """Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
 
 _COLOURS: dict[Role, str] = {
+    "spellings": "cyan",
     "delete": "red",
     "copy": "green",
     "copied": "cyan",
@@ -27,7 +28,7 @@ _COLOURS: dict[Role, str] = {
 _MARKS: dict[Role, str] = {
     "delete": "-",
     "copy": "+",
-    **dict.fromkeys(("check", "count", "verify", "verify_stage", "none"), "?"),
+    **dict.fromkeys(("spellings", "check", "count", "verify", "verify_stage", "none"), "?"),
 }
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.redshift import catalog, layout
+from tests.redshift import blanks, catalog, layout
 
 LOGIN_OPTIONS = (
     "-c standard_conforming_strings=off -c backslash_quote=on -c escape_string_warning=off"
@@ -130,5 +130,5 @@ GRANT SELECT ON pg_catalog.sys_load_error_detail, pg_catalog.stl_load_errors,
 GRANT CREATE ON SCHEMA public TO PUBLIC;
 """
 
-SQL = _FUNCTIONS + layout.SQL + catalog.SQL
+SQL = blanks.SQL + _FUNCTIONS + layout.SQL + catalog.SQL
 """Run once in a new database, as superuser with ``allow_system_table_mods``."""

@@ -4,6 +4,8 @@ Limits, all of them on the lenient side unless they say "refused":
 
 - Names of 64 to 127 bytes work, but the catalog shows them shortened (`tokens.stored`).
 - VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
+- Comparisons ignore blanks at the end where a VARCHAR or CHAR takes part (`blanks.py`). Literals
+  and results of functions are TEXT, and compared as they are. No collation ignores case.
 - Encodings, dist and sort keys, UNIQUE, primary and foreign keys are remembered in side tables
   (`layout.py`) and never enforced; COMMENT ON CONSTRAINT does not find them.
 - The tables of a late-binding view must be there when it is made, and whoever reads it needs rights

@@ -55,7 +55,25 @@ COMMENT ON COLUMN "se""lect; --"."ta'ble
 
 -- done';
 
--- 6. delete the slice: replace loads this slice anew; other rows stay
+-- 6. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("line
+break")
+FROM "se""lect; --"."ta'ble
+\ ü"
+WHERE ("drop table t; --" >= DATE '2013-01-01'
+  AND "drop table t; --" < DATE '2013-01-02'
+  AND "line
+break" IN ('it''s
+
+\'))
+  AND NOT ("drop table t; --" >= DATE '2013-01-01'
+  AND "drop table t; --" < DATE '2013-01-02'
+  AND md5("line
+break") IN (md5('it''s
+
+\')));
+
+-- 7. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -65,7 +83,7 @@ break" IN ('it''s
 
 \');
 
--- 7. copy: load the staged files
+-- 8. copy: load the staged files
 INSERT INTO "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
@@ -73,7 +91,7 @@ SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
 FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/part-*');
 
--- 8. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
+-- 9. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -83,7 +101,7 @@ break" IN ('it''s
 
 \');
 
--- 9. check evil name: must be = 0
+-- 10. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -95,7 +113,7 @@ break" IN ('it''s
 
 \');
 
--- 10. check invalid_values line break: must be = 0
+-- 11. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\') THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -107,7 +125,7 @@ break" IN ('it''s
 
 \');
 
--- 11. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -42,24 +42,34 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. delete the slice: replace loads this slice anew; other rows stay
+-- 4. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+  AND "carrier" IN ('<carrier>'))
+  AND NOT ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+  AND md5("carrier") IN (md5('<carrier>')));
+
+-- 5. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND "carrier" IN ('<carrier>');
 
--- 5. copy: load the staged files
+-- 6. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/<load id>/part-*');
 
--- 6. count: the slice day=2013-01-01|carrier=<carrier> must hold exactly the staged rows
+-- 7. count: the slice day=2013-01-01|carrier=<carrier> must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND "carrier" IN ('<carrier>');
 
--- 7. record the load: its id commits with its rows: exactly once
+-- 8. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

@@ -41,24 +41,34 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. delete the slice: replace loads this slice anew; other rows stay
+-- 4. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-03'
+  AND "carrier" IN ('AA', 'UA'))
+  AND NOT ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-03'
+  AND md5("carrier") IN (md5('AA'), md5('UA')));
+
+-- 5. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-03'
   AND "carrier" IN ('AA', 'UA');
 
--- 5. copy: load the staged files
+-- 6. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 6. count: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows
+-- 7. count: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-03'
   AND "carrier" IN ('AA', 'UA');
 
--- 7. record the load: its id commits with its rows: exactly once
+-- 8. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

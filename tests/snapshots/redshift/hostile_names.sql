@@ -81,7 +81,25 @@ GRANT SELECT ON "se""lect; --"."ta'ble
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO ROLE "r; DROP";
 
--- 11. delete the slice: replace loads this slice anew; other rows stay
+-- 11. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("line
+break")
+FROM "se""lect; --"."ta'ble
+\ ü"
+WHERE ("drop table t; --" >= DATE '2013-01-01'
+  AND "drop table t; --" < DATE '2013-01-02'
+  AND "line
+break" IN ('it''s
+
+\\'))
+  AND NOT ("drop table t; --" >= DATE '2013-01-01'
+  AND "drop table t; --" < DATE '2013-01-02'
+  AND md5("line
+break") IN (md5('it''s
+
+\\')));
+
+-- 12. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -91,7 +109,7 @@ break" IN ('it''s
 
 \\');
 
--- 12. copy: load the staged files
+-- 13. copy: load the staged files
 COPY "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
@@ -100,10 +118,10 @@ IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 13. count copied rows: COPY must have loaded exactly the staged rows
+-- 14. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 14. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
+-- 15. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -113,7 +131,7 @@ break" IN ('it''s
 
 \\');
 
--- 15. check evil name: must be = 0
+-- 16. check evil name: must be = 0
 SELECT count(CASE WHEN "line
 break" IS NULL THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -125,7 +143,7 @@ break" IN ('it''s
 
 \\');
 
--- 16. check invalid_values line break: must be = 0
+-- 17. check invalid_values line break: must be = 0
 SELECT count(CASE WHEN "line
 break" NOT IN ('a''b', '\\') THEN 1 END)
 FROM "se""lect; --"."ta'ble
@@ -137,7 +155,7 @@ break" IN ('it''s
 
 \\');
 
--- 17. record the load: its id commits with its rows: exactly once
+-- 18. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

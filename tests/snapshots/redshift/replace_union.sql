@@ -49,7 +49,23 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. delete the slice: replace loads this slice anew; other rows stay
+-- 5. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE (("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+  AND "carrier" IN ('AA'))
+  OR ((("day" >= DATE '2013-01-02' AND "day" < DATE '2013-01-03')
+    OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
+  AND "carrier" IN ('UA')))
+  AND NOT (("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+  AND md5("carrier") IN (md5('AA')))
+  OR ((("day" >= DATE '2013-01-02' AND "day" < DATE '2013-01-03')
+    OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
+  AND md5("carrier") IN (md5('UA'))));
+
+-- 6. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -58,17 +74,17 @@ WHERE ("day" >= DATE '2013-01-01'
     OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
   AND "carrier" IN ('UA'));
 
--- 6. copy: load the staged files
+-- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 7. count copied rows: COPY must have loaded exactly the staged rows
+-- 8. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. count: the slice day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA must hold exactly the staged rows
+-- 9. count: the slice day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -77,7 +93,7 @@ WHERE ("day" >= DATE '2013-01-01'
     OR ("day" >= DATE '2013-01-04' AND "day" < DATE '2013-01-05'))
   AND "carrier" IN ('UA'));
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at

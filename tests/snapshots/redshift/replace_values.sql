@@ -49,29 +49,39 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. delete the slice: replace loads this slice anew; other rows stay
+-- 5. look for other spellings: rows of an equal key that is another text would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE ("carrier" IN ('AA', 'back\\slash', 'it''s', 'two
+
+lines'))
+  AND NOT (md5("carrier") IN (md5('AA'), md5('back\\slash'), md5('it''s'), md5('two
+
+lines')));
+
+-- 6. delete the slice: replace loads this slice anew; other rows stay
 DELETE FROM "s"."t"
 WHERE "carrier" IN ('AA', 'back\\slash', 'it''s', 'two
 
 lines');
 
--- 6. copy: load the staged files
+-- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
 
--- 7. count copied rows: COPY must have loaded exactly the staged rows
+-- 8. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
+-- 9. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
 WHERE "carrier" IN ('AA', 'back\\slash', 'it''s', 'two
 
 lines');
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
