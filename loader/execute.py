@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import tenacity
 
+from loader.dispositions import MergeCounts
 from loader.errors import ExecuteError, VerifyError
 from loader.live import Live, LiveColumn, LiveTable
 from loader.plan import Plan, Statement, ledger_slice, lock_name
@@ -47,6 +48,10 @@ class Outcome:
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
     """Checks of severity warning that did not hold."""
+    merge_counts: MergeCounts | None = None
+    """What became of the rows of a merge."""
+    columns_widened: tuple[str, ...] = ()
+    """Columns that were widened before the transaction."""
 
 
 def execute(
@@ -111,6 +116,8 @@ class _Attempt:
     committing: bool = False
     before: int = 0
     outcome: Outcome | None = None
+    widened: tuple[str, ...] = ()
+    """Stays from try to try, for no rollback undoes it."""
 
     def run(self) -> Outcome:
         self.committing, self.before, self.outcome = False, 0, None
@@ -134,6 +141,7 @@ class _Attempt:
             if not self.committing or not self._is_in_ledger():
                 raise
         assert self.outcome is not None
+        self.outcome.columns_widened = self.widened
         return self.outcome
 
     @contextmanager
@@ -172,6 +180,7 @@ class _Attempt:
             self.outcome = Outcome(plan)
             for statement in plan.outside:
                 self._told(session, statement)
+            self.widened = (*self.widened, *plan.columns_widened)
 
     def _run_in(self, session: Session, opening: Plan) -> None:
         self.outcome = Outcome(opening)
@@ -215,7 +224,8 @@ class _Attempt:
 
     def _unchanged(self) -> str:
         assert self.outcome is not None
-        return f"rolled back; {self.outcome.plan.spec.table} holds what it held before"
+        widened = f"; widened before: {', '.join(self.widened)}" if self.widened else ""
+        return f"rolled back; {self.outcome.plan.spec.table} holds what it held before{widened}"
 
     def _answer(self, statement: Statement, rows: list[Row]) -> None:
         """Take a statement's answer for what its role says it is."""
@@ -243,6 +253,45 @@ class _Attempt:
                 self._verify(statement, number, 0, "keys are missing", "expected")
             case "check":
                 self._check(statement, rows)
+            case "merge_counts":
+                self._count_merge(statement, rows)
+            case "merge_skip" | "merge_delete" | "merge_write" | "merge_after":
+                self._verify_merge(statement, number if rows else None)
+
+    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+        """Take the counts of a merge; each row of the load may meet one row of the table."""
+        assert self.outcome is not None
+        *counts, self.before = rows[0]
+        self.outcome.merge_counts = MergeCounts(*counts)
+        excess = sum(counts) - self.rows
+        if excess:
+            raise VerifyError(
+                f"`{statement.name}` of {self.table.schema}.{self.table.name}: the rows of the load"
+                f" meet {excess:,} rows of the table too many: keys of the load are in the table"
+                f" more than once\n{self._unchanged()}",
+                hint="remove the duplicates of the primary key from the table, or replace it whole"
+                " with --full-refresh",
+                statement=statement.sql,
+                rolled_back=True,
+            )
+
+    def _verify_merge(self, statement: Statement, number: int | None) -> None:
+        """Hold what a statement of a merge did against the counts taken before it."""
+        assert self.outcome is not None
+        counts = self.outcome.merge_counts
+        assert counts is not None, "they are taken first"
+        known = counts.rows_updated + counts.rows_unchanged
+        wanted = {
+            "merge_skip": counts.rows_skipped,
+            "merge_delete": known,
+            "merge_write": known + counts.rows_inserted,
+            "merge_after": self.before + counts.rows_inserted,
+        }[statement.role]
+        if statement.role == "merge_write" and number is None:
+            return  # Redshift does not report what MERGE did
+        self._verify(statement, number or 0, wanted, "rows", "expected")
+        if statement.role == "merge_after" and not self.outcome.plan.slice:
+            self.outcome.rows_after = wanted
 
     def _found(self, rows: list[Row]) -> None:
         if not rows:

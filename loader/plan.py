@@ -113,6 +113,10 @@ class Plan:
     """How many rows it loads, when that is known."""
     notes: tuple[str, ...] = ()
     """What a reader should know: what was made up, what is not known yet."""
+    columns_added: tuple[str, ...] = ()
+    """Columns that the live table lacks, which the load adds."""
+    columns_widened: tuple[str, ...] = ()
+    """Columns that are too narrow in the live table, which are widened before the load."""
 
     @property
     def slice_text(self) -> str | None:

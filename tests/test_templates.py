@@ -39,7 +39,9 @@ TEMPLATES_UNKNOWN = {
 }
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
-PARTS = {"convert", "dimension", "grantee", "iam_role", "merge_matched", "now", "slice", "where"}
+PARTS = {"convert", "dimension", "grantee", "iam_role", "merge_equal", "merge_matched"} | {
+    *("merge_older", "merge_same", "merge_value", "now", "slice", "where"),
+}
 """Templates that only others include."""
 
 

@@ -21,8 +21,22 @@ _COLOURS: dict[Role, str] = {
     "count": "cyan",
     "none": "cyan",
     "check": "cyan",
+    "merge_delete": "red",
+    "merge_write": "green",
+    "merge_counts": "cyan",
+    "merge_after": "cyan",
 }
-_MARKS: dict[Role, str] = {"delete": "-", "copy": "+", "check": "?", "count": "?", "none": "?"}
+_MARKS: dict[Role, str] = {
+    "delete": "-",
+    "copy": "+",
+    "check": "?",
+    "count": "?",
+    "none": "?",
+    "merge_delete": "-",
+    "merge_write": "+",
+    "merge_counts": "?",
+    "merge_after": "?",
+}
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"
 
