@@ -27,6 +27,7 @@ Role = Literal[
     "count",
     "none",
     "check",
+    "merge_ties",
     "merge_counts",
     "merge_skip",
     "merge_delete",
@@ -39,8 +40,8 @@ run: nothing. schema: nothing; it is left out where the schema is there. lock: n
 before anything is looked at. find_load: a row means that the load is done already. delete: its row
 count is reported. copy, copied: as many rows as were staged. count_before: kept. count: as many
 rows as were staged, and as were there before if they were counted. none: zero. check: the spec's
-bound. merge_counts: the `MergeCounts` and the table's rows before; the counts add up to the rows
-staged. merge_skip, merge_delete, merge_write: as many rows as the counts say, where the warehouse
+bound. merge_ties: zero. merge_counts: the `MergeCounts`, which add up to the rows staged, and the
+table's rows before. merge_skip, merge_delete, merge_write: as many rows as the counts say, where the warehouse
 reports them. merge_after: the rows before and those inserted.
 """
 
@@ -206,7 +207,7 @@ def _keep_last(loading: Loading) -> Iterator[Step]:
     names = ", ".join(loading.spec.merge.order_by)
     why = f"rows of one key that tie by {names} must be the same in every column"
     facts = {"stage": STAGE, "table": STAGE_LAST, "order_by": order_by, **_compared(loading)}
-    yield Step("look for ties", why, "merge_ties", "none", facts)
+    yield Step("look for ties", why, "merge_ties", "merge_ties", facts)
 
 
 def _compare(loading: Loading, rows: Table) -> Iterator[Step]:

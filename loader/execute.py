@@ -253,10 +253,26 @@ class _Attempt:
                 self._verify(statement, number, 0, "keys are missing", "expected")
             case "check":
                 self._check(statement, rows)
+            case "merge_ties":
+                self._check_ties(statement, number)
             case "merge_counts":
                 self._count_merge(statement, rows)
             case "merge_skip" | "merge_delete" | "merge_write" | "merge_after":
                 self._verify_merge(statement, number if rows else None)
+
+    def _check_ties(self, statement: Statement, number: int) -> None:
+        assert self.outcome is not None
+        if not number:
+            return
+        spec = self.outcome.plan.spec
+        raise VerifyError(
+            f"`{statement.name}` of {spec.table}: {number:,} rows of the load tie with another row"
+            f" of their key by {', '.join(spec.merge.order_by)} and hold something else: which of"
+            f" them is the last cannot be known\n{self._unchanged()}",
+            hint="add a column to merge.order_by that tells them apart",
+            statement=statement.sql,
+            rolled_back=True,
+        )
 
     def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
         """Take the counts of a merge; each row of the load may meet one row of the table."""

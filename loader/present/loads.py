@@ -23,6 +23,7 @@ _COLOURS: dict[Role, str] = {
     "check": "cyan",
     "merge_delete": "red",
     "merge_write": "green",
+    "merge_ties": "cyan",
     "merge_counts": "cyan",
     "merge_after": "cyan",
 }
@@ -34,6 +35,7 @@ _MARKS: dict[Role, str] = {
     "none": "?",
     "merge_delete": "-",
     "merge_write": "+",
+    "merge_ties": "?",
     "merge_counts": "?",
     "merge_after": "?",
 }
