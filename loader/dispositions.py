@@ -41,8 +41,8 @@ before anything is looked at. find_load: a row means that the load is done alrea
 count is reported. copy, copied: as many rows as were staged. count_before: kept. count: as many
 rows as were staged, and as were there before if they were counted. none: zero. check: the spec's
 bound. merge_ties: zero. merge_counts: the `MergeCounts`, which add up to the rows staged, and the
-table's rows before. merge_skip, merge_delete, merge_write: as many rows as the counts say, where the warehouse
-reports them. merge_after: the rows before and those inserted.
+table's rows before. merge_skip, merge_delete, merge_write: as many rows as the counts say, where
+the warehouse reports them. merge_after: the rows before and those inserted.
 """
 
 STAGE = Table(None, "loader_stage")
