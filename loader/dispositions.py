@@ -6,10 +6,11 @@ templates it renders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from loader.dialects.redshift import NOT_COMPARABLE
 from loader.figures import Figure, in_statements
 from loader.render import Table
 from loader.slices import Slice
@@ -30,6 +31,12 @@ Role = Literal[
     "verify_stage",
     "none",
     "check",
+    "merge_ties",
+    "merge_counts",
+    "merge_skip",
+    "merge_delete",
+    "merge_write",
+    "merge_after",
 ]
 """What the executor does with a statement's answer.
 
@@ -38,8 +45,54 @@ before anything is looked at. find_load: a row means that the load is done alrea
 rows; of others an example is named. delete: its row count is reported. copy, copied: as many rows
 as were staged. count_before: kept. count: as many rows as were staged, and as were there before if
 they were counted. verify, verify_stage: the rows and figures that were staged, of the table or of
-the stage. none: zero. check: the spec's bound.
+the stage. none: zero. check: the spec's bound. merge_ties: zero. merge_counts: the `MergeCounts`,
+which add up to the rows staged, and the table's rows before. merge_skip, merge_delete, merge_write:
+as many rows as the counts say, where the warehouse reports them. merge_after: the rows before and
+those inserted.
 """
+
+STAGE = Table(None, "loader_stage")
+"""Where the rows of a merge arrive, and those of an append whose values are verified."""
+STAGE_LAST = Table(None, "loader_stage_last")
+"""Of these, the last of each key, with `on_duplicate: last`."""
+MERGE_COUNTS = Table(None, "loader_merge")
+"""What a merge does, in one row, which the ledger's row takes over."""
+
+
+@dataclass(frozen=True)
+class MergeCounts:
+    """What became of the rows of a merge; together they are all rows that were staged."""
+
+    rows_inserted: int
+    """Rows of keys that the table did not have."""
+    rows_updated: int
+    """Rows of known keys whose values differed from the table's."""
+    rows_unchanged: int
+    """Rows of known keys that the table held already, value for value."""
+    rows_skipped: int
+    """Rows older than the table's by `order_by`, which left the table's as they are."""
+    rows_collapsed: int
+    """Rows that a later row of their key in the same load stood in for."""
+
+    @classmethod
+    def of(cls, told: object) -> MergeCounts | None:
+        """The counts among the attributes of a result or a ledger entry; None when it has none."""
+        found = [getattr(told, field.name) for field in fields(cls)]
+        return None if None in found else cls(*found)
+
+    def __str__(self) -> str:
+        """Them in words, the usual three always.
+
+        >>> str(MergeCounts(2, 1, 0, 3, 0))
+        '2 inserted, 1 updated, 0 unchanged, 3 skipped as older'
+        """
+        words = f"{self.rows_inserted:,} inserted, {self.rows_updated:,} updated,"
+        words += f" {self.rows_unchanged:,} unchanged"
+        if self.rows_skipped:
+            words += f", {self.rows_skipped:,} skipped as older"
+        if self.rows_collapsed:
+            words += f", {self.rows_collapsed:,} collapsed as duplicates"
+        return words
 
 
 @dataclass(frozen=True)
@@ -74,6 +127,20 @@ class Loading:
     """The columns that the load brings."""
     figures: tuple[Figure, ...] = ()
     """What is compared of them before COMMIT; none when only rows are counted."""
+    live_columns: tuple[str, ...] = ()
+    """All columns of the live table, once they are known."""
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """The table's columns that the load does not bring."""
+        brought = {column.name for column in self.columns}
+        there = (*self.spec.by_name, *(name.lower() for name in self.live_columns))
+        return tuple(name for name in dict.fromkeys(there) if name not in brought)
+
+    @property
+    def order_by(self) -> tuple[Column, ...]:
+        """The columns that say which of two rows of one key is the later."""
+        return tuple(self.spec.by_name[name] for name in self.spec.merge.order_by)
 
     @property
     def table(self) -> Table:
@@ -92,6 +159,12 @@ def steps(loading: Loading, *, full_refresh: bool = False) -> Iterator[Step]:
         return
     disposition = "replace" if full_refresh else loading.spec.write_disposition
     yield from DISPOSITIONS[disposition](loading)
+
+
+def tidy(work: Iterable[Step]) -> Iterator[Step]:
+    """The statements after the ledger's row, which takes the counts of a merge over."""
+    if any(step.template == "merge_compare" for step in work):
+        yield _drop("the counts", MERGE_COUNTS)
 
 
 def _replace(loading: Loading) -> Iterator[Step]:
@@ -115,54 +188,107 @@ def _replace(loading: Loading) -> Iterator[Step]:
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    stage = Table(None, "loader_stage")
     if loading.figures:
         # Of a table that grows, only the new rows are read.
-        why = "values are verified before they are among the table's"
-        yield from _stage(loading, stage, why)
+        yield from _stage(loading, "values are verified before they are among the table's")
     yield Step("count before", f"how many rows {loading.where} holds", "count", "count_before")
     if loading.figures:
-        facts = {"stage": stage}
+        facts = {"stage": STAGE}
         yield Step("insert the rows", "all rows of the load", "merge_insert", facts=facts)
     else:
         yield from _copy(loading, loading.table)
     yield Step("count", f"{loading.where} must have grown by the staged rows", "count", "count")
     if loading.figures:
-        yield Step("drop the stage", "it served its purpose", "drop_stage", facts={"stage": stage})
+        yield _drop("the stage", STAGE)
 
 
 def _merge(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    spec, stage = loading.spec, Table(None, "loader_stage")
-    yield from _stage(loading, stage, "rows meet the table's by key")
-    rows = stage
-    if spec.merge.on_duplicate == "last":
-        rows = Table(None, "loader_stage_last")
-        facts = {"stage": stage, "deduped": rows, "order_by": spec.merge.order_by}
-        why = "of the rows of one key the last stays"
-        yield Step("keep the last of each key", why, "merge_dedupe", facts=facts)
-    if spec.merge.strategy == "delete_insert":
-        why = "rows with a key of the load are replaced"
-        yield Step("delete matching rows", why, "merge_delete", "delete", {"stage": rows})
-        yield Step("insert the rows", "all rows of the load", "merge_insert", facts={"stage": rows})
-    else:
-        others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
-        facts = {"stage": rows, "updated": others or loading.columns}
-        yield Step("merge", "known keys are updated, new ones inserted", "merge", facts=facts)
+    yield from _stage(loading, "rows meet the table's by key")
+    rows = STAGE
+    if loading.spec.merge.on_duplicate == "last":
+        rows = STAGE_LAST
+        yield from _keep_last(loading)
+    yield from _compare(loading, rows)
+    yield from _write(loading, rows)
     why = "every key of the load must be in the table"
     yield Step("look for missing keys", why, "merge_missing", "none", {"stage": rows})
-    for table in dict.fromkeys((rows, stage)):
-        yield Step("drop the stage", "it served its purpose", "drop_stage", facts={"stage": table})
+    why = "the table must have grown by the inserted rows"
+    yield Step("count after", why, "count", "merge_after", {"slice": None})
+    for table in dict.fromkeys((rows, STAGE)):
+        yield _drop("the stage", table)
 
 
-def _stage(loading: Loading, stage: Table, why: str) -> Iterator[Step]:
+def _drop(what: str, table: Table) -> Step:
+    return Step(f"drop {what}", "no longer needed", "drop_stage", facts={"stage": table})
+
+
+def _keep_last(loading: Loading) -> Iterator[Step]:
+    order_by = loading.order_by
+    facts: dict[str, object] = {"stage": STAGE, "deduped": STAGE_LAST, "order_by": order_by}
+    why = "of the rows of one key the last stays; NULL comes before every value"
+    yield Step("keep the last of each key", why, "merge_dedupe", facts=facts)
+    names = ", ".join(loading.spec.merge.order_by)
+    why = f"rows of one key that tie by {names} must be the same in every column"
+    facts = {"stage": STAGE, "table": STAGE_LAST, "order_by": order_by, **_compared(loading)}
+    yield Step("look for ties", why, "merge_ties", "merge_ties", facts)
+
+
+def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
+    """Count what the merge is about to do, and leave out rows older than the table's."""
+    order_by = loading.order_by if loading.spec.merge.on_older == "keep" else ()
+    facts = {
+        "stage": rows,
+        "all_rows": STAGE,
+        "counts": MERGE_COUNTS,
+        "order_by": order_by,
+        **_compared(loading),
+    }
+    why = "which rows are new, changed or the same"
+    if order_by:
+        why = "which rows are new, changed, the same, or older than the table's"
+    yield Step("compare with the table", why, "merge_compare", facts=facts)
+    why = "each row of the load must meet one row of the table at most"
+    yield Step("count the merge", why, "merge_counts", "merge_counts", facts)
+    if order_by:
+        names = ", ".join(loading.spec.merge.order_by)
+        why = f"rows older than the table's by {names} leave it as it is"
+        yield Step("skip older rows", why, "merge_skip", "merge_skip", facts)
+
+
+def _compared(loading: Loading) -> Mapping[str, object]:
+    """The columns beside the key that tell whether rows are the same, and whether they suffice."""
+    others = [c for c in loading.columns if c.name not in loading.spec.primary_key]
+    compared = tuple(c for c in others if c.data_type.name not in NOT_COMPARABLE)
+    return {"compared": compared, "comparable": len(compared) == len(others)}
+
+
+def _write(loading: Loading, rows: Table) -> Iterator[Step]:
+    """Bring the rows in: whole ones take the place of the table's, others update them."""
+    spec, kept = loading.spec, loading.kept_columns
+    if spec.merge.strategy == "delete_insert" and not kept:
+        why = "rows with a key of the load are replaced"
+        yield Step("delete matching rows", why, "merge_delete", "merge_delete", {"stage": rows})
+        why = "all rows of the load"
+        yield Step("insert the rows", why, "merge_insert", "merge_write", {"stage": rows})
+        return
+    why = "known keys are updated, new ones inserted"
+    if kept:
+        names = ", ".join(kept[:5]) + (", …" if len(kept) > 5 else "")
+        why = f"{why}; the load does not bring {names}, so known keys keep their values there"
+    others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
+    facts = {"stage": rows, "updated": others or loading.columns}
+    yield Step("merge", why, "merge", "merge_write", facts)
+
+
+def _stage(loading: Loading, why: str) -> Iterator[Step]:
     """The rows of the load in a table of their own, verified."""
-    yield Step("create the stage", why, "create_stage", facts={"stage": stage})
-    yield from _copy(loading, stage)
+    yield Step("create the stage", why, "create_stage", facts={"stage": STAGE})
+    yield from _copy(loading, STAGE)
     if loading.figures:
         why = "the stage must hold exactly the staged rows, with their values"
-        yield from _verify(loading, stage, why, whole=True)
+        yield from _verify(loading, STAGE, why, whole=True)
 
 
 def _verify(loading: Loading, target: Table, why: str, *, whole: bool = False) -> Iterator[Step]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import TypeVar
 
 import tenacity
 
+from loader.dispositions import MergeCounts
 from loader.errors import ExecuteError, VerifyError
 from loader.figures import Figure, Value, parse_figure, same, show_figure
 from loader.live import Live, LiveColumn, LiveTable
@@ -48,6 +49,10 @@ class Outcome:
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
     """Checks of severity warning that did not hold."""
+    merge_counts: MergeCounts | None = None
+    """What became of the rows of a merge."""
+    columns_widened: tuple[str, ...] = ()
+    """Columns that were widened before the transaction."""
 
 
 def execute(
@@ -117,6 +122,8 @@ class _Attempt:
     committing: bool = False
     before: int = 0
     outcome: Outcome | None = None
+    widened: tuple[str, ...] = ()
+    """Stays from try to try, for no rollback undoes it."""
 
     def run(self) -> Outcome:
         self.committing, self.before, self.outcome = False, 0, None
@@ -140,6 +147,7 @@ class _Attempt:
             if not self.committing or not self._is_in_ledger():
                 raise
         assert self.outcome is not None
+        self.outcome.columns_widened = self.widened
         return self.outcome
 
     @contextmanager
@@ -194,6 +202,7 @@ class _Attempt:
             self.outcome = Outcome(plan)
             for statement in plan.outside:
                 self._told(session, statement)
+            self.widened = (*self.widened, *plan.columns_widened)
 
     def _run_in(self, session: Session, opening: Plan) -> None:
         self.outcome = Outcome(opening)
@@ -237,7 +246,8 @@ class _Attempt:
 
     def _unchanged(self) -> str:
         assert self.outcome is not None
-        return f"rolled back; {self.outcome.plan.spec.table} holds what it held before"
+        widened = f"; widened before: {', '.join(self.widened)}" if self.widened else ""
+        return f"rolled back; {self.outcome.plan.spec.table} holds what it held before{widened}"
 
     def _answer(self, statement: Statement, rows: list[Row]) -> None:
         """Take a statement's answer for what its role says it is."""
@@ -250,12 +260,10 @@ class _Attempt:
             case "delete":
                 # Not every DELETE of a project's own template answers with a count.
                 self.outcome.rows_deleted += whole_number(statement, rows) if rows else 0
-            case "copy":
-                if rows:  # else the warehouse is asked by the next statement
+            case "copy" | "copied":
+                if rows or statement.role == "copied":  # a COPY may leave it to the next statement
                     self._verify_loaded(statement, rows)
                 self.outcome.rows_loaded = self.rows
-            case "copied":
-                self._verify_loaded(statement, rows)
             case "count_before":
                 self.before = whole_number(statement, rows)
             case "count":
@@ -264,15 +272,78 @@ class _Attempt:
                 before = f" after {self.before:,} before" if self.before else ""
                 self._verify(statement, number, wanted, f"rows are there{before}", "expected")
                 self.outcome.rows_after = number
-            case "verify":
-                self.outcome.rows_after = self._verify_values(statement, rows)
-            case "verify_stage":
-                self._verify_values(statement, rows)
+            case "verify" | "verify_stage":
+                number = self._verify_values(statement, rows)
+                if statement.role == "verify":
+                    self.outcome.rows_after = number
             case "none":
                 number = whole_number(statement, rows)
                 self._verify(statement, number, 0, "keys are missing", "expected")
             case "check":
                 self._check(statement, rows)
+            case _:
+                self._answer_merge(statement, rows)
+
+    def _answer_merge(self, statement: Statement, rows: list[Row]) -> None:
+        match statement.role:
+            case "merge_ties":
+                self._check_ties(statement, whole_number(statement, rows))
+            case "merge_counts":
+                self._count_merge(statement, rows)
+            case "merge_after":
+                self._verify_merge(statement, whole_number(statement, rows))
+            case "merge_skip" | "merge_delete" | "merge_write" if rows:
+                # Redshift does not report what MERGE did.
+                self._verify_merge(statement, whole_number(statement, rows))
+
+    def _check_ties(self, statement: Statement, number: int) -> None:
+        assert self.outcome is not None
+        if not number:
+            return
+        spec = self.outcome.plan.spec
+        raise VerifyError(
+            f"`{statement.name}` of {spec.table}: {number:,} rows of the load tie with another row"
+            f" of their key by {', '.join(spec.merge.order_by)} and hold something else: which of"
+            f" them is the last cannot be known\n{self._unchanged()}",
+            hint="add a column to merge.order_by that tells them apart",
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+        """Take the counts of a merge; each row of the load may meet one row of the table."""
+        assert self.outcome is not None
+        if len(rows) != 1 or len(rows[0]) != 1 + len(fields(MergeCounts)):
+            raise unexpected_answer(statement, rows, "the counts of a merge")
+        *counts, self.before = (whole_number(statement, [(one,)]) for one in rows[0])
+        self.outcome.merge_counts = MergeCounts(*counts)
+        excess = sum(counts) - self.rows
+        if excess:
+            raise VerifyError(
+                f"`{statement.name}` of {self.table.schema}.{self.table.name}: the rows of the load"
+                f" meet {excess:,} rows of the table too many: keys of the load are in the table"
+                f" more than once\n{self._unchanged()}",
+                hint="remove the duplicates of the primary key from the table, or replace it whole"
+                " with --full-refresh",
+                statement=statement.sql,
+                rolled_back=True,
+            )
+
+    def _verify_merge(self, statement: Statement, number: int) -> None:
+        """Hold what a statement of a merge did against the counts taken before it."""
+        assert self.outcome is not None
+        counts = self.outcome.merge_counts
+        assert counts is not None, "they are taken first"
+        known = counts.rows_updated + counts.rows_unchanged
+        wanted = {
+            "merge_skip": counts.rows_skipped,
+            "merge_delete": known,
+            "merge_write": known + counts.rows_inserted,
+            "merge_after": self.before + counts.rows_inserted,
+        }[statement.role]
+        self._verify(statement, number, wanted, "rows", "expected")
+        if statement.role == "merge_after" and not self.outcome.plan.slice:
+            self.outcome.rows_after = wanted
 
     def _verify_loaded(self, statement: Statement, rows: list[Row]) -> None:
         number = whole_number(statement, rows)

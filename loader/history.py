@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
+from loader.dispositions import MergeCounts
 from loader.errors import PlanError
 from loader.execute import describe
 from loader.figures import Statistics
@@ -36,6 +37,12 @@ class LedgerEntry:
     loader_version: str
     loaded_at: datetime
     """In UTC."""
+    rows_inserted: int | None = None
+    """This and the next four count the rows of a merge, as `LoadResult` does; else None."""
+    rows_updated: int | None = None
+    rows_unchanged: int | None = None
+    rows_skipped: int | None = None
+    rows_collapsed: int | None = None
     column_figures: Statistics | None = None
     """Figures of the columns that were loaded; None of a load that only counted rows."""
 
@@ -43,6 +50,11 @@ class LedgerEntry:
     def table(self) -> str:
         """The table as people write it, ``schema.name``."""
         return f"{self.table_schema}.{self.table_name}"
+
+    @property
+    def merge_counts(self) -> MergeCounts | None:
+        """What became of the rows of a merge; None for other loads."""
+        return MergeCounts.of(self)
 
     def to_dict(self) -> dict[str, object]:
         """The entry as JSON-ready data."""

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loader.config import TargetSettings
@@ -229,6 +229,9 @@ class Load:
             statistics=self._statistics(staged),
             warnings=tuple(outcome.warnings),
             plan=outcome.plan,
+            columns_added=outcome.plan.columns_added,
+            columns_widened=tuple(outcome.columns_widened),
+            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
         )
 
     def _statistics(self, staged: Staged) -> Statistics:

@@ -23,7 +23,14 @@ _SLICE_BYTES = 4_000
 """What the ledger keeps of a slice's description."""
 
 
-LEDGER_ADDITIONS: Mapping[str, DataType] = {"column_figures": DataType("varchar", (65_535,))}
+LEDGER_ADDITIONS: Mapping[str, DataType] = {
+    "rows_inserted": DataType("bigint"),
+    "rows_updated": DataType("bigint"),
+    "rows_unchanged": DataType("bigint"),
+    "rows_skipped": DataType("bigint"),
+    "rows_collapsed": DataType("bigint"),
+    "column_figures": DataType("varchar", (65_535,)),
+}
 """Columns that ledgers of earlier versions lack; a load adds them."""
 
 _LEDGER_TEXT = LEDGER_ADDITIONS["column_figures"].length
@@ -129,6 +136,10 @@ class Plan:
     """How many rows it loads, when that is known."""
     notes: tuple[str, ...] = ()
     """What a reader should know: what was made up, what is not known yet."""
+    columns_added: tuple[str, ...] = ()
+    """Columns that the live table lacks, which the load adds."""
+    columns_widened: tuple[str, ...] = ()
+    """Columns that are too narrow in the live table, which are widened before the load."""
 
     @property
     def slice_text(self) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from loader.ddl import alter, create, widen
-from loader.dispositions import Loading, Role, Step, steps
-from loader.drift import additions
+from loader.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
+from loader.drift import Difference, Kind, additions
 from loader.errors import PlanError
 from loader.figures import Figure, figures_of
 from loader.live import LiveTable
@@ -64,6 +64,8 @@ def plan_load(
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
         notes=notes,
+        columns_added=builder.changed("add column"),
+        columns_widened=builder.changed("widen column"),
     )
 
 
@@ -220,8 +222,10 @@ class _Builder:
         staged = self.request.staged
         rows = staged.rows if staged else self.request.rows
         counts_copied = self.renderer.has("copied")
+        live = self.request.live
+        there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
-        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns, figures)
+        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns, figures, there)
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
         for step in work:
@@ -233,15 +237,27 @@ class _Builder:
                 "its id commits with its rows: exactly once",
                 "record the load in the ledger",
             )
-            yield self._statement(Step("record the load", why, "ledger_insert", group=group))
+            counted = any(step.template == "merge_compare" for step in work)
+            facts = {"counts": MERGE_COUNTS if counted else None}
+            step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
+            yield self._statement(step)
+        for step in tidy(work):
+            yield self._statement(step)
 
     def outside(self) -> Iterator[Statement]:
         """What a live table needs first that cannot run inside the transaction."""
+        for step in widen(self.spec, self.additions):
+            yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
+
+    @cached_property
+    def additions(self) -> tuple[Difference, ...]:
+        """What the load has to change in a live table first."""
         live = self.request.live
-        if isinstance(live, LiveTable):
-            for step in widen(self.spec, additions(self.spec, self.renderer, live)):
-                facts = self._facts
-                yield statement_of(step, self.spec, self.renderer, facts, inside=False)
+        return additions(self.spec, self.renderer, live) if isinstance(live, LiveTable) else ()
+
+    def changed(self, kind: Kind) -> tuple[str, ...]:
+        """The columns that are changed in this way."""
+        return tuple(one.column for one in self.additions if one.kind == kind and one.column)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
         group = "take turns, and ask the ledger for this load"
@@ -272,7 +288,7 @@ class _Builder:
                 f"the columns of {self.spec.table} have changed since its rows were staged",
                 hint="load again: rows are staged in the order of the live table's columns",
             )
-        for step in alter(self.spec, self.renderer, additions(self.spec, self.renderer, live)):
+        for step in alter(self.spec, self.renderer, self.additions):
             yield self._statement(step)
 
     def checks(self) -> Iterator[Statement]:

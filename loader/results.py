@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from loader.dispositions import MergeCounts
 from loader.figures import Statistics
 from loader.plan import Plan
 from loader.spec import Check
@@ -73,10 +74,33 @@ class LoadResult:
     `verify: counts`."""
     warnings: tuple[str, ...] = ()
     """Checks of severity warning that did not hold."""
+    rows_inserted: int | None = None
+    """Rows of keys that the table did not have. This and the next four are None unless the load was
+    a merge; together they are ``rows_staged``."""
+    rows_updated: int | None = None
+    """Rows of known keys whose values differed from the table's."""
+    rows_unchanged: int | None = None
+    """Rows of known keys that the table held already, value for value."""
+    rows_skipped: int | None = None
+    """Rows older than the table's by ``merge.order_by``, which left the table's as they are."""
+    rows_collapsed: int | None = None
+    """Rows that a later row of their key in the same load stood in for."""
+    columns_added: tuple[str, ...] = ()
+    """Columns that the load added to the table, under ``schema_contract.evolve: additive``."""
+    columns_widened: tuple[str, ...] = ()
+    """Columns that it widened."""
     plan: Plan | None = None
     """The plan that was run."""
+
+    @property
+    def merge_counts(self) -> MergeCounts | None:
+        """What became of the rows of a merge; None for other loads."""
+        return MergeCounts.of(self)
 
     def to_dict(self) -> dict[str, object]:
         """The result as JSON-ready data, without the plan."""
         plain = {name: value for name, value in vars(self).items() if name != "plan"}
-        return {**plain, "warnings": list(self.warnings)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in plain.items()
+        }

@@ -257,13 +257,12 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
                 "add primary_key",
             )
         if merge.on_duplicate == "last" and not merge.order_by:
-            yield Problem("`last` needs to know by what", ("merge",), "add order_by: [column]")
+            yield Problem(
+                "`on_duplicate: last` requires `order_by`", ("merge",), "add order_by: [column]"
+            )
+        yield from _merged_by(spec)
     elif merge != Merge():
         yield Problem(f"has no effect with write_disposition: {spec.write_disposition}", ("merge",))
-    if merge.order_by and merge.on_duplicate != "last":
-        yield Problem("only has an effect with on_duplicate: last", ("merge", "order_by"))
-    for at, name in enumerate(merge.order_by):
-        yield from unknown(spec, name, ("merge", "order_by", at))
     contract = spec.schema_contract
     if contract.bad_rows == "fail" and contract.max_rejects:
         yield Problem(
@@ -274,6 +273,30 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
     yield from _source_columns(spec)
     if spec.source.delimiter == spec.source.quote:
         yield Problem("the delimiter and the quote are the same character", ("source",))
+
+
+def _merged_by(spec: TableSpec) -> Iterator[Problem]:
+    """Problems of the columns by which rows are compared."""
+    merge = spec.merge
+    if "on_older" in merge.model_fields_set and not merge.order_by:
+        yield Problem("has no effect without order_by", ("merge", "on_older"), "add order_by")
+    for at, name in enumerate(merge.order_by):
+        loc = ("merge", "order_by", at)
+        yield from unknown(spec, name, loc)
+        column = spec.by_name.get(name)
+        if column and column.data_type.name not in KEY_TYPES:
+            yield Problem(f"{column.data_type.name} values have no order", loc)
+        if column and column.identity is not None:
+            yield Problem(f"the identity column `{name}` is not in the data", loc)
+    yield from _repeated(merge.order_by, "merge")
+    for at, name in enumerate(spec.primary_key):
+        column = spec.by_name.get(name)
+        if column and column.identity is not None:
+            yield Problem(
+                f"rows cannot be merged by the identity column `{name}`: it is not in the data",
+                ("primary_key", at),
+                "name the columns of the data that tell rows apart",
+            )
 
 
 def _source_columns(spec: TableSpec) -> Iterator[Problem]:

@@ -312,11 +312,17 @@ class Merge(Model):
     """How `write_disposition: merge` brings rows together."""
 
     strategy: Literal["delete_insert", "merge"] = "delete_insert"
-    """Delete the matching rows and insert, or the warehouse's own MERGE."""
+    """Delete the matching rows and insert, or the warehouse's own MERGE. The table is the same
+    after either: columns that a load does not bring keep their values for known keys, and get their
+    default for new ones; where there are such columns, identities among them, MERGE does it."""
     on_duplicate: Literal["fail", "last"] = "fail"
     """What two rows of one key in the load mean: an error, or the last one wins."""
     order_by: tuple[Name, ...] = ()
-    """The columns that say which row is the last; needed with `on_duplicate: last`."""
+    """The columns that say which of two rows of one key is the later, in the load and in the table;
+    needed with `on_duplicate: last`. NULL comes before every value."""
+    on_older: Literal["keep", "overwrite"] = "keep"
+    """What a row that is older by `order_by` than the table's row of its key does: the table's is
+    kept, or overwritten all the same. Of two rows equally old the load's wins."""
 
 
 class SchemaContract(Model):
@@ -734,6 +740,13 @@ class TableSpec(Model):
     def by_name(self) -> dict[str, Column]:
         """The columns by name."""
         return {column.name: column for column in self.columns}
+
+    @property
+    def merged_by(self) -> tuple[str, ...]:
+        """The columns by which a merge compares rows: every load brings them, defaults or not."""
+        if self.write_disposition != "merge":
+            return ()
+        return (*self.primary_key, *self.merge.order_by)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:

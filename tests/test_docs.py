@@ -268,7 +268,8 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
         "Keys are told by the clocks of Europe/Berlin.",
         "For example 2013-01-01: 2012-12-31 23:00:00+00:00 ≤ day < 2013-01-01 23:00:00+00:00.",
         "mail: each value is one.",
-        "merge: rows with a key of the load are deleted, then all its rows are inserted.",
+        "merge: rows of known keys are updated, others inserted, by the warehouse's own MERGE.",
+        "A row older than the table's by day leaves it as it is.",
         "Of the rows of one key in a load the last by day stays.",
         "Without rows it fails.",
         "Rows: more than 0.",
@@ -280,7 +281,7 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
         *("CSV (gzip) in files of about 64 MB.", "No load leaves its files behind."),
         *("delimiter: ;", "contact: ann", "group: shop", "freshness: fail 24h"),
         *("COPY", "IAM_ROLE", "read_csv", "CREATE TABLE", "BEGIN", "COMMIT"),
-        *("rows with a key of the load are replaced", "only when it is missing"),
+        *("so known keys keep their values there", "only when it is missing"),
         "write_disposition: merge",
     ):
         assert told in page.text, told

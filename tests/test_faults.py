@@ -60,7 +60,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "append": {**BY_P, "write_disposition": "append"},
     "delete_insert": {
         "write_disposition": "merge",
-        "merge": {"on_duplicate": "last", "order_by": ["v"]},
+        "merge": {"on_duplicate": "last", "order_by": ["v"], "on_older": "overwrite"},
     },
     "merge": {"write_disposition": "merge", "merge": {"strategy": "merge"}},
 }

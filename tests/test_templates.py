@@ -39,8 +39,10 @@ TEMPLATES_UNKNOWN = {
 }
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
-PARTS = {"convert", "dimension", "grantee", "iam_role", "merge_matched", "now"}
-PARTS |= {"same_text", "slice", "where"}
+PARTS = {"convert", "dimension", "grantee", "iam_role", "now", "same_text", "slice", "where"} | {
+    *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value"),
+    *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
+}
 """Templates that only others include."""
 
 

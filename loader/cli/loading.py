@@ -70,6 +70,10 @@ def _told(result: LoadResult) -> str:
             f" {megabytes(result.bytes_staged)}{kept}",
             f"  load id  {result.load_id}",
         ]
+    if result.columns_added:
+        lines.append(f"  columns  added: {', '.join(result.columns_added)}")
+    if result.columns_widened:
+        lines.append(f"  columns  widened: {', '.join(result.columns_widened)}")
     if result.rows_rejected:
         lines.append(f"  rejected {counted(result.rows_rejected, 'row')}, kept in {result.rejects}")
     return "\n".join(lines)
@@ -83,8 +87,11 @@ def _outcome(result: LoadResult) -> str:
         deleted = f"; {result.rows_deleted:,} deleted" if result.rows_deleted else ""
         return f"{where}: no rows to load{deleted}"
     seconds = sum((result.seconds or {}).values())
+    did = f"loaded, {result.rows_deleted:,} deleted"
+    if result.merge_counts:
+        did = f"merged: {result.merge_counts}"
     return (
-        f"{where}: {counted(result.rows_loaded, 'row')} loaded, {result.rows_deleted:,} deleted,"
+        f"{where}: {counted(result.rows_loaded, 'row')} {did},"
         f" {'' if result.statistics else 'counts '}verified and committed in {seconds:.1f} s"
     )
 
@@ -133,6 +140,7 @@ def history(context: Context, select: str | None, limit: int) -> None:
 
     entries = ledger(context.project(), select, limit, context.target)
     data = [entry.to_dict() for entry in entries]
+    merges = any(entry.merge_counts for entry in entries)
     rows = [
         (
             f"{entry.loaded_at:%Y-%m-%d %H:%M:%S}",
@@ -141,10 +149,12 @@ def history(context: Context, select: str | None, limit: int) -> None:
             entry.slice or ("whole table" if entry.rows_loaded else "-"),
             entry.write_disposition,
             f"{entry.rows_loaded:,}",
+            *([str(entry.merge_counts or "")] if merges else []),
             megabytes(entry.bytes_staged),
             entry.load_id,
         )
         for entry in entries
     ]
-    head = ("loaded (UTC)", "table", "slice", "disposition", "rows", "staged", "load id")
+    head: tuple[str, ...] = ("loaded (UTC)", "table", "slice", "disposition", "rows")
+    head += (*(["merged"] if merges else []), "staged", "load id")
     context.answer(data, tabulated(head, rows) if rows else "nothing was loaded yet")

@@ -84,12 +84,19 @@ def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
             matched[column.name] = found[0]
         elif found and spec.schema_contract.extra_columns == "fail":
             problems.append(("extra", found[0], "is an identity column: the warehouse numbers it"))
-        elif not found and column.identity is None and column.default is None:
+        elif not found and _is_needed(spec, column):
             problems.append(("missing", column.name, str(column.data_type)))
     problems.extend(_extra(spec, present, matched, problems))
     if problems:
         raise _mismatch(spec, problems)
     return matched
+
+
+def _is_needed(spec: TableSpec, column: Column) -> bool:
+    """Whether the data must have the column: the warehouse does not fill it in by itself."""
+    if column.identity is not None:
+        return False
+    return column.default is None or column.name in spec.merged_by
 
 
 def _find(spec: TableSpec, column: Column, present: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,11 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         "bytes_staged": result.bytes_staged,
         "files_staged": result.files_staged,
     }
+    if result.merge_counts:
+        found |= asdict(result.merge_counts)
+    for name in ("columns_added", "columns_widened"):
+        if columns := getattr(result, name):
+            found[name] = dg.MetadataValue.json(list(columns))
     for phase, seconds in (result.seconds or {}).items():
         found[f"{phase}_seconds"] = round(seconds, 3)
     if result.rows_after is not None:

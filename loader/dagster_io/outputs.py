@@ -97,9 +97,11 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
             f"{result.table}{where}: an earlier attempt of this step has loaded it already"
         )
     else:
+        did = f"loaded, {result.rows_deleted:,} deleted"
+        if result.merge_counts:
+            did = f"merged: {result.merge_counts}"
         context.log.info(
-            f"{result.table}{where}: {result.rows_loaded:,} rows loaded,"
-            f" {result.rows_deleted:,} deleted, verified and committed"
+            f"{result.table}{where}: {result.rows_loaded:,} rows {did}, verified and committed"
         )
     for warning in result.warnings:
         context.log.warning(warning)

@@ -39,6 +39,9 @@ ENCODINGS: dict[str, frozenset[str] | None] = {
 KEY_TYPES = _NUMBERS | _FLOATS | _TEXTS | _DATES | _TIMES | {"boolean"}
 """Types a dist or sort key may have."""
 
+NOT_COMPARABLE = frozenset({"geometry", "geography", "hllsketch"})
+"""Types whose values cannot be held to be equal."""
+
 NOT_RESIZABLE = frozenset({"bytedict", "runlength", "text255", "text32k"})
 """Encodings of VARCHAR columns whose size cannot be changed (``r_ALTER_TABLE``)."""
 

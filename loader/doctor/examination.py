@@ -229,6 +229,7 @@ class Examination:
             ledger=ledger,
             table=Table(self.spec.schema_name, self.spec.name),
             load={**load, "manifest": None},
+            counts=None,
             asset_key=self.spec.asset_key,
             disposition=self.spec.write_disposition,
             spec_hash="doctor",

@@ -14,7 +14,7 @@ from loader.live import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
 from loader.render import Renderer
 from loader.spec import Column, TableSpec
 
-__all__ = ["Conversion", "Difference", "Drift", "additions", "conversion", "drift"]
+__all__ = ["Conversion", "Difference", "Drift", "Kind", "additions", "conversion", "drift"]
 
 Kind = Literal[
     "create table",

@@ -24,11 +24,17 @@ _COLOURS: dict[Role, str] = {
     "verify_stage": "cyan",
     "none": "cyan",
     "check": "cyan",
+    "merge_delete": "red",
+    "merge_write": "green",
+    "merge_ties": "cyan",
+    "merge_counts": "cyan",
+    "merge_after": "cyan",
 }
 _MARKS: dict[Role, str] = {
-    "delete": "-",
-    "copy": "+",
+    **dict.fromkeys(("delete", "merge_delete"), "-"),
+    **dict.fromkeys(("copy", "merge_write"), "+"),
     **dict.fromkeys(("spellings", "check", "count", "verify", "verify_stage", "none"), "?"),
+    **dict.fromkeys(("merge_ties", "merge_counts", "merge_after"), "?"),
 }
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"

@@ -131,11 +131,15 @@ def _load(spec: TableSpec) -> Iterator[Markup]:
 
 
 def _merge(spec: TableSpec) -> Iterator[Markup]:
-    if spec.merge.strategy == "merge":
+    numbered = any(column.identity for column in spec.columns)
+    if spec.merge.strategy == "merge" or numbered:
         how = "rows of known keys are updated, others inserted, by the warehouse's own MERGE."
     else:
         how = "rows with a key of the load are deleted, then all its rows are inserted."
     yield say("{}: " + how, "merge")
+    yield say("Columns that a load does not bring keep their values in rows of known keys.")
+    if spec.merge.order_by and spec.merge.on_older == "keep":
+        yield say("A row older than the table's by {} leaves it as it is.", spec.merge.order_by)
     if spec.merge.on_duplicate == "last":
         yield say("Of the rows of one key in a load the last by {} stays.", spec.merge.order_by)
     else:

@@ -57,6 +57,8 @@ CREATE FUNCTION pg_catalog.json_parse(value text) RETURNS pg_catalog.super
 CREATE FUNCTION pg_catalog.json_serialize(value pg_catalog.super) RETURNS varchar
   LANGUAGE sql IMMUTABLE  -- a RETURN is parsed here and now: sessions read backslashes otherwise
   RETURN regexp_replace(value::text, '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g');
+CREATE FUNCTION pg_catalog.json_serialize_to_varbyte(value pg_catalog.super) RETURNS bytea
+  LANGUAGE sql IMMUTABLE RETURN convert_to(pg_catalog.json_serialize(value), 'UTF8');
 CREATE FUNCTION pg_catalog.to_hex(value bytea) RETURNS text
   LANGUAGE sql IMMUTABLE AS $$ SELECT encode(value, 'hex') $$;
 CREATE FUNCTION pg_catalog.from_hex(value text) RETURNS bytea

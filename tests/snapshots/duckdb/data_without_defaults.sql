@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     manifest VARCHAR,
     spec_hash VARCHAR NOT NULL,
     loader_version VARCHAR NOT NULL,
-    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT
 );
 
 BEGIN;

@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     manifest VARCHAR,
     spec_hash VARCHAR NOT NULL,
     loader_version VARCHAR NOT NULL,
-    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT
 );
 
 BEGIN;
@@ -56,7 +61,33 @@ INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/part-*');
 
--- 6. merge: known keys are updated, new ones inserted
+-- 6. compare with the table: which rows are new, changed or the same
+CREATE TEMPORARY TABLE "loader_merge" AS
+SELECT
+    count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
+    count(CASE WHEN outcome = 'updated' THEN 1 END) AS rows_updated,
+    count(CASE WHEN outcome = 'unchanged' THEN 1 END) AS rows_unchanged,
+    count(CASE WHEN outcome = 'skipped' THEN 1 END) AS rows_skipped,
+    0 AS rows_collapsed,
+    (SELECT count(*) FROM "s"."t") AS rows_before
+FROM (
+  SELECT CASE
+    WHEN "s"."t"."id" IS NULL THEN 'inserted'
+    WHEN ("loader_stage"."day" = "s"."t"."day" OR ("loader_stage"."day" IS NULL AND "s"."t"."day" IS NULL))
+      AND ("loader_stage"."at" = "s"."t"."at" OR ("loader_stage"."at" IS NULL AND "s"."t"."at" IS NULL))
+      AND ("loader_stage"."seen" = "s"."t"."seen" OR ("loader_stage"."seen" IS NULL AND "s"."t"."seen" IS NULL))
+      AND ("loader_stage"."carrier" = "s"."t"."carrier" OR ("loader_stage"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_stage"."amount" = "s"."t"."amount" OR ("loader_stage"."amount" IS NULL AND "s"."t"."amount" IS NULL)) THEN 'unchanged'
+    ELSE 'updated' END AS outcome
+  FROM "loader_stage"
+  LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
+) AS outcomes;
+
+-- 7. count the merge: each row of the load must meet one row of the table at most
+SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
+FROM "loader_merge";
+
+-- 8. merge: known keys are updated, new ones inserted
 MERGE INTO "s"."t"
 USING "loader_stage"
 ON "s"."t"."id" = "loader_stage"."id"
@@ -69,24 +100,33 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT ("id", "day", "at", "seen", "carrier", "amount")
 VALUES ("loader_stage"."id", "loader_stage"."day", "loader_stage"."at", "loader_stage"."seen", "loader_stage"."carrier", "loader_stage"."amount");
 
--- 7. look for missing keys: every key of the load must be in the table
+-- 9. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 8. drop the stage: it served its purpose
+-- 10. count after: the table must have grown by the inserted rows
+SELECT count(*) FROM "s"."t";
+
+-- 11. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
-    'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', now();
+    'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', now(),
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
+FROM "loader_merge";
+
+-- 13. drop the counts: no longer needed
+DROP TABLE "loader_merge";
 
 COMMIT;

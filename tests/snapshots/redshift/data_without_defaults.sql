@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     manifest varchar(2048),
     spec_hash varchar(64) NOT NULL,
     loader_version varchar(64) NOT NULL,
-    loaded_at timestamp NOT NULL
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");

@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     manifest varchar(2048),
     spec_hash varchar(64) NOT NULL,
     loader_version varchar(64) NOT NULL,
-    loaded_at timestamp NOT NULL
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -70,34 +75,68 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. delete matching rows: rows with a key of the load are replaced
+-- 8. compare with the table: which rows are new, changed or the same
+CREATE TEMPORARY TABLE "loader_merge" AS
+SELECT
+    count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
+    count(CASE WHEN outcome = 'updated' THEN 1 END) AS rows_updated,
+    count(CASE WHEN outcome = 'unchanged' THEN 1 END) AS rows_unchanged,
+    count(CASE WHEN outcome = 'skipped' THEN 1 END) AS rows_skipped,
+    0 AS rows_collapsed,
+    (SELECT count(*) FROM "s"."t") AS rows_before
+FROM (
+  SELECT CASE
+    WHEN "s"."t"."id" IS NULL THEN 'inserted'
+    WHEN ("loader_stage"."at" = "s"."t"."at" OR ("loader_stage"."at" IS NULL AND "s"."t"."at" IS NULL))
+      AND ("loader_stage"."seen" = "s"."t"."seen" OR ("loader_stage"."seen" IS NULL AND "s"."t"."seen" IS NULL))
+      AND ("loader_stage"."carrier" = "s"."t"."carrier" OR ("loader_stage"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_stage"."amount" = "s"."t"."amount" OR ("loader_stage"."amount" IS NULL AND "s"."t"."amount" IS NULL)) THEN 'unchanged'
+    ELSE 'updated' END AS outcome
+  FROM "loader_stage"
+  LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
+) AS outcomes;
+
+-- 9. count the merge: each row of the load must meet one row of the table at most
+SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
+FROM "loader_merge";
+
+-- 10. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage"
 WHERE "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day";
 
--- 9. insert the rows: all rows of the load
+-- 11. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage";
 
--- 10. look for missing keys: every key of the load must be in the table
+-- 12. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
 WHERE "s"."t"."id" IS NULL;
 
--- 11. drop the stage: it served its purpose
+-- 13. count after: the table must have grown by the inserted rows
+SELECT count(*) FROM "s"."t";
+
+-- 14. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 12. record the load: its id commits with its rows: exactly once
+-- 15. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', getdate();
+    'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', getdate(),
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
+FROM "loader_merge";
+
+-- 16. drop the counts: no longer needed
+DROP TABLE "loader_merge";
 
 COMMIT;

@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     manifest varchar(2048),
     spec_hash varchar(64) NOT NULL,
     loader_version varchar(64) NOT NULL,
-    loaded_at timestamp NOT NULL
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -75,47 +80,103 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. keep the last of each key: of the rows of one key the last stays
+-- 8. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
 CREATE TEMPORARY TABLE "loader_stage_last" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM (
   SELECT "id", "day", "at", "seen", "carrier", "amount",
-    row_number() OVER (PARTITION BY "id" ORDER BY "at" DESC, "seen" DESC) AS nth
+    row_number() OVER (PARTITION BY "id" ORDER BY "at" DESC NULLS LAST, "seen" DESC NULLS LAST) AS nth
   FROM "loader_stage"
 ) AS ranked
 WHERE nth = 1;
 
--- 9. delete matching rows: rows with a key of the load are replaced
+-- 9. look for ties: rows of one key that tie by at, seen must be the same in every column
+SELECT count(*)
+FROM "loader_stage"
+JOIN "loader_stage_last" ON "loader_stage_last"."id" = "loader_stage"."id"
+  AND ("loader_stage"."at" = "loader_stage_last"."at" OR ("loader_stage"."at" IS NULL AND "loader_stage_last"."at" IS NULL))
+  AND ("loader_stage"."seen" = "loader_stage_last"."seen" OR ("loader_stage"."seen" IS NULL AND "loader_stage_last"."seen" IS NULL))
+WHERE CASE WHEN ("loader_stage"."day" = "loader_stage_last"."day" OR ("loader_stage"."day" IS NULL AND "loader_stage_last"."day" IS NULL))
+      AND ("loader_stage"."at" = "loader_stage_last"."at" OR ("loader_stage"."at" IS NULL AND "loader_stage_last"."at" IS NULL))
+      AND ("loader_stage"."seen" = "loader_stage_last"."seen" OR ("loader_stage"."seen" IS NULL AND "loader_stage_last"."seen" IS NULL))
+      AND ("loader_stage"."carrier" = "loader_stage_last"."carrier" OR ("loader_stage"."carrier" IS NULL AND "loader_stage_last"."carrier" IS NULL))
+      AND ("loader_stage"."amount" = "loader_stage_last"."amount" OR ("loader_stage"."amount" IS NULL AND "loader_stage_last"."amount" IS NULL)) THEN 0 ELSE 1 END = 1;
+
+-- 10. compare with the table: which rows are new, changed, the same, or older than the table's
+CREATE TEMPORARY TABLE "loader_merge" AS
+SELECT
+    count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
+    count(CASE WHEN outcome = 'updated' THEN 1 END) AS rows_updated,
+    count(CASE WHEN outcome = 'unchanged' THEN 1 END) AS rows_unchanged,
+    count(CASE WHEN outcome = 'skipped' THEN 1 END) AS rows_skipped,
+    (SELECT count(*) FROM "loader_stage") - (SELECT count(*) FROM "loader_stage_last") AS rows_collapsed,
+    (SELECT count(*) FROM "s"."t") AS rows_before
+FROM (
+  SELECT CASE
+    WHEN "s"."t"."id" IS NULL THEN 'inserted'
+    WHEN ("s"."t"."at" IS NOT NULL AND ("loader_stage_last"."at" IS NULL OR "loader_stage_last"."at" < "s"."t"."at"))
+    OR (("loader_stage_last"."at" = "s"."t"."at" OR ("loader_stage_last"."at" IS NULL AND "s"."t"."at" IS NULL)) AND "s"."t"."seen" IS NOT NULL AND ("loader_stage_last"."seen" IS NULL OR "loader_stage_last"."seen" < "s"."t"."seen")) THEN 'skipped'
+    WHEN ("loader_stage_last"."day" = "s"."t"."day" OR ("loader_stage_last"."day" IS NULL AND "s"."t"."day" IS NULL))
+      AND ("loader_stage_last"."at" = "s"."t"."at" OR ("loader_stage_last"."at" IS NULL AND "s"."t"."at" IS NULL))
+      AND ("loader_stage_last"."seen" = "s"."t"."seen" OR ("loader_stage_last"."seen" IS NULL AND "s"."t"."seen" IS NULL))
+      AND ("loader_stage_last"."carrier" = "s"."t"."carrier" OR ("loader_stage_last"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_stage_last"."amount" = "s"."t"."amount" OR ("loader_stage_last"."amount" IS NULL AND "s"."t"."amount" IS NULL)) THEN 'unchanged'
+    ELSE 'updated' END AS outcome
+  FROM "loader_stage_last"
+  LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
+) AS outcomes;
+
+-- 11. count the merge: each row of the load must meet one row of the table at most
+SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
+FROM "loader_merge";
+
+-- 12. skip older rows: rows older than the table's by at, seen leave it as it is
+DELETE FROM "loader_stage_last"
+USING "s"."t"
+WHERE "s"."t"."id" = "loader_stage_last"."id"
+  AND (("s"."t"."at" IS NOT NULL AND ("loader_stage_last"."at" IS NULL OR "loader_stage_last"."at" < "s"."t"."at"))
+    OR (("loader_stage_last"."at" = "s"."t"."at" OR ("loader_stage_last"."at" IS NULL AND "s"."t"."at" IS NULL)) AND "s"."t"."seen" IS NOT NULL AND ("loader_stage_last"."seen" IS NULL OR "loader_stage_last"."seen" < "s"."t"."seen")));
+
+-- 13. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage_last"
 WHERE "s"."t"."id" = "loader_stage_last"."id";
 
--- 10. insert the rows: all rows of the load
+-- 14. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage_last";
 
--- 11. look for missing keys: every key of the load must be in the table
+-- 15. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage_last"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 12. drop the stage: it served its purpose
+-- 16. count after: the table must have grown by the inserted rows
+SELECT count(*) FROM "s"."t";
+
+-- 17. drop the stage: no longer needed
 DROP TABLE "loader_stage_last";
 
--- 13. drop the stage: it served its purpose
+-- 18. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 14. record the load: its id commits with its rows: exactly once
+-- 19. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
-    '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', getdate();
+    '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', getdate(),
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
+FROM "loader_merge";
+
+-- 20. drop the counts: no longer needed
+DROP TABLE "loader_merge";
 
 COMMIT;
