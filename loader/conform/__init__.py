@@ -369,9 +369,12 @@ class Conformer:
     def _cast_text(self, chunk: Chunk, column: Column) -> ColumnCast:
         values = chunk.columns[self._matched[column.name]]
         source = self._spec.source
+        json = chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray)
         reading = Reading(
             text=chunk.text,
-            json=chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray),
+            json=json,
+            decimal=source.decimal,
+            empty_is_null=chunk.text and not json and "" in source.null_values,
             date_format=source.date_format,
             timestamp_format=source.timestamp_format,
             timezone=source.timezone,
