@@ -633,6 +633,17 @@ def test_columns_are_matched_by_name(
     assert str(expected) in str(caught.value)
 
 
+def test_a_first_row_taken_for_names_has_a_way_out() -> None:
+    """A file whose columns are called like numbers may have no header, which a key says."""
+    spec = make_spec({"a": "bigint", "b": "date"})
+    with pytest.raises(FrameError) as caught:
+        match_columns(spec, ["17", "2024-01-01"])
+    assert "header: false" in (caught.value.hint or "")
+    with pytest.raises(FrameError) as caught:
+        match_columns(spec, ["x", "b"])
+    assert "header" not in (caught.value.hint or "")
+
+
 def test_the_order_of_columns_is_the_tables() -> None:
     """Staged columns are in table order, without identities and absent defaults."""
     spec = make_spec(

@@ -13,6 +13,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from hypothesis import strategies as st
 
 from loader.errors import LoaderError, SourceError
 from loader.frames import Frame
+from loader.project import Project
 from loader.sources import csvfiles, encodings, jsonlines, open_files
-from loader.spec import Source
+from loader.spec import Source, TableSpec
 
 TABLE = pa.table({"a": ["1", "2"], "b": ["x", None]})
 ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": None}]
@@ -483,3 +485,40 @@ def test_what_is_written_with_escapes_is_read_back(
         patch.setattr(encodings, "BLOCK", block)
         frame = csvfiles.open_csv(io.BytesIO(text.getvalue().encode()), "t.csv", source)
         assert [tuple(row.values()) for row in rows_of(frame)] == values
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_an_export_of_sql_server_is_loaded_as_it_was_meant(
+    encoding: str, write: Any, tmp_path: Path
+) -> None:
+    """Quoted NULLs, seven digits of a second and decimal commas arrive in the table exactly."""
+    spec = TableSpec.model_validate(
+        {
+            "schema": "s",
+            "name": "t",
+            "columns": [
+                {"name": "id", "data_type": "bigint"},
+                {"name": "amount", "data_type": "decimal(9,2)"},
+                {"name": "at", "data_type": "timestamp"},
+                {"name": "note", "data_type": "varchar(40)"},
+            ],
+            "source": {
+                "delimiter": ";",
+                "decimal": ",",
+                "escape": "\\",
+                "header": False,
+                "names": ["id", "amount", "at", "note"],
+            },
+        }
+    )
+    content = (
+        '"1";"1234,50";"2024-01-01 12:00:00.1234560";"say \\"hi\\"; é"\r\n"";"";"";""\r\n'
+    ).encode(encoding)
+    path = write("t.csv.gz", gzip.compress(content))
+    project = Project(root=tmp_path, targets={"local": {"type": "duckdb"}})
+    project.load(spec, open_files([str(path)], spec.source))
+    stamp = datetime(2024, 1, 1, 12, 0, 0, 123_456)
+    assert project.read(spec, as_="arrow").to_pylist() == [
+        {"id": 1, "amount": Decimal("1234.50"), "at": stamp, "note": 'say "hi"; é'},
+        {"id": None, "amount": None, "at": None, "note": ""},
+    ]

@@ -44,7 +44,7 @@ class ColumnCast:
         """The offsets of the rows that do not fit, in order."""
         if is_arrow(self._source):
             if reading.empty_is_null and data_type.name not in HOLDS_EMPTY:
-                self._source = _without_empty(self._source)
+                self._source = without_empty(self._source)
             self.values = self._cast_array(self._source, reading)
         else:
             self.values = self._cast_objects(self._source, reading)
@@ -136,7 +136,7 @@ class ColumnCast:
         return found
 
 
-def _without_empty(array: Array) -> Array:
+def without_empty(array: Array) -> Array:
     """Text with NULL instead of nothing."""
     if not pa.types.is_string(array.type):
         return array

@@ -283,6 +283,8 @@ def _check_magic(file: _File, kind: Format, head: bytes, source: Source) -> None
             " its name says"
         )
     elif found := kinds.not_text(head, source.encoding, source.delimiter + source.quote):
+        if found.encoding:
+            raise EncodingError(f"{file.name} is {found.what}", found.encoding)
         raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
 
 

@@ -15,6 +15,8 @@ class Foreign:
     what: str
     """Reads on from "is"."""
     hint: str
+    encoding: str = ""
+    """What it is encoded in, when that is all that is wrong."""
 
 
 _EXPORT = "open it in a spreadsheet program and save it as CSV UTF-8, or hand over the frame that"
@@ -53,7 +55,10 @@ _HTML = re.compile(
     r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _XML = re.compile(r"\s*<\?xml\s", re.I)
-_CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+_FEW = 4
+"""Control characters that a small file may have."""
+
+_CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def foreign(head: bytes) -> Foreign | None:
@@ -90,17 +95,14 @@ def not_text(head: bytes, encoding: str, marks: str) -> Foreign | None:
     """
     text = decoded(head, encoding)
     odd = sum(mark not in marks for mark in _CONTROL.findall(text))
-    if odd * 10 <= len(text):
+    if odd <= _FEW or odd * 20 <= len(text):
         return None
     marked = codec_of(head, "")
     for codec, offset in (("utf-16-le", 1), ("utf-16-be", 0)):
         high, low = head[offset::2], head[1 - offset :: 2]
         if not marked and high.count(0) * 2 > len(high) and 0 not in low:
-            return Foreign(
-                "UTF-16 without a byte order mark", f"say so: source: {{encoding: {codec}}}"
-            )
+            return Foreign("UTF-16 without a byte order mark", "", codec)
     return Foreign(
-        "not text: it is full of control characters and of bytes that are not"
-        f" {marked or encoding}",
+        f"not text in {marked or encoding}: it is full of control characters",
         "CSV, JSON lines, Parquet and Arrow IPC are read; is it encrypted, or of another program?",
     )
