@@ -395,9 +395,11 @@ class Source(Model):
     names: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
     """With `header: false`: the columns of the CSV files, in their order."""
     date_format: DateFormat | None = None
-    """How dates are written, as strptime; the default is ISO 8601."""
+    """How dates are written, as strptime, in directives that tell one date and leave nothing to
+    guess: `%y`, `%x` and the like are refused; the default is ISO 8601."""
     timestamp_format: TimestampFormat | None = None
-    """How time stamps are written, as strptime; the default is ISO 8601."""
+    """How time stamps are written, as strptime, in directives that leave nothing to guess: `%y`,
+    `%Z`, `%I` without `%p` and the like are refused; the default is ISO 8601."""
     timezone: Zone | None = None
     """The zone of time stamps without an offset that go into `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = {}

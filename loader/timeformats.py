@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 
 ALLOWED = {
@@ -165,7 +166,8 @@ def parse(text: str, written: str) -> datetime:
     return stamp
 
 
-def _exact(written: str) -> set[str]:
+@lru_cache
+def _exact(written: str) -> frozenset[str]:
     """The directives that strptime reads without holding them against the rest.
 
     These are weekdays and weeks, and numbers without anything between them, of which one with a
@@ -177,10 +179,10 @@ def _exact(written: str) -> set[str]:
         for left, right in pairwise(parts):
             if left in _FIXED and right in _FIXED:
                 names |= {left, right}
-    return names
+    return frozenset(names)
 
 
-def _literal(name: str, stamp: datetime, exact: set[str]) -> str:
+def _literal(name: str, stamp: datetime, exact: frozenset[str]) -> str:
     if name not in exact:
         return f"%{name}"
     if name == "Y":

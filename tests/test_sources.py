@@ -165,6 +165,7 @@ CSVS: list[tuple[bytes, dict[str, Any], list[list[str | None]]]] = [
     (b'a,b\n"x\ny","say ""hi"""\n', {}, [["x\ny", 'say "hi"']]),
     (b"a;b\n1;2", {"delimiter": ";"}, [["1", "2"]]),
     (b"a,b\n'1,5',2\n", {"quote": "'"}, [["1,5", "2"]]),
+    (b"a,b\r" + b"1,2\r" * 2, {}, [["1", "2"]] * 2),
     (b"note\n\na,b\n1,2\n", {"skip_rows": 1}, [["1", "2"]]),
     (b"\xef\xbb\xbfa,b\r\n1,2\r\n", {}, [["1", "2"]]),
     ("a,b\né,2\n".encode("latin-1"), {"encoding": "latin-1"}, [["é", "2"]]),
@@ -518,7 +519,8 @@ def test_an_export_of_sql_server_is_loaded_as_it_was_meant(
     project = Project(root=tmp_path, targets={"local": {"type": "duckdb"}})
     project.load(spec, open_files([str(path)], spec.source))
     stamp = datetime(2024, 1, 1, 12, 0, 0, 123_456)
-    assert project.read(spec, as_="arrow").to_pylist() == [
+    loaded: Any = project.read(spec, as_="arrow")
+    assert loaded.to_pylist() == [
         {"id": 1, "amount": Decimal("1234.50"), "at": stamp, "note": 'say "hi"; é'},
         {"id": None, "amount": None, "at": None, "note": ""},
     ]

@@ -95,7 +95,8 @@ def _written(delimiter: str) -> str:
 def _header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
     """How many lines there are before the rows, which are dropped, and the names of the columns."""
     head = text.peek(_HEADER)
-    complete = head[: head.rfind(b"\n") + 1] if len(head) > _HEADER else head
+    end = max(head.rfind(b"\n"), head.rfind(b"\r")) + 1
+    complete = head[:end] if len(head) > _HEADER else head
     lines = _LINE.findall(complete)
     if not source.header:
         row = b"".join(lines[source.skip_rows : source.skip_rows + 1]).decode()
