@@ -11,6 +11,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 
 from loader import filenames, sqltext
 from loader.dialects.redshift import (
@@ -120,10 +121,10 @@ def _keys(spec: TableSpec) -> Iterator[Problem]:
     yield from _dist_and_sort(spec)
 
 
-def _repeated(names: Iterable[str], field: str) -> Iterator[Problem]:
+def _repeated(names: Iterable[str], *loc: str) -> Iterator[Problem]:
     for name, count in Counter(names).items():
         if count > 1:
-            yield Problem(f"`{name}` stands {count} times", (field,))
+            yield Problem(f"`{name}` stands {count} times", loc)
 
 
 def _dist_and_sort(spec: TableSpec) -> Iterator[Problem]:
@@ -271,8 +272,29 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
             "set bad_rows: reject",
         )
     yield from _source_columns(spec)
-    if spec.source.delimiter == spec.source.quote:
-        yield Problem("the delimiter and the quote are the same character", ("source",))
+    yield from _csv_files(spec)
+
+
+def _csv_files(spec: TableSpec) -> Iterator[Problem]:
+    source = spec.source
+    marks = {"delimiter": source.delimiter, "quote": source.quote, "escape": source.escape}
+    for one, other in combinations([name for name, mark in marks.items() if mark], 2):
+        if marks[one] == marks[other]:
+            yield Problem(f"the {one} and the {other} are the same character", ("source",))
+    if source.header and source.names:
+        yield Problem(
+            "has no effect with a header, which names the columns",
+            ("source", "names"),
+            "add header: false; columns: {…} says what the file calls a column of the table",
+        )
+    if not source.header and not source.names:
+        staged = [source.columns.get(column.name, column.name) for column in spec.staged_columns()]
+        yield Problem(
+            "files without a header need the names of their columns, in the files' order",
+            ("source", "header"),
+            f"add names: [{_listing(staged)}]",
+        )
+    yield from _repeated(source.names, "source", "names")
 
 
 def _merged_by(spec: TableSpec) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ readable problems in `loader.diagnose`.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -30,7 +30,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from loader import datatypes, sqltext
+from loader import datatypes, sqltext, timeformats
 from loader.datatypes import DataType
 from loader.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
 from loader.slices import Dimension, Grain, Weekday
@@ -187,18 +187,13 @@ def _encoding(value: str) -> str:
     return value
 
 
-def _time_format(value: str) -> str:
-    """A format that reads back what it writes; the judge of each value is Python's strptime."""
-    try:
-        datetime.strptime(_SAMPLE.strftime(value), value)
-    except (ValueError, re.error) as error:
-        raise ValueError(f"`{value}` is not a format of strptime: {error}") from None
-    if not re.search("%[YyGcx]", value.replace("%%", "")):
-        raise ValueError(f"`{value}` tells no year; write it like %d/%m/%Y")
-    return value
+def _date_format(value: str) -> str:
+    return timeformats.check(value, zoned=False)
 
 
-_SAMPLE = datetime(2013, 12, 31, 23, 59, 59, tzinfo=UTC)
+def _timestamp_format(value: str) -> str:
+    return timeformats.check(value, zoned=True)
+
 
 Type = Annotated[
     DataType,
@@ -257,7 +252,8 @@ Mark = Annotated[
         "one ASCII character, line ends aside, which is all that CSV readers take",
     ),
 ]
-TimeFormat = Annotated[StrictStr, AfterValidator(_time_format)]
+DateFormat = Annotated[StrictStr, AfterValidator(_date_format)]
+TimestampFormat = Annotated[StrictStr, AfterValidator(_timestamp_format)]
 PartitionKey = Annotated[
     StrictStr | StrictInt | StrictBool,
     BeforeValidator(_partition_key),
@@ -385,19 +381,31 @@ class Source(Model):
     """How files of this table are read."""
 
     null_values: tuple[StrictStr, ...] = ("",)
-    """Words that mean NULL when they stand unquoted in a CSV file."""
+    """Words that mean NULL when they stand unquoted in a CSV file; the empty one also when it is
+    quoted, in columns that cannot hold empty text."""
     delimiter: Mark = ","
     """The character between CSV fields."""
     quote: Mark = '"'
     """The character around CSV fields; doubled inside them."""
+    escape: Mark | None = None
+    """The character, such as a backslash, that makes a quote, a delimiter, a line end or itself
+    part of a CSV field; without it only doubled quotes do."""
+    decimal: Literal[".", ","] = "."
+    """The mark before the decimals of numbers written as text; thousands separators are refused."""
     encoding: Annotated[StrictStr, AfterValidator(_encoding)] = "utf-8"
-    """The text encoding of CSV and JSON files."""
+    """The text encoding of CSV and JSON files; a byte order mark says more than this."""
     skip_rows: StrictInt = Field(default=0, ge=0)
-    """Lines before the header of a CSV file."""
-    date_format: TimeFormat | None = None
-    """How dates are written, as strptime; the default is ISO 8601."""
-    timestamp_format: TimeFormat | None = None
-    """How time stamps are written, as strptime; the default is ISO 8601."""
+    """Lines before the header of a CSV file, or before its rows when it has no header."""
+    header: StrictBool = True
+    """Whether CSV files begin with the names of their columns; if not, `names` gives them."""
+    names: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    """With `header: false`: the columns of the CSV files, in their order."""
+    date_format: DateFormat | None = None
+    """How dates are written, as strptime, in directives that tell one date and leave nothing to
+    guess: `%y`, `%x` and the like are refused; the default is ISO 8601."""
+    timestamp_format: TimestampFormat | None = None
+    """How time stamps are written, as strptime, in directives that leave nothing to guess: `%y`,
+    `%Z`, `%I` without `%p` and the like are refused; the default is ISO 8601."""
     timezone: Zone | None = None
     """The zone of time stamps without an offset that go into `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = {}

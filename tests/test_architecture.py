@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "loader"
 
 FLOORS: list[set[str]] = [
-    {"errors", "datatypes", "live", "sqltext", "version"},
+    {"errors", "datatypes", "live", "sqltext", "timeformats", "version"},
     {"dialects", "slices"},
     {"figures", "filenames", "render", "spec"},
     {"rules", "dispositions", "remarks"},
@@ -48,6 +48,7 @@ HOMES: dict[str, set[str]] = {
     "dagster": {"dagster_io", "dagster_component"},
     "duckdb": {"warehouses", "duplicates", "conform", "collector"},
     "jinja2": {"render", "site"},
+    "numpy": {"sources"},
     "pandas": {"reading", "project"},
     "polars": {"reading", "project"},
     "numpy": {"collector"},

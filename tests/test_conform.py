@@ -185,7 +185,7 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("date", 20130101, "is a number"),
     ("timestamp", STAMP.replace(tzinfo=TZ), "declare the column timestamptz"),
     ("timestamp", "2013-01-01T05:30Z", "time zone"),
-    ("timestamp", "2013-01-01T05:30:00.1234567", "is not a timestamp"),
+    ("timestamp", "2013-01-01T05:30:00.1234567", "finer than a microsecond"),
     ("timestamp", "2013-01-01T24:00:00", "is not a timestamp"),
     ("timestamp", pd.Timestamp(1), "finer than a microsecond"),
     ("timestamp", np.datetime64(1, "ns"), "finer than a microsecond"),
@@ -236,9 +236,9 @@ TEXT = [
     ),
     (
         "timestamp",
-        "05:30:00.25 2013",
-        {"timestamp_format": "%H:%M:%S.%f %Y"},
-        datetime(2013, 1, 1, 5, 30, 0, 250_000),
+        "05:30:00.25 2013-02-01",
+        {"timestamp_format": "%H:%M:%S.%f %Y-%m-%d"},
+        datetime(2013, 2, 1, 5, 30, 0, 250_000),
     ),
     (
         "timestamptz",
@@ -256,10 +256,71 @@ TEXT = [
     ),
     (
         "timestamptz",
-        "1/2/13 05:30 +0100",
-        {"timestamp_format": "%d/%m/%y %H:%M %z"},
+        "1/2/2013 05:30 +0100",
+        {"timestamp_format": "%d/%m/%Y %H:%M %z"},
         datetime(2013, 2, 1, 4, 30, tzinfo=UTC),
     ),
+    (
+        "timestamptz",
+        "2013-02-01 05:30:00-03:30",
+        {"timestamp_format": "%Y-%m-%d %H:%M:%S%z", "timezone": "Asia/Tokyo"},
+        datetime(2013, 2, 1, 9, tzinfo=UTC),
+    ),
+    ("timestamp", "2013-02-01 05Z", {"timestamp_format": "%Y-%m-%d %H%z"}, None),
+    ("date", "Fri 01.02.2013", {"date_format": "%a %d.%m.%Y"}, date(2013, 2, 1)),
+    ("date", "fri 1.2.2013", {"date_format": "%a %d.%m.%Y"}, date(2013, 2, 1)),
+    ("date", "Thu 01.02.2013", {"date_format": "%a %d.%m.%Y"}, None),
+    ("date", "20130201", {"date_format": "%Y%m%d"}, date(2013, 2, 1)),
+    ("date", "2013111", {"date_format": "%Y%m%d"}, None),
+    ("date", "2013032", {"date_format": "%Y%j"}, date(2013, 2, 1)),
+    ("date", "2013-W05-5", {"date_format": "%G-W%V-%u"}, date(2013, 2, 1)),
+    ("date", "2013-W53-5", {"date_format": "%G-W%V-%u"}, None),
+    ("date", "2013-53-6", {"date_format": "%Y-%W-%w"}, None),
+    ("date", "100% 01.02.2013", {"date_format": "100%% %d.%m.%Y"}, date(2013, 2, 1)),
+    (
+        "timestamp",
+        "01.02.2013 05:30:00 pm",
+        {"timestamp_format": "%d.%m.%Y %I:%M:%S %p"},
+        datetime(2013, 2, 1, 17, 30),
+    ),
+    (
+        "timestamp",
+        "01.02.2013 12:00:00.1234560",
+        {"timestamp_format": "%d.%m.%Y %H:%M:%S.%f"},
+        datetime(2013, 2, 1, 12, 0, 0, 123_456),
+    ),
+    (
+        "timestamp",
+        "01.02.2013 12:00:00.1234567",
+        {"timestamp_format": "%d.%m.%Y %H:%M:%S.%f"},
+        None,
+    ),
+    ("timestamp", "2013-02-01 12:00:00.1234560", {}, datetime(2013, 2, 1, 12, 0, 0, 123_456)),
+    ("timestamp", "2013-02-01 12:00:00.1234567", {}, None),
+    (
+        "timestamptz",
+        "2013-02-01T12:00:00.1000000000+01:00",
+        {},
+        datetime(2013, 2, 1, 11, 0, 0, 100_000, tzinfo=UTC),
+    ),
+    ("time", "12:00:00.1234560", {}, time(12, 0, 0, 123_456)),
+    ("time", "12:00:00.1234567", {}, None),
+    ("timetz", "12:00:00.1234560+01", {}, "12:00:00.123456+01"),
+    ("timetz", "12:00:00.1234567+01", {}, None),
+    ("interval day to second", "1 00:00:00.1234560", {}, "1 00:00:00.123456"),
+    ("interval day to second", "1.1234567 seconds", {}, None),
+    ("decimal(9,2)", "1234,50", {"decimal": ","}, D("1234.50")),
+    ("decimal(9,2)", "-1", {"decimal": ","}, D("-1.00")),
+    ("decimal(9,2)", "1.234,50", {"decimal": ","}, None),
+    ("decimal(9,2)", "1.5", {"decimal": ","}, None),
+    ("decimal(9,2)", "1,5", {}, None),
+    ("decimal(9,2)", "1,234.5", {}, None),
+    ("double precision", "-1,5e3", {"decimal": ","}, -1500.0),
+    ("double precision", "1.5", {"decimal": ","}, None),
+    ("double precision", "1,5", {}, None),
+    ("real", "0,5", {"decimal": ","}, 0.5),
+    ("integer", "1,0", {"decimal": ","}, None),
+    ("varchar(9)", "1,5", {"decimal": ","}, "1,5"),
     ("varbyte(2)", "00fF", {}, b"\x00\xff"),
     ("varbyte(2)", "0", {}, None),
     ("real", "0.1000000000000000001", {}, float(np.float32(0.1))),
@@ -294,6 +355,38 @@ def test_values_of_json_lines_keep_their_json_type(
     """A JSON string is a string, a number a number; None stands for a refusal."""
     values, bad = cast(data_type, [value], text=True, json=True)
     assert (values, bad) == ([stored], [] if stored is not None else [0])
+
+
+NO_EMPTY = ["bigint", "decimal(9,2)", "real", "boolean", "date", "timestamp", "time", "super"]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "stored"),
+    [(name, None) for name in NO_EMPTY]
+    + [("varchar(9)", ""), ("char(1)", ""), ("varbyte(1)", b"")],
+)
+def test_empty_text_is_null_in_columns_that_cannot_hold_it(data_type: str, stored: Any) -> None:
+    """A quoted empty field of a CSV file is NULL in a number column, and itself in a text one."""
+    found = ColumnCast(pa.array(["", None]), parse(data_type), Reading(True, empty_is_null=True))
+    assert (found.values.to_pylist(), found.bad) == ([stored, None], [])
+    if stored is None:
+        assert ColumnCast(pa.array([""]), parse(data_type), Reading(text=True)).bad == [0]
+
+
+@pytest.mark.parametrize(
+    ("value", "decimal", "why"),
+    [
+        ("1,5", ".", 'set source: {decimal: ","}'),
+        ("1.234,5", ",", "thousands separators"),
+        ("1,234.5", ".", "thousands separators"),
+        ("1 234", ".", "thousands separators"),
+        ("1.5", ",", "with a decimal comma"),
+    ],
+)
+def test_separators_in_numbers_are_named(value: str, decimal: str, why: str) -> None:
+    """A number with a comma or with thousands separators says which key reads it, or that none."""
+    found = ColumnCast([value], parse("decimal(9,2)"), Reading(text=True, decimal=decimal))
+    assert why in found.complaint(0)
 
 
 ARROW = [
@@ -540,6 +633,17 @@ def test_columns_are_matched_by_name(
     assert str(expected) in str(caught.value)
 
 
+def test_a_first_row_taken_for_names_has_a_way_out() -> None:
+    """A file whose columns are called like numbers may have no header, which a key says."""
+    spec = make_spec({"a": "bigint", "b": "date"})
+    with pytest.raises(FrameError) as caught:
+        match_columns(spec, ["17", "2024-01-01"])
+    assert "header: false" in (caught.value.hint or "")
+    with pytest.raises(FrameError) as caught:
+        match_columns(spec, ["x", "b"])
+    assert "header" not in (caught.value.hint or "")
+
+
 def test_the_order_of_columns_is_the_tables() -> None:
     """Staged columns are in table order, without identities and absent defaults."""
     spec = make_spec(
@@ -705,15 +809,15 @@ times = st.one_of(
     st.timedeltas(),
 )
 OFFSET_LIKE = r"(Z|z|[+-][0-2][0-9]:?([0-6][0-9])?)?"
-TIME_LIKE = r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?" + OFFSET_LIKE
+TIME_LIKE = r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,6}0?[0-9]?)?)?" + OFFSET_LIKE
 DAY_LIKE = r"20[0-9]{2}-[01][0-9]-[0-3][0-9]"
-STAMP_LIKE = DAY_LIKE + r"([T ][0-2][0-9](:[0-6][0-9]){0,2}(\.[0-9]{1,7})?)?" + OFFSET_LIKE
+STAMP_LIKE = DAY_LIKE + r"([T ][0-2][0-9](:[0-6][0-9]){0,2}(\.[0-9]{1,6}0?[0-9]?)?)?" + OFFSET_LIKE
 words = st.one_of(
     st.text(max_size=6),
     numbers.map(str),
     times.map(str),
     times.map(lambda v: v.isoformat() if hasattr(v, "isoformat") else str(v)),
-    st.from_regex(r"[-+]?[0-9.eE]{1,6}[xf ]?", fullmatch=True),
+    st.from_regex(r"[-+]?[0-9.,eE]{1,6}[xf ]?", fullmatch=True),
     st.from_regex(STAMP_LIKE, fullmatch=True),
     st.from_regex(TIME_LIKE, fullmatch=True),
     st.sampled_from(
@@ -753,6 +857,7 @@ readings = st.builds(
     Reading,
     text=st.booleans(),
     json=st.booleans(),
+    decimal=st.sampled_from([".", ","]),
     date_format=st.sampled_from([None, "%d/%m/%Y", "%Y-%m-%d"]),
     timestamp_format=st.sampled_from([None, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%z"]),
     timezone=st.sampled_from([None, "UTC", "America/New_York"]),

@@ -570,7 +570,7 @@ WORDS: list[tuple[list[str], str, tuple[str, ...]]] = [
     (["NA", "NA"], "varchar(16)", ()),
     (["none at all", "1"], "varchar(16)", ()),
     (['"NA"', "1"], "varchar(16)", ()),
-    (['""', "1"], "varchar(16)", ()),
+    (['""', "1"], "smallint", ()),
     (["", ""], "varchar(256)", ()),
     ([], "varchar(256)", ()),
     (["x" * 12], "varchar(16)", ()),
@@ -637,6 +637,18 @@ def test_a_delimiter_is_found_and_declared(delimiter: str, tmp_path: Path) -> No
     spec = draft(tmp_path, f"a{delimiter}b\n1{delimiter}x\n")
     assert spec.source.delimiter == delimiter
     assert types(spec) == {"a": "smallint", "b": "varchar(16)"}
+
+
+def test_what_is_odd_in_a_file_is_found_and_declared(tmp_path: Path) -> None:
+    """Escapes, Excel's line, a byte order mark and quoted empty fields need no spec either."""
+    escaped = draft(tmp_path, 'a,b\n1,"say \\"hi\\""\n')
+    assert (escaped.source.escape, types(escaped)["a"]) == ("\\", "smallint")
+    assert types(draft(tmp_path, "sep=;\na;b\n1;x\n")) == {"a": "smallint", "b": "varchar(16)"}
+    assert types(draft(tmp_path, "a,b\n1,x\n".encode("utf-16"))) == types(escaped)
+    quoted = draft(tmp_path, 'a,b\n"1",""\n"","x"\n')
+    assert types(quoted) == {"a": "smallint", "b": "varchar(16)"}
+    stamps = draft(tmp_path, "at,b\n2024-01-01 12:00:00.1234560,x\n")
+    assert types(stamps)["at"] == "timestamp"
 
 
 def test_an_encoding_can_be_told(tmp_path: Path) -> None:

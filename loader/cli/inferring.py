@@ -55,7 +55,9 @@ def _of_files(
     try:
         draft = infer_files(files, schema=schema, name=table, encoding=encoding, stdin=stdin)
     except EncodingError as error:
-        error.hint = "say what it is: --encoding latin-1"  # there is no spec yet to say it in
+        error.hint = (
+            f"say what it is: --encoding {error.encoding}"  # there is no spec yet to say it in
+        )
         raise
     rows = counted(draft.rows, "row")
     context.say(f"looked at {rows}" if draft.complete else f"looked at the first {rows} only")

@@ -7,6 +7,7 @@ Columns are matched here, rows are judged, and what is refused is counted, told 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -132,12 +133,16 @@ def _mismatch(spec: TableSpec, problems: Sequence[tuple[str, str, str]]) -> Fram
     order = ("missing", "unclear", "extra")
     rows = sorted(problems, key=lambda problem: order.index(problem[0]))
     lines = [f"the data does not match {spec.table}", *_table(rows)]
-    extra = any(kind == "extra" for kind, _, _ in rows)
+    extra = [name for kind, name, _ in rows if kind == "extra"]
+    missing = any(kind == "missing" for kind, _, _ in rows)
+    hint = None
+    if extra and not missing:
+        hint = "schema_contract: {extra_columns: ignore} leaves out what the spec lacks"
+    elif missing and any(re.fullmatch(r"[-+0-9.,:/ ]*[0-9][-+0-9.,:/ ]*", name) for name in extra):
+        hint = "CSV files without a header are read by source: {header: false, names: […]}"
     return FrameError(
         "\n".join(lines),
-        hint="schema_contract: {extra_columns: ignore} leaves out what the spec lacks"
-        if extra and not any(kind == "missing" for kind, _, _ in rows)
-        else None,
+        hint=hint,
         details=[{"column": name, "problem": f"{kind} {why}".strip()} for kind, name, why in rows],
     )
 
@@ -392,9 +397,12 @@ class Conformer:
     def _cast_text(self, chunk: Chunk, column: Column) -> ColumnCast:
         values = chunk.columns[self._matched[column.name]]
         source = self._spec.source
+        json = chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray)
         reading = Reading(
             text=chunk.text,
-            json=chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray),
+            json=json,
+            decimal=source.decimal,
+            empty_is_null=chunk.text and not json and "" in source.null_values,
             date_format=source.date_format,
             timestamp_format=source.timestamp_format,
             timezone=source.timezone,

@@ -26,7 +26,7 @@ from loader.conform.fastcasts import (
     decimal_from_text,
     in_64_bits,
 )
-from loader.conform.verdicts import Judge, Reading, Refusal, show
+from loader.conform.verdicts import HOLDS_EMPTY, Judge, Reading, Refusal, show
 from loader.datatypes import DataType
 
 BLOCK = 256
@@ -43,6 +43,8 @@ class ColumnCast:
         self.bad: list[int] = []
         """The offsets of the rows that do not fit, in order."""
         if is_arrow(self._source):
+            if reading.empty_is_null and data_type.name not in HOLDS_EMPTY:
+                self._source = without_empty(self._source)
             self.values = self._cast_array(self._source, reading)
         else:
             self.values = self._cast_objects(self._source, reading)
@@ -132,6 +134,16 @@ class ColumnCast:
             return python_values(self._source.slice(start, stop - start))
         found: Sequence[object] = self._source[start:stop]
         return found
+
+
+def without_empty(array: Array) -> Array:
+    """Text with NULL instead of nothing."""
+    if not pa.types.is_string(array.type):
+        return array
+    empty = pc.equal(array, "")
+    if not pc.any(empty).as_py():
+        return array
+    return pc.if_else(empty, pa.scalar(None, array.type), array)
 
 
 # Python objects of one type, as the Arrow type that holds exactly them.

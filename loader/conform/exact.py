@@ -119,7 +119,26 @@ def _integer(value: Any, data_type: DataType, _: Reading) -> int:
     return number
 
 
-def _decimal(value: Any, data_type: DataType, _: Reading) -> Decimal:
+def _number_text(value: str, data_type: DataType, reading: Reading) -> str:
+    """The text of a number with a point before its decimals."""
+    comma = reading.text and reading.decimal == ","
+    text = value.translate(_SWAPPED) if comma else value
+    if _NUMBER.fullmatch(text):
+        return text
+    if re.fullmatch(r"[+-]?[0-9]{1,3}([.,' \u00a0\u202f][0-9]{3})+([.,][0-9]*)?", value):
+        advice = "thousands separators are not read"
+        if not comma and value.count(",") == 1 and "." not in value:
+            advice += '; if its comma is a decimal comma, set source: {decimal: ","}'
+        raise Refusal(f"is not {a(data_type)}: {advice}")
+    if reading.text and not comma and _NUMBER.fullmatch(value.replace(",", ".")):
+        raise Refusal(f'is not {a(data_type)}; for decimal commas set source: {{decimal: ","}}')
+    raise Refusal(f"is not {a(data_type)}" + " with a decimal comma" * comma)
+
+
+_SWAPPED = str.maketrans(",.", ".,")
+
+
+def _decimal(value: Any, data_type: DataType, reading: Reading) -> Decimal:
     match value:
         case bool():
             raise mismatch(value, data_type)
@@ -128,9 +147,7 @@ def _decimal(value: Any, data_type: DataType, _: Reading) -> Decimal:
         case float():
             number = Decimal(repr(value))
         case str():
-            if not _NUMBER.fullmatch(value):
-                raise Refusal(f"is not {a(data_type)}")
-            number = Decimal(value)
+            number = Decimal(_number_text(value, data_type, reading))
         case _:
             raise mismatch(value, data_type)
     if not number.is_finite():
@@ -183,10 +200,8 @@ def _any_float(value: Any, data_type: DataType, reading: Reading) -> float:
             exact = not reading.text
         case str() if value in _NOT_FINITE:
             return _NOT_FINITE[value]
-        case str() if _NUMBER.fullmatch(value):
-            number, exact = _narrow(float(value), real), False
         case str():
-            raise Refusal(f"is not {a(data_type)}")
+            number, exact = _narrow(float(_number_text(value, data_type, reading)), real), False
         case _:
             raise mismatch(value, data_type)
     if isinstance(value, float) and math.isnan(value):

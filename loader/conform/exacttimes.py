@@ -7,14 +7,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from loader import timeformats
 from loader.conform.verdicts import Reading, Refusal, a, mismatch, unmarked
 from loader.datatypes import DataType
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+_CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _STAMP = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"([T ](?P<clock>\d{2}(:\d{2}(:\d{2}(\.\d{1,6})?)?)?)(?P<zone>Z|[+-]\d{2}(:?\d{2})?)?)?",
+    r"([T ](?P<clock>\d{2}(:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?)(?P<zone>Z|[+-]\d{2}(:?\d{2})?)?)?",
     re.ASCII,
 )
 _TIME = re.compile(_CLOCK)
@@ -32,7 +33,7 @@ _INTERVALS = {
     # Such as 1 day 02:03:04.5, 2 hours 30 minutes, or 1 02:03:04.
     "interval day to second": re.compile(
         rf"\s*(?=\S)(?:{_NUMBER}\s*(?:{_UNITS})s?\s*)*(?:{_NUMBER}(?:\s+|$))?"
-        r"(?:[+-]?[0-9]+:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?\s*",
+        r"(?:[+-]?[0-9]+:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)?\s*",
         re.IGNORECASE,
     ),
 }
@@ -59,7 +60,7 @@ def _parse_date(text: str, reading: Reading) -> date:
     written = reading.date_format if reading.text else None
     try:
         if written:
-            stamp = datetime.strptime(text, written)
+            stamp = timeformats.parse(text, written)
             return date_value(stamp, DataType("date"), reading)
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -124,8 +125,8 @@ def _parse_stamp(text: str, data_type: DataType, reading: Reading) -> datetime:
     written = reading.timestamp_format if reading.text else None
     try:
         if written:
-            return datetime.strptime(text, written)
-        if match := _STAMP.fullmatch(text):
+            return timeformats.parse(text, written)
+        if match := _STAMP.fullmatch(timeformats.without_zeros(text)):
             naive = datetime.fromisoformat(f"{match['date']}T{match['clock'] or '00'}")
             if match["zone"] is None:
                 return naive
@@ -133,7 +134,13 @@ def _parse_stamp(text: str, data_type: DataType, reading: Reading) -> datetime:
             return naive.replace(tzinfo=offset)
     except ValueError:
         pass
+    _check_decimals(text)
     raise Refusal(f"is not {a(data_type)}{_written(written)}")
+
+
+def _check_decimals(text: str) -> None:
+    if re.search(r":[0-9]{2}[.,][0-9]{6}0*[1-9]", text):
+        raise Refusal("is finer than a microsecond")
 
 
 def time_value(value: Any, data_type: DataType, _: Reading) -> time:
@@ -146,9 +153,10 @@ def time_value(value: Any, data_type: DataType, _: Reading) -> time:
         case str():
             try:
                 if _TIME.fullmatch(value):
-                    return time.fromisoformat(value)
+                    return time.fromisoformat(timeformats.without_zeros(value))
             except ValueError:
                 pass
+            _check_decimals(value)
             raise Refusal("is not a time, HH:MM or HH:MM:SS with up to 6 decimals")
         case _:
             raise mismatch(value, data_type)
@@ -164,10 +172,12 @@ def timetz_value(value: Any, data_type: DataType, _: Reading) -> str:
         case str():
             try:
                 if _TIME_ZONED.fullmatch(value):
-                    time.fromisoformat(value)
-                    return str(value)
+                    plain = timeformats.without_zeros(value)
+                    time.fromisoformat(plain)
+                    return plain
             except ValueError:
                 pass
+            _check_decimals(value)
             raise Refusal("is not a timetz, HH:MM:SS with an offset such as +01:00")
         case _:
             raise mismatch(value, data_type)
@@ -178,7 +188,9 @@ def interval_value(value: Any, data_type: DataType, reading: Reading) -> str:
     if isinstance(value, str):
         if not _INTERVALS[data_type.name].fullmatch(value):
             raise Refusal(f"is not {a(data_type)}")
-        return unmarked(value, reading)
+        if re.search(r"\.[0-9]{6}0*[1-9]", value):
+            raise Refusal("is finer than a microsecond")
+        return unmarked(timeformats.without_zeros(value), reading)
     if type(value).__name__ == "MonthDayNano":
         return _calendar_interval(value, data_type)
     if not isinstance(value, timedelta):

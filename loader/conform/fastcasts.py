@@ -7,6 +7,7 @@ for every row. Where Arrow's own casts truncate, overflow or misread, it checks 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -95,6 +96,19 @@ def _scaled(array: Array, scale: int) -> Array:
     )
 
 
+def _pointed(array: Array, reading: Reading) -> Array:
+    """Numbers of text with a point before their decimals."""
+    if not reading.text or reading.decimal == ".":
+        return array
+    if pc.any(pc.match_substring(array, ".")).as_py():
+        raise Doubt
+    return pc.replace_substring(array, reading.decimal, ".")
+
+
+def _decimal_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
+    return decimal_from_text(_pointed(array, reading), data_type, reading)
+
+
 def decimal_from_text(array: Array, data_type: DataType, _: Reading) -> Array:
     """Decimals as they are written, exponents included."""
     return in_64_bits(_parsed(array, arrow_type(data_type)), data_type)
@@ -144,14 +158,14 @@ def _float_from_float(array: Array, data_type: DataType, reading: Reading) -> Ar
 
 
 def _float_from_decimal(array: Array, data_type: DataType, reading: Reading) -> Array:
-    cast = _float_from_text(array.cast(pa.string()), data_type, reading)
+    cast = _float_from_text(array.cast(pa.string()), data_type, replace(reading, text=False))
     if array.type.precision > (6 if data_type.name == "real" else 15):
         _sure(pc.equal(_parsed(cast.cast(pa.string()), array.type), array))
     return cast
 
 
 def _float_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    cast = _as_is(array, data_type, reading)
+    cast = _as_is(_pointed(array, reading), data_type, reading)
     _sure(pc.is_finite(cast))
     return cast
 
@@ -224,9 +238,18 @@ def _stamps(array: Array, data_type: DataType, reading: Reading) -> Array:
     return stamps
 
 
+def _without_zeros(array: Array) -> Array:
+    """Time stamps of text without the zeros that follow six decimals."""
+    if (pc.max(pc.binary_length(array)).as_py() or 0) <= len("2013-01-01T00:00:00.000000"):
+        return array
+    return pc.replace_substring_regex(array, r"(\.[0-9]{6})0+(Z|[+-].*)?$", r"\1\2")
+
+
 def _timestamp_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
     if reading.text and reading.timestamp_format:
         array = _strptime(array, reading.timestamp_format)
+    else:
+        array = _without_zeros(array)
     return _stamps(array, data_type, reading)
 
 
@@ -243,6 +266,7 @@ def _timestamptz_from_text(array: Array, data_type: DataType, reading: Reading) 
     if reading.text and reading.timestamp_format:
         naive = _strptime(array, reading.timestamp_format)
         return _timestamptz_from_naive(naive, data_type, reading)
+    array = _without_zeros(array)
     try:
         return _stamps(array, data_type, reading)
     except pa.ArrowInvalid:
@@ -291,7 +315,7 @@ FAST = _table(
     (["decimal"], "decimal", _decimal),
     (["decimal"], "integer", _decimal_from_integer),
     (["decimal"], "float", _decimal_from_float),
-    (["decimal"], "text", decimal_from_text),
+    (["decimal"], "text", _decimal_from_text),
     (FLOATS, "float", _float_from_float),
     (FLOATS, "integer", _as_is),
     (FLOATS, "decimal", _float_from_decimal),

@@ -30,6 +30,10 @@ class Reading:
     """They come from a file of text: the formats below apply, and numbers are as written."""
     json: bool = False
     """They were parsed from JSON, where a string is a string and not JSON text."""
+    decimal: str = "."
+    """The mark before the decimals of numbers in text."""
+    empty_is_null: bool = False
+    """Whether empty text is NULL in columns that cannot hold it."""
     date_format: str | None = None
     timestamp_format: str | None = None
     timezone: str | None = None
@@ -38,6 +42,10 @@ class Reading:
     """Whether rows are staged as CSV, where `NULL_MARKER` means NULL."""
     finite: bool = False
     """Whether rows are staged as JSON, which has no form for NaN and infinity."""
+
+
+HOLDS_EMPTY = ("char", "varchar", "varbyte")
+"""The types that have a value for empty text."""
 
 
 class Opaque:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from loader.conform.arrowtypes import is_arrow
+from loader.conform.casts import without_empty
+from loader.conform.verdicts import HOLDS_EMPTY
 from loader.datatypes import DataType
 from loader.frames import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
@@ -34,6 +37,8 @@ class Evidence:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._nulls = dict.fromkeys(names, 0)
+        self._empty = dict.fromkeys(names, 0)
+        """Empty texts, which are NULL in columns that cannot hold them."""
         self._ranges = {name: Range() for name in names}
         self._keys = KeySearch(names)
         self._rows = 0
@@ -47,6 +52,10 @@ class Evidence:
         for name in self._names:
             values, kind = plain_values(chunk.columns[name]), guesses[name].kind
             self._nulls[name] += nulls_in(values)
+            if chunk.text and is_arrow(values):
+                filled = without_empty(values)
+                self._empty[name] += nulls_in(filled) - nulls_in(values)
+                values = values if kind in HOLDS_EMPTY else filled
             found[name] = meant(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])
@@ -76,7 +85,7 @@ class Evidence:
         self, name: str, guess: Guess, data_type: DataType, looked: Looked
     ) -> tuple[str, dict[str, Any]]:
         """A column in words, and the same for programs."""
-        nulls = self._nulls[name]
+        nulls = self._nulls[name] + self._empty[name] * (guess.kind not in HOLDS_EMPTY)
         facts: dict[str, Any] = {"nulls": nulls}
         if not self._rows:
             return "no rows", facts
@@ -123,7 +132,7 @@ class Evidence:
             for name in self._names
             if self._ranges[name].known
             and 0 < len(self._ranges[name].days) <= MOST_DAYS
-            and not self._nulls[name]
+            and not self._nulls[name] + self._empty[name]
         ]
         dates = {name for name in times if not _has_clock(self._ranges[name])}
         likely = {name: (likely_partition(name), name in dates) for name in times}

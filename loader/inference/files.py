@@ -20,7 +20,7 @@ from loader.inference.building import Wanted
 from loader.inference.columns import ColumnGuesses
 from loader.inference.evidence import Evidence
 from loader.remarks import Looked, Remarks
-from loader.sources import DelimiterError, open_files, stem
+from loader.sources import DelimiterError, EscapeError, open_files, stem
 from loader.spec import Source, TableSpec
 
 SAMPLE_ROWS = 1_000_000
@@ -140,13 +140,16 @@ def _look_at(
     *,
     once: bool = True,
 ) -> _Look:
-    """Read files as the options say; a delimiter that is found is added to them."""
-    try:
-        frame = _opened(patterns, options, stdin)
-    except DelimiterError as error:
-        options["delimiter"] = error.delimiter
-        frame = _opened(patterns, options, stdin)
-    return _look(frame, wanted, once=once)
+    """Read files as the options say; a delimiter and an escape that are found are added to them."""
+    while True:
+        try:
+            return _look(_opened(patterns, options, stdin), wanted, once=once)
+        except DelimiterError as error:
+            if "delimiter" in options:
+                raise
+            options["delimiter"] = error.delimiter
+        except EscapeError as error:
+            options["escape"] = error.escape
 
 
 def _look(frame: Frame, wanted: Wanted, *, once: bool = True) -> _Look:

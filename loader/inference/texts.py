@@ -27,7 +27,7 @@ _FLOAT = rf"({_DECIMAL}|-?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+)"
 _POINT = r"\.|[eE][+-]"
 """What only numbers have: by itself, 12E5 may be the code of a product."""
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+_CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 
 
@@ -36,6 +36,9 @@ def guess_text(array: Any) -> Guess:
     values = pc.unique(array.drop_null())
     if not len(values):
         return NOTHING
+    values = values.filter(pc.not_equal(values, ""))  # NULL, unless the rest is text
+    if not len(values):
+        return replace(NOTHING, written=True)
     size = pc.max(pc.binary_length(values)).as_py()
     words = pc.is_in(values, pa.array(NULL_WORDS, pa.string()))
     present = values.filter(words).to_pylist()

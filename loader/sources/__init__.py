@@ -23,11 +23,13 @@ import pyarrow.parquet as pq
 
 from loader.errors import LoaderError, SourceError
 from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
-from loader.sources import csvfiles, jsonlines, s3files
-from loader.sources.csvfiles import DelimiterError, EncodingError
+from loader.sources import csvfiles, jsonlines, kinds, s3files
+from loader.sources.csvfiles import DelimiterError
+from loader.sources.encodings import EncodingError, decoded
+from loader.sources.quoting import EscapeError
 from loader.spec import Source
 
-__all__ = ["DelimiterError", "EncodingError", "open_files", "stem"]
+__all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
 
 Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
 
@@ -54,8 +56,6 @@ _COMPRESSED = {
     ".bz2": "bz2",
 }
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
-_FOREIGN = {"xz": b"\xfd7zXZ\0", "zip": b"PK\x03\x04", "lz4": b"\x04\x22\x4d\x18"}
-"""Compressions that are known only to say that they are not read."""
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
@@ -179,7 +179,8 @@ def _format(file: _File, head: bytes = b"") -> Format:
         return "parquet"
     if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
         return "arrow"
-    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
+    start = decoded(head[:4096], "utf-8").lstrip("\ufeff \t\r\n")
+    return "json" if start.startswith(("{", "[")) else "csv"
 
 
 # Bytes
@@ -225,7 +226,7 @@ def _open(file: _File, source: Source) -> Frame:
         if not head:
             raise SourceError(f"{file.name} is empty: nothing is in it but compression")
         kind = _format(file, head)
-        _check_magic(file, kind, head)
+        _check_magic(file, kind, head, source)
         return _READERS[kind](file, plain, source, packed)
     except _BROKEN as error:
         raise _unreadable(file.name, error) from error
@@ -252,25 +253,22 @@ def _unreadable(name: str, error: Exception) -> SourceError:
 def _bytes(file: _File) -> tuple[_Input, bool]:
     """The content of a file without its compression, and whether it had one."""
     raw = _Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
-    head = raw.peek(8)
+    head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
     codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
-    if codec:
-        return _Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)), True
-    for foreign, magic in _FOREIGN.items():
-        if head.startswith(magic):
-            raise SourceError(
-                f"{file.name} is compressed as {foreign}, which is not supported",
-                hint=f"compress it as {', '.join(_MAGIC)}, or not at all",
-            )
+    plain = _Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)) if codec else raw
+    found = kinds.foreign(plain.peek(_HEAD))
+    if found:
+        raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
     named = _COMPRESSED.get(Path(file.name).suffix.lower()) if not file.stream else None
-    if named:
-        raise SourceError(f"{file.name} is not {named}, as its name says: it starts with {head!r}")
-    return raw, False
+    if named and not codec:
+        start = head[:8]
+        raise SourceError(f"{file.name} is not {named}, as its name says: it starts with {start!r}")
+    return plain, codec is not None
 
 
-def _check_magic(file: _File, kind: Format, head: bytes) -> None:
+def _check_magic(file: _File, kind: Format, head: bytes, source: Source) -> None:
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
@@ -284,6 +282,10 @@ def _check_magic(file: _File, kind: Format, head: bytes) -> None:
             f"{file.name} is a {'Parquet' if head.startswith(_PARQUET) else 'Arrow'} file, not what"
             " its name says"
         )
+    elif found := kinds.not_text(head, source.encoding, source.delimiter + source.quote):
+        if found.encoding:
+            raise EncodingError(f"{file.name} is {found.what}", found.encoding)
+        raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
 
 
 # Readers

@@ -2,166 +2,148 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from contextlib import closing
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from loader.errors import SourceError
 from loader.frames import Chunk, Frame, check_names, number_batches
+from loader.sources.encodings import BLOCK, Utf8, codec_of
+from loader.sources.quoting import QuoteCheck
 from loader.spec import Source
 
-BLOCK = 4 << 20
-"""Bytes that are parsed together, which is also the most a row may have."""
-
 _HEADER = 1 << 20
-_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|", ":": ":"}
-
-
-class EncodingError(SourceError):
-    """The text is in another encoding than was said."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="say what it is: source: {encoding: latin-1}")
+_DELIMITERS = (",", ";", "\t", "|", ":")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
 class DelimiterError(SourceError):
     """The header looks separated by another character."""
 
     def __init__(self, message: str, delimiter: str) -> None:
-        written = _DELIMITERS[delimiter]
-        super().__init__(message, hint=f'set source: {{delimiter: "{written}"}}')
+        super().__init__(message, hint=f'set source: {{delimiter: "{_written(delimiter)}"}}')
         self.delimiter = delimiter
 
 
 def open_csv(
     stream: Any, name: str, source: Source, again: Callable[[], Any] | None = None
 ) -> Frame:
-    """The rows of a CSV file with a header; only unquoted null words are NULL.
+    """The rows of a CSV file; only unquoted null words are NULL.
 
     ``again`` opens the file once more, to find the line of a row that is wrong.
 
     Raises:
         SourceError: the header is unusable; from the chunks, with the line, that a row has too few
-            or too many fields, a quote never closes, or the text is not in its encoding.
+            or too many fields, quotes are not well-formed, or the text is not in its encoding.
     """
-    text = _Utf8(stream, name, source)
-    lines, header = _header(text, name, source)
-    _check_delimiter(header, name, source)
-    names = check_names(header, f"the header of {name}")
-    wrong = _Wrong(name, source, len(names), again)
-    return Frame(names, _chunks(text, wrong, names, _options(source, names, lines)))
+    text = Utf8(stream, name, source.encoding)
+    source = _with_excel_line(text, name, source)
+    lines, names = _header(text, name, source)
+    check = QuoteCheck(name, source, lines + 1)
+    wrong = _Wrong(name, source, len(names), again, check)
+    return Frame(names, _chunks(text, check.check(text), wrong, _options(source, names)))
 
 
-class _Utf8(io.RawIOBase):
-    """The file in UTF-8 without a byte order mark and with a last line end; counts its quotes."""
+class _Blocks(io.RawIOBase):
+    """Blocks of bytes as a file that pyarrow reads."""
 
-    def __init__(self, stream: BinaryIO, name: str, source: Source) -> None:
-        self._stream, self._name, self._encoding = stream, name, source.encoding
-        utf8 = codecs.lookup(source.encoding).name == "utf-8"
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig" if utf8 else source.encoding)()
-        self._quote = source.quote.encode()
-        self._ahead = b""
-        self._ended = False
-        self._line_ended = True
-        self._lines = 0
-        self.quotes = 0
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._ahead = blocks, b""
 
     def readable(self) -> bool:
         return True
 
-    def peek(self, size: int) -> bytes:
-        while len(self._ahead) < size and self._more():
-            pass
-        return self._ahead
-
-    def has_rows(self, lines: int) -> bool:
-        """Whether anything follows so many lines, which pyarrow asks before it reads."""
-        return self._more() or len(re.findall(rb"\r\n|\r|\n", self.peek(1))) > lines
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._ahead:
-            self._more()
-        part, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-    def _more(self) -> bool:
-        if self._ended:
-            return False
-        block = self._stream.read(BLOCK) or b""
-        try:
-            part = self._decoder.decode(block, final=not block).encode()
-        except UnicodeError as error:
-            raise _bad_encoding(self._name, self._encoding, self._lines + 1, error) from error
-        if not block:
-            self._ended = True
-            if not (part or b"\n" * self._line_ended).endswith((b"\n", b"\r")):
-                part += b"\n"
-        elif part:
-            self._line_ended = part.endswith((b"\n", b"\r"))
-        self._lines += part.count(b"\n")
-        self.quotes += part.count(self._quote)
-        self._ahead += part
-        return True
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer only at the end: pyarrow takes no row longer than what it gets."""
+        parts, found = [self._ahead], len(self._ahead)
+        while found < size and (block := next(self._blocks, b"")):
+            parts.append(block)
+            found += len(block)
+        whole = b"".join(parts) if len(parts) > 1 else parts[0]
+        self._ahead = whole[size:]
+        return whole[:size]
 
 
-def _bad_encoding(name: str, encoding: str, line: int, error: UnicodeError) -> EncodingError:
-    if isinstance(error, UnicodeDecodeError):
-        line += error.object[: error.start].count(b"\n")
-    reason = getattr(error, "reason", str(error))
-    return EncodingError(f"{name}:{line}: the text is not {encoding}: {reason}")
+def _with_excel_line(text: Utf8, name: str, source: Source) -> Source:
+    """The source with the delimiter of the line ``sep=;`` that Excel writes before the header."""
+    found = _EXCEL_LINE.match(text.peek(_HEADER))
+    if found is None:
+        return source
+    delimiter = found[1].decode()
+    if source.delimiter not in (delimiter, Source.model_fields["delimiter"].default):
+        raise SourceError(
+            f"{name}:1: the line `sep={delimiter}` says that `{delimiter}` is the delimiter, the"
+            f" spec says `{source.delimiter}`",
+            hint=f'set source: {{delimiter: "{_written(delimiter)}"}}, or skip the line by'
+            " skip_rows: 1 when it is wrong",
+        )
+    return source.model_copy(update={"delimiter": delimiter, "skip_rows": max(source.skip_rows, 1)})
 
 
-def _header(text: _Utf8, name: str, source: Source) -> tuple[int, list[str]]:
-    """How many lines the header takes with all before it, and its names."""
+def _written(delimiter: str) -> str:
+    return "\\t" if delimiter == "\t" else delimiter
+
+
+def _header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
+    """How many lines there are before the rows, which are dropped, and the names of the columns."""
     head = text.peek(_HEADER)
-    complete = head[: head.rfind(b"\n") + 1] if len(head) > _HEADER else head
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", complete.decode())
+    end = max(head.rfind(b"\n"), head.rfind(b"\r")) + 1
+    complete = head[:end] if len(head) > _HEADER else head
+    lines = _LINE.findall(complete)
+    if not source.header:
+        row = b"".join(lines[source.skip_rows : source.skip_rows + 1]).decode()
+        if len(source.names) > 1 and source.delimiter not in row:
+            _check_delimiter(row.rstrip(), "first row", name, source)
+        text.skip(sum(map(len, lines[: source.skip_rows])))
+        return source.skip_rows, check_names(source.names, "source: {names: …}")
     reader = csv.reader(
-        lines[source.skip_rows :], delimiter=source.delimiter, quotechar=source.quote, strict=True
+        (line.decode() for line in lines[source.skip_rows :]),
+        delimiter=source.delimiter,
+        quotechar=source.quote,
+        escapechar=source.escape,
+        strict=True,
     )
     try:
-        for row in reader:
-            if row:
-                return source.skip_rows + reader.line_num, row
+        names = next((row for row in reader if row), None)
     except csv.Error as error:
         line = source.skip_rows + reader.line_num
         raise SourceError(f"{name}:{line}: the header is not CSV: {error}") from error
-    raise SourceError(f"{name} has no header: nothing is in it after {source.skip_rows} lines")
+    if names is None:
+        raise SourceError(f"{name} has no header: nothing is in it after {source.skip_rows} lines")
+    if len(names) == 1:
+        _check_delimiter(names[0], "header", name, source)
+    before = source.skip_rows + reader.line_num
+    text.skip(sum(map(len, lines[:before])))
+    return before, check_names(names, f"the header of {name}")
 
 
-def _check_delimiter(header: Sequence[str], name: str, source: Source) -> None:
-    if len(header) > 1:
-        return
-    for delimiter, written in _DELIMITERS.items():
-        if delimiter in header[0] and delimiter != source.delimiter:
+def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:
+    """Refuse a line that seems to be separated by another character."""
+    for delimiter in _DELIMITERS:
+        if delimiter in line and delimiter != source.delimiter:
             raise DelimiterError(
                 f"{name} has one column by the delimiter `{source.delimiter}`,"
-                f" but its header looks separated by `{written}`: {header[0][:80]}",
+                f" but its {what} looks separated by `{_written(delimiter)}`: {line[:80]}",
                 delimiter,
             )
 
 
-def _options(source: Source, names: Sequence[str], lines: int) -> dict[str, Any]:
+def _options(source: Source, names: Sequence[str]) -> dict[str, Any]:
     try:
         return {
-            "read_options": pacsv.ReadOptions(
-                column_names=names, skip_rows=lines, block_size=BLOCK
-            ),
+            "read_options": pacsv.ReadOptions(column_names=names, block_size=BLOCK),
             "parse_options": pacsv.ParseOptions(
                 delimiter=source.delimiter,
                 quote_char=source.quote,
+                escape_char=source.escape or False,
                 newlines_in_values=True,
                 # In a file of one column an empty line is a row whose field is empty.
                 ignore_empty_lines=len(names) > 1,
@@ -182,31 +164,21 @@ def _options(source: Source, names: Sequence[str], lines: int) -> dict[str, Any]
 
 
 def _chunks(
-    text: _Utf8, wrong: _Wrong, names: Sequence[str], options: dict[str, Any]
+    text: Utf8, blocks: Iterator[bytes], wrong: _Wrong, options: dict[str, Any]
 ) -> Iterator[Chunk]:
-    last = None
-    with text:
-        for chunk in number_batches(_batches(text, wrong, options), wrong.name):
-            last = chunk
+    with closing(text):
+        for chunk in number_batches(_batches(blocks, wrong, options), wrong.name):
             yield Chunk(chunk.columns, chunk.rows, chunk.origin, chunk.first_row, text=True)
-    # pyarrow takes a quote that is open at the end of the file for closed.
-    if last and text.quotes % 2 and _runs_to_the_end(last.columns[names[-1]]):
-        quote = wrong.source.quote
-        raise SourceError(
-            f"{wrong.name}: a quote `{quote}` opens and never closes; the last value runs to the"
-            " end of the file"
-        )
 
 
-def _runs_to_the_end(values: Any) -> bool:
-    return str(values[-1].as_py()).endswith(("\n", "\r"))
-
-
-def _batches(text: _Utf8, wrong: _Wrong, options: dict[str, Any]) -> Iterator[Any]:
-    if not text.has_rows(options["read_options"].skip_rows):
+def _batches(blocks: Iterator[bytes], wrong: _Wrong, options: dict[str, Any]) -> Iterator[Any]:
+    first = next(blocks, None)
+    if first is None:  # pyarrow does not read an empty file
         return
+    rows = pa.PythonFile(_Blocks(chain([first], blocks)), mode="r")
     try:
-        yield from pacsv.open_csv(pa.PythonFile(text, mode="r"), **options)
+        with pacsv.open_csv(rows, **options) as reader:
+            yield from reader
     except pa.ArrowInvalid as error:
         raise wrong.row(str(error)) from error
 
@@ -215,16 +187,21 @@ class _Wrong:
     """Tells which row of a CSV file is wrong, by reading the file again."""
 
     def __init__(
-        self, name: str, source: Source, fields: int, again: Callable[[], Any] | None
+        self,
+        name: str,
+        source: Source,
+        fields: int,
+        again: Callable[[], Any] | None,
+        quotes: QuoteCheck,
     ) -> None:
-        self.name, self.source = name, source
+        self.name, self.source, self._quotes = name, source, quotes
         self._fields, self._again = fields, again
 
     def row(self, reason: str) -> SourceError:
         """The error for a row that pyarrow stumbled on."""
         if "straddling" in reason:
             return SourceError(
-                f"{self.name}: a row is longer than {BLOCK >> 20} MB",
+                f"{self._quotes.opened or self.name}: a row is longer than {BLOCK >> 20} MB",
                 hint=f"is a quote `{self.source.quote}` not closed?",
             )
         found = re.search(r"Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL)
@@ -232,20 +209,24 @@ class _Wrong:
             return SourceError(f"{self.name} is not CSV: {reason}")
         place, got = self._place() or (self.name, int(found[2]))
         text = found[3] if len(found[3]) <= 80 else f"{found[3][:79]}…"
-        return SourceError(
-            f"{place}: the header has {self._fields} fields, this row has {got}: {text}"
-        )
+        wanted = "the header has" if self.source.header else "source: {names: …} has"
+        return SourceError(f"{place}: {wanted} {self._fields} fields, this row has {got}: {text}")
 
     def _place(self) -> tuple[str, int] | None:
         if self._again is None:
             return None
-        lines = io.TextIOWrapper(
-            io.BufferedReader(self._again()), self.source.encoding, newline="", errors="replace"
-        )
+        file = io.BufferedReader(self._again())
+        codec = codec_of(file.peek(4), self.source.encoding)
+        lines = io.TextIOWrapper(file, codec, newline="", errors="replace")
         with lines:
             for _ in range(self.source.skip_rows):
                 lines.readline()
-            rows = csv.reader(lines, delimiter=self.source.delimiter, quotechar=self.source.quote)
+            rows = csv.reader(
+                lines,
+                delimiter=self.source.delimiter,
+                quotechar=self.source.quote,
+                escapechar=self.source.escape,
+            )
             start = 0
             try:
                 for row in rows:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from loader.errors import SourceError
 from loader.frames import Chunk, Frame, check_names
-from loader.sources.csvfiles import EncodingError
+from loader.sources.encodings import EncodingError, codec_of
 from loader.spec import Source
 
 CHUNK_ROWS = 16_384
@@ -81,16 +81,17 @@ def _groups(stream: Any, name: str, source: Source) -> Iterator[_Group]:
 
 
 def _lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
-    encoding = "utf-8-sig" if source.encoding.lower() in ("utf-8", "utf8") else source.encoding
+    buffered = io.BufferedReader(stream, 1 << 20)
+    encoding = codec_of(buffered.peek(4), source.encoding)
     number = 0
-    with io.TextIOWrapper(io.BufferedReader(stream, 1 << 20), encoding, newline="\n") as text:
+    with io.TextIOWrapper(buffered, encoding, newline="\n") as text:
         while True:
             number += 1
             try:
                 line = text.readline(MAX_LINE)
             except UnicodeError as error:
                 raise EncodingError(
-                    f"{name}:{number}: the text is not {source.encoding}, here or soon after:"
+                    f"{name}:{number}: the text is not {encoding}, here or soon after:"
                     f" {getattr(error, 'reason', error)}"
                 ) from error
             if not line:

@@ -1,0 +1,100 @@
+"""The text encoding of a file, and its content as blocks of UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Any
+
+from loader.errors import SourceError
+
+BLOCK = 4 << 20
+"""Bytes that are read together."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class EncodingError(SourceError):
+    """The text is in another encoding than was said."""
+
+    def __init__(self, message: str, encoding: str = "latin-1") -> None:
+        super().__init__(message, hint=f"say what it is: source: {{encoding: {encoding}}}")
+        self.encoding = encoding
+
+
+def codec_of(head: bytes, encoding: str) -> str:
+    r"""The codec of a file that starts so: that of its byte order mark, else the one given.
+
+    >>> codec_of(b"\xff\xfea\x00", "utf-8"), codec_of(b"a", "latin-1")
+    ('utf-16', 'latin-1')
+    """
+    return next((codec for mark, codec in _MARKS if head.startswith(mark)), encoding)
+
+
+def decoded(head: bytes, encoding: str) -> str:
+    """The beginning of a file as text; what is not in its encoding is U+FFFD."""
+    return codecs.getincrementaldecoder(codec_of(head, encoding))("replace").decode(head)
+
+
+class Utf8:
+    """A text file as blocks of UTF-8, without its byte order mark and with a last line end."""
+
+    def __init__(self, stream: Any, name: str, encoding: str) -> None:
+        self._stream, self._name, self._encoding = stream, name, encoding
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._ahead = b""
+        self._ended = False
+        self._line_ended = True
+        self._lines = 0
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, at least so many unless the file ends; they stay."""
+        while len(self._ahead) < size and not self._ended:
+            self._ahead += self._next()
+        return self._ahead
+
+    def skip(self, size: int) -> None:
+        """Drop so many bytes of what `peek` gave."""
+        self._ahead = self._ahead[size:]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """What is left, in blocks that are not empty."""
+        while self._ahead or not self._ended:
+            block, self._ahead = self._ahead or self._next(), b""
+            if block:
+                yield block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def _next(self) -> bytes:
+        block = self._stream.read(BLOCK) or b""
+        if self._decoder is None:
+            self._encoding = codec_of(block, self._encoding)
+            self._decoder = codecs.getincrementaldecoder(self._encoding)()
+        try:
+            part = self._decoder.decode(block, final=not block).encode()
+        except UnicodeError as error:
+            raise self._bad_encoding(error) from error
+        if not block:
+            self._ended = True
+            if not (part or b"\n" * self._line_ended).endswith((b"\n", b"\r")):
+                part += b"\n"
+        elif part:
+            self._line_ended = part.endswith((b"\n", b"\r"))
+        self._lines += part.count(b"\n")
+        return part
+
+    def _bad_encoding(self, error: UnicodeError) -> EncodingError:
+        line = self._lines + 1
+        if isinstance(error, UnicodeDecodeError):
+            line += error.object[: error.start].count(b"\n")
+        reason = getattr(error, "reason", str(error))
+        return EncodingError(f"{self._name}:{line}: the text is not {self._encoding}: {reason}")
