@@ -16,7 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from loader import int96
 from loader.errors import LoaderError, SourceError
+from loader.int96 import UNIT, has_int96
 
 CHUNK_ROWS = 65_536
 """The most rows of one chunk: few enough to bound memory, enough to be vectorised."""
@@ -373,7 +375,123 @@ def _open_batch(obj: Any) -> Frame | None:
 def _open_dataset(obj: Any) -> Frame:
     scanner = obj.scanner(batch_size=CHUNK_ROWS) if hasattr(obj, "scanner") else obj
     names = check_names(scanner.projected_schema.names, "the dataset")
+    if scanner is not obj and _holds_nanoseconds(obj.schema):
+        # PyArrow has no public way to ask for a dataset's filter, or for the files of such a one.
+        wanted = getattr(obj, "_scan_options", {}).get("filter")
+        fragments = list(obj._get_fragments(wanted))
+        if all(hasattr(each, "row_groups") for each in fragments):  # they are Parquet files
+            stamps = _int96_columns(fragments, obj.schema)
+            if stamps:
+                chunks = _int96_chunks(fragments, obj.schema, stamps, wanted)
+                return Frame(names, _guarded(chunks, "frame"))
     return Frame(names, _stream_chunks(scanner.to_reader()))
+
+
+def _holds_nanoseconds(schema: Any) -> bool:
+    """Whether columns may come from INT96."""
+    return any("timestamp[ns]" in str(kind) for kind in schema.types)
+
+
+def _int96_columns(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
+    """The columns of a dataset that hold INT96 in some of its files, with their types in `UNIT`."""
+    found = {}
+    for each in fragments:
+        if has_int96(each.metadata.schema):
+            for field in _in_microseconds(each).physical_schema:
+                at = schema.get_field_index(field.name)
+                if at >= 0 and each.physical_schema.field(field.name) != field:
+                    found[field.name] = field.type
+    return found
+
+
+_READ_OPTIONS = ("dictionary_columns", "binary_type", "list_type")
+"""The other options of reading Parquet, of which older releases of PyArrow have fewer."""
+
+
+def _in_microseconds(fragment: Any) -> Any:
+    """A Parquet file of a dataset, read with INT96 in `UNIT`."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # it is there already, and others need none of it
+
+    old = fragment.format
+    known = [name for name in _READ_OPTIONS if hasattr(old.read_options, name)]
+    options = {name: getattr(old.read_options, name) for name in known}
+    form = ds.ParquetFileFormat(
+        read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit=UNIT, **options),
+        default_fragment_scan_options=old.default_fragment_scan_options,
+    )
+    return form.make_fragment(
+        fragment.path if fragment.buffer is None else fragment.buffer,
+        fragment.filesystem,
+        partition_expression=fragment.partition_expression,
+        row_groups=[each.id for each in fragment.row_groups],
+    )
+
+
+def _int96_chunks(
+    fragments: Sequence[Any], schema: Any, stamps: Mapping[str, Any], wanted: Any
+) -> Iterator[Chunk]:
+    """The chunks of a dataset with INT96; its filter looks at what is really in the files."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # as above
+
+    types = [pa.field(each.name, stamps.get(each.name, each.type)) for each in schema]
+    coarse_parts = [_in_microseconds(each) for each in fragments]
+    coarse = ds.FileSystemDataset(coarse_parts, pa.schema(types), coarse_parts[0].format)
+    fine = ds.FileSystemDataset(fragments, schema, fragments[0].format)
+    chunks = _stream_chunks(coarse.scanner(batch_size=CHUNK_ROWS).to_reader())
+    batches = fine.scanner(columns=list(stamps), batch_size=CHUNK_ROWS).to_reader()
+    return _numbered(exact_int96(chunks, batches, list(stamps), wanted))
+
+
+def exact_int96(
+    chunks: Iterable[Chunk], fine: Iterable[Any], names: Sequence[str], wanted: Any = None
+) -> Iterator[Chunk]:
+    """Chunks whose columns of Parquet's INT96 were read in microseconds, with all of their digits.
+
+    Args:
+        chunks: The chunks.
+        fine: Record batches of these columns in nanoseconds, of the same rows, cut as may be.
+        names: The columns that hold INT96.
+        wanted: A `pyarrow.compute.Expression` that the rows have to fulfil.
+    """
+    batches, held = iter(fine), pa.table({})
+    for chunk in chunks:
+        parts = held.to_batches()
+        while sum(part.num_rows for part in parts) < chunk.rows:
+            parts.append(next(batches))
+        held = pa.Table.from_batches(parts)
+        stamps = {name: one_array(held[name].slice(0, chunk.rows)) for name in names}
+        held = held.slice(chunk.rows)
+        columns = dict(chunk.columns)
+        if wanted is not None:
+            rows = _rows_where(wanted, columns, chunk.rows)
+            columns = {name: values.take(rows) for name, values in columns.items()}
+            stamps = {name: values.take(rows) for name, values in stamps.items()}
+            chunk = replace(chunk, rows=len(rows))  # noqa: PLW2901
+        columns |= {name: _exact_stamps(columns[name], stamps[name]) for name in names}
+        yield replace(chunk, columns=columns)
+
+
+def _rows_where(wanted: Any, columns: Mapping[str, Any], rows: int) -> Any:
+    number = "#" + max(columns, key=len)
+    table = pa.table({**columns, number: range(rows)})
+    return one_array(table.filter(wanted)[number])
+
+
+def _exact_stamps(coarse: Any, fine: Any) -> Values:
+    exact = int96.exact_stamps(coarse, fine)
+    if exact is not None:
+        return exact
+    finer = int96.finer_rows(coarse, fine)
+    return [_stamp(value, finer=no) for value, no in zip(coarse, finer, strict=True)]
+
+
+def _stamp(value: Any, *, finer: bool) -> object:
+    if finer:
+        return Opaque(str(value), "is finer than a microsecond")
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError) as error:
+        return Opaque(str(value), f"is out of bounds: {error}")
 
 
 def _stream_chunks(batches: Iterable[Any]) -> Iterator[Chunk]:
