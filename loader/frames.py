@@ -6,7 +6,6 @@ classes, and never imported for anything else.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from loader import int96
 from loader.errors import LoaderError, SourceError
-from loader.int96 import UNIT, has_int96
+from loader.pandasindex import index_columns, index_level
 
 CHUNK_ROWS = 65_536
 """The most rows of one chunk: few enough to bound memory, enough to be vectorised."""
@@ -112,6 +111,9 @@ def spare_pandas() -> None:
 def open_frame(obj: object) -> Frame:
     """The stream of anything that is a frame.
 
+    A level of a pandas index that has a name is a column, before the others. One without a name is
+    left out when it holds whole numbers, which number the rows, and refused otherwise.
+
     Raises:
         SourceError: it is not one, or its columns have no usable names. What goes wrong while
             it is read is raised by the chunks, with the cause kept.
@@ -200,7 +202,7 @@ def _open_pandas(obj: Any) -> Frame:
     Raises:
         SourceError: its columns have no usable names, or it is not clear what the index is.
     """
-    levels = _index_columns(obj)
+    levels = index_columns(obj)
     names = check_names([*levels.values(), *obj.columns], "the frame")
     return Frame(names, _guarded(_pandas_chunks(obj, levels, names), "frame"), rows=len(obj))
 
@@ -208,45 +210,10 @@ def _open_pandas(obj: Any) -> Frame:
 def _pandas_chunks(obj: Any, levels: Iterable[int], names: Sequence[str]) -> Iterator[Chunk]:
     for start in range(0, len(obj), CHUNK_ROWS):
         piece = obj.iloc[start : start + CHUNK_ROWS]
-        series = [_index_level(piece.index, at).to_series() for at in levels]
+        series = [index_level(piece.index, at).to_series() for at in levels]
         series += [piece.iloc[:, at] for at in range(piece.shape[1])]
         columns = dict(zip(names, map(_pandas_values, series), strict=True))
         yield Chunk(columns, len(piece), "frame", start + 1, nan_is_null=True)
-
-
-def _index_columns(obj: Any) -> dict[int, object]:
-    """The levels of an index that are columns, and their names.
-
-    A level without a name is left out when it holds whole numbers, which number the rows.
-
-    Raises:
-        SourceError: a level without a name holds anything else, or its name is a column's too.
-    """
-    named = {at: name for at, name in enumerate(obj.index.names) if name is not None}
-    twice = [f"`{name}`" for name in named.values() if name in set(obj.columns)]
-    if twice:
-        raise SourceError(
-            f"the frame has an index and a column of the same name: {', '.join(twice)}",
-            hint="`frame.reset_index(drop=True)` leaves the index out; `frame.rename_axis(…)`"
-            " gives it another name",
-        )
-    kinds = [obj.index.dtype] if obj.index.nlevels == 1 else list(obj.index.dtypes)
-    unnamed = [str(kind) for at, kind in enumerate(kinds) if at not in named and kind.kind != "i"]
-    if unnamed and len(obj):
-        raise SourceError(
-            f"the frame has an index of {' and '.join(unnamed)} without a name",
-            hint="`frame.rename_axis('<column>')` makes it a column; `frame.reset_index(drop=True)`"
-            " leaves it out",
-        )
-    return named
-
-
-def _index_level(index: Any, at: int) -> Any:
-    """The values of a level, of which none turns into a float because others are missing."""
-    if index.nlevels > 1 and (index.codes[at] < 0).any():
-        values = index.levels[at].astype(object)
-        return values.take(index.codes[at], allow_fill=True, fill_value=math.nan)
-    return index.get_level_values(at)
 
 
 def _pandas_values(series: Any) -> Values:
@@ -341,6 +308,40 @@ def _open_stream(obj: Any) -> Frame | None:
     return Frame(check_names(reader.schema.names, "the frame"), _stream_chunks(reader), rows)
 
 
+def _open_duckdb(obj: Any) -> Frame | None:
+    """A DuckDB relation; what DuckDB hands to Arrow as something else is marked as such."""
+    frame = _open_stream(obj)
+    lossy = {
+        name: word
+        for name, kind in zip(obj.columns, obj.types, strict=True)
+        if (word := _lossy_in_arrow(kind))
+    }
+    if frame is None or not lossy:
+        return frame
+    return Frame(frame.columns, _marked(frame.chunks, lossy), frame.rows)
+
+
+_LOSSY = ("uhugeint", "bit", "time with time zone")
+"""Types of DuckDB that become negative numbers, DuckDB's own bytes, and times without a zone."""
+
+
+def _lossy_in_arrow(kind: Any) -> str | None:
+    """A type of DuckDB, or one nested in it, that Arrow gets with other values."""
+    if kind.id in _LOSSY:
+        return str(kind.id)
+    if kind.id not in ("list", "array", "struct", "map", "union"):
+        return None
+    inner = (_lossy_in_arrow(each) for _, each in kind.children if hasattr(each, "id"))
+    return next((word for word in inner if word), None)
+
+
+def _marked(chunks: Iterable[Chunk], names: Mapping[str, str]) -> Iterator[Chunk]:
+    """The chunks, with columns of an opaque type that bears a name."""
+    for chunk in chunks:
+        columns = {name: _opaque(chunk.columns[name], word) for name, word in names.items()}
+        yield replace(chunk, columns={**chunk.columns, **columns})
+
+
 def _reader(obj: Any) -> Any:
     """A `pyarrow.RecordBatchReader` of whatever streams.
 
@@ -375,56 +376,16 @@ def _open_batch(obj: Any) -> Frame | None:
 def _open_dataset(obj: Any) -> Frame:
     scanner = obj.scanner(batch_size=CHUNK_ROWS) if hasattr(obj, "scanner") else obj
     names = check_names(scanner.projected_schema.names, "the dataset")
-    if scanner is not obj and _holds_nanoseconds(obj.schema):
+    if scanner is not obj and int96.may_be_in(obj.schema):
         # PyArrow has no public way to ask for a dataset's filter, or for the files of such a one.
         wanted = getattr(obj, "_scan_options", {}).get("filter")
         fragments = list(obj._get_fragments(wanted))
         if all(hasattr(each, "row_groups") for each in fragments):  # they are Parquet files
-            stamps = _int96_columns(fragments, obj.schema)
+            stamps = int96.columns_of(fragments, obj.schema)
             if stamps:
                 chunks = _int96_chunks(fragments, obj.schema, stamps, wanted)
                 return Frame(names, _guarded(chunks, "frame"))
     return Frame(names, _stream_chunks(scanner.to_reader()))
-
-
-def _holds_nanoseconds(schema: Any) -> bool:
-    """Whether columns may come from INT96."""
-    return any("timestamp[ns]" in str(kind) for kind in schema.types)
-
-
-def _int96_columns(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
-    """The columns of a dataset that hold INT96 in some of its files, with their types in `UNIT`."""
-    found = {}
-    for each in fragments:
-        if has_int96(each.metadata.schema):
-            for field in _in_microseconds(each).physical_schema:
-                at = schema.get_field_index(field.name)
-                if at >= 0 and each.physical_schema.field(field.name) != field:
-                    found[field.name] = field.type
-    return found
-
-
-_READ_OPTIONS = ("dictionary_columns", "binary_type", "list_type")
-"""The other options of reading Parquet, of which older releases of PyArrow have fewer."""
-
-
-def _in_microseconds(fragment: Any) -> Any:
-    """A Parquet file of a dataset, read with INT96 in `UNIT`."""
-    import pyarrow.dataset as ds  # noqa: PLC0415  # it is there already, and others need none of it
-
-    old = fragment.format
-    known = [name for name in _READ_OPTIONS if hasattr(old.read_options, name)]
-    options = {name: getattr(old.read_options, name) for name in known}
-    form = ds.ParquetFileFormat(
-        read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit=UNIT, **options),
-        default_fragment_scan_options=old.default_fragment_scan_options,
-    )
-    return form.make_fragment(
-        fragment.path if fragment.buffer is None else fragment.buffer,
-        fragment.filesystem,
-        partition_expression=fragment.partition_expression,
-        row_groups=[each.id for each in fragment.row_groups],
-    )
 
 
 def _int96_chunks(
@@ -434,7 +395,7 @@ def _int96_chunks(
     import pyarrow.dataset as ds  # noqa: PLC0415  # as above
 
     types = [pa.field(each.name, stamps.get(each.name, each.type)) for each in schema]
-    coarse_parts = [_in_microseconds(each) for each in fragments]
+    coarse_parts = [int96.in_microseconds(each) for each in fragments]
     coarse = ds.FileSystemDataset(coarse_parts, pa.schema(types), coarse_parts[0].format)
     fine = ds.FileSystemDataset(fragments, schema, fragments[0].format)
     chunks = _stream_chunks(coarse.scanner(batch_size=CHUNK_ROWS).to_reader())
@@ -528,7 +489,14 @@ def _typed(field: Any, array: Any) -> Any:
     PyArrow does so for extension types that nobody registered, and what they mean is not known.
     """
     name = _unregistered(field)
-    return array if name is None else pa.opaque(array.type, name, "").wrap_array(array)
+    return array if name is None else _opaque(array, name)
+
+
+def _opaque(array: Any, name: str) -> Any:
+    """An array of which only the storage is known."""
+    if isinstance(array.type, pa.BaseExtensionType):
+        return array
+    return pa.opaque(array.type, name, "").wrap_array(array)
 
 
 def _unregistered(field: Any) -> str | None:
@@ -630,6 +598,7 @@ _OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame | None]], 
     (_is("polars", "LazyFrame"), _open_lazy),
     (_is("pyarrow", "Dataset"), _open_dataset),
     (_is("pyarrow", "Scanner"), _open_dataset),
+    (_is("duckdb", "DuckDBPyRelation"), _open_duckdb),
     (lambda obj: hasattr(obj, "__arrow_c_stream__"), _open_stream),
     (lambda obj: hasattr(obj, "__arrow_c_array__"), _open_batch),
 )

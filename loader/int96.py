@@ -6,7 +6,7 @@ microseconds, to which it cuts them. Only both together tell what is in the file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,46 @@ _LAST = ((1 << 63) - 1) // 1000
 def has_int96(schema: Any) -> bool:
     """Whether a `pyarrow.parquet.ParquetSchema` has a column of this type."""
     return any(schema.column(at).physical_type == "INT96" for at in range(len(schema)))
+
+
+def may_be_in(schema: Any) -> bool:
+    """Whether columns of a dataset may come from INT96, by its Arrow schema."""
+    return any("timestamp[ns]" in str(kind) for kind in schema.types)
+
+
+def columns_of(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
+    """The columns of a dataset that hold INT96 in some of its files, with their types in `UNIT`."""
+    found = {}
+    for each in fragments:
+        if has_int96(each.metadata.schema):
+            for field in in_microseconds(each).physical_schema:
+                at = schema.get_field_index(field.name)
+                if at >= 0 and each.physical_schema.field(field.name) != field:
+                    found[field.name] = field.type
+    return found
+
+
+_READ_OPTIONS = ("dictionary_columns", "binary_type", "list_type")
+"""The other options of reading Parquet, of which older releases of PyArrow have fewer."""
+
+
+def in_microseconds(fragment: Any) -> Any:
+    """A Parquet file of a dataset, read with INT96 in `UNIT`."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # it is there already, and others need none of it
+
+    old = fragment.format
+    known = [name for name in _READ_OPTIONS if hasattr(old.read_options, name)]
+    options = {name: getattr(old.read_options, name) for name in known}
+    form = ds.ParquetFileFormat(
+        read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit=UNIT, **options),
+        default_fragment_scan_options=old.default_fragment_scan_options,
+    )
+    return form.make_fragment(
+        fragment.path if fragment.buffer is None else fragment.buffer,
+        fragment.filesystem,
+        partition_expression=fragment.partition_expression,
+        row_groups=[each.id for each in fragment.row_groups],
+    )
 
 
 def exact_stamps(coarse: Any, fine: Any) -> Any | None:

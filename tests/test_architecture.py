@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"ddl", "rendering"},
     {"changes", "planner"},
     {"review"},
-    {"config", "shares", "int96"},
+    {"config", "shares", "int96", "pandasindex"},
     {"catalog", "planfile", "templates", "results", "frames", "formats", "stores"},
     {"conform", "sources", "staging", "warehouses"},
     {"duplicates", "execute", "inference", "introspect"},

@@ -11,6 +11,7 @@ from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -488,6 +489,38 @@ def test_times_in_documents_are_not_cut_to_microseconds() -> None:
         inner = pa.struct([("t", pa.list_(kind))])
         with pytest.raises(FrameError, match=r"row 2: .* finer than a microsecond"):
             stored("super", pa.table({"a": pa.array([{"t": [1000]}, {"t": [1001]}], inner)}))
+
+
+DUCKDB: list[tuple[str, str]] = [
+    ("uhugeint", "340282366920938463463374607431768211455::uhugeint"),
+    ("uhugeint", "[1::uhugeint]"),
+    ("bit", "'101'::bit"),
+    ("bit", "{'x': '101'::bit}"),
+    ("time with time zone", "'12:00:00+02'::timetz"),
+    ("time with time zone", "map {'x': '12:00:00+02'::timetz}"),
+    ("bignum", "1::bignum"),
+]
+
+
+@pytest.mark.parametrize("data_type", ["decimal(38,0)", "time", "varbyte(9)", "super"])
+@pytest.mark.parametrize(("name", "expression"), DUCKDB, ids=[text for _, text in DUCKDB])
+def test_what_duckdb_hands_over_as_something_else_is_refused(
+    name: str, expression: str, data_type: str
+) -> None:
+    """Types of DuckDB that Arrow has none for are refused by name, with what to do."""
+    with duckdb.connect() as connection, pytest.raises(FrameError, match=f"{name}.* make it text"):
+        stored(data_type, connection.sql(f"SELECT {expression} AS a"))
+
+
+def test_other_relations_of_duckdb_are_what_they_hold() -> None:
+    """Enums, UUIDs, 128-bit numbers and nested values are as in the database."""
+    with duckdb.connect() as connection:
+        relation = connection.sql(
+            f"SELECT 'bit'::enum('bit') AS a, uuid '{NAMED}' AS u, (2::hugeint ** 99)::hugeint AS h"
+        )
+        assert stored("varchar(9)", relation.select("a")) == ["bit"]
+        assert stored("varchar(36)", relation.select("u AS a")) == [str(NAMED)]
+        assert stored("decimal(38,0)", relation.select("h AS a")) == [D(2**99)]
 
 
 # The index of a pandas frame.
