@@ -217,7 +217,7 @@ def test_a_value_is_stored_alike_from_every_frame(
         try:
             frame = PATHS[path](values)
         except CANNOT:
-            pytest.skip(f"{path} cannot hold it")
+            continue  # the library cannot hold it
         assert stored(data_type, frame) == [wanted if each is not None else None for each in values]
 
 
