@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
+from loader import int96
 from loader.errors import LoaderError, SourceError
+from loader.pandasindex import index_columns, index_level
 
 CHUNK_ROWS = 65_536
 """The most rows of one chunk: few enough to bound memory, enough to be vectorised."""
@@ -46,6 +48,27 @@ class Chunk:
     """The number of its first row within the origin, from 1."""
     text: bool = False
     """Values came as text, from CSV or JSON, and are read by the spec's source options."""
+    nan_is_null: bool = False
+    """Whether NaN inside a document means that a value is missing, as everywhere in pandas."""
+
+
+class Opaque:
+    """A value that Python cannot hold, with its text and why that is so."""
+
+    def __init__(self, text: str, why: str) -> None:
+        self.text, self.why = text, why
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def is_missing(value: object) -> bool:
+    """Whether an object is NaT or NA of pandas, or NaT of NumPy; NaN is a number."""
+    kind = type(value)
+    if kind.__name__ in ("NaTType", "NAType"):
+        return kind.__module__.startswith("pandas.")
+    times = kind.__module__ == "numpy" and kind.__name__ in ("datetime64", "timedelta64")
+    return times and bool(value != value)  # noqa: PLR0124  # only NaT is not itself
 
 
 @dataclass(frozen=True)
@@ -87,6 +110,9 @@ def spare_pandas() -> None:
 
 def open_frame(obj: object) -> Frame:
     """The stream of anything that is a frame.
+
+    A level of a pandas index that has a name is a column, before the others. One without a name is
+    left out when it holds whole numbers, which number the rows, and refused otherwise.
 
     Raises:
         SourceError: it is not one, or its columns have no usable names. What goes wrong while
@@ -160,8 +186,7 @@ def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
     if wrong:
         raise SourceError(
             f"{origin} has column names that are not text: {', '.join(map(repr, wrong[:9]))}",
-            hint="name the columns as the spec does; a pandas index becomes columns by"
-            " `frame.reset_index()`",
+            hint="name the columns as the spec does",
         )
     texts = [str(name) for name in names]
     twice = [name for name in dict.fromkeys(texts) if texts.count(name) > 1]
@@ -172,19 +197,33 @@ def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
 
 
 def _open_pandas(obj: Any) -> Frame:
-    names = check_names(list(obj.columns), "the frame")
-    return Frame(names, _guarded(_pandas_chunks(obj, names), "frame"), rows=len(obj))
+    """A pandas frame; the levels of its index that have names are columns, before the others.
+
+    Raises:
+        SourceError: its columns have no usable names, or it is not clear what the index is.
+    """
+    levels = index_columns(obj)
+    names = check_names([*levels.values(), *obj.columns], "the frame")
+    return Frame(names, _guarded(_pandas_chunks(obj, levels, names), "frame"), rows=len(obj))
 
 
-def _pandas_chunks(obj: Any, names: Sequence[str]) -> Iterator[Chunk]:
+def _pandas_chunks(obj: Any, levels: Iterable[int], names: Sequence[str]) -> Iterator[Chunk]:
     for start in range(0, len(obj), CHUNK_ROWS):
         piece = obj.iloc[start : start + CHUNK_ROWS]
-        columns = {name: _pandas_values(piece.iloc[:, at]) for at, name in enumerate(names)}
-        yield Chunk(columns, len(piece), "frame", start + 1)
+        series = [index_level(piece.index, at).to_series() for at in levels]
+        series += [piece.iloc[:, at] for at in range(piece.shape[1])]
+        columns = dict(zip(names, map(_pandas_values, series), strict=True))
+        yield Chunk(columns, len(piece), "frame", start + 1, nan_is_null=True)
 
 
 def _pandas_values(series: Any) -> Values:
     """A column as pandas means it: NaN, NaT and NA are NULL; objects stay objects."""
+    if type(series.dtype).__name__ == "SparseDtype":
+        series = series.sparse.to_dense()
+    categories = getattr(series.dtype, "categories", None)
+    if categories is not None and categories.dtype == object:
+        # Arrow would find one type for all of them, and cut time stamps among dates to dates.
+        series = series.astype(object)
     if series.dtype != object:
         try:
             return one_array(pa.array(series, from_pandas=True))
@@ -214,29 +253,108 @@ def _open_lazy(obj: Any) -> Frame:
         names = check_names(obj.collect_schema().names(), "the frame")
     except Exception as error:  # Polars raises many kinds, all of them the frame's own fault
         raise _broken(error, "frame") from error
-    if not hasattr(obj, "collect_batches"):  # Polars before 1.34
-        return Frame(names, _stream_chunks(iter(obj.collect().to_arrow().to_batches())))
-    batches = (
-        batch
-        for frame in obj.collect_batches(chunk_size=CHUNK_ROWS, lazy=True)
-        for batch in pa.RecordBatchReader.from_stream(frame)
-    )
-    return Frame(names, _stream_chunks(batches))
+    return Frame(names, _guarded(_numbered(_lazy_chunks(obj)), "frame"))
+
+
+def _lazy_chunks(obj: Any) -> Iterator[Chunk]:
+    if hasattr(obj, "collect_batches"):
+        frames = obj.collect_batches(chunk_size=CHUNK_ROWS, lazy=True)
+    else:  # Polars before 1.34
+        frames = [obj.collect()]
+    for frame in frames:
+        yield from _polars_chunks(frame)
+
+
+def _open_polars(obj: Any) -> Frame:
+    names = check_names(obj.columns, "the frame")
+    return Frame(names, _guarded(_polars_chunks(obj), "frame"), obj.height)
+
+
+def _polars_chunks(frame: Any) -> Iterator[Chunk]:
+    """The rows of a Polars frame, objects as the Python values that they are."""
+    columns, objects = frame.columns, columns_without_arrow(frame)
+    if objects:
+        # Something has to tell how many rows there are when no other column is left.
+        frame_in_arrow = frame.drop(objects).with_row_index("#" + max(columns, key=len))
+    else:
+        frame_in_arrow = frame
+    for chunk in number_batches(pa.RecordBatchReader.from_stream(frame_in_arrow), "frame"):
+        rows = frame.slice(chunk.first_row - 1, chunk.rows)
+        found = {
+            name: _polars_objects(rows[name]) if name in objects else chunk.columns[name]
+            for name in columns
+        }
+        yield replace(chunk, columns=found)
+
+
+def columns_without_arrow(frame: Any) -> list[str]:
+    """The columns of a Polars frame that Arrow gets as memory addresses, or not at all."""
+    schema = frame.collect_schema()
+    return [name for name, kind in schema.items() if str(kind) in ("Object", "Int128", "UInt128")]
+
+
+def _polars_objects(series: Any) -> list[object]:
+    return [None if is_missing(value) else value for value in series.to_list()]
 
 
 def _open_stream(obj: Any) -> Frame | None:
     try:
-        # Through the C interface, whoever keeps a part of a batch would keep all of it.
-        ours = isinstance(obj, pa.RecordBatchReader)
-        reader = obj if ours else pa.RecordBatchReader.from_stream(obj)
+        reader = _reader(obj)
     except Exception as error:  # another library's stream may raise anything
         if _is_one_column(error):
             return None
         raise _broken(error, "frame") from error
     rows = obj.num_rows if isinstance(obj, pa.Table) else None
-    if rows is None and _is("polars", "DataFrame")(obj):
-        rows = obj.height
     return Frame(check_names(reader.schema.names, "the frame"), _stream_chunks(reader), rows)
+
+
+def _open_duckdb(obj: Any) -> Frame | None:
+    """A DuckDB relation; what DuckDB hands to Arrow as something else is marked as such."""
+    frame = _open_stream(obj)
+    lossy = {
+        name: word
+        for name, kind in zip(obj.columns, obj.types, strict=True)
+        if (word := _lossy_in_arrow(kind))
+    }
+    if frame is None or not lossy:
+        return frame
+    return Frame(frame.columns, _marked(frame.chunks, lossy), frame.rows)
+
+
+_LOSSY = ("uhugeint", "bit", "time with time zone")
+"""Types of DuckDB that become negative numbers, DuckDB's own bytes, and times without a zone."""
+
+
+def _lossy_in_arrow(kind: Any) -> str | None:
+    """A type of DuckDB, or one nested in it, that Arrow gets with other values."""
+    if kind.id in _LOSSY:
+        return str(kind.id)
+    if kind.id not in ("list", "array", "struct", "map", "union"):
+        return None
+    inner = (_lossy_in_arrow(each) for _, each in kind.children if hasattr(each, "id"))
+    return next((word for word in inner if word), None)
+
+
+def _marked(chunks: Iterable[Chunk], names: Mapping[str, str]) -> Iterator[Chunk]:
+    """The chunks, with columns of an opaque type that bears a name."""
+    for chunk in chunks:
+        columns = {name: _opaque(chunk.columns[name], word) for name, word in names.items()}
+        yield replace(chunk, columns={**chunk.columns, **columns})
+
+
+def _reader(obj: Any) -> Any:
+    """A `pyarrow.RecordBatchReader` of whatever streams.
+
+    Of PyArrow's own objects it is made without the C interface, through which whoever keeps a part
+    of a batch keeps all of it, and extension types inside of dictionaries are lost.
+    """
+    if isinstance(obj, pa.RecordBatchReader):
+        return obj
+    if isinstance(obj, pa.Table):
+        return obj.to_reader()
+    if isinstance(obj, pa.RecordBatch):
+        return pa.RecordBatchReader.from_batches(obj.schema, [obj])
+    return pa.RecordBatchReader.from_stream(obj)
 
 
 def _is_one_column(error: Exception) -> bool:
@@ -258,7 +376,83 @@ def _open_batch(obj: Any) -> Frame | None:
 def _open_dataset(obj: Any) -> Frame:
     scanner = obj.scanner(batch_size=CHUNK_ROWS) if hasattr(obj, "scanner") else obj
     names = check_names(scanner.projected_schema.names, "the dataset")
+    if scanner is not obj and int96.may_be_in(obj.schema):
+        # PyArrow has no public way to ask for a dataset's filter, or for the files of such a one.
+        wanted = getattr(obj, "_scan_options", {}).get("filter")
+        fragments = list(obj._get_fragments(wanted))
+        if all(hasattr(each, "row_groups") for each in fragments):  # they are Parquet files
+            stamps = int96.columns_of(fragments, obj.schema)
+            if stamps:
+                chunks = _int96_chunks(fragments, obj.schema, stamps, wanted)
+                return Frame(names, _guarded(chunks, "frame"))
     return Frame(names, _stream_chunks(scanner.to_reader()))
+
+
+def _int96_chunks(
+    fragments: Sequence[Any], schema: Any, stamps: Mapping[str, Any], wanted: Any
+) -> Iterator[Chunk]:
+    """The chunks of a dataset with INT96; its filter looks at what is really in the files."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # as above
+
+    types = [pa.field(each.name, stamps.get(each.name, each.type)) for each in schema]
+    coarse_parts = [int96.in_microseconds(each) for each in fragments]
+    coarse = ds.FileSystemDataset(coarse_parts, pa.schema(types), coarse_parts[0].format)
+    fine = ds.FileSystemDataset(fragments, schema, fragments[0].format)
+    chunks = _stream_chunks(coarse.scanner(batch_size=CHUNK_ROWS).to_reader())
+    batches = fine.scanner(columns=list(stamps), batch_size=CHUNK_ROWS).to_reader()
+    return _numbered(exact_int96(chunks, batches, list(stamps), wanted))
+
+
+def exact_int96(
+    chunks: Iterable[Chunk], fine: Iterable[Any], names: Sequence[str], wanted: Any = None
+) -> Iterator[Chunk]:
+    """Chunks whose columns of Parquet's INT96 were read in microseconds, with all of their digits.
+
+    Args:
+        chunks: The chunks.
+        fine: Record batches of these columns in nanoseconds, of the same rows, cut as may be.
+        names: The columns that hold INT96.
+        wanted: A `pyarrow.compute.Expression` that the rows have to fulfil.
+    """
+    batches, held = iter(fine), pa.table({})
+    for chunk in chunks:
+        parts = held.to_batches()
+        while sum(part.num_rows for part in parts) < chunk.rows:
+            parts.append(next(batches))
+        held = pa.Table.from_batches(parts)
+        stamps = {name: one_array(held[name].slice(0, chunk.rows)) for name in names}
+        held = held.slice(chunk.rows)
+        columns = dict(chunk.columns)
+        if wanted is not None:
+            rows = _rows_where(wanted, columns, chunk.rows)
+            columns = {name: values.take(rows) for name, values in columns.items()}
+            stamps = {name: values.take(rows) for name, values in stamps.items()}
+            chunk = replace(chunk, rows=len(rows))  # noqa: PLW2901
+        columns |= {name: _exact_stamps(columns[name], stamps[name]) for name in names}
+        yield replace(chunk, columns=columns)
+
+
+def _rows_where(wanted: Any, columns: Mapping[str, Any], rows: int) -> Any:
+    number = "#" + max(columns, key=len)
+    table = pa.table({**columns, number: range(rows)})
+    return one_array(table.filter(wanted)[number])
+
+
+def _exact_stamps(coarse: Any, fine: Any) -> Values:
+    exact = int96.exact_stamps(coarse, fine)
+    if exact is not None:
+        return exact
+    finer = int96.finer_rows(coarse, fine)
+    return [_stamp(value, finer=no) for value, no in zip(coarse, finer, strict=True)]
+
+
+def _stamp(value: Any, *, finer: bool) -> object:
+    if finer:
+        return Opaque(str(value), "is finer than a microsecond")
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError) as error:
+        return Opaque(str(value), f"is out of bounds: {error}")
 
 
 def _stream_chunks(batches: Iterable[Any]) -> Iterator[Chunk]:
@@ -276,9 +470,44 @@ def number_batches(batches: Iterable[Any], origin: str) -> Iterator[Chunk]:
         step = _step(batch)
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
-            columns = dict(zip(piece.schema.names, piece.columns, strict=True))
+            columns = dict(zip(piece.schema.names, map(_typed, piece.schema, piece), strict=True))
             yield Chunk(columns, piece.num_rows, origin, row)
             row += piece.num_rows
+
+
+def _numbered(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The chunks of one stream after another, their rows numbered through."""
+    row = 1
+    for chunk in chunks:
+        yield replace(chunk, first_row=row)
+        row += chunk.rows
+
+
+def _typed(field: Any, array: Any) -> Any:
+    """An array, of an opaque type when PyArrow gives the storage of an extension type for it.
+
+    PyArrow does so for extension types that nobody registered, and what they mean is not known.
+    """
+    name = _unregistered(field)
+    return array if name is None else _opaque(array, name)
+
+
+def _opaque(array: Any, name: str) -> Any:
+    """An array of which only the storage is known."""
+    if isinstance(array.type, pa.BaseExtensionType):
+        return array
+    return pa.opaque(array.type, name, "").wrap_array(array)
+
+
+def _unregistered(field: Any) -> str | None:
+    """The name of an extension type, in a field or nested in it, that PyArrow does not know."""
+    if isinstance(field.type, pa.BaseExtensionType):
+        return None
+    name = (field.metadata or {}).get(b"ARROW:extension:name")
+    if name is not None:
+        return str(name, errors="replace")
+    inner = (_unregistered(field.type.field(at)) for at in range(field.type.num_fields))
+    return next((name for name in inner if name is not None), None)
 
 
 def _step(batch: Any) -> int:
@@ -327,16 +556,14 @@ def _open_iterable(obj: Iterable[object]) -> Frame | None:
             f"the first item of the {_kind(obj)} is of type {_kind(first)}, which is not a frame",
             hint=f"hand over {SUPPORTED}",
         )
-    return Frame(frame.columns, _joined(frame, parts))
+    return Frame(frame.columns, _numbered(_joined(frame, parts)))
 
 
 def _joined(first: Frame, parts: Iterator[object]) -> Iterator[Chunk]:
-    """The chunks of a stream of frames, one after the other, numbered through."""
-    row, frame, number = 1, first, 1
+    """The chunks of a stream of frames, one after the other."""
+    frame, number = first, 1
     while True:
-        for chunk in frame.chunks:
-            yield Chunk(chunk.columns, chunk.rows, chunk.origin, row, chunk.text)
-            row += chunk.rows
+        yield from frame.chunks
         try:
             part = next(parts)
         except StopIteration:
@@ -367,9 +594,11 @@ def check_same(columns: Sequence[str], wanted: Sequence[str], name: str, other: 
 
 _OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame | None]], ...] = (
     (_is("pandas", "DataFrame"), _open_pandas),
+    (_is("polars", "DataFrame"), _open_polars),
     (_is("polars", "LazyFrame"), _open_lazy),
     (_is("pyarrow", "Dataset"), _open_dataset),
     (_is("pyarrow", "Scanner"), _open_dataset),
+    (_is("duckdb", "DuckDBPyRelation"), _open_duckdb),
     (lambda obj: hasattr(obj, "__arrow_c_stream__"), _open_stream),
     (lambda obj: hasattr(obj, "__arrow_c_array__"), _open_batch),
 )

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
+from loader.int96 import UNIT
 from loader.render import Renderer, Sql, Table
 from loader.slices import Slice
 from loader.spec import TableSpec
@@ -60,7 +61,8 @@ class Unload:
         try:
             session.execute(self.renderer.render("unload", facts).sql)
             for key, rows in _files(store, prefix):
-                file = pq.ParquetFile(io.BytesIO(store.read(key)))
+                content = io.BytesIO(store.read(key))
+                file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
                 if rows is not None and file.metadata.num_rows != rows:
                     raise ExecuteError(
                         f"{store.uri(key)} has {file.metadata.num_rows:,} rows, and the manifest of"

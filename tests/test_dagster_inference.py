@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,26 @@ def test_columns_have_the_types_of_the_data(runs: Any) -> None:
     seen: list[Any] = []
     assert runs(made, reader("raw/shop/orders", seen), selection=["reader"]).success
     assert seen[0].equals(pl.from_arrow(FRAME))
+
+
+class Status(str, Enum):  # noqa: UP042  # prints as Status.OPEN, which StrEnum does not
+    OPEN = "open"
+
+
+def test_an_index_with_a_name_and_enum_members_are_kept(runs: Any) -> None:
+    """A named index is a column of the table, and an enum member is its value."""
+    frame = pd.DataFrame({"id": [7, 8], "status": pd.Series([Status.OPEN, None], dtype=object)})
+    made = asset("raw/shop/orders", lambda _: frame.set_index("id"))
+    assert described(runs(made)) == {"id": "bigint", "status": "varchar(65535)"}
+    seen: list[Any] = []
+    assert runs(made, reader("raw/shop/orders", seen), selection=["reader"]).success
+    assert seen[0].rows() == [(7, "open"), (8, None)]
+
+
+def test_an_index_without_a_name_is_not_dropped_in_silence(runs: Any) -> None:
+    """Labels without a name are refused, with what to do."""
+    made = asset("raw/shop/orders", lambda _: pd.DataFrame({"n": [1]}, index=["x"]))
+    assert "rename_axis" in failure(runs(made))
 
 
 def test_the_key_and_the_metadata_name_the_table(runs: Any, manager: TableIOManager) -> None:

@@ -24,6 +24,7 @@ from loader.conform import arrow_schema
 from loader.errors import FrameError, SpecError
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.server import StandIn
+from tests.redshift.unloading import Unloader
 
 STAGING = ("parquet", "csv", "json")
 D = Decimal
@@ -805,6 +806,18 @@ def test_times_are_read_by_unload(stand_in: StandIn, make_project: MakeProject) 
     lab.load(lab.frame(values))
     assert lab.read(unload=False) == values
     assert lab.read(unload=True) == values
+
+
+def test_time_stamps_of_int96_are_read_by_unload(
+    stand_in: StandIn, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that unloads time stamps as INT96 is read in all years."""
+    lab = Lab(stand_in, make_project, {"c": "timestamp", "z": "timestamptz"})
+    stamps = [datetime(9999, 12, 31), datetime(2026, 1, 1, 12, 0, 0, 1), datetime(1, 1, 1), None]
+    zoned = [stamp and stamp.replace(tzinfo=UTC) for stamp in stamps]
+    lab.load(lab.frame({"c": stamps, "z": zoned}))
+    monkeypatch.setattr(Unloader, "int96", True)
+    assert lab.read(unload=True) == {"c": stamps, "z": zoned}
 
 
 LATE: Mapping[str, tuple[str, Any, Sequence[str]]] = {

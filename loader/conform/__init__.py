@@ -20,6 +20,7 @@ from loader.conform.arrowtypes import arrow_type, is_arrow, pick, plain
 from loader.conform.casts import ColumnCast
 from loader.conform.documents import DocumentCast, shape_of
 from loader.conform.regions import Discovery, Membership, TrailingBlanks, all_but
+from loader.conform.scalars import base_value
 from loader.conform.verdicts import Reading, show
 from loader.errors import FrameError
 from loader.formats import JSON_METADATA
@@ -408,6 +409,7 @@ class Conformer:
             timezone=source.timezone,
             null_marker=self._spec.staging.format == "csv",
             finite=self._spec.staging.format == "json",
+            nan_is_null=chunk.nan_is_null,
         )
         return ColumnCast(values, column.data_type, reading)
 
@@ -468,5 +470,6 @@ class Conformer:
 
 
 def _as_text(value: object) -> str:
+    value = base_value(value)
     text = value if isinstance(value, str) else show(value, limit=None)
     return text.encode(errors="backslashreplace").decode()

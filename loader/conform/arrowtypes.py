@@ -12,9 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.verdicts import Opaque
 from loader.datatypes import DataType
-from loader.frames import one_array
+from loader.frames import Opaque, one_array
 
 Array = Any
 """A `pyarrow.Array`; pyarrow has no type stubs."""
@@ -59,6 +58,14 @@ def is_arrow(values: object) -> bool:
 _STORED = ("arrow.json", "arrow.fixed_shape_tensor", "geoarrow.wkb", "geoarrow.wkt")
 
 
+def plain_documents(array: Array) -> Any:
+    """What `plain` gives, but UUIDs as such, since text would be taken for JSON."""
+    kind = array.type
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return python_values(one_array(array)) if kind == pa.uuid() else plain(array)
+
+
 def plain(array: Array) -> Any:
     """The array unwrapped, or its values as Python objects where Arrow cannot do that."""
     try:
@@ -74,6 +81,8 @@ def unwrapped(array: Array) -> Array:
     if isinstance(kind, pa.BaseExtensionType):
         return _from_extension(array)
     if pa.types.is_dictionary(kind):
+        if isinstance(kind.value_type, pa.BaseExtensionType):  # Arrow gives the storage of some
+            return unwrapped(array.dictionary).take(array.indices)
         return unwrapped(array.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
         return unwrapped(pc.run_end_decode(array))
@@ -102,7 +111,30 @@ def _from_extension(array: Array) -> Array:
         return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string())
     if name == "arrow.bool8":
         return array.storage.cast(pa.bool_())
+    if name == "arrow.fixed_shape_tensor" and len(array.type.shape) > 1:
+        return array  # its storage has lost the inner lists
+    if name == "arrow.opaque":
+        name = array.type.type_name
     return unwrapped(array.storage) if name in _STORED else array
+
+
+_IN_PYTHON = ("arrow.uuid", "arrow.bool8", "geoarrow.wkt")
+
+
+def unknown_extension(arrow: Any) -> str | None:
+    """The name of an extension type that Python gets the storage of, itself or nested in a type."""
+    if isinstance(arrow, pa.BaseExtensionType):
+        opaque = arrow.extension_name == "arrow.opaque"
+        name = str(arrow.type_name if opaque else arrow.extension_name)
+        return None if name in _IN_PYTHON else name
+    if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
+        return unknown_extension(arrow.value_type)
+    inners = (unknown_extension(each.type) for each in _fields(arrow))
+    return next((name for name in inners if name is not None), None)
+
+
+def _fields(arrow: Any) -> list[Any]:
+    return [arrow.field(at) for at in range(arrow.num_fields)]
 
 
 _KINDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
@@ -144,11 +176,22 @@ def python_values(array: Array) -> list[object]:
         return [value if ok else None for value, ok in zip(floats, valid, strict=True)]
     if getattr(array.type, "unit", "") == "ns":
         return _from_nanoseconds(array)
+    if name := unknown_extension(array.type):
+        return _opaque_values(array, name)
     try:
+        array = _inner_microseconds(array)
         found: list[object] = array.to_pylist(maps_as_pydicts="strict")
     except Exception:  # noqa: BLE001  # dates beyond Python's years, broken text, repeated keys, …
-        return [_one_value(array.slice(row, 1)) for row in range(len(array))]
+        return [_one_value(_row_alone(array, row)) for row in range(len(array))]
     return found
+
+
+def _row_alone(array: Array, row: int) -> Array:
+    """An array of one row; a slice would keep what the others hold within lists and structs."""
+    try:
+        return array.take(pa.array([row]))
+    except pa.ArrowException:
+        return array.slice(row, 1)
 
 
 def _from_nanoseconds(array: Array) -> list[object]:
@@ -167,12 +210,55 @@ def _from_nanoseconds(array: Array) -> list[object]:
 
 
 def _in_microseconds(arrow: Any) -> Any:
-    if pa.types.is_timestamp(arrow):
-        return pa.timestamp("us", arrow.tz)
-    return pa.duration("us") if pa.types.is_duration(arrow) else pa.time64("us")
+    """The type with microseconds for nanoseconds, inside of lists, structs and maps too."""
+    types = pa.types
+    if getattr(arrow, "unit", "") == "ns":
+        if types.is_timestamp(arrow):
+            return pa.timestamp("us", arrow.tz)
+        return pa.duration("us") if types.is_duration(arrow) else pa.time64("us")
+    if types.is_map(arrow):
+        return pa.map_(arrow.key_type, _in_microseconds(arrow.item_type))
+    if types.is_struct(arrow):
+        return pa.struct([each.with_type(_in_microseconds(each.type)) for each in _fields(arrow)])
+    if types.is_list(arrow) or types.is_list_view(arrow):
+        return pa.list_(_in_microseconds(arrow.value_type))
+    if types.is_large_list(arrow) or types.is_large_list_view(arrow):
+        return pa.large_list(_in_microseconds(arrow.value_type))
+    if types.is_fixed_size_list(arrow):
+        return pa.list_(_in_microseconds(arrow.value_type), arrow.list_size)
+    return arrow
+
+
+def _inner_microseconds(array: Array) -> Array:
+    """Nested times of nanoseconds in microseconds, since Python's own would be cut to them.
+
+    Raises:
+        pa.ArrowException: one is finer than a microsecond.
+    """
+    if not _holds_nanoseconds(array.type):
+        return array
+    return array.cast(_in_microseconds(array.type))
+
+
+def _holds_nanoseconds(arrow: Any) -> bool:
+    if getattr(arrow, "unit", "") == "ns":
+        return True
+    return any(_holds_nanoseconds(each.type) for each in _fields(arrow))
+
+
+def _opaque_values(array: Array, name: str) -> list[object]:
+    why = f"is of the extension type {name}, of which only the storage is known: make it text"
+    stored = array.storage if isinstance(array, pa.ExtensionArray) else array
+    texts = map(str, stored.to_pylist())
+    valid = array.is_valid().to_pylist()
+    return [Opaque(text, why) if ok else None for text, ok in zip(texts, valid, strict=True)]
 
 
 def _one_value(single: Array) -> object:
+    try:
+        single = _inner_microseconds(single)
+    except pa.ArrowException:
+        return Opaque(str(single.to_pylist()[0]), "holds a time that is finer than a microsecond")
     try:
         return single[0].as_py(maps_as_pydicts="strict")
     except UnicodeDecodeError:

@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.conform import exact
-from loader.conform.arrowtypes import Array, arrow_type, is_arrow, kind_of, plain, python_values
+from loader.conform.arrowtypes import (
+    Array,
+    arrow_type,
+    is_arrow,
+    kind_of,
+    plain,
+    plain_documents,
+    python_values,
+)
 from loader.conform.fastcasts import (
     DOUBTS,
     FAST,
@@ -39,7 +47,8 @@ class ColumnCast:
     def __init__(self, values: Any, data_type: DataType, reading: Reading) -> None:
         self._type = data_type
         self._judge: Judge = exact.judge(data_type, reading)
-        self._source = plain(values) if is_arrow(values) else values
+        unwrap = plain_documents if data_type.name == "super" else plain
+        self._source = unwrap(values) if is_arrow(values) else values
         self.bad: list[int] = []
         """The offsets of the rows that do not fit, in order."""
         if is_arrow(self._source):

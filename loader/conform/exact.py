@@ -10,17 +10,16 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from loader.conform import exacttimes, jsontext
+from loader.conform.scalars import base_value, is_finer, microseconds
 from loader.conform.verdicts import (
     FALSE_WORDS,
     TRUE_WORDS,
     Judge,
-    Opaque,
     Reading,
     Refusal,
     a,
@@ -30,6 +29,7 @@ from loader.conform.verdicts import (
     utf8,
 )
 from loader.datatypes import DataType
+from loader.frames import Opaque
 
 MAX_SUPER = 16_000_000
 """Bytes of JSON text a SUPER value may have; the limit of Redshift is 16 MB."""
@@ -53,39 +53,20 @@ def judge(data_type: DataType, reading: Reading) -> Judge:
 
 
 def _plain(value: Any, data_type: DataType) -> Any:
-    """The value without the clothes of NumPy and pandas."""
+    """The built-in value that an object of a subclass, an enum, NumPy or pandas stands for."""
     if not is_numpy(value):
-        if isinstance(value, datetime | timedelta) and _finer(value):
+        if is_finer(value):
             raise Refusal("is finer than a microsecond")
-        if isinstance(value, datetime) and type(value) is not datetime:
-            return _plain_stamp(value)
-        return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else value
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind in "Mm" and not hasattr(value, "__len__"):
-        exact = value.astype(f"{kind}8[us]")
-        plain = exact.item()
-        if exact != value or not isinstance(plain, datetime | timedelta):
-            raise Refusal("is finer than a microsecond, or not a date that exists")
-        return plain
-    if kind == "f" and data_type.name == "decimal" and not hasattr(value, "__len__"):
+        return base_value(value)
+    kind = value.dtype.kind
+    if value.shape or kind == "V":
+        return value
+    if kind in "Mm":
+        return microseconds(value)
+    if kind == "f" and data_type.name == "decimal":
         # A 32-bit float is the decimal it prints as, not the 64-bit float nearest to it.
         return Decimal(str(value)) if math.isfinite(value) else float(value)
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _plain_stamp(value: Any) -> datetime:
-    return datetime.combine(
-        date(value.year, value.month, value.day),
-        time(
-            value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
-        ),
-    )
-
-
-def _finer(value: Any) -> bool:
-    """Whether a time stamp or duration of pandas has more than microseconds."""
-    part = "nanosecond" if isinstance(value, datetime) else "nanoseconds"
-    return bool(getattr(value, part, 0))
+    return value.tolist()
 
 
 # Numbers
@@ -306,7 +287,7 @@ def _super(value: Any, _: DataType, reading: Reading) -> str:
         if isinstance(value, str) and not reading.json:
             text = jsontext.check(value)
         else:
-            text = jsontext.encode(value)
+            text = jsontext.encode(value, nan_is_null=reading.nan_is_null)
     except ValueError as error:
         raise Refusal(str(error)) from error
     if len(utf8(text)) > MAX_SUPER:

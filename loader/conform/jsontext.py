@@ -5,24 +5,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 from uuid import UUID
 
+from loader.conform.scalars import base_value, is_finer, microseconds
+from loader.conform.verdicts import is_numpy
+from loader.frames import Opaque, is_missing
+
 MAX_STRING = 65_535
 """Bytes of one string inside a SUPER value."""
 
 
-def encode(value: Any) -> str:
+def encode(value: Any, *, nan_is_null: bool = False) -> str:
     """The JSON text of a value made of dicts, lists, text, numbers, booleans, dates and times.
+
+    NaT and NA are null; UUIDs, dates and times are text, as ISO 8601 writes them; an enum member
+    is its value.
+
+    Args:
+        value: The value.
+        nan_is_null: Whether NaN means that a value is missing, and so is null.
 
     Raises:
         ValueError: something in it has no JSON form; the text reads on from the value.
     """
     try:
-        return _encode(value)
+        return _encode(value, nan_is_null)
     except RecursionError:
         raise ValueError("is nested too deeply for JSON") from None
 
@@ -100,7 +111,7 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(word)
 
 
-def _encode(value: Any) -> str:
+def _encode(value: Any, nan_is_null: bool) -> str:  # passed on at every level
     match value:
         case None:
             return "null"
@@ -111,37 +122,58 @@ def _encode(value: Any) -> str:
         case int():
             return int.__repr__(value)
         case float():
-            if not math.isfinite(value):
-                raise ValueError(f"holds {value}, which JSON has no number for")
-            return float.__repr__(value)
+            return _number(float.__repr__(value), math.isfinite(value), nan_is_null)
         case Decimal():
-            if not value.is_finite():
-                raise ValueError(f"holds {value}, which JSON has no number for")
-            return str(value)
+            return _number(str(Decimal(value)), value.is_finite(), nan_is_null)
         case dict():
-            pairs = [f"{_key(key)}:{_encode(item)}" for key, item in value.items()]
+            pairs = [f"{_key(key)}:{_encode(item, nan_is_null)}" for key, item in value.items()]
             return "{" + ",".join(pairs) + "}"
         case list() | tuple():
-            return "[" + ",".join([_encode(item) for item in value]) + "]"
+            return "[" + ",".join([_encode(item, nan_is_null) for item in value]) + "]"
         case _:
-            return _encode_other(value)
+            return "null" if is_missing(value) else _encode_other(value, nan_is_null)
+
+
+def _number(text: str, finite: bool, nan_is_null: bool) -> str:  # as above
+    if finite:
+        return text
+    if nan_is_null and text.lower() == "nan":
+        return "null"
+    raise ValueError(f"holds {text}, which JSON has no number for")
 
 
 def _key(key: object) -> str:
+    key = base_value(key)
     if not isinstance(key, str):
         raise ValueError(f"has the key {key!r}; keys of a JSON object are text")
     return encode_basestring(key)
 
 
-def _encode_other(value: Any) -> str:
-    if isinstance(value, date | time):
-        if getattr(value, "nanosecond", 0):
-            raise ValueError("holds a time that is finer than a microsecond")
-        return encode_basestring(value.isoformat())
-    if isinstance(value, UUID):
-        return encode_basestring(str(value))
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        plain = value.tolist()
-        if type(plain).__module__ != "numpy" and getattr(value.dtype, "kind", "") not in "Mm":
-            return _encode(plain)
-    raise ValueError(f"holds a {type(value).__name__}, which JSON has no form for")
+def _encode_other(value: Any, nan_is_null: bool) -> str:  # as above
+    if isinstance(value, Opaque):
+        raise ValueError(value.why)  # a verdict on a value, no fault
+    if is_finer(value):
+        raise ValueError("holds a time that is finer than a microsecond")
+    base = _from_numpy(value) if is_numpy(value) else base_value(value)
+    if isinstance(base, date | time):
+        return encode_basestring(base.isoformat())
+    if isinstance(base, UUID):
+        return encode_basestring(str(base))
+    if base is not value and not is_numpy(base):
+        return _encode(base, nan_is_null)
+    name = type(value).__name__
+    raise ValueError(f"holds a {name}, which JSON has no form for{_ADVICE.get(type(base), '')}")
+
+
+def _from_numpy(value: Any) -> Any:
+    """An array as a list and a scalar as a built-in value; what has no such form, as it is."""
+    kind = value.dtype.kind
+    if kind in "Mm":
+        return list(value) if value.shape else microseconds(value)
+    return value if kind == "V" else value.tolist()
+
+
+_ADVICE: dict[type, str] = {
+    bytes: ": write it as text, in hexadecimal or Base64",
+    timedelta: ": write it as a number of seconds, or as text",
+}

@@ -42,20 +42,12 @@ class Reading:
     """Whether rows are staged as CSV, where `NULL_MARKER` means NULL."""
     finite: bool = False
     """Whether rows are staged as JSON, which has no form for NaN and infinity."""
+    nan_is_null: bool = False
+    """Whether NaN inside a document is the JSON null, as in a pandas frame."""
 
 
 HOLDS_EMPTY = ("char", "varchar", "varbyte")
 """The types that have a value for empty text."""
-
-
-class Opaque:
-    """A value that Python cannot hold, with its text and why that is so."""
-
-    def __init__(self, text: str, why: str) -> None:
-        self.text, self.why = text, why
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 Judge = Callable[[object], object]

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.arrowtypes import is_arrow, kind_of, plain
+from loader.conform.arrowtypes import is_arrow, kind_of, plain, unknown_extension
 from loader.inference.guesses import NOTHING, Guess, Refused
 from loader.inference.objects import DURATIONS, guess_objects
 from loader.inference.texts import guess_text
@@ -93,6 +93,8 @@ def _decimal(arrow: Any) -> Guess:
 
 
 def _other(arrow: Any) -> Guess:
+    if unknown_extension(arrow):
+        raise Refused(f"is of the type {arrow}, which has no counterpart in Redshift: make it text")
     if pa.types.is_map(arrow):
         return Guess("super", shaped=False)
     if any(known(arrow) for known in _NESTED):

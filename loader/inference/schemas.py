@@ -6,12 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from loader.frames import columns_without_arrow
+
 
 def schema_of(frame: Any) -> Any:
     """The Arrow schema of a frame that had no rows to look at; None when it tells none."""
     try:
         if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # a LazyFrame of Polars
             frame = frame.head(0).collect()
+        if hasattr(frame, "collect_schema"):  # a DataFrame of Polars
+            frame = frame.drop(columns_without_arrow(frame))
         if isinstance(getattr(frame, "schema", None), pa.Schema):
             return frame.schema
         if hasattr(frame, "__arrow_c_stream__"):

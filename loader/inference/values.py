@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.conform.arrowtypes import is_arrow, plain
+from loader.conform.scalars import base_value
 
 Family = str
 """``whole``, ``time``, ``zoned`` or ``text``: what can be compared with each other."""
@@ -45,7 +46,7 @@ _FAULTS = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 def plain_values(values: Any) -> Any:
     """A column as a plain Arrow array, or as a list of objects."""
-    return plain(values) if is_arrow(values) else values
+    return plain(values) if is_arrow(values) else list(map(base_value, values))
 
 
 def nulls_in(values: Any) -> int:

@@ -1,8 +1,8 @@
 """Files as frames: CSV, Parquet, JSON lines and Arrow IPC, compressed or not, as constant streams.
 
 What a file is, is told by its name and, where that says nothing, by its first bytes; how it is
-compressed, by its first bytes alone. CSV is in `csvfiles`, JSON lines in `jsonlines`, and what is
-in S3 comes through `s3files`.
+compressed, by its first bytes alone. CSV is in `csvfiles`, JSON lines in `jsonlines`, Parquet in
+`parquetfiles`, and what is in S3 comes through `s3files`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loader.errors import LoaderError, SourceError
-from loader.frames import CHUNK_ROWS, Chunk, Frame, check_names, check_same, number_batches
-from loader.sources import csvfiles, jsonlines, kinds, s3files
+from loader.frames import Chunk, Frame, check_names, check_same, number_batches
+from loader.sources import csvfiles, jsonlines, kinds, parquetfiles, s3files
 from loader.sources.csvfiles import DelimiterError
 from loader.sources.encodings import EncodingError, decoded
 from loader.sources.quoting import EscapeError
@@ -332,10 +332,7 @@ def _seekable(file: _File, plain: _Input, packed: bool) -> Any:
 
 
 def _parquet(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:
-    reader = pq.ParquetFile(_seekable(file, plain, packed), buffer_size=1 << 20, pre_buffer=False)
-    names = check_names(reader.schema_arrow.names, file.name)
-    batches = reader.iter_batches(batch_size=CHUNK_ROWS)
-    return Frame(names, number_batches(batches, file.name), reader.metadata.num_rows)
+    return parquetfiles.open_parquet(_seekable(file, plain, packed), file.name)
 
 
 def _arrow(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:

@@ -70,6 +70,9 @@ class Written:
 class Unloader:
     """Does UNLOAD for every session."""
 
+    int96 = False
+    """Whether time stamps are written as INT96, which a cluster may do."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -110,7 +113,13 @@ class Unloader:
 
     def _write(self, url: str, table: pa.Table) -> Written:
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="snappy", version="1.0")
+        pq.write_table(
+            table,
+            sink,
+            compression="snappy",
+            version="1.0",
+            use_deprecated_int96_timestamps=self.int96,
+        )
         data = sink.getvalue()
         self._store.write(url, data)
         return Written(url, len(data), table.num_rows)
