@@ -24,7 +24,7 @@ from loader.config import Config, DuckDBTarget, TargetSettings, find_config
 from loader.ddl import table_of
 from loader.errors import ConfigError, PlanError
 from loader.live import Live, LiveTable
-from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
+from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target, new_run
 from loader.planner import (
     full_refresh_conflict,
     plan_checks,
@@ -216,7 +216,7 @@ class Project:
         request, auto = self._request(spec, partition, full_refresh, chosen)
         return Load(
             spec=spec,
-            request=request,
+            request=replace(request, run=new_run()),
             settings=settings,
             target=self._target(target, settings),
             renderer=self.renderer(target),

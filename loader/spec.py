@@ -359,7 +359,8 @@ class Staging(Model):
     file_size: Bytes = 128 << 20
     """Target size of one staged file."""
     keep: Literal["always", "failed", "never"] = "failed"
-    """Which loads leave their staged files behind."""
+    """Which loads leave their staged files behind. Each run removes only its own files, since
+    another run of its load id may be at work: what a killed or failed run has left stays."""
 
     @model_validator(mode="before")
     @classmethod

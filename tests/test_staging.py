@@ -203,15 +203,6 @@ def test_one_huge_batch_is_cut(store: FolderStore) -> None:
     assert sorted(row for file in staged.files for row in _ids(file.uri)) == list(range(60_000))
 
 
-def test_a_prefix_belongs_to_one_load(store: FolderStore) -> None:
-    """A prefix that holds files is refused; what is there stays untouched."""
-    with store.create(f"{PREFIX}/part-00000.parquet") as file:
-        file.write(b"another load's")
-    with pytest.raises(StageError, match="already holds files"):
-        Stager(store, PREFIX, SCHEMA, Staging(keep="never"))
-    assert len(store.list(PREFIX)) == 1
-
-
 def test_a_foreign_batch_is_refused(store: FolderStore) -> None:
     """A batch of another schema is a mistake of the caller, found before it is written."""
     with Stager(store, PREFIX, SCHEMA, Staging()) as stager, pytest.raises(ValueError, match="id2"):

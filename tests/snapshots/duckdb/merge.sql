@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): merge of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -54,7 +54,7 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
 
 -- 6. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
@@ -83,7 +83,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): merge of the whole table
--- stages csv/zstd files in .loader/staging/s.t/load-1
+-- stages csv/zstd files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -54,7 +54,7 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
+FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
@@ -98,7 +98,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): merge of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -54,7 +54,7 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
 
 -- 6. merge: known keys are updated, new ones inserted
 MERGE INTO "s"."t"
@@ -86,7 +86,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', now();
 
 COMMIT;

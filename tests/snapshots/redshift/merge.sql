@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): merge of the whole table
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -62,7 +62,7 @@ CREATE TEMPORARY TABLE "loader_stage" (
 
 -- 6. copy: load the staged files
 COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -97,7 +97,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', getdate();
 
 COMMIT;
