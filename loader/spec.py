@@ -32,6 +32,7 @@ from pydantic_core import core_schema
 
 from loader import datatypes, sqltext
 from loader.datatypes import DataType
+from loader.dialects import RESERVED_SCHEMAS, check_schema
 from loader.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
 from loader.slices import Dimension, Grain, Weekday
 
@@ -222,6 +223,18 @@ Name = Annotated[
             "minLength": 1,
             "maxLength": MAX_NAME_BYTES,
             "pattern": r"^[^A-Z\u0000]*$",
+        }
+    ),
+]
+SchemaName = Annotated[
+    Name,
+    AfterValidator(check_schema),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": rf"^(?!{RESERVED_SCHEMAS})[^A-Z\u0000]*$",
         }
     ),
 ]
@@ -638,7 +651,7 @@ class TableSpec(Model):
 
     version: Literal[1] = 1
     """The version of this language."""
-    schema_name: Name = Field(alias="schema")
+    schema_name: SchemaName = Field(alias="schema")
     """The schema; created when missing."""
     name: Name
     """The table."""

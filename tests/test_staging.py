@@ -133,7 +133,7 @@ def test_several_writers_lose_nothing(store: FolderStore, form: str) -> None:
     staged = _stage(store, staging, _batches(60_000), writers=3)
     if form == "json":
         rows = [
-            [json.loads(line)["id"] for line in Path(file.uri).read_text().splitlines()]
+            [int(json.loads(line)["id"]) for line in Path(file.uri).read_text().splitlines()]
             for file in staged.files
         ]
     else:
