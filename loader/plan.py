@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -174,7 +173,7 @@ class LoadRequest:
     full_refresh: bool = False
     load_id: str = PREVIEW_LOAD_ID
     run: str = ""
-    """Tells runs of one load id apart, see `new_run`; empty in previews."""
+    """Tells runs of one load id apart; no part of what is loaded, and empty in previews."""
     present: frozenset[str] | None = None
     """The spec columns that the data has; None when no data has been seen."""
     staged: StagedFacts | None = None
@@ -218,11 +217,6 @@ def spec_hash(spec: TableSpec) -> str:
     told = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     declared = json.dumps(told, sort_keys=True)
     return hashlib.sha256(declared.encode()).hexdigest()
-
-
-def new_run() -> str:
-    """A name for one run of a load, which no other run has."""
-    return uuid.uuid4().hex[:12]
 
 
 def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:

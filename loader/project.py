@@ -25,7 +25,7 @@ from loader.ddl import table_of
 from loader.dialects.duckdb import catalog_name
 from loader.errors import ConfigError, PlanError
 from loader.live import Live, LiveTable
-from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target, new_run
+from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
 from loader.planner import (
     full_refresh_conflict,
     plan_checks,
@@ -222,7 +222,7 @@ class Project:
         request, auto = self._request(spec, partition, full_refresh, chosen)
         return Load(
             spec=spec,
-            request=replace(request, run=new_run()),
+            request=replace(request, run=uuid.uuid4().hex[:12]),
             settings=settings,
             target=self._target(target, settings),
             renderer=self.renderer(target),

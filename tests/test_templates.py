@@ -39,7 +39,8 @@ TEMPLATES_UNKNOWN = {
 }
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
-PARTS = {"convert", "dimension", "grantee", "iam_role", "merge_matched", "now", "slice", "where"}
+PARTS = {"convert", "dimension", "grantee", "iam_role", "merge_matched"}
+PARTS |= {"now", "only_files", "slice", "where"}
 """Templates that only others include."""
 
 

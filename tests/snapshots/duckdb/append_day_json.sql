@@ -50,6 +50,8 @@ WHERE "day" >= DATE '2013-01-01'
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_json('.loader/staging/s.t/load-1/run-1/part-*', format = 'newline_delimited', auto_detect = false,
+    records = true, ignore_errors = false, convert_strings_to_integers = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     maximum_object_size = 16777216, compression = 'gzip', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 6. count: the slice day=2013-01-01 must have grown by the staged rows

@@ -49,7 +49,8 @@ WHERE "day" >= DATE '2013-01-01'
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 6. count: the slice day=2013-01-01 must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"

@@ -46,7 +46,8 @@ DELETE FROM "s"."t";
 -- 7. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";

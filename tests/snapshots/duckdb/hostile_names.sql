@@ -71,7 +71,8 @@ INSERT INTO "se""lect; --"."ta'ble
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
 SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
-FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*');
+FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 8. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble

@@ -54,7 +54,8 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 6. merge: known keys are updated, new ones inserted
 MERGE INTO "s"."t"

@@ -50,7 +50,8 @@ lines');
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 6. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"

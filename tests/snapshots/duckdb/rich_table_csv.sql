@@ -59,6 +59,8 @@ INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", unhex("raw")
 FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    null_padding = false, ignore_errors = false, all_varchar = false, normalize_names = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'none', columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
 
 -- 9. count: the whole table must hold exactly the staged rows
