@@ -9,10 +9,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from loader.dialects import check_schema
 from loader.errors import ConfigError
 from loader.figures import Level
 
@@ -33,7 +34,7 @@ class DuckDBTarget(_Settings):
     """The database file, relative to the project."""
     staging: str = ".loader/staging"
     """The folder loads stage their files in, relative to the project."""
-    ledger_schema: str = "loader"
+    ledger_schema: Annotated[str, AfterValidator(check_schema)] = "loader"
     """Schema of the ledger; empty turns it off."""
     lock_timeout: float = Field(default=30.0, ge=0)
     """Seconds to wait for another process that holds the file."""
@@ -63,7 +64,7 @@ class RedshiftTarget(_Settings):
     staging: str = ""
     """Where loads stage their files, `s3://bucket/prefix`."""
     ssl: bool = True
-    ledger_schema: str = "loader"
+    ledger_schema: Annotated[str, AfterValidator(check_schema)] = "loader"
     """Schema of the ledger; empty turns it off."""
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty is the bucket's own."""

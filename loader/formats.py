@@ -5,6 +5,7 @@ What the text formats write is the same for every warehouse:
 - CSV has a header, quotes all text and nothing else, and writes NULL as a bare ``\N``; so NULL,
   ``''`` and the text ``\N`` stay apart.
 - JSON has one object in each line. Columns of JSON text (`JSON_METADATA`) are embedded as JSON.
+  Decimals and 64-bit integers are strings, since COPY reads JSON numbers through a double.
 - Times are ISO 8601 with a space; binary is hex; decimals never have an exponent.
 """
 
@@ -26,7 +27,7 @@ from loader.spec import Staging
 JSON_METADATA = {b"loader": b"json"}
 """The metadata of a field whose text is JSON."""
 
-EXACT_DIGITS = 15
+_EXACT_DIGITS = 15
 """Digits a decimal may have to survive a reader that turns JSON numbers into doubles."""
 
 _GZIP_LEVEL = 1
@@ -45,6 +46,10 @@ _NEARLY = 0.9
 
 _TEXT = pa.large_string()
 """64-bit offsets, so that no batch of text is too long."""
+
+
+_Kind = Literal["number", "bigint", "decimal", "digits", "float", "time", "hex", "text"]
+"""`number` is booleans too; `digits` is a decimal that has more of them than a double."""
 
 
 class FileWriter(Protocol):
@@ -71,12 +76,19 @@ def suffix(staging: Staging) -> str:
     return staging.format + {"gzip": ".gz", "zstd": ".zst", "none": ""}[staging.compression]
 
 
-def open_writer(staging: Staging, sink: io.BufferedIOBase, schema: pa.Schema) -> FileWriter:
+def open_writer(
+    staging: Staging, sink: io.BufferedIOBase, schema: pa.Schema, *, json_numbers: bool = False
+) -> FileWriter:
     """Begin one file of rows of this schema.
+
+    ``json_numbers`` writes 64-bit integers and decimals of at most 15 digits as JSON numbers, for
+    readers other than COPY.
 
     Raises:
         StageError: the format has no place for one of the columns.
     """
+    if json_numbers and staging.format == "json":
+        return _JsonWithNumbers(staging, sink, schema)
     return _WRITERS[staging.format](staging, sink, schema)
 
 
@@ -208,6 +220,8 @@ class _Csv(_Lines):
 
 class _Json(_Lines):
     end = "}\n"
+    bare: frozenset[_Kind] = frozenset({"number", "float"})
+    """What is no string."""
 
     def _spell_leads(self, names: list[str]) -> list[str]:
         keys = [json.dumps(name, ensure_ascii=False) for name in names]
@@ -225,12 +239,16 @@ class _Json(_Lines):
                 # Outside of its strings JSON may hold line ends; inside it may not.
                 text = pc.replace_substring_regex(text, "[\r\n]", " ")
             elif kind == "text":
-                text = _join('"', _escaped(text), '"')
-            elif kind != "number":
+                text = _escaped(text)
+            if kind not in self.bare and not (kind == "text" and embedded):
                 text = _join('"', text, '"')
             return text.fill_null("null")
 
         return encode
+
+
+class _JsonWithNumbers(_Json):
+    bare = _Json.bare | {"bigint", "decimal"}
 
 
 _WRITERS: dict[str, Callable[[Staging, io.BufferedIOBase, pa.Schema], FileWriter]] = {
@@ -254,8 +272,6 @@ def _compressed(sink: io.BufferedIOBase, compression: str) -> Any:
 
 
 _Encoder = Callable[[pa.Array], pa.Array]
-_Kind = Literal["number", "float", "digits", "time", "hex", "text"]
-"""`number` is booleans too; `digits` is a decimal that has more of them than a double."""
 
 _USE_PARQUET = "stage this table with `staging: {format: parquet}`"
 
@@ -264,11 +280,11 @@ def _plain(field: pa.Field, form: str) -> tuple[_Encoder, _Kind]:
     """How a column's values are spelled, nulls kept, and the kind of its text."""
     data_type, types = field.type, pa.types
     if types.is_boolean(data_type) or types.is_integer(data_type):
-        return _cast, "number"
+        return _cast, "bigint" if data_type.bit_width == 64 else "number"
     if types.is_float32(data_type) or types.is_float64(data_type):
         return _float, "float"
     if types.is_decimal128(data_type) and data_type.scale >= 0:
-        return _decimal, "number" if data_type.precision <= EXACT_DIGITS else "digits"
+        return _decimal, "decimal" if data_type.precision <= _EXACT_DIGITS else "digits"
     if types.is_string(data_type) or types.is_large_string(data_type):
         return _cast, "text"
     if types.is_binary(data_type) or types.is_large_binary(data_type):

@@ -52,15 +52,13 @@ class Ingested:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where one load stages its files."""
+    """Where one run of a load stages its files."""
 
     store: Store
     prefix: str
-    """Key of the load's own folder."""
+    """Key of the run's own folder."""
     rejects: str
-    """Key of the file for rejected rows; outside the prefix, since it outlives the load."""
-    spare: str | None = None
-    """Key of another folder, for when another run of the same load is at work in the first."""
+    """Key of its file for rejected rows; outside the prefix, since it outlives the run."""
 
 
 def ingest(
@@ -97,7 +95,6 @@ def ingest(
                 destination.prefix,
                 conformer.schema,
                 spec.staging,
-                spare=destination.spare,
                 figures=figures(conformer.columns),
                 progress=progress,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -80,21 +79,16 @@ class Load:
             return _Look(earlier, order, session)
 
     def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
-        home = prefix = stage_prefix(self.spec, self.request.load_id)
-        run = uuid.uuid4().hex[:8]
-        # Another run of the caller's load id may be at work.
-        spare = stage_prefix(self.spec, self.request.load_id, run) if self.resumes else None
+        # Other runs of this load id may be at work: below these keys lie only this one's files.
+        prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
         store = open_staging(self.target.staging, self.settings)
-        rejects = f"rejects/{home}"
-        destination = Destination(store, home, f"{rejects}/rejects.parquet", spare)
+        rejects = f"rejects/{prefix}"
+        destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
         started = time.perf_counter()
         ingested = self._ingest(frame, destination, looked.order)
         staged_at = time.perf_counter()
-        load = self
-        if spare is not None and ingested.staged.prefix == store.uri(spare):
-            prefix, load = spare, replace(self, request=replace(self.request, run=run))
         try:
-            outcome = load._execute(ingested, warehouse, looked, store)
+            outcome = self._execute(ingested, warehouse, looked, store)
         except BaseException as error:
             with _noted(error):
                 apply_keep(store, prefix, self.spec.staging, failed=True)
@@ -105,8 +99,7 @@ class Load:
                     error.message += f"\nthe rejected rows are kept in {ingested.rejects}"
             raise
         try:
-            # With what earlier runs of this load id may have left.
-            kept = apply_keep(store, home, self.spec.staging, failed=False)
+            kept = apply_keep(store, prefix, self.spec.staging, failed=False)
         except StageError as leftover:  # the load is committed; files that stay do not undo it
             kept = True
             outcome.warnings.append(leftover.message)

@@ -19,6 +19,9 @@ from loader.spec import Check, TableSpec
 PREVIEW_LOAD_ID = "<load id>"
 """Stands in previews where a load puts its own id."""
 
+_PREVIEW_RUN = "<run>"
+"""Stands in previews of a load id of the caller's where each run of it puts its own name."""
+
 _SLICE_BYTES = 4_000
 """What the ledger keeps of a slice's description."""
 
@@ -197,7 +200,7 @@ class LoadRequest:
     full_refresh: bool = False
     load_id: str = PREVIEW_LOAD_ID
     run: str = ""
-    """Tells runs of one load id apart; no part of what is loaded."""
+    """Tells runs of one load id apart; no part of what is loaded, and empty in previews."""
     present: frozenset[str] | None = None
     """The spec columns that the data has; None when no data has been seen."""
     staged: StagedFacts | None = None
@@ -261,13 +264,15 @@ def spec_hash(spec: TableSpec) -> str:
     return hashlib.sha256(declared.encode()).hexdigest()
 
 
-def stage_prefix(spec: TableSpec, load_id: str, run: str = "") -> str:
-    """The key under which a load stages its files: its own, and safe in any path or URL.
+def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:
+    """The key under which a run stages its files: its own, and safe in any path or URL.
 
-    ``run`` tells runs of one load id apart, which may be at work at the same time.
+    Runs of one load id may be at work at the same time, so none writes where another one may.
+    Without a ``run`` it is what a preview shows.
     """
-    last = load_id if load_id == PREVIEW_LOAD_ID else _slug(load_id)
-    return "/".join([_slug(spec.table), last, *([run] if run else [])])
+    preview = load_id == PREVIEW_LOAD_ID and not run
+    last = load_id if preview else f"{_slug(load_id)}/{run or _PREVIEW_RUN}"
+    return f"{_slug(spec.table)}/{last}"
 
 
 def lock_name(spec: TableSpec) -> str:

@@ -22,6 +22,7 @@ from loader.changes import (
 )
 from loader.config import Config, DuckDBTarget, TargetSettings, find_config
 from loader.ddl import table_of
+from loader.dialects.duckdb import catalog_name
 from loader.errors import ConfigError, PlanError
 from loader.live import Live, LiveTable
 from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
@@ -114,14 +115,19 @@ class Project:
 
         They are read and compiled once, as the specs are.
         """
-        name = self.config.settings(target, preview=True).type
-        if name not in self._renderers:
+        settings = self.config.settings(target, preview=True)
+        catalog = ""
+        if isinstance(settings, DuckDBTarget):
+            # By its real name, as the file is opened.
+            catalog = catalog_name((self.config.root / settings.database).resolve().name)
+        place = (settings.type, catalog)
+        if place not in self._renderers:
             templates = read_templates(self.config.templates)
-            self._renderers[name] = Renderer(templates, dialects.get(name))
-        return self._renderers[name]
+            self._renderers[place] = Renderer(templates, dialects.get(settings.type), catalog)
+        return self._renderers[place]
 
     @cached_property
-    def _renderers(self) -> dict[str, Renderer]:
+    def _renderers(self) -> dict[tuple[str, str], Renderer]:
         return {}
 
     @property
@@ -217,7 +223,7 @@ class Project:
         request, auto = self._request(spec, partition, full_refresh, chosen)
         return Load(
             spec=spec,
-            request=request,
+            request=replace(request, run=uuid.uuid4().hex[:12]),
             settings=settings,
             target=self._target(target, settings),
             renderer=self.renderer(target),

@@ -69,11 +69,14 @@ class Rendered:
 class Renderer:
     """Renders the templates of one dialect.
 
+    ``catalog`` is the database that the SQL will run in, where schemas may be confused with it.
     ``templates`` maps names such as ``redshift/copy_parquet.sql.j2`` to templates; a dialect's own
     win over the ``ansi`` ones, which win over those that lie in no folder.
     """
 
-    def __init__(self, templates: Mapping[str, Template], dialect: Dialect) -> None:
+    def __init__(
+        self, templates: Mapping[str, Template], dialect: Dialect, catalog: str = ""
+    ) -> None:
         self.dialect = dialect
         self._templates = templates
         self._found: dict[str, Template | None] = {}
@@ -87,7 +90,7 @@ class Renderer:
             autoescape=False,  # SQL is no HTML; `finalize` refuses unquoted values
         )
         self._environment.globals["newline"] = Sql("\n")
-        self._environment.filters = {**self._environment.filters, **_filters(dialect)}
+        self._environment.filters = {**self._environment.filters, **_filters(dialect, catalog)}
 
     def has(self, name: str) -> bool:
         """Whether there is a template of that name for the dialect."""
@@ -196,12 +199,19 @@ def _only_sql(value: object) -> Sql:
     if isinstance(value, jinja2.Undefined):
         str(value)  # StrictUndefined raises here, and names the variable
     raise TypeError(
-        f"{value!r} is printed without a filter; pipe it through ident, table, literal, type,"
-        " keyword, default or expr"
+        f"{value!r} is printed without a filter; pipe it through ident, table, schema, literal,"
+        " type, keyword, default or expr"
     )
 
 
-def _filters(dialect: Dialect) -> dict[str, Callable[..., Sql]]:
+def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
+    # A schema that is called like a database could be either.
+    taken = {catalog.lower(), *dialect.catalogs} if catalog else set()
+
+    def schema(name: str) -> Sql:
+        parts = [catalog, name] if _defined(name).lower() in taken else [name]
+        return Sql(".".join(dialect.ident(part) for part in parts))
+
     # The same few names stand in every statement of a plan.
     @lru_cache(maxsize=10_000)
     def ident(name: str) -> Sql:
@@ -209,8 +219,8 @@ def _filters(dialect: Dialect) -> dict[str, Callable[..., Sql]]:
 
     @lru_cache(maxsize=1_000)
     def table(name: Table) -> Sql:
-        parts = [part for part in (_defined(name).schema, name.name) if part is not None]
-        return Sql(".".join(dialect.ident(part) for part in parts))
+        own = dialect.ident(_defined(name).name)
+        return Sql(own if name.schema is None else f"{schema(name.schema)}.{own}")
 
     def literal(value: Value | Unknown) -> Sql:
         if isinstance(value, Unknown):
@@ -222,6 +232,7 @@ def _filters(dialect: Dialect) -> dict[str, Callable[..., Sql]]:
 
     return {
         "ident": ident,
+        "schema": schema,
         "table": table,
         "literal": literal,
         "glob": lambda path: literal(_glob(_defined(path))),

@@ -32,6 +32,7 @@ from pydantic_core import core_schema
 
 from loader import datatypes, sqltext, timeformats
 from loader.datatypes import DataType
+from loader.dialects import RESERVED_SCHEMAS, check_schema
 from loader.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
 from loader.slices import Dimension, Grain, Weekday
 
@@ -220,6 +221,18 @@ Name = Annotated[
         }
     ),
 ]
+SchemaName = Annotated[
+    Name,
+    AfterValidator(check_schema),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": rf"^(?!{RESERVED_SCHEMAS})[^A-Z\u0000]*$",
+        }
+    ),
+]
 Expression = Annotated[
     StrictStr,
     BeforeValidator(_expression),
@@ -361,7 +374,8 @@ class Staging(Model):
     file_size: Bytes = 128 << 20
     """Target size of one staged file."""
     keep: Literal["always", "failed", "never"] = "failed"
-    """Which loads leave their staged files behind."""
+    """Which loads leave their staged files behind. Each run removes only its own files, since
+    another run of its load id may be at work: what a killed or failed run has left stays."""
 
     @model_validator(mode="before")
     @classmethod
@@ -651,7 +665,7 @@ class TableSpec(Model):
 
     version: Literal[1] = 1
     """The version of this language."""
-    schema_name: Name = Field(alias="schema")
+    schema_name: SchemaName = Field(alias="schema")
     """The schema; created when missing."""
     name: Name
     """The table."""

@@ -209,17 +209,13 @@ class Stager:
 
     Args:
         store: Where the files go.
-        prefix: The key they are below; one that no other load uses.
-        spare: Another one, for when there are files below the first.
+        prefix: The key they are below; one that no other run uses, or their files would mix.
         schema: Of all batches.
         staging: Format, compression, file size, and what to keep.
         writers: Files written at once; default the number of cores, at most four. With one, the
             files hold the rows in the order of the stream.
         figures: What to collect of the rows.
         progress: Told how far it is.
-
-    Raises:
-        StageError: there are files below the prefix, and no other is given.
     """
 
     def __init__(
@@ -229,18 +225,10 @@ class Stager:
         schema: pa.Schema,
         staging: Staging,
         *,
-        spare: str | None = None,
         writers: int | None = None,
         figures: Sequence[Figure] = (),
         progress: Progress | None = None,
     ) -> None:
-        if store.list(prefix):
-            if spare is None:
-                raise StageError(
-                    f"{store.uri(prefix)} already holds files",
-                    hint="each load stages below a prefix of its own; run it under another load id",
-                )
-            prefix = spare
         self._store = store
         self._prefix = prefix
         self._schema = schema

@@ -87,7 +87,7 @@ def _writer(schema: pa.Schema, sink: Any, form: str) -> Any:
             return pa_ipc.new_file(sink, schema)
         case "json":
             plain = Staging(format="json", compression="none")
-            return open_writer(plain, _Unclosed(sink), schema)
+            return open_writer(plain, _Unclosed(sink), schema, json_numbers=True)
         case _:
             return pa_csv.CSVWriter(_Unclosed(sink), schema)
 

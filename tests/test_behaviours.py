@@ -729,6 +729,31 @@ def test_every_type_comes_back_as_it_went_in(world: World, staging: Mapping[str,
         assert sorted(map(repr, there)) == sorted(map(repr, wanted)), name
 
 
+EXACT: Mapping[str, tuple[str, Sequence[Any]]] = {
+    "i2": ("smallint", [-(2**15), 2**15 - 1, 0]),
+    "i4": ("integer", [-(2**31), 2**31 - 1, 0]),
+    "i8": ("bigint", [2**53 + 1, -(2**53) - 1, 2**63 - 1]),
+    "d3": ("decimal(3,2)", [D("4.35"), D("-0.07"), D("1.10")]),
+    "d9": ("decimal(9,2)", [D("1234567.89"), D("-0.29"), D("100.01")]),
+    "d15": ("decimal(15,2)", [D("9999999999999.99"), D("1.15"), D("-2.05")]),
+    "d18": ("decimal(18,18)", [D("0.1"), D("1e-18"), D("-0.999999999999999999")]),
+    "d38": ("decimal(38,10)", [D("9" * 28 + ".1"), D("0.0000000001"), D("0")]),
+}
+
+
+@pytest.mark.parametrize("staging", ["parquet", "csv", "json"])
+def test_numbers_that_a_double_does_not_hold_are_kept(world: World, staging: str) -> None:
+    """Integers and decimals of any precision come back exactly, whatever format they travel in."""
+    table = world(
+        columns={name: kind for name, (kind, _) in EXACT.items()}, staging={"format": staging}
+    )
+    rows = list(zip(*(values for _, values in EXACT.values()), strict=True))
+    table.load(rows)
+    found: Any = table.project.read(table.spec, as_="arrow")
+    for name, (_, values) in EXACT.items():
+        assert sorted(found[name].to_pylist()) == sorted(values), name
+
+
 @pytest.mark.parametrize("staging", ["parquet", "csv", "json"])
 def test_floats_that_are_no_numbers_are_kept_or_refused(world: World, staging: str) -> None:
     """Infinity and NaN are either stored as they are or refused, never turned into NULL."""

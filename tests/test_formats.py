@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import json
 from datetime import date, datetime, time
@@ -220,7 +221,7 @@ def test_csv_spelling(folder: Path) -> None:
 
 
 def test_json_spelling(folder: Path) -> None:
-    """JSON has all keys in each line, and quotes what a double would not hold."""
+    """JSON has all keys in each line, and quotes whole columns whose type a double may not hold."""
     assert _bytes(
         folder,
         JSON,
@@ -228,14 +229,31 @@ def test_json_spelling(folder: Path) -> None:
         day=pa.array([date(1, 2, 3), None], pa.date32()),
         money=pa.array([Decimal("1.50"), None], pa.decimal128(15, 2)),
         long=pa.array([Decimal("1.50"), None], pa.decimal128(16, 2)),
+        big=pa.array([1, None], pa.int64()),
+        int=pa.array([-1, None], pa.int32()),
         double=pa.array([-0.0, None]),
         yes=pa.array([True, None]),
         raw=pa.array([b"\xff\0", None]),
     ).decode() == (
-        '{"a\\"é":"x\\\\\\"\\n\\t\\u0001é","day":"0001-02-03","money":1.50,"long":"1.50",'
-        '"double":-0.0,"yes":true,"raw":"ff00"}\n'
-        '{"a\\"é":null,"day":null,"money":null,"long":null,"double":null,"yes":null,"raw":null}\n'
+        '{"a\\"é":"x\\\\\\"\\n\\t\\u0001é","day":"0001-02-03","money":"1.50","long":"1.50",'
+        '"big":"1","int":-1,"double":-0.0,"yes":true,"raw":"ff00"}\n'
+        '{"a\\"é":null,"day":null,"money":null,"long":null,'
+        '"big":null,"int":null,"double":null,"yes":null,"raw":null}\n'
     )
+
+
+def test_json_for_other_readers_has_numbers() -> None:
+    """JSON lines that `loader read` writes quote only decimals that a double would not hold."""
+    columns = {
+        "money": pa.array([Decimal("1.50")], pa.decimal128(15, 2)),
+        "long": pa.array([Decimal("1.50")], pa.decimal128(16, 2)),
+        "big": pa.array([2**63 - 1], pa.int64()),
+    }
+    batch = pa.record_batch(columns)
+    sink = io.BytesIO()
+    writer = formats.open_writer(JSON, sink, batch.schema, json_numbers=True)
+    writer.write(batch)
+    assert sink.getvalue() == b'{"money":1.50,"long":"1.50","big":9223372036854775807}\n'
 
 
 JSON_VALUES = st.recursive(

@@ -81,7 +81,7 @@ def make_plan(spec: TableSpec, dialect: str = "duckdb", **request: Any) -> Plan:
     partition = request.pop("partition", None)
     if partition is not None:
         request["slice"] = make_slice(spec.dimensions, partition)
-    request = {"load_id": "load-1", "staged": STAGED, "version": "1.0", **request}
+    request = {"load_id": "load-1", "run": "run-1", "staged": STAGED, "version": "1.0", **request}
     return plan_load(spec, renderer(dialect), TARGETS[dialect], LoadRequest(**request))
 
 
@@ -434,8 +434,8 @@ def test_reading_names_columns() -> None:
 )
 def test_prefixes_are_safe_in_any_path(load_id: str) -> None:
     """Whatever the load id, files stay in one folder of the load's own below the staging root."""
-    folder, name = stage_prefix(make_spec(), load_id).split("/")
-    assert folder == "s.t"
+    folder, name, run = stage_prefix(make_spec(), load_id, "run").split("/")
+    assert (folder, run) == ("s.t", "run")
     assert name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name
     assert not name.startswith(".")
     assert len(name) < 100
@@ -443,7 +443,19 @@ def test_prefixes_are_safe_in_any_path(load_id: str) -> None:
 
 def test_prefixes_differ_where_ids_do() -> None:
     """Ids that look alike once they are made safe still get folders of their own."""
-    assert len({stage_prefix(make_spec(), one) for one in ("a/b", "a b", "a_b", "a:b")}) == 4
+    ids = ("a/b", "a b", "a_b", "a:b")
+    assert len({stage_prefix(make_spec(), one, "run") for one in ids}) == 4
+
+
+@pytest.mark.parametrize(
+    ("load_id", "last"), [(PREVIEW_LOAD_ID, PREVIEW_LOAD_ID), ("mine", "mine/<run>")]
+)
+def test_a_preview_shows_where_each_run_stages_for_itself(load_id: str, last: str) -> None:
+    """A plan has no run yet, and says at which place of the path one comes."""
+    request = LoadRequest(load_id=load_id)
+    plan = plan_load(make_spec(), renderer("duckdb"), TARGETS["duckdb"], request)
+    assert plan.stage.prefix.endswith(f"/s.t/{last}")
+    assert f"/{last}/part-*" in plan.sql
 
 
 def test_the_ledger_keeps_long_slices_short() -> None:

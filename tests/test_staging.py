@@ -22,11 +22,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from loader.config import DuckDBTarget
 from loader.errors import StageError
+from loader.project import Project
 from loader.spec import Staging
 from loader.staging import Staged, Stager, apply_keep
 from loader.stores import Store, open_store
 from loader.stores.folder import FolderStore
+from tests.conftest import MakeProject
 
 SCHEMA = pa.schema([("id", pa.int64()), ("noise", pa.binary())])
 PREFIX = "nyc/flights/load-1"
@@ -130,7 +133,7 @@ def test_several_writers_lose_nothing(store: FolderStore, form: str) -> None:
     staged = _stage(store, staging, _batches(60_000), writers=3)
     if form == "json":
         rows = [
-            [json.loads(line)["id"] for line in Path(file.uri).read_text().splitlines()]
+            [int(json.loads(line)["id"]) for line in Path(file.uri).read_text().splitlines()]
             for file in staged.files
         ]
     else:
@@ -201,15 +204,6 @@ def test_one_huge_batch_is_cut(store: FolderStore) -> None:
     staged = _stage(store, Staging(file_size=1 << 20), [_batch(60_000)], writers=2)
     assert len(staged.files) > 3
     assert sorted(row for file in staged.files for row in _ids(file.uri)) == list(range(60_000))
-
-
-def test_a_prefix_belongs_to_one_load(store: FolderStore) -> None:
-    """A prefix that holds files is refused; what is there stays untouched."""
-    with store.create(f"{PREFIX}/part-00000.parquet") as file:
-        file.write(b"another load's")
-    with pytest.raises(StageError, match="already holds files"):
-        Stager(store, PREFIX, SCHEMA, Staging(keep="never"))
-    assert len(store.list(PREFIX)) == 1
 
 
 def test_a_foreign_batch_is_refused(store: FolderStore) -> None:
@@ -548,3 +542,58 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (tmp_path / ".loader").exists()
     with pytest.raises(StageError, match="no store for gs://"):
         open_store("gs://bucket/prefix")
+
+
+PARTITIONS = ["region=eu", "region=9/id=7", "filename=x"]
+FOLDERS = [
+    "a*b",
+    "**",
+    "what?",
+    "[abc]",
+    "[!a]",
+    "{eu,us}",
+    "~",
+    "$HOME",
+    "%20",
+    "s3:x",
+    "two  words ",
+    "line\nend",
+    "it's",
+    ".hidden",
+    "#!;&",
+]
+
+
+@pytest.mark.parametrize(
+    ("folder", "form"),
+    [
+        *itertools.product(PARTITIONS, ("parquet", "csv", "json")),
+        *zip(FOLDERS, itertools.cycle(("parquet", "csv", "json")), strict=False),
+    ],
+)
+def test_the_name_of_the_staging_folder_says_nothing_of_the_rows(
+    make_project: MakeProject, tmp_path: Path, folder: str, form: str
+) -> None:
+    """DuckDB reads what is in the staged files, whatever the folders above are called."""
+    columns = [
+        {"name": "id", "data_type": "integer"},
+        {"name": "region", "data_type": "varchar(9)"},
+        {"name": "filename", "data_type": "varchar(9)"},
+    ]
+    spec = {"schema": "s", "name": "t", "columns": columns, "staging": {"format": form}}
+    project = make_project({"t.yml": spec})
+    settings = DuckDBTarget(type="duckdb", database="w.duckdb", staging=str(tmp_path / folder))
+    project = Project(
+        specs=project.config.specs, root=project.config.root, targets={"local": settings}
+    )
+    rows = [(1, "us", "a"), (2, None, "b"), (3, "ap", None)]
+    frame = pa.table(dict(zip(("id", "region", "filename"), zip(*rows, strict=True), strict=True)))
+    project.load(project.spec("s/t"), frame)
+    found: Any = project.read(project.spec("s/t"), as_="arrow")
+    assert sorted(map(tuple, (row.values() for row in found.to_pylist()))) == rows
+
+
+def test_a_staging_folder_that_duckdb_cannot_name_is_refused() -> None:
+    """DuckDB has no way to write a backslash in a pattern, so nothing is staged below one."""
+    with pytest.raises(StageError, match="backslash"):
+        open_store("stage\\eu")

@@ -40,7 +40,7 @@ TEMPLATES_UNKNOWN = {
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
 PARTS = {"convert", "dimension", "grantee", "iam_role", "now", "same_text", "slice", "where"} | {
-    *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value"),
+    *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
 """Templates that only others include."""

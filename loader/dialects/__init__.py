@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -48,6 +49,9 @@ class Dialect:
 
     comment_of_identity: str = ""
     """How identity columns come about, when not by the column definition."""
+
+    catalogs: frozenset[str] = frozenset()
+    """Databases that are always there: a schema of such a name needs its own database in front."""
 
     formats: tuple[str, ...] = ("parquet", "csv", "json")
     """Staging formats it can load."""
@@ -143,6 +147,23 @@ class Dialect:
             return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
         utc = value.astimezone(UTC).replace(tzinfo=None)
         return f"TIMESTAMPTZ '{utc.isoformat(sep=' ')}+00'"
+
+
+RESERVED_SCHEMAS = r"pg_|information_schema$"
+"""How the names of schemas begin that belong to warehouses themselves (``r_CREATE_SCHEMA``)."""
+
+
+def check_schema(name: str) -> str:
+    """The name of a schema that can be created.
+
+    Raises:
+        ValueError: warehouses keep it for themselves.
+    """
+    if re.match(RESERVED_SCHEMAS, name, re.IGNORECASE):
+        raise ValueError(
+            f"`{name}` is reserved: pg_* and information_schema are the warehouse's own schemas"
+        )
+    return name
 
 
 def get(name: str) -> Dialect:

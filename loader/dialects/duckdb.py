@@ -64,8 +64,22 @@ def _known(live: str) -> DataType | None:
     return _KNOWN.get(live.upper())
 
 
+_CATALOGS = frozenset({"system", "temp"})
+
+
+def catalog_name(database: str) -> str:
+    """What DuckDB calls the database in a file of this name: up to its first dot.
+
+    >>> catalog_name("shop.v2.duckdb"), catalog_name("temp.duckdb")
+    ('shop', 'temp_db')
+    """
+    name = next((part for part in database.split(".") if part), "")
+    return f"{name}_db" if name.lower() in _CATALOGS | {"main"} else name
+
+
 DIALECT = Dialect(
     name="duckdb",
+    catalogs=_CATALOGS,
     column_type=_column_type,
     default=_default,
     differs=_differs,

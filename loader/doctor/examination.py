@@ -273,7 +273,7 @@ class Examination:
 
     def _check_copy(self) -> Verdict:
         """Bring one row the way of a load; the transaction stays open, for what comes after."""
-        prefix = f"{self.prefix}/{stage_prefix(self.spec, self.token)}"
+        prefix = f"{self.prefix}/{stage_prefix(self.spec, self.token, _RUN)}"
         session = self.session()
         with self._removed(prefix):
             staged = self._stage(prefix)
@@ -316,6 +316,7 @@ class Examination:
         """The statements of a merge that bring its rows into the temporary table."""
         request = LoadRequest(
             load_id=self.token,
+            run=_RUN,
             staged=StagedFacts(staged.rows, staged.bytes, len(staged.files)),
             version=version(),
         )
@@ -345,6 +346,9 @@ class Examination:
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 _LOADING = ("create_stage", "copy_parquet", "copied")
+
+_RUN = "doctor"
+"""The one run of an examination's load id, which is an examination's own."""
 
 
 def _also_missing(config: Config, name: str, error: ConfigError) -> str:

@@ -71,7 +71,7 @@ def open_store(uri: str, options: StoreOptions | None = None) -> Store:
     scheme, separator, _ = uri.partition("://")
     # `s3:/bucket` would be a folder of that name, which nobody means.
     if not separator and not uri.lower().startswith("s3:"):
-        return FolderStore(Path(uri))
+        return FolderStore(_readable_folder(uri))
     if separator and scheme.lower() not in {"s3", "s3a", "s3n"}:
         raise _bad_url(uri, f"there is no store for {scheme}://", "; or set it to a folder")
     bucket, prefix = _s3_location(uri)
@@ -84,6 +84,17 @@ def open_store(uri: str, options: StoreOptions | None = None) -> Store:
         ) from error
     store: Store = module.S3Store(bucket, prefix, options or StoreOptions())
     return store
+
+
+def _readable_folder(uri: str) -> Path:
+    """The folder, whose name DuckDB can spell: its patterns take a backslash for another thing."""
+    folder = Path(uri).expanduser().absolute()
+    if "\\" in folder.as_posix():
+        raise StageError(
+            f"cannot stage in {folder}: DuckDB reads no files below a folder with a backslash",
+            hint="set the target's `staging` to another folder",
+        )
+    return folder
 
 
 def _s3_location(uri: str) -> tuple[str, str]:

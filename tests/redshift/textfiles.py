@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -261,7 +263,7 @@ def _gather(
             # Keys are compared as they are, but a long one as PostgreSQL stores it.
             named = {stored(fold(key) if ignore_case else key): found for key, found in members}
             for values, column, document in zip(gathered, columns, supers, strict=True):
-                values.append(_field(named.get(column.name), document=document))
+                values.append(_field(named.get(column.name), column, document=document))
         place = _space(text, end)
     return [*gathered, starts]
 
@@ -320,9 +322,20 @@ def _space(text: str, place: int) -> int:
     return place
 
 
-def _field(found: tuple[Any, str] | None, *, document: bool) -> str | None:
+def _field(found: tuple[Any, str] | None, column: LiveColumn, *, document: bool) -> str | None:
     """What a value of an object is as a field: a document keeps its own text."""
     if found is None or found[0] is None:
         return None
     value, raw = found
+    if column.base in _EXACT_NUMBERS and isinstance(value, int | float):
+        return raw if isinstance(value, bool) else _through_double(raw)
     return value if isinstance(value, str) and not document else raw
+
+
+_EXACT_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric"})
+
+
+def _through_double(raw: str) -> str:
+    """A number as COPY may read it: as a double (dg/copy-usage_notes-copy-from-json)."""
+    number = float(raw)
+    return f"{Decimal(number):f}" if math.isfinite(number) else raw

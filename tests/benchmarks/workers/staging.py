@@ -26,7 +26,7 @@ def stage(
     """
     project = loader.Project(specs=SPECS, templates=None, root=SPECS)
     spec = project.spec("tpch/lineitem").model_copy(update={"primary_key": primary_key})
-    prefix = stage_prefix(spec, "benchmark")
+    prefix = stage_prefix(spec, "benchmark", "run")
     return ingest(
         spec,
         open_frame(frame),

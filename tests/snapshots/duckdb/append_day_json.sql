@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): append day=2013-01-01
--- stages json/gzip files in .loader/staging/s.t/load-1
+-- stages json/gzip files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -54,7 +54,9 @@ WHERE "day" >= DATE '2013-01-01'
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_json('.loader/staging/s.t/load-1/part-*', format = 'newline_delimited', auto_detect = false,
+FROM read_json('.loader/staging/s.t/load-1/run-1/part-*', format = 'newline_delimited', auto_detect = false,
+    records = true, ignore_errors = false, convert_strings_to_integers = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     maximum_object_size = 16777216, compression = 'gzip', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 6. count: the slice day=2013-01-01 must have grown by the staged rows
@@ -70,7 +72,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'append',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'a43d46ebe7ef64925d28f1245b444944d134c46644c09e9f81fc62b1b1de096b', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -51,7 +51,8 @@ DELETE FROM "s"."t";
 -- 7. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 8. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
@@ -64,7 +65,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '1590385ad8a740178447152f0880a407e2b3a306ee116b7b4ed76662e6028b8a', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- se"lect; --.ta'ble \ ü on local (duckdb): replace d; --=2013-01-01|l b=it's  \
--- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1
+-- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -94,7 +94,8 @@ INSERT INTO "se""lect; --"."ta'ble
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
 SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
-FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/part-*');
+FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 9. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
 SELECT count(*) FROM "se""lect; --"."ta'ble
@@ -143,7 +144,7 @@ SELECT
 b=it''s
 
 \', 'replace',
-    1000, 20000, 2, '.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json',
     'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', now();
 
 COMMIT;

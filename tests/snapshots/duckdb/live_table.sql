@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -41,7 +41,8 @@ WHERE "day" >= DATE '2013-01-01'
 -- 3. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 4. count: the slice day=2013-01-01 must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
@@ -56,7 +57,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'deeea4d6e77b2705ae245163a42ece7ad1da47b7484cc831a347cf3e39626047', '1.0', now();
 
 COMMIT;

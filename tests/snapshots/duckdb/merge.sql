@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): merge of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -59,7 +59,8 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 6. compare with the table: which rows are new, changed or the same
 CREATE TEMPORARY TABLE "loader_merge" AS

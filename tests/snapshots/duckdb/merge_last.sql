@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): merge of the whole table
--- stages csv/zstd files in .loader/staging/s.t/load-1
+-- stages csv/zstd files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -59,8 +59,10 @@ CREATE TEMPORARY TABLE "loader_stage" (
 -- 5. copy: load the staged files
 INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
+FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    null_padding = false, ignore_errors = false, all_varchar = false, normalize_names = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 6. keep the last of each key: of the rows of one key the last stays; NULL comes before every value

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01|carrier=<carrier>
--- stages parquet/snappy files in .loader/staging/s.t/<load id>
+-- stages parquet/snappy files in .loader/staging/s.t/load_id_-dfd245b6/run-1
 -- no partition is given: day=2013-01-01|carrier=<carrier> is a PLACEHOLDER for the one you load
 
 -- create the ledger's schema (only when it is missing): the ledger's place
@@ -66,7 +66,8 @@ WHERE "day" >= DATE '2013-01-01'
 -- 6. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/<load id>/part-*');
+FROM read_parquet('.loader/staging/s.t/load_id_-dfd245b6/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 7. count: the slice day=2013-01-01|carrier=<carrier> must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
@@ -82,7 +83,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     '<load id>', 's', 't', 's/t',
     'day=2013-01-01|carrier=<carrier>', 'replace',
-    NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, '.loader/staging/s.t/<load id>/manifest.json',
+    NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, '.loader/staging/s.t/load_id_-dfd245b6/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now();
 
 COMMIT;

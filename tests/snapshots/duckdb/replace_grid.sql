@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions)
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -65,7 +65,8 @@ WHERE "day" >= DATE '2013-01-01'
 -- 6. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 7. count: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
@@ -81,7 +82,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) #24b1f1851a05', 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions)
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -65,7 +65,8 @@ lines');
 -- 6. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 7. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
 SELECT count(*) FROM "s"."t"
@@ -83,7 +84,7 @@ SELECT
     'carrier=AA, carrier=back\slash, … carrier=two
 
 lines (4 partitions) #59059a25d726', 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', now();
 
 COMMIT;

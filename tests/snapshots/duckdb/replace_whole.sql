@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -52,7 +52,8 @@ DELETE FROM "s"."t";
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 6. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
@@ -65,7 +66,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'f65309e5ab26de8bfae1418c3cf50c89e6b34e25266c3d838a3f8083d363d8ec', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages csv/gzip files in .loader/staging/s.t/load-1
+-- stages csv/gzip files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -52,8 +52,10 @@ DELETE FROM "s"."t";
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
+FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    null_padding = false, ignore_errors = false, all_varchar = false, normalize_names = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'gzip', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 6. count: the whole table must hold exactly the staged rows
@@ -67,7 +69,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '9e4bdd7d9353ae9b6606b52903dee30cbd2192f37c141ab7bc03df07295e96bc', '1.0', now();
 
 COMMIT;

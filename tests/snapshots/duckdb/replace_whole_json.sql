@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages json/none files in .loader/staging/s.t/load-1
+-- stages json/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -52,7 +52,9 @@ DELETE FROM "s"."t";
 -- 5. copy: load the staged files
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_json('.loader/staging/s.t/load-1/part-*', format = 'newline_delimited', auto_detect = false,
+FROM read_json('.loader/staging/s.t/load-1/run-1/part-*', format = 'newline_delimited', auto_detect = false,
+    records = true, ignore_errors = false, convert_strings_to_integers = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     maximum_object_size = 16777216, compression = 'none', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
 -- 6. count: the whole table must hold exactly the staged rows
@@ -66,7 +68,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'd5007c7ce5d07a82bd6e165ea715845f3df46cbdfc8fd5f5b9ed2502ad93b73c', '1.0', now();
 
 COMMIT;

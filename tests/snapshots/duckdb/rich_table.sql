@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -62,7 +62,8 @@ DELETE FROM "s"."t";
 -- 8. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
-FROM read_parquet('.loader/staging/s.t/load-1/part-*');
+FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
 -- 9. count: the whole table must hold exactly the staged rows
 SELECT count(*) FROM "s"."t";
@@ -75,7 +76,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'c1e7a9032ddacaeec9a0c3b94d32b6a0f369171ccab9f31dd64611cc4a32b7d6', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages csv/none files in .loader/staging/s.t/load-1
+-- stages csv/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -62,8 +62,10 @@ DELETE FROM "s"."t";
 -- 8. copy: load the staged files
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", unhex("raw")
-FROM read_csv('.loader/staging/s.t/load-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
+FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"',
     nullstr = '\N', allow_quoted_nulls = false, new_line = '\n', parallel = false,
+    null_padding = false, ignore_errors = false, all_varchar = false, normalize_names = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'none', columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
 
 -- 9. count: the whole table must hold exactly the staged rows
@@ -77,7 +79,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', now();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): append of the whole table
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -59,7 +59,7 @@ SELECT count(*) FROM "s"."t";
 
 -- 6. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -78,7 +78,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '6b130c5a57931777e7b6028443020d41e0c20025c486db6d6da9c3f5dcb3412d', '1.0', getdate();
 
 COMMIT;

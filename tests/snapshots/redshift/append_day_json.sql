@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): append day=2013-01-01
--- stages json/gzip files in s3://bucket/loader/s.t/load-1
+-- stages json/gzip files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -61,7 +61,7 @@ WHERE "day" >= DATE '2013-01-01'
 
 -- 6. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS JSON 'auto'
 DATEFORMAT 'auto'
@@ -85,7 +85,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'append',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'a43d46ebe7ef64925d28f1245b444944d134c46644c09e9f81fc62b1b1de096b', '1.0', getdate();
 
 COMMIT;

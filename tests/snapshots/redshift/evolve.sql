@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace of the whole table
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -58,7 +58,7 @@ DELETE FROM "s"."t";
 
 -- 8. copy: load the staged files
 COPY "s"."t" ("day", "carrier", "at", "doc", "raw")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 SERIALIZETOJSON
@@ -78,7 +78,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '1590385ad8a740178447152f0880a407e2b3a306ee116b7b4ed76662e6028b8a', '1.0', getdate();
 
 COMMIT;

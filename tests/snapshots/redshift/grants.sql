@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace of the whole table
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -89,7 +89,7 @@ DELETE FROM "s"."t";
 
 -- 16. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -108,7 +108,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '920edd73a06d58266b4ce2ca41dc3dde3a08f37dabec5687d7c53fd20ebb8b37', '1.0', getdate();
 
 COMMIT;

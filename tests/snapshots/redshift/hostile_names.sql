@@ -1,5 +1,5 @@
 -- se"lect; --.ta'ble \ ü on prod (redshift): replace d; --=2013-01-01|l b=it's  \
--- stages parquet/snappy files in s3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1
+-- stages parquet/snappy files in s3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -118,7 +118,7 @@ break" IN ('it''s
 COPY "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
-FROM 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/manifest.json'
+FROM 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -173,7 +173,7 @@ SELECT
 b=it''s
 
 \\', 'replace',
-    1000, 20000, 2, 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json',
     'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', getdate();
 
 COMMIT;

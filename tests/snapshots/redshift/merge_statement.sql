@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): merge of the whole table
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -67,7 +67,7 @@ CREATE TEMPORARY TABLE "loader_stage" (
 
 -- 6. copy: load the staged files
 COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;

@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace day=2013-01-01|carrier=<carrier>
--- stages parquet/snappy files in s3://bucket/loader/s.t/<load id>
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load_id_-dfd245b6/run-1
 -- no partition is given: day=2013-01-01|carrier=<carrier> is a PLACEHOLDER for the one you load
 
 -- create the ledger's schema (only when it is missing): the ledger's place
@@ -73,7 +73,7 @@ WHERE "day" >= DATE '2013-01-01'
 
 -- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/<load id>/manifest.json'
+FROM 's3://bucket/loader/s.t/load_id_-dfd245b6/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -95,7 +95,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     '<load id>', 's', 't', 's/t',
     'day=2013-01-01|carrier=<carrier>', 'replace',
-    NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, 's3://bucket/loader/s.t/<load id>/manifest.json',
+    NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, 's3://bucket/loader/s.t/load_id_-dfd245b6/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', getdate();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -81,7 +81,7 @@ WHERE ("day" >= DATE '2013-01-01'
 
 -- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -106,7 +106,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA', 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', getdate();
 
 COMMIT;

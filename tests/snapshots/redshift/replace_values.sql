@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions)
--- stages parquet/snappy files in s3://bucket/loader/s.t/load-1
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -72,7 +72,7 @@ lines');
 
 -- 7. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS PARQUET
 MANIFEST;
@@ -96,7 +96,7 @@ SELECT
     'carrier=AA, carrier=back\\slash, … carrier=two
 
 lines (4 partitions) #59059a25d726', 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', getdate();
 
 COMMIT;

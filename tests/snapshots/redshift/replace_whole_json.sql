@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace of the whole table
--- stages json/none files in s3://bucket/loader/s.t/load-1
+-- stages json/none files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -59,7 +59,7 @@ DELETE FROM "s"."t";
 
 -- 6. copy: load the staged files
 COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS JSON 'auto'
 DATEFORMAT 'auto'
@@ -80,7 +80,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'd5007c7ce5d07a82bd6e165ea715845f3df46cbdfc8fd5f5b9ed2502ad93b73c', '1.0', getdate();
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- s.t on prod (redshift): replace of the whole table
--- stages csv/none files in s3://bucket/loader/s.t/load-1
+-- stages csv/none files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -67,7 +67,7 @@ DELETE FROM "s"."t";
 
 -- 8. copy: load the staged files
 COPY "s"."t" ("day", "carrier", "at", "doc", "raw")
-FROM 's3://bucket/loader/s.t/load-1/manifest.json'
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS CSV
 IGNOREHEADER 1
@@ -90,7 +90,7 @@ INSERT INTO "loader"."loads" (
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', getdate();
 
 COMMIT;
