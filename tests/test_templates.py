@@ -66,7 +66,8 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     for name in ("describe", "find_schema", "ledger_history"):
         if renderer(dialect).has(name):
             for tables in ((), (Table("s", "it's"), Table("s", "b"))):
-                found = renderer(dialect).render(name, {**facts, "tables": tables})
+                kept = {"tables": tables, "added": ("a", "b"), "present": ("b",)}
+                found = renderer(dialect).render(name, {**facts, **kept})
                 yield found.path, found.sql
     yield from rendered_for_changes(dialect)
     session = renderer(dialect).render("session", {})
@@ -141,7 +142,7 @@ def test_hostile_names_stay_names(dialect: str) -> None:
     spec = hostile()
     plan = make_plan(spec, dialect, full_refresh=True)
     for statement in plan.statements:
-        if statement.role in ("delete", "count", "check"):
+        if statement.role in ("delete", "count", "verify", "check"):
             (parsed,) = sqlglot.parse(statement.sql, dialect=dialect)
             assert parsed is not None
             tables = {(table.db, table.name) for table in parsed.find_all(exp.Table)}
