@@ -378,7 +378,7 @@ class _Attempt:
         self, statement: Statement, differences: Sequence[tuple[Figure, Value]]
     ) -> VerifyError:
         assert self.outcome is not None
-        spec = self.outcome.plan.spec
+        plan, spec = self.outcome.plan, self.outcome.plan.spec
         rows = []
         for figure, found in differences:
             secret = spec.by_name[figure.column].classification is not None
@@ -398,8 +398,7 @@ class _Attempt:
         return VerifyError(
             f"the values of {spec.table} are not those that were staged:\n{table}\n"
             f"{self._unchanged()}",
-            hint="the copy changed values: compare the staged files, which `keep` may have left,"
-            f" with {statement.template} and the copy's template",
+            hint=_changed_hint(plan),
             details=[dict(zip(heads, row, strict=True)) for row in rows],
             statement=statement.sql,
             rolled_back=True,
@@ -523,6 +522,13 @@ class _Attempt:
                     if statement.role in ("lock", "find_load"):
                         rows = session.execute(statement.sql)
             return rows[0] if rows else None
+
+
+def _changed_hint(plan: Plan) -> str:
+    """What to look at when a copy has changed values."""
+    copies = (one.template for one in plan.statements if one.role == "copy")
+    kept = f"; those are in {plan.stage.prefix}" if plan.spec.staging.keep != "never" else ""
+    return f"{next(copies, 'the copy')} stored other values than the staged files hold{kept}"
 
 
 def whole_number(statement: Statement, rows: list[Row]) -> int:

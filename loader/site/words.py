@@ -31,6 +31,7 @@ def facts(spec: TableSpec) -> list[Fact]:
         Fact("Primary key", "primary_key", tuple(_primary_key(spec))),
         Fact("Partitions", "partition_by", tuple(_partitions(spec))),
         Fact("A load", "write_disposition", tuple(_load(spec))),
+        Fact("Verification", "verify", (_verification(spec),)),
         Fact("Checks", "checks", tuple(_checks(spec))),
         Fact("Schema contract", "schema_contract", tuple(_contract(spec))),
         Fact("Distribution", "dist", (_distribution(spec),)),
@@ -193,6 +194,17 @@ def _number(value: Decimal) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def _verification(spec: TableSpec) -> Markup:
+    if spec.verify is None:
+        return say("As the project's {} says; by default the values of every column.", "verify")
+    compared = {
+        "counts": "only numbers of rows are",
+        "values": "the values of every column are",
+        "checksums": "the values of every column, and checksums of text and binary, are",
+    }[spec.verify]
+    return say(f"Before COMMIT {compared} compared with what was staged.")
 
 
 def _contract(spec: TableSpec) -> Iterator[Markup]:
