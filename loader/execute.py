@@ -29,8 +29,8 @@ _LOCK_WAIT = 60_000
 
 T = TypeVar("T")
 
-Build = Callable[[Live], Plan]
-"""Makes the plan once the live table is known."""
+Build = Callable[[Live, tuple[str, ...]], Plan]
+"""Makes the plan once the live table is known, and the columns that were widened for it."""
 Explain = Callable[[Session, Plan, str], list[str]]
 """Asks the warehouse which rows its COPY refused."""
 OnStatement = Callable[[Statement], None]
@@ -129,7 +129,7 @@ class _Attempt:
         self.committing, self.before, self.outcome = False, 0, None
         try:
             with self._opened() as session:
-                opening = self.build("unseen")
+                opening = self.build("unseen", ())
                 self._set_up(session, opening)
                 self._run_outside(session, opening)
                 with transaction(session, self._on_commit):
@@ -198,7 +198,7 @@ class _Attempt:
         """Run what no transaction takes; each of it does nothing the second time."""
         allowed = opening.spec.schema_contract.evolve == "additive"
         if allowed and self.renderer.has("widen_column"):
-            plan = self.build(describe(session, self.renderer, self.table))
+            plan = self.build(describe(session, self.renderer, self.table), ())
             self.outcome = Outcome(plan)
             for statement in plan.outside:
                 self._told(session, statement)
@@ -210,7 +210,7 @@ class _Attempt:
         for statement in opening.statements:
             if statement.role == "lock":
                 self._told(session, statement)
-        plan = self.build(describe(session, self.renderer, self.table))
+        plan = self.build(describe(session, self.renderer, self.table), self.widened)
         self.outcome = Outcome(plan)
         for statement in plan.statements:
             if statement.role != "lock":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
@@ -45,6 +45,8 @@ class LedgerEntry:
     rows_collapsed: int | None = None
     column_figures: Statistics | None = None
     """Figures of the columns that were loaded; None of a load that only counted rows."""
+    columns_changed: Mapping[str, Sequence[str]] | None = None
+    """The columns that the load ``added`` to the table and those that it ``widened``."""
 
     @property
     def table(self) -> str:
@@ -95,7 +97,8 @@ def _tables(specs: Sequence[TableSpec | None]) -> tuple[Table, ...]:
 def _entry(row: Row) -> LedgerEntry:
     names = [field.name for field in fields(LedgerEntry)]
     values = dict(zip(names, row, strict=True))
-    loaded_at, figures = values["loaded_at"], values["column_figures"]
+    loaded_at = values["loaded_at"]
     moment = loaded_at if loaded_at.tzinfo else loaded_at.replace(tzinfo=UTC)
-    values["column_figures"] = figures and json.loads(figures)
+    for name in ("column_figures", "columns_changed"):
+        values[name] = values[name] and json.loads(values[name])
     return LedgerEntry(**{**values, "loaded_at": moment.astimezone(UTC)})

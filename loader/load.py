@@ -183,7 +183,7 @@ class Load:
             return refused_rows(session, self.renderer, plan, store, message)
 
         return execute(
-            lambda live: self._plan(request, live),
+            lambda live, widened: self._plan(replace(request, widened=widened), live),
             table=self._table,
             warehouse=warehouse,
             renderer=self.renderer,

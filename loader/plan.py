@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loader.datatypes import DataType
@@ -33,8 +33,15 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "rows_skipped": DataType("bigint"),
     "rows_collapsed": DataType("bigint"),
     "column_figures": DataType("varchar", (65_535,)),
+    "columns_changed": DataType("varchar", (65_535,)),
 }
 """Columns that ledgers of earlier versions lack; a load adds them."""
+
+
+def missing_ledger_columns(present: Collection[str]) -> dict[str, DataType]:
+    """The columns of the ledger that an earlier version of Loader did not make, with their types."""
+    return {name: kind for name, kind in LEDGER_ADDITIONS.items() if name not in present}
+
 
 _LEDGER_TEXT = LEDGER_ADDITIONS["column_figures"].length
 
@@ -210,6 +217,8 @@ class LoadRequest:
     live: Live = "unseen"
     order: tuple[str, ...] = ()
     """The live table's columns, in its order, as they were when the rows were staged."""
+    widened: tuple[str, ...] = ()
+    """Columns of the live table that were widened for this load."""
     version: str = ""
     """The version of Loader that the ledger records."""
     auto: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -317,6 +318,12 @@ class _Builder:
             "version": self.request.version,
         }
 
+    def _columns_changed(self) -> str | None:
+        """What the load changed in the table, as JSON; None when it changed nothing."""
+        changes = {"added": self.changed("add column"), "widened": self.request.widened}
+        found = {change: columns for change, columns in changes.items() if columns}
+        return json.dumps(found, ensure_ascii=False) if found else None
+
     def _load_facts(self) -> Mapping[str, object]:
         staged = self.request.staged
         return {
@@ -332,6 +339,7 @@ class _Builder:
             "figures": ledger_figures(staged.statistics)
             if staged
             else Unknown("figures of the columns"),
+            "columns_changed": self._columns_changed(),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": f"{self.prefix}/part-*",
             "iam_role": self.target.iam_role,

@@ -369,7 +369,7 @@ def test_loads_that_merge_nothing_tell_no_counts(projects: Projects) -> None:
 
 
 def test_added_and_widened_columns_are_told_everywhere(projects: Projects, tmp_path: Path) -> None:
-    """A load that adds or widens columns names them in its result, text, JSON and Dagster."""
+    """A load that adds or widens columns names them in result, text, JSON, ledger and Dagster."""
     narrow = {"schema": "s", "name": "t", "columns": COLUMNS}
     project = projects(narrow)
     first = project.load(project.spec("s/t"), frame([(1, 1, 1, "a", 1)]))
@@ -397,6 +397,14 @@ def test_added_and_widened_columns_are_told_everywhere(projects: Projects, tmp_p
         ),
     )
     assert load_metadata(result)["columns_added"].data == ["most"]
+    told = json.loads(run(project, "history", "--format", "json"))
+    changes = [entry["columns_changed"] for entry in told if entry["columns_changed"]]
+    assert len(told) == len(changes) + 1
+    assert sorted(changes, key=repr) == [
+        {"added": ["flag"], **({"widened": ["v"]} if widened else {})},
+        {"added": ["more"], **({"widened": ["v"]} if widened else {})},
+        {"added": ["most"]},
+    ]
 
 
 def test_a_widened_column_is_told_though_the_load_failed_once(

@@ -18,7 +18,15 @@ from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.execute import describe
 from loader.ingest import Destination, ingest
 from loader.live import LiveTable
-from loader.plan import LoadRequest, StagedFacts, Statement, Target, lock_name, stage_prefix
+from loader.plan import (
+    LoadRequest,
+    StagedFacts,
+    Statement,
+    Target,
+    lock_name,
+    missing_ledger_columns,
+    stage_prefix,
+)
 from loader.planner import plan_load
 from loader.project import Project
 from loader.render import Renderer, Table
@@ -200,7 +208,10 @@ class Examination:
         with self.undone():
             if live == "no schema":
                 self.run("create_schema", schema=schema)
-            if not isinstance(live, LiveTable):
+            if isinstance(live, LiveTable):
+                for column, data_type in missing_ledger_columns(live.order).items():
+                    self.run("ledger_add_column", ledger=ledger, column=column, data_type=data_type)
+            else:
                 self.run("ledger_create", ledger=ledger)
                 self._make_lock(schema)
             self._write_ledger(ledger)
@@ -228,7 +239,7 @@ class Examination:
             "ledger_insert",
             ledger=ledger,
             table=Table(self.spec.schema_name, self.spec.name),
-            load={**load, "manifest": None},
+            load={**load, "manifest": None, "figures": None, "columns_changed": None},
             counts=None,
             asset_key=self.spec.asset_key,
             disposition=self.spec.write_disposition,
