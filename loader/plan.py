@@ -39,7 +39,7 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
 
 
 def missing_ledger_columns(present: Collection[str]) -> dict[str, DataType]:
-    """The columns of the ledger that an earlier version of Loader did not make, with their types."""
+    """The columns of the ledger that an earlier version did not make, with their types."""
     return {name: kind for name, kind in LEDGER_ADDITIONS.items() if name not in present}
 
 
