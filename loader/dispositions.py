@@ -108,8 +108,6 @@ class Step:
     """Routine that a short plan tells in these words, together with its neighbours."""
     figures: tuple[Figure, ...] = ()
     """What its answer holds after the number of rows, when it verifies values."""
-    adds: str | None = None
-    """The column that it adds to a ledger that lacks it."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from loader.errors import ExecuteError, VerifyError
 from loader.figures import Figure, Value, parse_figure, same, show_figure
 from loader.live import Live, LiveColumn, LiveTable
 from loader.plan import Plan, Statement, ledger_slice, lock_name
+from loader.planner import plan_ledger_upgrade
 from loader.render import Renderer, Table
 from loader.warehouses import Row, Session, Warehouse, as_whole_number, transaction
 
@@ -184,15 +185,16 @@ class _Attempt:
             return []
         names = ["loads", lock_name(opening.spec)] if self.renderer.has("lock") else ["loads"]
         found = [describe(session, self.renderer, Table(ledger, name)) for name in names]
-        there = found[0].order if isinstance(found[0], LiveTable) else None
-        complete = all(isinstance(live, LiveTable) for live in found)
-
-        def is_missing(statement: Statement) -> bool:
-            if statement.adds is not None:
-                return there is not None and statement.adds not in there
-            return not complete and (statement.role != "schema" or "no schema" in found)
-
-        return [statement for statement in opening.setup if is_missing(statement)]
+        missing: list[Statement] = []
+        if not all(isinstance(live, LiveTable) for live in found):
+            missing += [
+                one for one in opening.setup if one.role != "schema" or "no schema" in found
+            ]
+        if isinstance(found[0], LiveTable):
+            missing += plan_ledger_upgrade(
+                opening.spec, self.renderer, opening.target, found[0].order
+            )
+        return missing
 
     def _run_outside(self, session: Session, opening: Plan) -> None:
         """Run what no transaction takes; each of it does nothing the second time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,6 @@ from loader.errors import PlanError
 from loader.figures import Figure, figures_of
 from loader.live import LiveTable
 from loader.plan import (
-    LEDGER_ADDITIONS,
     PREVIEW_LOAD_ID,
     LoadRequest,
     Plan,
@@ -23,6 +22,7 @@ from loader.plan import (
     Target,
     ledger_figures,
     ledger_slice,
+    missing_ledger_columns,
     stage_prefix,
 )
 from loader.render import Renderer, Table, Unknown
@@ -67,6 +67,27 @@ def plan_load(
         notes=notes,
         columns_added=builder.changed("add column"),
         columns_widened=builder.changed("widen column"),
+    )
+
+
+def plan_ledger_upgrade(
+    spec: TableSpec, renderer: Renderer, target: Target, present: Collection[str]
+) -> tuple[Statement, ...]:
+    """What gives a ledger of an earlier version, with these columns, those that it lacks."""
+    facts = table_facts(spec, target)
+    return tuple(
+        statement_of(
+            Step(
+                f"add {column} to the ledger",
+                "a ledger of an earlier version lacks it",
+                "ledger_add_column",
+                facts={"column": column, "data_type": data_type},
+            ),
+            spec,
+            renderer,
+            facts,
+        )
+        for column, data_type in missing_ledger_columns(present).items()
     )
 
 
@@ -206,14 +227,6 @@ class _Builder:
         for name, why, template in routine:
             role: Role = "schema" if template == "create_schema" else "run"
             step = Step(name, why, template, role, facts, group="the ledger")
-            yield self._statement(step, when="only when it is missing")
-        for column, data_type in LEDGER_ADDITIONS.items():
-            added: dict[str, object] = {"column": column, "data_type": data_type}
-            why = "a ledger of an earlier version lacks it"
-            step = Step(
-                f"add {column} to the ledger", why, "ledger_add_column", "run", added,
-                group="the ledger", adds=column,
-            )  # fmt: skip
             yield self._statement(step, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:

@@ -45,7 +45,6 @@ def statement_of(
         check=check,
         group=step.group,
         figures=step.figures,
-        adds=step.adds,
     )
 
 

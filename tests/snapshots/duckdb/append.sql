@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -46,27 +48,58 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. count before: how many rows the whole table holds
-SELECT count(*) FROM "s"."t";
+-- 4. create the stage: values are verified before they are among the table's
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
 
 -- 5. copy: load the staged files
-INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 6. count: the whole table must have grown by the staged rows
+-- 6. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 7. count before: how many rows the whole table holds
 SELECT count(*) FROM "s"."t";
 
--- 7. record the load: its id commits with its rows: exactly once
+-- 8. insert the rows: all rows of the load
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage";
+
+-- 9. count: the whole table must have grown by the staged rows
+SELECT count(*) FROM "s"."t";
+
+-- 10. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 11. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    '6b130c5a57931777e7b6028443020d41e0c20025c486db6d6da9c3f5dcb3412d', '1.0', now();
+    '6b130c5a57931777e7b6028443020d41e0c20025c486db6d6da9c3f5dcb3412d', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -65,18 +67,25 @@ SELECT "day", "doc", "raw"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 9. count: the whole table must hold exactly the staged rows
-SELECT count(*) FROM "s"."t";
+-- 9. verify values: the whole table must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("doc"), sum(strlen("doc")),
+    count(*) - count("raw"), sum(octet_length("raw"))
+FROM "s"."t";
 
 -- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    'c1e7a9032ddacaeec9a0c3b94d32b6a0f369171ccab9f31dd64611cc4a32b7d6', '1.0', now();
+    'c1e7a9032ddacaeec9a0c3b94d32b6a0f369171ccab9f31dd64611cc4a32b7d6', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

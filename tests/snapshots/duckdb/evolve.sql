@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -54,18 +56,27 @@ SELECT "day", "carrier", "at", "doc", "raw"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 8. count: the whole table must hold exactly the staged rows
-SELECT count(*) FROM "s"."t";
+-- 8. verify values: the whole table must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("doc"), sum(strlen("doc")),
+    count(*) - count("raw"), sum(octet_length("raw"))
+FROM "s"."t";
 
 -- 9. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    '1590385ad8a740178447152f0880a407e2b3a306ee116b7b4ed76662e6028b8a', '1.0', now();
+    '1590385ad8a740178447152f0880a407e2b3a306ee116b7b4ed76662e6028b8a', '1.0', now(),
+    NULL, '{"added": ["carrier", "at", "doc"]}';
 
 COMMIT;

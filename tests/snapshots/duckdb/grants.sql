@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -55,18 +57,28 @@ SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 6. count: the whole table must hold exactly the staged rows
-SELECT count(*) FROM "s"."t";
+-- 6. verify values: the whole table must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t";
 
 -- 7. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    '920edd73a06d58266b4ce2ca41dc3dde3a08f37dabec5687d7c53fd20ebb8b37', '1.0', now();
+    '920edd73a06d58266b4ce2ca41dc3dde3a08f37dabec5687d7c53fd20ebb8b37', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -97,8 +99,20 @@ break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
 FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 9. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
-SELECT count(*) FROM "se""lect; --"."ta'ble
+-- 9. verify values: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("a""b"), min("a""b"), max("a""b"), sum("a""b"),
+    count(*) - count("line
+break"), sum(strlen("line
+break")), min(encode("line
+break")), max(encode("line
+break")),
+    count(*) - count("drop table t; --"), min("drop table t; --" - DATE '1970-01-01'), max("drop table t; --" - DATE '1970-01-01'), sum("drop table t; --" - DATE '1970-01-01'),
+    count(*) - count("{{ 7 * 7 }}"), count(CASE WHEN "{{ 7 * 7 }}" THEN 1 END),
+    count(*) - count("naïve 名前 🚀"), min("naïve 名前 🚀"), max("naïve 名前 🚀"), sum("naïve 名前 🚀"),
+    count(*) - count("select"), sum(strlen("select")), min(encode("select")), max(encode("select"))
+FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
   AND "drop table t; --" < DATE '2013-01-02'
@@ -134,7 +148,8 @@ break" IN ('it''s
 -- 12. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 'se"lect; --', 'ta''ble
@@ -145,6 +160,7 @@ b=it''s
 
 \', 'replace',
     1000, 20000, 2, '.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json',
-    'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', now();
+    'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

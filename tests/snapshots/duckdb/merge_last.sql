@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -65,7 +67,18 @@ FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_det
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'zstd', columns = {'id': 'BIGINT', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMP WITH TIME ZONE', 'carrier': 'VARCHAR', 'amount': 'DECIMAL(12,2)'});
 
--- 6. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
+-- 6. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 7. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
 CREATE TEMPORARY TABLE "loader_stage_last" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM (
@@ -75,7 +88,7 @@ FROM (
 ) AS ranked
 WHERE nth = 1;
 
--- 7. look for ties: rows of one key that tie by at, seen must be the same in every column
+-- 8. look for ties: rows of one key that tie by at, seen must be the same in every column
 SELECT count(*)
 FROM "loader_stage"
 JOIN "loader_stage_last" ON "loader_stage_last"."id" = "loader_stage"."id"
@@ -87,7 +100,7 @@ WHERE CASE WHEN ("loader_stage"."day" = "loader_stage_last"."day" OR ("loader_st
       AND ("loader_stage"."carrier" = "loader_stage_last"."carrier" OR ("loader_stage"."carrier" IS NULL AND "loader_stage_last"."carrier" IS NULL))
       AND ("loader_stage"."amount" = "loader_stage_last"."amount" OR ("loader_stage"."amount" IS NULL AND "loader_stage_last"."amount" IS NULL)) THEN 0 ELSE 1 END = 1;
 
--- 8. compare with the table: which rows are new, changed, the same, or older than the table's
+-- 9. compare with the table: which rows are new, changed, the same, or older than the table's
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -111,57 +124,59 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 ) AS outcomes;
 
--- 9. count the merge: each row of the load must meet one row of the table at most
+-- 10. count the merge: each row of the load must meet one row of the table at most
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 10. skip older rows: rows older than the table's by at, seen leave it as it is
+-- 11. skip older rows: rows older than the table's by at, seen leave it as it is
 DELETE FROM "loader_stage_last"
 USING "s"."t"
 WHERE "s"."t"."id" = "loader_stage_last"."id"
   AND (("s"."t"."at" IS NOT NULL AND ("loader_stage_last"."at" IS NULL OR "loader_stage_last"."at" < "s"."t"."at"))
     OR (("loader_stage_last"."at" = "s"."t"."at" OR ("loader_stage_last"."at" IS NULL AND "s"."t"."at" IS NULL)) AND "s"."t"."seen" IS NOT NULL AND ("loader_stage_last"."seen" IS NULL OR "loader_stage_last"."seen" < "s"."t"."seen")));
 
--- 11. delete matching rows: rows with a key of the load are replaced
+-- 12. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage_last"
 WHERE "s"."t"."id" = "loader_stage_last"."id";
 
--- 12. insert the rows: all rows of the load
+-- 13. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage_last";
 
--- 13. look for missing keys: every key of the load must be in the table
+-- 14. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage_last"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 14. count after: the table must have grown by the inserted rows
+-- 15. count after: the table must have grown by the inserted rows
 SELECT count(*) FROM "s"."t";
 
--- 15. drop the stage: no longer needed
+-- 16. drop the stage: no longer needed
 DROP TABLE "loader_stage_last";
 
--- 16. drop the stage: no longer needed
+-- 17. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 17. record the load: its id commits with its rows: exactly once
+-- 18. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', now(),
+    NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 18. drop the counts: no longer needed
+-- 19. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

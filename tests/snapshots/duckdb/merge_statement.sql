@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -62,7 +64,18 @@ SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 6. compare with the table: which rows are new, changed or the same
+-- 6. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 7. compare with the table: which rows are new, changed or the same
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -84,11 +97,11 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 ) AS outcomes;
 
--- 7. count the merge: each row of the load must meet one row of the table at most
+-- 8. count the merge: each row of the load must meet one row of the table at most
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 8. merge: known keys are updated, new ones inserted
+-- 9. merge: known keys are updated, new ones inserted
 MERGE INTO "s"."t"
 USING "loader_stage"
 ON "s"."t"."id" = "loader_stage"."id"
@@ -101,33 +114,35 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT ("id", "day", "at", "seen", "carrier", "amount")
 VALUES ("loader_stage"."id", "loader_stage"."day", "loader_stage"."at", "loader_stage"."seen", "loader_stage"."carrier", "loader_stage"."amount");
 
--- 9. look for missing keys: every key of the load must be in the table
+-- 10. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 10. count after: the table must have grown by the inserted rows
+-- 11. count after: the table must have grown by the inserted rows
 SELECT count(*) FROM "s"."t";
 
--- 11. drop the stage: no longer needed
+-- 12. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 12. record the load: its id commits with its rows: exactly once
+-- 13. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, '.loader/staging/s.t/load-1/manifest.json',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', now(),
+    NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 13. drop the counts: no longer needed
+-- 14. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -68,8 +70,16 @@ SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 7. count: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows
-SELECT count(*) FROM "s"."t"
+-- 7. verify values: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-03'
   AND "carrier" IN ('AA', 'UA');
@@ -77,12 +87,14 @@ WHERE "day" >= DATE '2013-01-01'
 -- 8. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) #24b1f1851a05', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now();
+    'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated BIGINT,
     rows_unchanged BIGINT,
     rows_skipped BIGINT,
-    rows_collapsed BIGINT
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
 );
 
 BEGIN;
@@ -68,18 +70,27 @@ FROM read_csv('.loader/staging/s.t/load-1/run-1/part-*', header = true, auto_det
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 67108864, buffer_size = 67108864, compression = 'none', columns = {'day': 'DATE', 'carrier': 'VARCHAR', 'at': 'TIMESTAMP', 'doc': 'JSON', 'raw': 'VARCHAR'});
 
--- 9. count: the whole table must hold exactly the staged rows
-SELECT count(*) FROM "s"."t";
+-- 9. verify values: the whole table must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("doc"), sum(strlen("doc")),
+    count(*) - count("raw"), sum(octet_length("raw"))
+FROM "s"."t";
 
 -- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', now();
+    'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', now(),
+    NULL, NULL;
 
 COMMIT;

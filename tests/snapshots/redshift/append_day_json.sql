@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -54,13 +56,18 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. count before: how many rows the slice day=2013-01-01 holds
-SELECT count(*) FROM "s"."t"
-WHERE "day" >= DATE '2013-01-01'
-  AND "day" < DATE '2013-01-02';
+-- 5. create the stage: values are verified before they are among the table's
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" bigint,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
 
 -- 6. copy: load the staged files
-COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
 FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
 FORMAT AS JSON 'auto'
@@ -72,20 +79,46 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. count: the slice day=2013-01-01 must have grown by the staged rows
+-- 8. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 9. count before: how many rows the slice day=2013-01-01 holds
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 10. insert the rows: all rows of the load
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage";
+
+-- 11. count: the slice day=2013-01-01 must have grown by the staged rows
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 12. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 13. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'append',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    'a43d46ebe7ef64925d28f1245b444944d134c46644c09e9f81fc62b1b1de096b', '1.0', getdate();
+    'a43d46ebe7ef64925d28f1245b444944d134c46644c09e9f81fc62b1b1de096b', '1.0', getdate(),
+    NULL, NULL;
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -67,12 +69,14 @@ WHERE "day" >= DATE '2013-01-01'
 -- 7. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'replace',
     0, 0, 0, NULL,
-    'f760bdaa4a2aca32622f4514bc7a5bb469a9f9af4a0f5dea94dc227740fe9a14', '1.0', getdate();
+    'f760bdaa4a2aca32622f4514bc7a5bb469a9f9af4a0f5dea94dc227740fe9a14', '1.0', getdate(),
+    NULL, NULL;
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -126,8 +128,20 @@ MANIFEST;
 -- 14. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 15. count: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows
-SELECT count(*) FROM "se""lect; --"."ta'ble
+-- 15. verify values: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("a""b"), min("a""b"), max("a""b"), sum("a""b"),
+    count(*) - count("line
+break"), sum(octet_length("line
+break")), sum(1000 * ascii("line
+break") + ascii(right("line
+break", 1))),
+    count(*) - count("drop table t; --"), min("drop table t; --" - DATE '1970-01-01'), max("drop table t; --" - DATE '1970-01-01'), sum("drop table t; --" - DATE '1970-01-01'),
+    count(*) - count("{{ 7 * 7 }}"), count(CASE WHEN "{{ 7 * 7 }}" THEN 1 END),
+    count(*) - count("naïve 名前 🚀"), min("naïve 名前 🚀"), max("naïve 名前 🚀"), sum("naïve 名前 🚀"),
+    count(*) - count("select"), sum(octet_length("select")), sum(1000 * ascii("select") + ascii(right("select", 1)))
+FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
   AND "drop table t; --" < DATE '2013-01-02'
@@ -163,7 +177,8 @@ break" IN ('it''s
 -- 18. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 'se"lect; --', 'ta''ble
@@ -174,6 +189,7 @@ b=it''s
 
 \\', 'replace',
     1000, 20000, 2, 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json',
-    'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', getdate();
+    'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', getdate(),
+    NULL, NULL;
 
 COMMIT;

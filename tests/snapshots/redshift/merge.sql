@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -75,7 +77,18 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. compare with the table: which rows are new, changed or the same
+-- 8. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 9. compare with the table: which rows are new, changed or the same
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -96,47 +109,49 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
 ) AS outcomes;
 
--- 9. count the merge: each row of the load must meet one row of the table at most
+-- 10. count the merge: each row of the load must meet one row of the table at most
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 10. delete matching rows: rows with a key of the load are replaced
+-- 11. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage"
 WHERE "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day";
 
--- 11. insert the rows: all rows of the load
+-- 12. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage";
 
--- 12. look for missing keys: every key of the load must be in the table
+-- 13. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id" AND "s"."t"."day" = "loader_stage"."day"
 WHERE "s"."t"."id" IS NULL;
 
--- 13. count after: the table must have grown by the inserted rows
+-- 14. count after: the table must have grown by the inserted rows
 SELECT count(*) FROM "s"."t";
 
--- 14. drop the stage: no longer needed
+-- 15. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 15. record the load: its id commits with its rows: exactly once
+-- 16. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'cd4c5207d65152c2f7f9c12b0b8ab08dc548ef90cac47b32b68b1cc5edb9d389', '1.0', getdate(),
+    NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 16. drop the counts: no longer needed
+-- 17. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -80,7 +82,18 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
+-- 8. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 9. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
 CREATE TEMPORARY TABLE "loader_stage_last" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM (
@@ -90,7 +103,7 @@ FROM (
 ) AS ranked
 WHERE nth = 1;
 
--- 9. look for ties: rows of one key that tie by at, seen must be the same in every column
+-- 10. look for ties: rows of one key that tie by at, seen must be the same in every column
 SELECT count(*)
 FROM "loader_stage"
 JOIN "loader_stage_last" ON "loader_stage_last"."id" = "loader_stage"."id"
@@ -102,7 +115,7 @@ WHERE CASE WHEN ("loader_stage"."day" = "loader_stage_last"."day" OR ("loader_st
       AND ("loader_stage"."carrier" = "loader_stage_last"."carrier" OR ("loader_stage"."carrier" IS NULL AND "loader_stage_last"."carrier" IS NULL))
       AND ("loader_stage"."amount" = "loader_stage_last"."amount" OR ("loader_stage"."amount" IS NULL AND "loader_stage_last"."amount" IS NULL)) THEN 0 ELSE 1 END = 1;
 
--- 10. compare with the table: which rows are new, changed, the same, or older than the table's
+-- 11. compare with the table: which rows are new, changed, the same, or older than the table's
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -126,57 +139,59 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 ) AS outcomes;
 
--- 11. count the merge: each row of the load must meet one row of the table at most
+-- 12. count the merge: each row of the load must meet one row of the table at most
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 12. skip older rows: rows older than the table's by at, seen leave it as it is
+-- 13. skip older rows: rows older than the table's by at, seen leave it as it is
 DELETE FROM "loader_stage_last"
 USING "s"."t"
 WHERE "s"."t"."id" = "loader_stage_last"."id"
   AND (("s"."t"."at" IS NOT NULL AND ("loader_stage_last"."at" IS NULL OR "loader_stage_last"."at" < "s"."t"."at"))
     OR (("loader_stage_last"."at" = "s"."t"."at" OR ("loader_stage_last"."at" IS NULL AND "s"."t"."at" IS NULL)) AND "s"."t"."seen" IS NOT NULL AND ("loader_stage_last"."seen" IS NULL OR "loader_stage_last"."seen" < "s"."t"."seen")));
 
--- 13. delete matching rows: rows with a key of the load are replaced
+-- 14. delete matching rows: rows with a key of the load are replaced
 DELETE FROM "s"."t"
 USING "loader_stage_last"
 WHERE "s"."t"."id" = "loader_stage_last"."id";
 
--- 14. insert the rows: all rows of the load
+-- 15. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage_last";
 
--- 15. look for missing keys: every key of the load must be in the table
+-- 16. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage_last"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 16. count after: the table must have grown by the inserted rows
+-- 17. count after: the table must have grown by the inserted rows
 SELECT count(*) FROM "s"."t";
 
--- 17. drop the stage: no longer needed
+-- 18. drop the stage: no longer needed
 DROP TABLE "loader_stage_last";
 
--- 18. drop the stage: no longer needed
+-- 19. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 19. record the load: its id commits with its rows: exactly once
+-- 20. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', getdate(),
+    NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 20. drop the counts: no longer needed
+-- 21. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -75,7 +77,18 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. compare with the table: which rows are new, changed or the same
+-- 8. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "loader_stage";
+
+-- 9. compare with the table: which rows are new, changed or the same
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -97,11 +110,11 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 ) AS outcomes;
 
--- 9. count the merge: each row of the load must meet one row of the table at most
+-- 10. count the merge: each row of the load must meet one row of the table at most
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 10. merge: known keys are updated, new ones inserted
+-- 11. merge: known keys are updated, new ones inserted
 MERGE INTO "s"."t"
 USING "loader_stage"
 ON "s"."t"."id" = "loader_stage"."id"
@@ -114,33 +127,35 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT ("id", "day", "at", "seen", "carrier", "amount")
 VALUES ("loader_stage"."id", "loader_stage"."day", "loader_stage"."at", "loader_stage"."seen", "loader_stage"."carrier", "loader_stage"."amount");
 
--- 11. look for missing keys: every key of the load must be in the table
+-- 12. look for missing keys: every key of the load must be in the table
 SELECT count(*)
 FROM "loader_stage"
 LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 WHERE "s"."t"."id" IS NULL;
 
--- 12. count after: the table must have grown by the inserted rows
+-- 13. count after: the table must have grown by the inserted rows
 SELECT count(*) FROM "s"."t";
 
--- 13. drop the stage: no longer needed
+-- 14. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 14. record the load: its id commits with its rows: exactly once
+-- 15. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'merge',
-    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/manifest.json',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', getdate(),
+    NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 15. drop the counts: no longer needed
+-- 16. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_updated bigint,
     rows_unchanged bigint,
     rows_skipped bigint,
-    rows_collapsed bigint
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -80,8 +82,16 @@ MANIFEST;
 -- 8. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 9. count: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows
-SELECT count(*) FROM "s"."t"
+-- 9. verify values: the slice carrier=AA, carrier=back\slash, … carrier=two  lines (4 partitions) must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t"
 WHERE "carrier" IN ('AA', 'back\\slash', 'it''s', 'two
 
 lines');
@@ -89,7 +99,8 @@ lines');
 -- 10. record the load: its id commits with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
-    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
@@ -97,6 +108,7 @@ SELECT
 
 lines (4 partitions) #59059a25d726', 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', getdate();
+    '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', getdate(),
+    NULL, NULL;
 
 COMMIT;
