@@ -322,6 +322,8 @@ def test_planned_sql_runs_as_it_is(project: Path) -> None:
     partition = "--partition 2026-01-01..2026-01-02"
     _, script, _ = run(f"plan shop/orders --format sql --load-id one {partition}")
     script = re.sub(r"NULL /\* \w+ staged \*/", "0", script)
+    (run_folder,) = (project / ".loader" / "staging" / "shop.orders" / "one").iterdir()
+    script = script.replace("<run>", run_folder.name)
     with duckdb.connect(warehouse) as connection:
         connection.execute(script)
         again = connection.execute("SELECT * FROM shop.orders ORDER BY ALL").fetchall()

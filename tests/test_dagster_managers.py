@@ -1137,13 +1137,13 @@ def test_specs_are_read_once_in_a_run(bench: Bench, monkeypatch: pytest.MonkeyPa
 def test_templates_and_a_ledger_are_the_managers_to_choose(bench: Bench) -> None:
     """A folder of templates is laid over Loader's own, and the ledger may be elsewhere or off."""
     bench.spec()
-    count = bench.folder / "sql" / "ansi" / "count.sql.j2"
-    count.parent.mkdir(parents=True)
-    own = (ROOT / "templates" / "ansi" / "count.sql.j2").read_text()
-    count.write_text("-- counted our way\n" + own)
+    verify = bench.folder / "sql" / "ansi" / "verify.sql.j2"
+    verify.parent.mkdir(parents=True)
+    own = (ROOT / "templates" / "ansi" / "verify.sql.j2").read_text()
+    verify.write_text("-- verified our way\n" + own)
     manager = bench.manager(templates=str(bench.folder / "sql"), ledger_schema="")
     metadata = bench.metadata(bench.run(returning(frame()), manager=manager))
-    assert "-- counted our way" in metadata["sql"]
+    assert "-- verified our way" in metadata["sql"]
     assert 'loads"' not in metadata["sql"]
     bench.run(returning(frame()), manager=bench.manager(ledger_schema="kept"))
     schemas = {row[0] for row in bench.sql("SELECT schema_name FROM duckdb_schemas()")}

@@ -402,7 +402,7 @@ def test_a_listener_that_raises_rolls_back(make_project: MakeProject) -> None:
     lab = Lab(make_project, "replace partition")
 
     def listen(progress: Any) -> None:
-        if progress.phase == "count":
+        if progress.phase == "verify values":
             raise RuntimeError("no terminal")
 
     with pytest.raises(RuntimeError, match="no terminal"):
@@ -675,7 +675,7 @@ def run_worker(project: Project, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
-PLACES = ["staging", "look for this load", "delete the slice", "copy", "count", "commit"]
+PLACES = ["staging", "look for this load", "delete the slice", "copy", "verify values", "commit"]
 
 
 @pytest.mark.parametrize("where", PLACES)

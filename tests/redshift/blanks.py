@@ -27,6 +27,9 @@ _PAIRS = (
 )
 """Operands. Two of TEXT are left: PostgreSQL's own catalog needs them as they are."""
 
+_NAMES = (("varchar", "name"), ("name", "varchar"))
+"""Operands of which one is a name of the catalog, which is compared as VARCHAR."""
+
 
 def _function(name: str, arguments: str, returns: str, symbol: str) -> str:
     return (
@@ -48,6 +51,15 @@ def _statements() -> Iterator[str]:
                 f" COMMUTATOR = OPERATOR(pg_catalog.{commutator}),"
                 f" NEGATOR = OPERATOR(pg_catalog.{negator}), RESTRICT = {estimate}sel,"
                 f" JOIN = {estimate}joinsel{joins});"
+            )
+    for left, right in _NAMES:
+        for sign, (name, *_) in _OPERATORS.items():
+            yield (
+                f"CREATE FUNCTION pg_catalog.redshift_{name}({left}, {right}) RETURNS bool"
+                " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE"
+                f" RETURN $1::pg_catalog.varchar {sign} $2::pg_catalog.varchar;"
+                f"CREATE OPERATOR pg_catalog.{sign} (FUNCTION = pg_catalog.redshift_{name},"
+                f" LEFTARG = {left}, RIGHTARG = {right});"
             )
     yield _function("redshift_hash", "varchar", "int4", "hashbpchar")
     yield _function("redshift_hash", "varchar, int8", "int8", "hashbpcharextended")
