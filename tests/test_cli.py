@@ -144,6 +144,7 @@ def normal(text: str, folder: Path) -> str:
         (re.escape(str(folder)), "<folder>"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
         (r"\b[0-9a-f]{64}\b", "<hash>"),
+        (r"/[0-9a-f]{12}/manifest", "/<run>/manifest"),
         (r'(\.sql\.j2": )"[0-9a-f]{16}"', r'\1"<hash>"'),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "<time>  "),
