@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,7 @@ from loader.project import Project
 from loader.results import LoadResult
 from loader.staging import open_staging
 from loader.stores import Store
+from loader.warehouses import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 
 if TYPE_CHECKING:
@@ -251,6 +253,98 @@ def test_what_a_failed_run_has_left_is_no_part_of_the_next(
     assert project.load(spec, frame(1), "0", load_id="x").status == "loaded"
     assert loaded(project) == ({1}, list(range(3_000)))
     assert left(project) == kept
+
+
+# Files of DuckDB, which one process at a time has open.
+
+
+class _Watched:
+    """A connection that asks something before it is closed."""
+
+    def __init__(self, connection: Any, on_close: Callable[[], None]) -> None:
+        self._connection, self._on_close = connection, on_close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def close(self) -> None:
+        """Ask, then close."""
+        self._on_close()
+        self._connection.close()
+
+
+@pytest.mark.parametrize("write", [True, False], ids=["write", "read"])
+def test_a_database_is_opened_and_closed_by_one_process_at_a_time(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, write: bool
+) -> None:
+    """The folder is locked while a file is opened or closed, and free while it is used."""
+    fcntl = pytest.importorskip("fcntl")
+    project = make(make_project, {}, "parquet")
+    project.load(project.spec("s/t"), frame(0, 10), "0")
+    connect = duckdb.connect
+    locked: list[bool] = []
+
+    def look() -> None:
+        handle = os.open(project.config.root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked.append(False)
+        except BlockingIOError:
+            locked.append(True)
+        finally:
+            os.close(handle)
+
+    def connected(*arguments: Any, **options: Any) -> Any:
+        look()
+        return _Watched(connect(*arguments, **options), look)
+
+    monkeypatch.setattr("loader.warehouses.duckdb.duckdb.connect", connected)
+    warehouse = open_warehouse(project.config.settings(), project.config.root)
+    with warehouse.session(write=write) as session:
+        session.execute("SELECT 1")
+        look()
+    assert locked == [True, False, True]
+
+
+COMMITTER = """
+import sys
+import loader
+from loader.warehouses import open_warehouse
+
+project, run = loader.Project.find(), int(sys.argv[1])
+warehouse = open_warehouse(project.config.settings(), project.config.root)
+for number in range(int(sys.argv[2])):
+    with warehouse.session(write=False) as session:
+        session.execute("SELECT count(*) FROM done")
+    with warehouse.session() as session:
+        session.begin()
+        session.execute(f"INSERT INTO done VALUES ({run}, {number})")
+        session.execute("INSERT INTO big SELECT range, repeat('x', 60) FROM range(3000)")
+        session.commit()
+"""
+
+
+@pytest.mark.slow
+def test_no_commit_is_lost_when_processes_take_turns(make_project: MakeProject) -> None:
+    """Six processes that open, commit and close one file as fast as they can lose nothing."""
+    project = make(make_project, {"lock_timeout": 120}, "parquet")
+    warehouse = open_warehouse(project.config.settings(), project.config.root)
+    with warehouse.session() as session:
+        session.execute("CREATE TABLE done (run INTEGER, number INTEGER)")
+        session.execute("CREATE TABLE big (a BIGINT, b VARCHAR)")
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", COMMITTER, str(run), str(ROUNDS)],
+            cwd=project.config.root,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for run in range(6)
+    ]
+    assert [process.wait(1_800) for process in started] == [0] * 6
+    with warehouse.session(write=False) as session:
+        assert session.execute("SELECT DISTINCT run, number FROM done ORDER BY ALL") == [
+            (run, number) for run in range(6) for number in range(ROUNDS)
+        ]
 
 
 # The same in processes, as it comes.

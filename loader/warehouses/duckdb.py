@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,8 @@ class DuckDB:
             connection.execute("SET enable_progress_bar = false")
             yield DuckDBSession(connection)
         finally:
-            connection.close()
+            with _turn_in(self.path.parent):
+                connection.close()
 
     def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         patience = tenacity.Retrying(
@@ -90,9 +91,13 @@ class DuckDB:
         try:
             if not read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            return patience(self._connect, read_only=read_only)
+            return patience(self._connect_in_turn, read_only=read_only)
         except (duckdb.Error, OSError) as error:
             raise self._unopened(error) from error
+
+    def _connect_in_turn(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        with _turn_in(self.path.parent):
+            return self._connect(read_only=read_only)
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -179,6 +184,24 @@ class DuckDBSession:
             # DuckDB waits for open results when its file is opened again.
             reader.close()
             del reader
+
+
+@contextmanager
+def _turn_in(folder: Path) -> Iterator[None]:
+    """Let no other process open or close a database of the folder meanwhile.
+
+    DuckDB 2.0 loses a commit now and then when one process opens a file as another one closes it:
+    its own lock does not cover the whole of either.
+    """
+    with ExitStack() as stack:
+        # Where folders cannot be locked, DuckDB's own lock is all there is.
+        with suppress(OSError, ImportError):
+            import fcntl  # noqa: PLC0415  # Windows has none, and locks whole files by itself
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 _CONFLICTS = (
