@@ -369,6 +369,42 @@ def test_a_passing_fault_is_retried_whole(
     assert staged(lab.project) == []
 
 
+def test_a_fault_after_a_failed_commit_is_told_as_what_it_is(
+    make_project: MakeProject, break_at: BreakAt
+) -> None:
+    """Each attempt starts afresh: one that fails at a statement says nothing of an earlier COMMIT,
+    and asks no ledger what came of it.
+    """
+    lab = Lab(make_project, "append")
+
+    def conflict() -> ExecuteError:
+        fault.at, fault.error = 4, lambda: ExecuteError("the line is dead")
+        return transient()
+
+    fault = break_at(Fault(at="commit", times=2, error=conflict))
+    with pytest.raises(ExecuteError, match="the line is dead") as caught:
+        lab.load()
+    assert fault.attempts == 2
+    assert "COMMIT" not in caught.value.message
+    assert caught.value.rolled_back
+    assert lab.is_untouched()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_failed_attempt_counted_is_counted_afresh(
+    make_project: MakeProject, break_at: BreakAt, case: str
+) -> None:
+    """The result of a load that was tried twice is that of one tried once."""
+    lab = Lab(make_project, case)
+    wanted = lab.load("once")
+    lab.reset()
+    fault = break_at(Fault(at="commit", error=transient))
+    found = lab.load("twice")
+    assert fault.attempts == 2
+    for name in ("rows_deleted", "rows_loaded", "rows_after", "merge_counts"):
+        assert getattr(found, name) == getattr(wanted, name), name
+
+
 def test_a_fault_that_does_not_pass_is_told_in_the_end(
     make_project: MakeProject, break_at: BreakAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -281,6 +281,30 @@ def test_statements_that_do_something_else_than_counted_are_undone(
     assert rows_of(project) == before
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_merge_that_writes_under_another_key_is_undone(
+    make_project: MakeProject, strategy: str
+) -> None:
+    """Every key of the load must be in the table, though all counts be as they should."""
+    templates = {
+        "delete_insert": "INSERT INTO {{ table|table }} SELECT id + 90, * EXCLUDE (id)"
+        " FROM {{ stage|table }}",
+        "merge": "MERGE INTO {{ table|table }} AS t USING {{ stage|table }} AS s ON t.id = s.id"
+        ' WHEN NOT MATCHED THEN INSERT VALUES (s.id + 90, s."at", s.seq, s.v, s.x)',
+    }
+    name = {"delete_insert": "merge_insert", "merge": "merge"}[strategy]
+    project = make_project(
+        {"t.yml": merging(merge={"strategy": strategy})},
+        templates={f"duckdb/{name}.sql.j2": templates[strategy]},
+    )
+    spec = project.spec("s/t")
+    with pytest.raises(VerifyError, match="missing") as caught:
+        project.load(spec, frame([(1, 1, 1, "a", 1), (2, 1, 1, "b", 1)]))
+    assert "2 keys" in caught.value.message
+    assert caught.value.rolled_back
+    assert history(project) == []
+
+
 # Values that are hard to compare.
 
 

@@ -187,13 +187,21 @@ def test_broken_templates_are_named(text: str, message: str) -> None:
     with pytest.raises(TemplateError) as error:
         render(text)
     assert error.value.message.startswith(message)
+    _, line, *_ = message.split(":")
+    # Line 0 is the file as a whole.
+    assert error.value.place == ("templates/duckdb/x.sql.j2", int(line) if line.isdigit() else 0)
 
 
 def test_includes_are_named_when_they_fail() -> None:
     """The file and line of a fault are those of the included template, not of the outer one."""
     found = renderer(x="SELECT 1\n{% include 'y.sql.j2' %}", y="\n{{ v }}")
-    with pytest.raises(TemplateError, match=r"^templates/duckdb/y\.sql\.j2:2: "):
+    with pytest.raises(TemplateError, match=r"^templates/duckdb/y\.sql\.j2:2: ") as raised:
         found.render("x", {"v": 1})
+    assert raised.value.place == ("templates/duckdb/y.sql.j2", 2)
+    found = renderer(x="SELECT 1\n{% include 'y.sql.j2' %}", y="\n{% if %}")
+    with pytest.raises(TemplateError, match=r"^templates/duckdb/y\.sql\.j2:2: ") as broken:
+        found.render("x", {})
+    assert broken.value.place == ("templates/duckdb/y.sql.j2", 2)
 
 
 def test_includes_share_facts() -> None:

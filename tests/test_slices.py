@@ -25,6 +25,8 @@ from loader.slices import (
     Partition,
     Slice,
     Window,
+    canonical_key,
+    cell_name,
     locate,
     make_slice,
     parse_key,
@@ -637,3 +639,105 @@ def test_located_values_are_keys() -> None:
         dim = dimension(data_type)
         assert parse_key(dim, locate(dim, value)).cell == value  # type: ignore[arg-type]  # values from a table of cases
     assert parse_key(dimension("varchar"), "a..b") == Partition("a..b", "a..b")
+
+
+# How keys and slices are written.
+
+
+@pytest.mark.parametrize(
+    ("data_type", "key", "text", "canonical"),
+    [
+        ("bigint", "007", "007", "7"),
+        ("bigint", 7, "7", "7"),
+        ("boolean", "FALSE", "FALSE", "false"),
+        ("boolean", True, "true", "true"),
+        ("varchar(9)", "A", "A", "A"),
+        ("timestamp", datetime(2013, 1, 1, 5), "2013-01-01T05:00:00", "2013-01-01T05:00:00"),
+        (
+            "timestamptz",
+            datetime(2013, 1, 1, 5, tzinfo=ZoneInfo("Asia/Kolkata")),
+            "2012-12-31T23:30:00+00:00",
+            "2012-12-31T23:30:00+00:00",
+        ),
+    ],
+)
+def test_a_key_is_shown_as_it_was_written(
+    data_type: str, key: Any, text: str, canonical: str
+) -> None:
+    """A text stays as it is, a value gets one form; `canonical_key` is what `locate` gives."""
+    dim = dimension(data_type)
+    partition = parse_key(dim, key)
+    assert not isinstance(partition.cell, Window)
+    assert (partition.key, canonical_key(partition)) == (text, canonical)
+    assert locate(dim, partition.cell) == canonical
+
+
+@pytest.mark.parametrize(
+    ("data_type", "key"),
+    [
+        ("timestamp", datetime(2013, 1, 1, tzinfo=UTC)),
+        ("timestamptz", datetime(2013, 1, 1)),
+        ("date", datetime(2013, 1, 1)),
+        ("bigint", datetime(2013, 1, 1)),
+        ("timestamp", date(2013, 1, 1)),
+    ],
+)
+def test_a_time_with_or_without_a_zone_is_no_other(data_type: str, key: date) -> None:
+    """An instant is no key of a naive column, nor a naive time one of instants."""
+    with pytest.raises(PlanError, match="is not a"):
+        parse_key(dimension(data_type), key)
+
+
+def test_a_window_has_its_label_as_canonical_key() -> None:
+    """A period is one partition, however its key was written."""
+    assert canonical_key(parse_key(dimension(grain="month"), "2013-01-01")) == "2013-01"
+
+
+def test_a_cell_is_written_as_a_request() -> None:
+    """One dimension needs no name, several do, and the request names the same cell."""
+    one, other = dimension(), Dimension("o", "o", datatypes.parse("varchar(3)"), column="o")
+    assert cell_name([one], ["2013-01-01"]) == "2013-01-01"
+    name = cell_name([one, other], ["2013-01-01", "JFK"])
+    assert name == "d=2013-01-01|o=JFK"
+    assert make_slice([one, other], name).keys == (("2013-01-01", "JFK"),)
+
+
+def test_an_instant_is_a_key_in_the_zone_of_the_keys() -> None:
+    """An aware key is moved to the zone; a naive one is a time there, and must exist."""
+    dim = dimension("timestamptz", "hour", timezone=NEW_YORK)
+    assert parse_key(dim, datetime(2013, 1, 1, 5, tzinfo=UTC)).key == "2013-01-01-00:00"
+    assert parse_key(dim, datetime(2013, 1, 1, 5)).key == "2013-01-01-05:00"
+    with pytest.raises(PlanError, match="does not exist"):
+        parse_key(dim, datetime(2013, 3, 10, 2))
+
+
+def test_a_day_starts_at_its_first_midnight() -> None:
+    """Where clocks show midnight twice the day holds both."""
+    dim = dimension("timestamptz", "day", timezone="America/Havana")
+    second = datetime(2013, 11, 3, 0, tzinfo=ZoneInfo("America/Havana"), fold=1)
+    assert locate(dim, second) == "2013-11-03"
+    assert window(dim, second.replace(fold=0)).start == utc("2013-11-03 04:00")
+    (found,) = partitions_between(dim, utc("2013-11-03 04:00"), utc("2013-11-04 05:00"))
+    assert found.key == "2013-11-03"
+
+
+def test_the_end_of_time_is_in_no_partition() -> None:
+    """A moment whose local date would lie past the last date is refused, not a traceback."""
+    dim = dimension("timestamptz", "day", timezone="Asia/Kolkata")
+    with pytest.raises(PlanError, match="no partition"):
+        locate(dim, datetime.max.replace(tzinfo=UTC))
+
+
+def test_only_texts_may_be_spelled_otherwise() -> None:
+    """A slice compares text when it asks for values of text: not for numbers, not for windows."""
+    assert make_slice([dimension("varchar(9)")], "a").compares_text
+    assert not make_slice([dimension("bigint")], "1").compares_text
+    assert not make_slice([dimension("varchar(10)", "day")], "2013-01-01").compares_text
+
+
+def test_a_slice_of_many_keys_is_shortened() -> None:
+    """Up to three keys are named all, of more the first two, the last and how many."""
+    dims = [dimension("varchar(9)")]
+    assert str(make_slice(dims, ["a", "b", "c"])) == "d=a, d=b, d=c"
+    many = str(make_slice(dims, ["a", "b", "c", "e"]))
+    assert (many.startswith("d=a, d=b, "), "d=c" in many, "d=e (4" in many) == (True, False, True)

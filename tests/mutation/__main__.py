@@ -1,0 +1,98 @@
+"""Runs mutation tests: `uv run python -m tests.mutation --help`."""
+
+import argparse
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.runner import ROOT, Reach, prepare, record, survives
+
+TESTS: Mapping[str, Sequence[str]] = {
+    "slices": ["slices", "filenames", "properties", "equal_keys"],
+    "render": ["render", "templates", "plan", "catalog_names"],
+    "dispositions": ["plan", "merge", "equal_keys"],
+    "staging": ["staging"],
+    "execute": ["ledger", "merge", "values", "equal_keys", "faults"],
+}
+"""The test files that are about each module."""
+
+SLOW = (
+    "killed or process or full_disk or any_statement or ctrl_c or threads or grow or any_frame"
+    " or no_mutation or values_that_arrive or another_process or released_in_time"
+)
+"""Words in the names of tests that take long, and tell little about a small fault."""
+
+
+def main() -> int:
+    """Run the mutants of the modules and list those that no test notices."""
+    arguments = _parser().parse_args()
+    prepare()
+    alive = 0
+    for module in arguments.modules or TESTS:
+        alive += _run(module, arguments)
+    return 1 if alive else 0
+
+
+def _run(module: str, arguments: argparse.Namespace) -> int:
+    path = ROOT / "loader" / f"{module}.py"
+    files = [f"tests/test_{name}.py" for name in TESTS[module]]
+    started = time.monotonic()
+    reach = record(module, [*files, "-k", f"not ({SLOW})"], arguments.baseline)
+    reach = {name: one for name, one in reach.items() if one.seconds <= arguments.slowest}
+    source = path.read_text(encoding="utf-8")
+    every = mutants(source)
+    # Evenly over the module, and the same ones each time.
+    step = max(len(every) / (arguments.only or len(every)), 1)
+    chosen = [every[int(at * step)] for at in range(int(len(every) / step))]
+    if arguments.line:
+        chosen = [one for one in every if arguments.line in range(one.lines[0], one.lines[1] + 1)]
+    took = time.monotonic() - started
+    print(f"{module}: {len(reach)} tests in {took:.0f} s, {len(chosen)} of {len(every)} mutants")
+    if not survives(module, source, _quickest(reach, reach, arguments.seconds), 30 + 5 * took):
+        raise SystemExit(f"the tests of {module} do not pass when nothing is wrong")
+    alive = 0
+    for number, mutant in enumerate(chosen, 1):
+        tests = _that_reach(mutant, reach, arguments.seconds)
+        limit = 30 + 5 * sum(reach[name].seconds for name in tests)
+        if not tests or survives(module, mutant.source, tests, limit):
+            alive += 1
+            why = f"{len(tests)} tests pass" if tests else "no test reaches it"
+            print(f"\nloader/{module}.py:{mutant.lines[0]}: {why}\n{mutant.diff}", flush=True)
+        elif number % 25 == 0:
+            print(f"  {number} of {len(chosen)}, {alive} alive", flush=True)
+    print(f"\n{module}: {len(chosen)} mutants of {len(every)}, {alive} alive\n", flush=True)
+    return alive
+
+
+def _that_reach(mutant: Mutant, reach: Mapping[str, Reach], seconds: float) -> list[str]:
+    """The quickest tests that run a mutant's lines."""
+    lines = range(mutant.lines[0], mutant.lines[1] + 1)
+    names = [name for name, one in reach.items() if mutant.always or one.lines.intersection(lines)]
+    return _quickest(names, reach, seconds)
+
+
+def _quickest(names: Iterable[str], reach: Mapping[str, Reach], seconds: float) -> list[str]:
+    """As many of the tests as fit into the time."""
+    chosen: list[str] = []
+    total = 0.0
+    for name in sorted(names, key=lambda name: reach[name].seconds):
+        total += reach[name].seconds
+        if chosen and total > seconds:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("tests.mutation", description=main.__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}")
+    parser.add_argument("--only", type=int, metavar="N", help="N mutants of each, evenly spread")
+    parser.add_argument("--line", type=int, help="the mutants of the statement at this line")
+    parser.add_argument("--seconds", type=float, default=15, help="of tests for each mutant")
+    parser.add_argument("--slowest", type=float, default=5, help="leave out slower tests")
+    parser.add_argument("--baseline", type=float, default=900, help="limit of the first run")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
