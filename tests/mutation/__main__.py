@@ -53,7 +53,7 @@ def _run(module: str, arguments: argparse.Namespace) -> int:
     alive = 0
     for number, mutant in enumerate(chosen, 1):
         tests = _that_reach(mutant, reach, arguments.seconds)
-        limit = 30 + 5 * sum(reach[name].seconds for name in tests)
+        limit = 15 + 3 * sum(reach[name].seconds for name in tests)
         if not tests or survives(module, mutant.source, tests, limit):
             alive += 1
             why = f"{len(tests)} tests pass" if tests else "no test reaches it"
