@@ -210,7 +210,7 @@ def _merge(loading: Loading) -> Iterator[Step]:
         yield from _keep_last(loading)
     yield from _compare(loading, rows)
     yield from _write(loading, rows)
-    why = "every key of the load must be in the table"
+    why = "every key of the load must be in the table, and once, as the warehouse compares keys"
     yield Step("look for missing keys", why, "merge_missing", "none", {"stage": rows})
     why = "the table must have grown by the inserted rows"
     yield Step("count after", why, "count", "merge_after", {"slice": None})

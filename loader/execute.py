@@ -280,7 +280,7 @@ class _Attempt:
                     self.outcome.rows_after = number
             case "none":
                 number = whole_number(statement, rows)
-                self._verify(statement, number, 0, "keys are missing", "expected")
+                self._verify(statement, number, 0, "keys are missing or there twice", "expected")
             case "check":
                 self._check(statement, rows)
             case _:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from loader import dialects
 from loader.duplicates import KeyIndex
-from loader.errors import FrameError, PlanError, VerifyError
+from loader.errors import ExecuteError, FrameError, PlanError, VerifyError
 from loader.sources import open_files
 from loader.warehouses import open_warehouse
 from tests.conftest import redshift_target
@@ -277,6 +277,30 @@ def test_a_collation_that_ignores_case(duckdb: Warehouse) -> None:
     duckdb.execute("UPDATE s.t SET k = 'b' WHERE k = 'B'")
     duckdb.load([("b", 4)], "b")
     assert duckdb.rows() == [("a", 3), ("b", 4)]
+
+
+@pytest.mark.parametrize("strategy", ["delete_insert", "merge"])
+def test_a_merge_of_keys_that_a_collation_holds_equal_is_undone(
+    duckdb: Warehouse, strategy: str
+) -> None:
+    """Two keys of a load that a column's collation holds equal would be one row, or two of one."""
+    duckdb.declare(
+        primary_key=["k"],
+        partition_by=[],
+        write_disposition="merge",
+        merge={"strategy": strategy},
+    )
+    duckdb.execute("CREATE SCHEMA s")
+    duckdb.execute("CREATE TABLE s.t (k VARCHAR COLLATE NOCASE NOT NULL, n INTEGER)")
+    duckdb.load([("a", 1)])
+    with pytest.raises(ExecuteError):
+        duckdb.load([("a", 2), ("A", 3)])
+    assert duckdb.rows() == [("a", 1)]
+    with pytest.raises(ExecuteError):
+        duckdb.load([("b", 2), ("B", 3)])
+    assert duckdb.rows() == [("a", 1)]
+    duckdb.load([("A", 4)])
+    assert duckdb.rows() in ([("A", 4)], [("a", 4)])
 
 
 def test_other_spellings_in_some_of_several_dimensions(redshift: Warehouse) -> None:
