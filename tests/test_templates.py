@@ -13,8 +13,8 @@ from sqlglot import exp
 
 from loader import dialects
 from loader.errors import TemplateError
-from loader.plan import Plan
-from loader.planner import plan_read
+from loader.plan import Plan, Target
+from loader.planner import plan_ledger_upgrade, plan_read
 from loader.render import Sql, Table
 from loader.templates import read_templates
 from tests.test_drift import CHANGES, change
@@ -62,6 +62,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
+    place = Target("local", dialect, "staging", "loader")
+    for statement in plan_ledger_upgrade(hostile(), renderer(dialect), place, ()):
+        yield statement.template, statement.sql
     facts = {"table": Table("s", "it's"), "ledger": Table("loader", "loads"), "limit": 7}
     for name in ("describe", "find_schema", "ledger_history"):
         if renderer(dialect).has(name):
