@@ -169,13 +169,14 @@ class _Attempt:
         if not missing:
             return
         self.outcome = Outcome(opening)
+        made: list[Statement] = []
         try:
-            with transaction(session):
+            with transaction(session, lambda: made.extend(missing)):
                 for statement in missing:
                     self._told(session, statement)
         except ExecuteError:
-            # Another load may have made it meanwhile.
-            if self._missing(session, opening):
+            # Another load may have made it meanwhile; what a failed COMMIT left is not known.
+            if made or self._missing(session, opening):
                 raise
 
     def _missing(self, session: Session, opening: Plan) -> list[Statement]:
