@@ -266,7 +266,8 @@ class _Edges:
         wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
         _, offsets, data = array.buffers()
         edges: Any = np.frombuffer(offsets, np.int64 if wide else np.int32)
-        edges = edges[array.offset : array.offset + len(array) + 1]
+        # Converted once: NumPy would do it again for each look at the data.
+        edges = edges[array.offset : array.offset + len(array) + 1].astype(np.intp)
         self.data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         self.starts, self.ends = edges[:-1], edges[1:]
         filled = self.starts < self.ends
@@ -280,9 +281,10 @@ def _code_points(edges: _Edges) -> int:
     if not len(edges.first):
         return 0
     last = edges.ends - 1
-    if edges.first.max() < 0x80 and edges.data[last].max() < 0x80:
-        first, final = (int(codes.sum(dtype=np.int64)) for codes in (edges.first, edges.data[last]))
-        return _FIRST * first + final
+    final = edges.data[last]
+    if edges.first.max() < 0x80 and final.max() < 0x80:
+        first, other = (int(codes.sum(dtype=np.int64)) for codes in (edges.first, final))
+        return _FIRST * first + other
     for _ in range(3):  # back to where the character begins
         last = np.where(edges.data[last] & 0xC0 == 0x80, last - 1, last)
     return _FIRST * _decode(edges.data, edges.starts) + _decode(edges.data, last)
