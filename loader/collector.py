@@ -29,7 +29,7 @@ _FIRST = 1_000
 
 
 class FigureCollector:
-    """Takes the figures of the batches of one writer.
+    """Takes the figures of the batches of one load.
 
     Args:
         figures: Which ones.
@@ -57,11 +57,6 @@ class FigureCollector:
                     self._combine(figure, _MEASURES[figure.kind](measures))
         for figure, checksum in self._checksums.of(batch):
             self._combine(figure, checksum)
-
-    def merge(self, other: Mapping[Figure, Value]) -> None:
-        """Add the figures of another writer's rows."""
-        for figure, value in other.items():
-            self._combine(figure, value)
 
     def close(self) -> None:
         """Let go of what computes checksums."""

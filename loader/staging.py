@@ -14,7 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -235,7 +235,6 @@ class Stager:
         self._staging = staging
         self._writers = writers or min(os.cpu_count() or 1, _MAX_WRITERS)
         self._progress = progress
-        self._wanted = figures
         self._figures = FigureCollector(figures)
         least, most = _CHUNK_BYTES
         self._chunk_bytes = max(least, min(most, staging.file_size // _CHUNKS_PER_FILE))
@@ -277,6 +276,8 @@ class Stager:
         """
         if not batch.schema.equals(self._schema):
             raise ValueError(f"a batch of {batch.schema} does not belong to {self._schema}")
+        # Here, and not in a writer: encoding takes longer than all that happens in this thread.
+        self._figures.add(batch)
         size = max(batch.nbytes, batch.num_rows * batch.num_columns * _VALUE_BYTES)
         pieces = -(-size // self._chunk_bytes)
         rows = -(-batch.num_rows // max(pieces, 1))
@@ -307,6 +308,7 @@ class Stager:
             file.write(_manifest(files))
         self._settled = True
         self._report()
+        self._figures.close()
         uris = self._store.uri(self._prefix), self._store.uri(manifest)
         return Staged(*uris, files, self._figures.values)
 
@@ -346,11 +348,8 @@ class Stager:
     def _work(self) -> None:
         """Write files until the stream ends; what goes wrong is raised in the caller's thread."""
         try:
-            with closing(FigureCollector(self._wanted)) as collector:
-                while (chunk := self._belt.get()) is not None:
-                    self._write_file(chunk, collector)
-                with self._lock:
-                    self._figures.merge(collector.values)
+            while (chunk := self._belt.get()) is not None:
+                self._write_file(chunk)
         except _StoppedError:
             pass
         except StageError as error:
@@ -369,18 +368,18 @@ class Stager:
         told.__cause__ = error.__cause__
         return told
 
-    def _write_file(self, first: list[pa.RecordBatch], collector: FigureCollector) -> None:
+    def _write_file(self, first: list[pa.RecordBatch]) -> None:
         """Write one file, from this chunk on until it is long enough or the stream ends."""
         # `next` of a count is atomic, and a file that is not completed ends the load: no gaps.
         number = next(self._numbers)
         key = f"{self._prefix}/part-{number:05d}.{formats.suffix(self._staging)}"
         with self._store.create(key) as file:
             sink = _Sink(file, self._belt, self._count)
-            rows = self._fill(sink, first, collector)
+            rows = self._fill(sink, first)
         with self._lock:
             self._files[number] = StagedFile(self._store.uri(key), rows, sink.tell())
 
-    def _fill(self, sink: _Sink, first: list[pa.RecordBatch], collector: FigureCollector) -> int:
+    def _fill(self, sink: _Sink, first: list[pa.RecordBatch]) -> int:
         """Encode chunks into one file; returns its rows."""
         rows = 0
         chunk: list[pa.RecordBatch] | None = first
@@ -390,7 +389,6 @@ class Stager:
             while chunk is not None:
                 batch = chunk[0] if len(chunk) == 1 else pa.concat_batches(chunk)
                 writer.write(batch)
-                collector.add(batch)
                 rows += batch.num_rows
                 with self._lock:
                     self._rows += batch.num_rows
