@@ -332,6 +332,7 @@ class Stager:
         self._report()
 
     def _stop(self) -> None:
+        self._figures.close()
         self._belt.stop()
         for thread in self._threads:
             with suppress(RuntimeError):  # it was never started

@@ -40,6 +40,8 @@ def collect(kind: Kind, data_type: str, *batches: Sequence[Any]) -> Value:
     return collector.values[figure]
 
 
+OPAQUE = dialects.get("duckdb").opaque | dialects.get("redshift").opaque
+
 INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)
 
 
@@ -215,3 +217,18 @@ def test_naive_moments_of_year_one_have_figures() -> None:
     moments = [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)]
     assert collect("minimum", "timestamp", moments) == -62_135_596_800_000_000
     assert collect("maximum", "timestamp", moments) == 253_402_300_799_999_999
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OPAQUE])
+def test_columns_of_nothing_but_null_have_figures(name: str) -> None:
+    """A column without a value has NULLs, no minimum, and sums of zero, whatever its type."""
+    for level in ("values", "checksums"):
+        for dialect in dialects.NAMES:
+            figures = figures_of([("x", parse(name))], dialects.get(dialect), level)
+            collector = FigureCollector(figures)
+            array = pa.nulls(2, arrow_type(parse(name)))
+            collector.add(pa.RecordBatch.from_arrays([array], names=["x"]))
+            collector.close()
+            for figure, value in collector.values.items():
+                empty = None if figure.kind in ("minimum", "maximum") else 0
+                assert value == (2 if figure.kind == "nulls" else empty)
