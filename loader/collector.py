@@ -24,6 +24,9 @@ _INT64_DIGITS = 18
 
 _LOW = 0xFFFF_FFFF
 
+_LOOKS = 2
+"""Bytes of each text that are looked at for the least one, before texts are compared."""
+
 _FIRST = 1_000
 """What a first character counts, so that two ends that change do not make up for each other."""
 
@@ -136,7 +139,9 @@ class _Measures:
         return _as_integers(self._array)
 
     @cached_property
-    def _extremes(self) -> dict[str, int | None]:
+    def _extremes(self) -> Mapping[str, Any]:
+        if self._type in ("char", "varchar"):
+            return _extreme_texts(self._array, self._edges)
         return _extremes(self._integers)
 
     @cached_property
@@ -187,12 +192,10 @@ def _words(array: Array) -> Any:
     return words[2 * array.offset : 2 * (array.offset + len(array))]
 
 
-def _extremes(array: Array) -> dict[str, int | None]:
-    found: dict[str, Any] = pc.min_max(array).as_py()
+def _extremes(array: Array) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = pc.min_max(array).as_py()
     if pa.types.is_decimal(array.type):
         return {which: _units(value, array.type.scale) for which, value in found.items()}
-    if pa.types.is_string(array.type):
-        return {which: value if value is None else value.encode() for which, value in found.items()}
     return found
 
 
@@ -200,7 +203,7 @@ def _units(value: Decimal | None, scale: int) -> int | None:
     return None if value is None else decimal_units(value, scale)
 
 
-def _total(array: Array, extremes: Mapping[str, int | None]) -> int:
+def _total(array: Array, extremes: Mapping[str, Any]) -> int:
     """The exact sum of integers; Arrow's own wraps around at 64 bits."""
     largest = max(abs(extremes["min"] or 0), abs(extremes["max"] or 0))
     if largest * len(array) <= _INT64_MAX:
@@ -261,14 +264,56 @@ class _Edges:
         wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
         _, offsets, data = array.buffers()
         edges: Any = np.frombuffer(offsets, np.int64 if wide else np.int32)
+        edges = edges[array.offset : array.offset + len(array) + 1]
+        self.lengths = np.diff(edges)
         # Converted once: NumPy would do it again for each look at the data.
-        edges = edges[array.offset : array.offset + len(array) + 1].astype(np.intp)
+        edges = edges.astype(np.intp)
         self.data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         self.starts, self.ends = edges[:-1], edges[1:]
-        filled = self.starts < self.ends
+        filled = self.lengths > 0
         if not filled.all():
             self.starts, self.ends = self.starts[filled], self.ends[filled]
+            self.lengths = self.lengths[filled]
         self.first: Any = self.data[self.starts]
+
+
+def _extreme_texts(array: Array, edges: _Edges) -> Mapping[str, bytes | None]:
+    """The least and the greatest text by their bytes."""
+    if not len(array):
+        return {"min": None, "max": None}
+    if not len(edges.first):
+        return {"min": b"", "max": b""}
+    least = b"" if len(edges.first) < len(array) else _extreme_text(edges, greatest=False)
+    greatest = None if least is None else _extreme_text(edges, greatest=True)
+    if greatest is None:
+        return {which: text.encode() for which, text in pc.min_max(array).as_py().items()}
+    return {"min": least, "max": greatest}
+
+
+def _extreme_text(edges: _Edges, *, greatest: bool) -> bytes | None:
+    """The least or greatest of some texts; None where it is cheaper to compare them whole.
+
+    Byte by byte only those are kept that can still be it. Most fall out at the first, so that few
+    bytes are looked at, unless all begin alike.
+    """
+    starts, lengths, byte = edges.starts, edges.lengths, edges.first
+    looks, depth = _LOOKS * len(starts), 1
+    while looks > 0:
+        looks -= len(starts)
+        kept = byte == (byte.max() if greatest else byte.min())
+        longer = kept & (lengths > depth)
+        # A text that ends here comes before those that go on.
+        if not longer.any() if greatest else (kept & (lengths == depth)).any():
+            start = starts[kept.argmax()]
+            return bytes(edges.data[start : start + depth])
+        if not longer.all():
+            going_on = np.flatnonzero(longer)
+            starts, lengths = starts[going_on], lengths[going_on]
+        if len(starts) == 1:
+            return bytes(edges.data[starts[0] : starts[0] + lengths[0]])
+        byte = edges.data[starts + depth]
+        depth += 1
+    return None
 
 
 def _code_points(edges: _Edges) -> int:

@@ -88,6 +88,19 @@ def test_ends_are_code_points(texts: list[str | None], cut: int) -> None:
     assert collector.values[figure] == wanted
 
 
+ALIKE = st.lists(st.none() | st.text("ab\0é", max_size=9).map("aaaaaa".__add__) | st.text("ab\0é"))
+
+EXTREMES: tuple[Kind, ...] = ("minimum", "maximum")
+
+
+@given(TEXTS | ALIKE, st.integers(0, 5))
+def test_extremes_of_text_are_those_of_its_bytes(texts: list[str | None], cut: int) -> None:
+    """The least and the greatest text are what comparing UTF-8 gives, however texts begin."""
+    present = [text.encode() for text in texts if text is not None]
+    found = [collect(kind, "varchar(40)", texts[:cut], texts[cut:]) for kind in EXTREMES]
+    assert found == [min(present, default=None), max(present, default=None)]
+
+
 @settings(max_examples=50)
 @given(TEXTS)
 def test_checksums_see_every_byte_and_no_order(texts: list[str | None]) -> None:
