@@ -29,8 +29,9 @@ Role = Literal[
     "count",
     "verify",
     "verify_stage",
-    "none",
+    "equal_keys",
     "check",
+    "merge_missing",
     "merge_ties",
     "merge_counts",
     "merge_skip",
@@ -45,10 +46,10 @@ before anything is looked at. find_load: a row means that the load is done alrea
 rows; of others an example is named. delete: its row count is reported. copy, copied: as many rows
 as were staged. count_before: kept. count: as many rows as were staged, and as were there before if
 they were counted. verify, verify_stage: the rows and figures that were staged, of the table or of
-the stage. none: zero. check: the spec's bound. merge_ties: zero. merge_counts: the `MergeCounts`,
-which add up to the rows staged, and the table's rows before. merge_skip, merge_delete, merge_write:
-as many rows as the counts say, where the warehouse reports them. merge_after: the rows before and
-those inserted.
+the stage. equal_keys, merge_ties, merge_missing: zero. check: the spec's bound. merge_counts: the
+`MergeCounts`, which add up to the rows staged, and the table's rows before. merge_skip,
+merge_delete, merge_write: as many rows as the counts say, where the warehouse reports them.
+merge_after: the rows before and those inserted.
 """
 
 STAGE = Table(None, "loader_stage")
@@ -127,6 +128,8 @@ class Loading:
     """What is compared of them before COMMIT; none when only rows are counted."""
     live_columns: tuple[str, ...] = ()
     """All columns of the live table, once they are known."""
+    keys_alike: tuple[str, ...] = ()
+    """Some primary keys of the load that the warehouse may hold equal, though they are not."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
@@ -181,22 +184,25 @@ def _replace(loading: Loading) -> Iterator[Step]:
         yield from _verify(loading, loading.table, why)
     else:
         yield Step("count", f"{loading.where} must hold exactly the staged rows", "count", "count")
+    yield from _look_for_equal_keys(loading, loading.table)
 
 
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    if loading.figures:
+    staged = bool(loading.figures or loading.keys_alike)
+    if staged:
         # Of a table that grows, only the new rows are read.
-        yield from _stage(loading, "values are verified before they are among the table's")
+        yield from _stage(loading, "rows are verified before they are among the table's")
+        yield from _look_for_equal_keys(loading, STAGE, whole=True)
     yield Step("count before", f"how many rows {loading.where} holds", "count", "count_before")
-    if loading.figures:
+    if staged:
         facts = {"stage": STAGE}
         yield Step("insert the rows", "all rows of the load", "merge_insert", facts=facts)
     else:
         yield from _copy(loading, loading.table)
     yield Step("count", f"{loading.where} must have grown by the staged rows", "count", "count")
-    if loading.figures:
+    if staged:
         yield _drop("the stage", STAGE)
 
 
@@ -211,7 +217,7 @@ def _merge(loading: Loading) -> Iterator[Step]:
     yield from _compare(loading, rows)
     yield from _write(loading, rows)
     why = "every key of the load must be in the table, and once, as the warehouse compares keys"
-    yield Step("look for missing keys", why, "merge_missing", "none", {"stage": rows})
+    yield Step("look for missing keys", why, "merge_missing", "merge_missing", {"stage": rows})
     why = "the table must have grown by the inserted rows"
     yield Step("count after", why, "count", "merge_after", {"slice": None})
     for table in dict.fromkeys((rows, STAGE)):
@@ -287,6 +293,15 @@ def _stage(loading: Loading, why: str) -> Iterator[Step]:
     if loading.figures:
         why = "the stage must hold exactly the staged rows, with their values"
         yield from _verify(loading, STAGE, why, whole=True)
+
+
+def _look_for_equal_keys(loading: Loading, target: Table, *, whole: bool = False) -> Iterator[Step]:
+    if loading.keys_alike:
+        facts: dict[str, object] = {"target": target}
+        if whole:
+            facts["slice"] = None
+        why = f"to the warehouse these must differ: {'; '.join(loading.keys_alike)}"
+        yield Step("look for equal keys", why, "equal_keys", "equal_keys", facts)
 
 
 def _verify(loading: Loading, target: Table, why: str, *, whole: bool = False) -> Iterator[Step]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,8 @@ class KeyIndex:
         self._file: Any = None
         self._rising = True
         self._last: Any = None
+        self._cases = {"lower", "upper"}
+        """In which case all text of the keys is, as far as it has letters."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +84,7 @@ class KeyIndex:
         # A copy: a slice of a batch that came through the C interface keeps all of it alive.
         keys = pa.concat_batches([batch.select(self._columns).rename_columns(self._names)])
         self._rising = self._rising and self._still_rising(keys)
+        self._cases = {case for case in self._cases if _is_in_case(keys, case)}
         self._last = keys.slice(keys.num_rows - 1)
         self._gathered.append(keys)
         self._gathered_bytes += keys.nbytes
@@ -88,44 +92,56 @@ class KeyIndex:
             with self._telling():
                 self._spill()
 
-    def check(self, table: str) -> None:
+    def check(self, table: str) -> tuple[str, ...]:
         """Refuse keys that occur more than once.
+
+        Returns:
+            The first few of those that are alike: that differ by nothing but upper and lower case
+            and accents, so that the warehouse may hold them equal.
 
         Raises:
             FrameError: there are some; it names the first few, how often each occurs, and how
                 many there are in all.
             StageError: they cannot be compared.
         """
-        if self._rising:
-            return
+        if not self._rising:
+            found = self._duplicates(self._equal)
+            if found.keys:
+                raise _refusal(table, self._columns, found)
+        if self._last is None or self._cases:
+            return ()
+        found = self._duplicates(self._alike)
+        return tuple(", ".join(map(_spelled, self._columns, *pair)) for pair in found.keys)
+
+    def _duplicates(self, compared: _Compared) -> _Duplicates:
         passes = self._spilled_bytes // PASS_BYTES + 1
         with self._telling():
-            parts = [self._twice(at, passes) for at in range(passes)]
+            parts = [self._twice(compared, at, passes) for at in range(passes)]
             found = sorted(row for part in parts for row in part)[:TOLD]
-            spelled = [self._spellings(row[:-2]) for row in found]
-        if found:
-            count = sum(part[0][-1] for part in parts if part)
-            times = [row[-2] for row in found]
-            raise _refusal(table, self._columns, spelled, times, count)
+            return _Duplicates(
+                [self._spellings(compared, row[:-2]) for row in found],
+                [row[-2] for row in found],
+                sum(part[0][-1] for part in parts if part),
+            )
 
-    def _twice(self, at: int, passes: int) -> list[tuple[Any, ...]]:
+    def _twice(self, compared: _Compared, at: int, passes: int) -> list[tuple[Any, ...]]:
         """The first duplicated keys of a share of all keys, which fits into memory.
 
         Each with how often it occurs, and how many there are in the share.
         """
-        keys = ", ".join(self._compared(name) for name in self._names)
+        keys = ", ".join(compared(name) for name in self._names)
         return self._query(
             f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
             f" WHERE hash({keys}) % {passes} = {at}"
             f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {TOLD}"
         )
 
-    def _spellings(self, key: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    def _spellings(self, compared: _Compared, key: Sequence[Any]) -> _Pair:
         """Two keys of the data that are equal to this one; the same twice where there is one."""
-        if all(self._compared(name) == name for name in self._names):
+        if all(compared(name) == name for name in self._names):
             return key, key
         row = f"row({', '.join(self._names)})"
-        same = " AND ".join(f"{self._compared(name)} = ?" for name in self._names)
+        same = " AND ".join(f"{compared(name)} = ?" for name in self._names)
         ((first, second),) = self._query(
             f"SELECT min({row}), max({row}) FROM keys WHERE {same}", key
         )
@@ -137,10 +153,18 @@ class KeyIndex:
             database.register("keys", self._all())
             return database.execute(query, values).fetchall()
 
-    def _compared(self, name: str) -> str:
-        """What DuckDB is to compare of a column of the key."""
-        is_text = pa.types.is_string(self._last.schema.field(name).type)
-        return f"rtrim({name}, ' ')" if self._ignores_trailing_blanks and is_text else name
+    def _equal(self, name: str) -> str:
+        """What DuckDB is to compare of a column of the key, so that it finds equal keys."""
+        return (
+            f"rtrim({name}, ' ')" if self._ignores_trailing_blanks and self._is_text(name) else name
+        )
+
+    def _alike(self, name: str) -> str:
+        """What it is to compare so that it finds keys that are alike."""
+        return f"strip_accents(lower({self._equal(name)}))" if self._is_text(name) else name
+
+    def _is_text(self, name: str) -> bool:
+        return bool(pa.types.is_string(self._last.schema.field(name).type))
 
     def _still_rising(self, keys: Any) -> bool:
         """Whether each key is greater than the one before it, the last batch's last included."""
@@ -187,6 +211,35 @@ class KeyIndex:
             ) from error
 
 
+_Compared = Callable[[str], str]
+"""What DuckDB compares of a column."""
+
+_Pair = tuple[Sequence[Any], Sequence[Any]]
+"""Two keys that are held equal."""
+
+
+@dataclass(frozen=True)
+class _Duplicates:
+    """Keys that occur more than once."""
+
+    keys: Sequence[_Pair]
+    """The first few."""
+    times: Sequence[int]
+    """How often each of them occurs."""
+    count: int
+    """How many there are in all."""
+
+
+def _is_in_case(keys: Any, case: str) -> bool:
+    """Whether all text is ASCII without letters of the other case."""
+    as_is = pc.ascii_lower if case == "lower" else pc.ascii_upper
+    return all(
+        pc.all(pc.and_(pc.string_is_ascii(text), pc.equal(text, as_is(text)))).as_py()
+        for text in keys.columns
+        if pa.types.is_string(text.type)
+    )
+
+
 def _trimmed(keys: Any) -> Any:
     """The keys without blanks at the end of text."""
     return pa.RecordBatch.from_arrays([trimmed(one) for one in keys.columns], keys.schema.names)
@@ -200,17 +253,12 @@ def _before(left: Any, right: Any) -> Any:
     return less
 
 
-def _refusal(
-    table: str,
-    columns: Sequence[str],
-    found: Sequence[tuple[Sequence[Any], Sequence[Any]]],
-    times: Sequence[int],
-    count: int,
-) -> FrameError:
+def _refusal(table: str, columns: Sequence[str], found: _Duplicates) -> FrameError:
+    count = found.count
     noun = "1 primary key occurs" if count == 1 else f"{count:,} primary keys occur"
     lines = [f"{noun} more than once in the data of {table}; nothing was loaded"]
     hint = None
-    for (first, second), rows in zip(found, times, strict=True):
+    for (first, second), rows in zip(found.keys, found.times, strict=True):
         cells = ", ".join(map(_spelled, columns, first, second))
         lines.append(f"  {cells}: {rows:,} rows")
         if any(isinstance(a, str) and a != b for a, b in zip(first, second, strict=True)):
@@ -218,8 +266,8 @@ def _refusal(
                 "the warehouse ignores blanks at the end of text, so these are one key to it: trim"
                 " them in the data, and keep one row of each key"
             )
-    if count > len(found):
-        lines.append(f"  and {count - len(found):,} more")
+    if count > len(found.keys):
+        lines.append(f"  and {count - len(found.keys):,} more")
     return FrameError("\n".join(lines), hint=hint)
 
 

@@ -279,9 +279,8 @@ class _Attempt:
                 number = self._verify_values(statement, rows)
                 if statement.role == "verify":
                     self.outcome.rows_after = number
-            case "none":
-                number = whole_number(statement, rows)
-                self._verify(statement, number, 0, "keys are missing or there twice", "expected")
+            case "equal_keys":
+                self._check_keys(statement, whole_number(statement, rows))
             case "check":
                 self._check(statement, rows)
             case _:
@@ -293,6 +292,9 @@ class _Attempt:
                 self._check_ties(statement, whole_number(statement, rows))
             case "merge_counts":
                 self._count_merge(statement, rows)
+            case "merge_missing":
+                number = whole_number(statement, rows)
+                self._verify(statement, number, 0, "keys are missing or there twice", "expected")
             case "merge_after":
                 self._verify_merge(statement, whole_number(statement, rows))
             case "merge_skip" | "merge_delete" | "merge_write" if rows:
@@ -447,6 +449,21 @@ class _Attempt:
             f" blanks at the end of text, or the collation ignores case\n{self._unchanged()}",
             hint=f"give the rows of {_exprs(plan)} one spelling with UPDATE, or partition by an"
             " expression that makes them one: partition_by: [{expr: rtrim(…), data_type: …}]",
+            statement=statement.sql,
+            rolled_back=True,
+        )
+
+    def _check_keys(self, statement: Statement, number: int) -> None:
+        """Refuse keys that are equal to the warehouse alone."""
+        if number == 0:
+            return
+        assert self.outcome is not None
+        keys = "1 primary key occurs" if number == 1 else f"{number:,} primary keys occur"
+        raise VerifyError(
+            f"{keys} more than once in the data of {self.outcome.plan.spec.table}, since the"
+            f" collation of the warehouse ignores case or accents;\n{statement.why}\n"
+            f"{self._unchanged()}",
+            hint="keep one row of each key, or give the column a collation that tells them apart",
             statement=statement.sql,
             rolled_back=True,
         )

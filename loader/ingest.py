@@ -48,6 +48,8 @@ class Ingested:
     """The partitions found in the data, when they were looked for."""
     partition_rows: Mapping[str, int] | None = None
     """Rows staged for each partition, when there may be several."""
+    keys_alike: tuple[str, ...] = ()
+    """The first few primary keys that the warehouse may hold equal."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def ingest(
         keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         kept = spec.staging.keep != "never"
         rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
+        alike: tuple[str, ...] = ()
         try:
             for chunk in chain(first, chunks):
                 conformed = conformer.conform(chunk)
@@ -113,7 +116,7 @@ def ingest(
                         keys.add(conformed.batch)
             conformer.finish()
             if keys is not None:
-                keys.check(spec.table)
+                alike = keys.check(spec.table)
             _check_not_empty(spec, conformer)
         except FrameError:
             stager.discard()
@@ -129,6 +132,7 @@ def ingest(
         rejects.uri,
         tuple(conformer.partition_keys()) if discover else (),
         conformer.partition_rows(),
+        alike,
     )
 
 
@@ -140,6 +144,7 @@ class Inspected:
     rows: int
     rows_rejected: int
     keys: tuple[dict[str, str], ...]
+    keys_alike: tuple[str, ...] = ()
 
 
 def inspect(
@@ -158,6 +163,7 @@ def inspect(
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
     conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
+    alike: tuple[str, ...] = ()
     with ExitStack() as stack:
         keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         for chunk in frame.chunks:
@@ -166,13 +172,14 @@ def inspect(
                 keys.add(batch)
         conformer.finish()
         if keys is not None:
-            keys.check(spec.table)
+            alike = keys.check(spec.table)
         _check_not_empty(spec, conformer)
     return Inspected(
         frozenset(matched),
         conformer.rows_read - conformer.rows_rejected,
         conformer.rows_rejected,
         tuple(conformer.partition_keys()),
+        alike,
     )
 
 

@@ -176,6 +176,7 @@ class Load:
             _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
             present=ingested.present or None,
             staged=facts,
+            keys_alike=ingested.keys_alike,
             order=looked.order,
         )
 
@@ -280,6 +281,7 @@ def with_data(
         _with_partitions(spec, request, seen.keys, auto=auto),
         present=seen.present or None,
         rows=seen.rows,
+        keys_alike=seen.keys_alike,
     )
 
 

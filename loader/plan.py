@@ -212,6 +212,8 @@ class LoadRequest:
     """None when nothing has been staged yet."""
     rows: int | None = None
     """How many rows the data has, when it was looked at and not staged."""
+    keys_alike: tuple[str, ...] = ()
+    """The first few primary keys of the data that the warehouse may hold equal."""
     live: Live = "unseen"
     order: tuple[str, ...] = ()
     """The live table's columns, in its order, as they were when the rows were staged."""

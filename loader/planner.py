@@ -239,7 +239,16 @@ class _Builder:
         live = self.request.live
         there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
-        loading = Loading(self.spec, self.slice, rows, counts_copied, self.columns, figures, there)
+        loading = Loading(
+            self.spec,
+            self.slice,
+            rows,
+            counts_copied,
+            self.columns,
+            figures,
+            there,
+            self.request.keys_alike,
+        )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
         for step in work:

@@ -20,6 +20,7 @@ from loader.duplicates import KeyIndex
 from loader.errors import ExecuteError, FrameError, PlanError, VerifyError
 from loader.sources import open_files
 from loader.warehouses import open_warehouse
+from loader.warehouses.duckdb import DuckDB
 from tests.conftest import redshift_target
 
 if TYPE_CHECKING:
@@ -301,6 +302,66 @@ def test_a_merge_of_keys_that_a_collation_holds_equal_is_undone(
     assert duckdb.rows() == [("a", 1)]
     duckdb.load([("A", 4)])
     assert duckdb.rows() in ([("A", 4)], [("a", 4)])
+
+
+@pytest.mark.parametrize("full_refresh", [False, True])
+@pytest.mark.parametrize("collation", ["NOCASE", "NOACCENT", "NOCASE.NOACCENT"])
+def test_replacing_by_keys_that_a_collation_holds_equal_is_undone(
+    duckdb: Warehouse, collation: str, full_refresh: bool
+) -> None:
+    """Rows that are one key to the column's collation are refused, and both are named."""
+    duckdb.declare(primary_key=["k", "n"], partition_by=[{"expr": "n"}])
+    duckdb.execute("CREATE SCHEMA s")
+    duckdb.execute(f"CREATE TABLE s.t (k VARCHAR COLLATE {collation} NOT NULL, n INTEGER NOT NULL)")
+    partition = None if full_refresh else 1
+    other = {"NOCASE": "E", "NOACCENT": "é", "NOCASE.NOACCENT": "É"}[collation]
+    duckdb.load([("e", 1)], partition, full_refresh=full_refresh)
+    with pytest.raises(VerifyError) as caught:
+        duckdb.load([("e", 1), (other, 1), ("F", 1)], partition, full_refresh=full_refresh)
+    text = str(caught.value)
+    assert "1 primary key occurs more than once" in text
+    assert f"k {min('e', other)!r} and {max('e', other)!r}, n 1" in text
+    assert duckdb.rows() == [("e", 1)]
+    duckdb.load([("e", 1), ("F", 1)], partition, full_refresh=full_refresh)
+    assert len(duckdb.rows()) == 2
+
+
+@pytest.mark.parametrize("verify", ["values", "counts"])
+def test_appending_keys_that_the_database_holds_equal_is_undone(
+    duckdb: Warehouse, verify: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An append of rows that are one key to the database is refused, whatever is verified."""
+    duckdb.declare(primary_key=["k"], partition_by=[], write_disposition="append", verify=verify)
+    duckdb.load([("a", 1), ("A", 2)])
+    connect = DuckDB._connect
+
+    def ignore_case(*of: Any, **options: Any) -> Any:
+        connection = connect(*of, **options)
+        connection.execute("SET default_collation = 'NOCASE'")
+        return connection
+
+    monkeypatch.setattr(DuckDB, "_connect", ignore_case)
+    with pytest.raises(VerifyError, match="k 'B' and 'b'; k 'C' and 'c'"):
+        duckdb.load([("b", 3), ("c", 4), ("C", 5), ("B", 6)])
+    monkeypatch.undo()
+    assert duckdb.rows() == [("A", 2), ("a", 1)]
+
+
+def test_keys_in_one_case_are_not_asked_about(duckdb: Warehouse) -> None:
+    """The warehouse looks for equal keys only where some of the load are alike."""
+    duckdb.declare(primary_key=["k", "n"], partition_by=[{"expr": "n"}])
+
+    def asks(*rows: tuple[str, int]) -> bool:
+        plan = duckdb.load(rows, "auto").plan
+        return any(one.role == "equal_keys" for one in plan.statements)
+
+    assert not asks(("a", 1), ("b", 1))
+    assert not asks(("B", 1), ("A", 1))
+    assert not asks(("a", 1), ("B", 1))
+    assert not asks(("a", 1), ("A", 2))
+    assert asks(("a", 1), ("A", 1))
+    assert asks(("straße", 1), ("STRASSE", 1), ("é", 1), ("e", 1))
+    assert duckdb.rows(1) == [("STRASSE", 1), ("e", 1), ("straße", 1), ("é", 1)]
 
 
 def test_other_spellings_in_some_of_several_dimensions(redshift: Warehouse) -> None:

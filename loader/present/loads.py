@@ -14,27 +14,29 @@ from loader.plan import Plan, Statement
 Style = Callable[..., str]
 """Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
 
+_DELETES: tuple[Role, ...] = ("delete", "merge_delete")
+_WRITES: tuple[Role, ...] = ("copy", "merge_write")
+_LOOKS: tuple[Role, ...] = (
+    "spellings",
+    "count",
+    "verify",
+    "verify_stage",
+    "equal_keys",
+    "check",
+    "merge_missing",
+    "merge_ties",
+    "merge_counts",
+    "merge_after",
+)
 _COLOURS: dict[Role, str] = {
-    "spellings": "cyan",
-    "delete": "red",
-    "copy": "green",
-    "copied": "cyan",
-    "count": "cyan",
-    "verify": "cyan",
-    "verify_stage": "cyan",
-    "none": "cyan",
-    "check": "cyan",
-    "merge_delete": "red",
-    "merge_write": "green",
-    "merge_ties": "cyan",
-    "merge_counts": "cyan",
-    "merge_after": "cyan",
+    **dict.fromkeys(_DELETES, "red"),
+    **dict.fromkeys(_WRITES, "green"),
+    **dict.fromkeys((*_LOOKS, "copied"), "cyan"),
 }
 _MARKS: dict[Role, str] = {
-    **dict.fromkeys(("delete", "merge_delete"), "-"),
-    **dict.fromkeys(("copy", "merge_write"), "+"),
-    **dict.fromkeys(("spellings", "check", "count", "verify", "verify_stage", "none"), "?"),
-    **dict.fromkeys(("merge_ties", "merge_counts", "merge_after"), "?"),
+    **dict.fromkeys(_DELETES, "-"),
+    **dict.fromkeys(_WRITES, "+"),
+    **dict.fromkeys(_LOOKS, "?"),
 }
 
 _SLICE, _WHOLE = "delete the slice", "delete all rows"
