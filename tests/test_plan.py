@@ -164,6 +164,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"partition": "2013-01-01", "staged": StagedFacts(0, 0, 0)},
     ),
     "append": ({"write_disposition": "append"}, {}),
+    "replace_day_keys_alike": (
+        {"partition_by": DAY, "primary_key": ["id", "carrier"]},
+        {"partition": "2013-01-01", "keys_alike": ("id 1, carrier 'AA' and 'aa'",)},
+    ),
+    "append_keys_alike": (
+        {"write_disposition": "append", "primary_key": ["id", "carrier"], "verify": "counts"},
+        {"keys_alike": ("id 1, carrier 'AA' and 'aa'",)},
+    ),
     "append_day_json": (
         {"write_disposition": "append", "partition_by": DAY, "staging": {"format": "json"}},
         {"partition": "2013-01-01"},

@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. create the stage: values are verified before they are among the table's
+-- 4. create the stage: rows are verified before they are among the table's
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" BIGINT,
     "day" DATE,

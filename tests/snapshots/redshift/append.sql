@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. create the stage: values are verified before they are among the table's
+-- 5. create the stage: rows are verified before they are among the table's
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" bigint,
     "day" date,

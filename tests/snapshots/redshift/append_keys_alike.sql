@@ -1,0 +1,115 @@
+-- s.t on prod (redshift): append of the whole table
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_s_t";
+
+-- 2. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 3. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 4. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint NOT NULL,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2) NOT NULL,
+    "amount" decimal(12,2),
+    PRIMARY KEY ("id", "carrier")
+);
+
+-- 5. create the stage: rows are verified before they are among the table's
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" bigint,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
+
+-- 6. copy: load the staged files
+COPY "loader_stage" ("id", "day", "at", "seen", "carrier", "amount")
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
+FORMAT AS PARQUET
+MANIFEST;
+
+-- 7. count copied rows: COPY must have loaded exactly the staged rows
+SELECT pg_last_copy_count();
+
+-- 8. look for equal keys: to the warehouse these must differ: id 1, carrier 'AA' and 'aa'
+SELECT count(*) FROM (
+    SELECT count(*)
+    FROM "loader_stage"
+    GROUP BY "id", "carrier"
+    HAVING count(*) > 1
+) AS repeated;
+
+-- 9. count before: how many rows the whole table holds
+SELECT count(*) FROM "s"."t";
+
+-- 10. insert the rows: all rows of the load
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage";
+
+-- 11. count: the whole table must have grown by the staged rows
+SELECT count(*) FROM "s"."t";
+
+-- 12. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 13. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'append',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
+    '5144053d2365d68a28e9b2d761e9d4c96b14a2782bf7d8b78ecd3568e7634522', '1.0', getdate(),
+    NULL, NULL;
+
+COMMIT;
