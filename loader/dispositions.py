@@ -154,7 +154,7 @@ class Loading:
         return f"the slice {self.slice}" if self.slice else "the whole table"
 
 
-def steps(loading: Loading, *, full_refresh: bool = False) -> Iterator[Step]:
+def steps(loading: Loading, *, full_refresh: bool) -> Iterator[Step]:
     """The statements between "the table is there" and the checks."""
     if loading.rows == 0 and loading.spec.on_empty == "keep" and not full_refresh:
         return

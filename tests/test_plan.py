@@ -169,8 +169,22 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"partition": "2013-01-01", "keys_alike": ("id 1, carrier 'AA' and 'aa'",)},
     ),
     "append_keys_alike": (
-        {"write_disposition": "append", "primary_key": ["id", "carrier"], "verify": "counts"},
-        {"keys_alike": ("id 1, carrier 'AA' and 'aa'",)},
+        {
+            "write_disposition": "append",
+            "primary_key": ["id", "carrier"],
+            "verify": "counts",
+            "partition_by": DAY,
+        },
+        {"keys_alike": ("id 1, carrier 'AA' and 'aa'",), "partition": "2013-01-01"},
+    ),
+    "append_counts": ({"write_disposition": "append", "verify": "counts"}, {}),
+    "append_nothing": (
+        {"write_disposition": "append", "on_empty": "clear"},
+        {"staged": StagedFacts(0, 0, 0)},
+    ),
+    "merge_nothing": (
+        {"write_disposition": "merge", "primary_key": ["id"], "on_empty": "clear"},
+        {"staged": StagedFacts(0, 0, 0)},
     ),
     "append_day_json": (
         {"write_disposition": "append", "partition_by": DAY, "staging": {"format": "json"}},

@@ -1,4 +1,4 @@
--- s.t on prod (redshift): append of the whole table
+-- s.t on prod (redshift): append day=2013-01-01
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): the ledger's place
@@ -85,16 +85,20 @@ SELECT count(*) FROM (
     HAVING count(*) > 1
 ) AS repeated;
 
--- 9. count before: how many rows the whole table holds
-SELECT count(*) FROM "s"."t";
+-- 9. count before: how many rows the slice day=2013-01-01 holds
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
 
 -- 10. insert the rows: all rows of the load
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage";
 
--- 11. count: the whole table must have grown by the staged rows
-SELECT count(*) FROM "s"."t";
+-- 11. count: the slice day=2013-01-01 must have grown by the staged rows
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
 
 -- 12. drop the stage: no longer needed
 DROP TABLE "loader_stage";
@@ -107,9 +111,9 @@ INSERT INTO "loader"."loads" (
 )
 SELECT
     'load-1', 's', 't', 's/t',
-    NULL, 'append',
+    'day=2013-01-01', 'append',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    '5144053d2365d68a28e9b2d761e9d4c96b14a2782bf7d8b78ecd3568e7634522', '1.0', getdate(),
+    '467b123adf2179a59634460e2706cb39acfeadfa02fd6f80b41cc0da6381d7c5', '1.0', getdate(),
     NULL, NULL;
 
 COMMIT;

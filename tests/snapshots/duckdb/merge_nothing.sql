@@ -1,0 +1,64 @@
+-- s.t on local (duckdb): merge of the whole table
+-- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR
+);
+
+BEGIN;
+
+-- 1. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 2. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT NOT NULL,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 4. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'merge',
+    0, 0, 0, NULL,
+    'd2fcda9333c823f4fd1ec38a39061d0870697e25fe746862198a0cbcfaf142b8', '1.0', now(),
+    NULL, NULL;
+
+COMMIT;

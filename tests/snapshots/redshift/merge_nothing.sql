@@ -1,0 +1,73 @@
+-- s.t on prod (redshift): merge of the whole table
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): the ledger's place
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): what was loaded, and when
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535)
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+
+BEGIN;
+
+-- 1. take the table's lock: loads of one table take turns; readers of the table go on
+LOCK "loader"."lock_s_t";
+
+-- 2. look for this load: one that is there is not done twice
+SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1';
+
+-- 3. create the schema (only when it is missing): the table's place
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 4. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint NOT NULL,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2),
+    PRIMARY KEY ("id")
+);
+
+-- 5. record the load: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'merge',
+    0, 0, 0, NULL,
+    'd2fcda9333c823f4fd1ec38a39061d0870697e25fe746862198a0cbcfaf142b8', '1.0', getdate(),
+    NULL, NULL;
+
+COMMIT;
