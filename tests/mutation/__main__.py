@@ -10,7 +10,7 @@ from tests.mutation.runner import ROOT, Reach, prepare, record, survives
 TESTS: Mapping[str, Sequence[str]] = {
     "slices": ["slices", "filenames", "properties", "equal_keys"],
     "render": ["render", "templates", "plan", "catalog_names"],
-    "dispositions": ["plan", "merge", "equal_keys"],
+    "dispositions": ["plan", "merge", "equal_keys", "checking"],
     "staging": ["staging"],
     "execute": ["ledger", "merge", "values", "equal_keys", "faults"],
 }
