@@ -98,6 +98,10 @@ def test_a_fault_at_any_statement_ends_in_one_copy(
     statements = [statement.sql for statement in stand_in.statements]
     when, action = BROKEN[how]
     for number, sql in enumerate(statements):
+        # In every way where a partition is replaced; statements of others in two of the four.
+        turn = number + list(BROKEN).index(how) + list(CASES).index(case)
+        if case != "replace partition" and turn % 2:
+            continue
         lab.start()
         stand_in.faults.add(lambda _: True, when, action(), skip=number)
         failure: ExecuteError | None = None

@@ -344,7 +344,7 @@ class Examination:
 
     def _steps(self) -> Iterator[Any]:
         counts = self.renderer.has("copied")
-        return steps(Loading(self.spec, None, 1, counts, self.spec.columns))
+        return steps(Loading(self.spec, None, 1, counts, self.spec.columns), full_refresh=False)
 
     @cached_property
     def _stage_table(self) -> Table:
