@@ -24,8 +24,8 @@ _INT64_DIGITS = 18
 
 _LOW = 0xFFFF_FFFF
 
-_LOOKS = 2
-"""Bytes of each text that are looked at for the least one, before texts are compared."""
+_BYTES_READ = 2
+"""Bytes of each text that are read to find the least one, before whole texts are compared."""
 
 _FIRST = 1_000
 """What a first character counts, so that two ends that change do not make up for each other."""
@@ -258,7 +258,7 @@ def _float_pieces(values: Any) -> tuple[int, int]:
 
 
 class _Edges:
-    """Where each text that is not empty begins and ends, and its first byte."""
+    """Where each text that is not empty begins, how many bytes it has, and its first byte."""
 
     def __init__(self, array: Array) -> None:
         wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
@@ -267,13 +267,11 @@ class _Edges:
         edges = edges[array.offset : array.offset + len(array) + 1]
         self.lengths = np.diff(edges)
         # Converted once: NumPy would do it again for each look at the data.
-        edges = edges.astype(np.intp)
+        self.starts = edges[:-1].astype(np.intp)
         self.data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-        self.starts, self.ends = edges[:-1], edges[1:]
         filled = self.lengths > 0
         if not filled.all():
-            self.starts, self.ends = self.starts[filled], self.ends[filled]
-            self.lengths = self.lengths[filled]
+            self.starts, self.lengths = self.starts[filled], self.lengths[filled]
         self.first: Any = self.data[self.starts]
 
 
@@ -291,24 +289,24 @@ def _extreme_texts(array: Array, edges: _Edges) -> Mapping[str, bytes | None]:
 
 
 def _extreme_text(edges: _Edges, *, greatest: bool) -> bytes | None:
-    """The least or greatest of some texts; None where it is cheaper to compare them whole.
+    """The least or greatest of texts that are not empty; None where comparing whole is cheaper.
 
-    Byte by byte only those are kept that can still be it. Most fall out at the first, so that few
-    bytes are looked at, unless all begin alike.
+    Candidates are narrowed byte by byte. Most drop out at the first byte, so few bytes are read,
+    unless all texts share a prefix.
     """
     starts, lengths, byte = edges.starts, edges.lengths, edges.first
-    looks, depth = _LOOKS * len(starts), 1
-    while looks > 0:
-        looks -= len(starts)
+    budget, depth = _BYTES_READ * len(starts), 1
+    while budget > 0:
+        budget -= len(starts)
         kept = byte == (byte.max() if greatest else byte.min())
         longer = kept & (lengths > depth)
-        # A text that ends here comes before those that go on.
+        # A text that ends here sorts before its longer candidates.
         if not longer.any() if greatest else (kept & (lengths == depth)).any():
             start = starts[kept.argmax()]
             return bytes(edges.data[start : start + depth])
         if not longer.all():
-            going_on = np.flatnonzero(longer)
-            starts, lengths = starts[going_on], lengths[going_on]
+            candidates = np.flatnonzero(longer)
+            starts, lengths = starts[candidates], lengths[candidates]
         if len(starts) == 1:
             return bytes(edges.data[starts[0] : starts[0] + lengths[0]])
         byte = edges.data[starts + depth]
@@ -320,7 +318,7 @@ def _code_points(edges: _Edges) -> int:
     """The sum of the code points of first characters, times 1,000, and of last ones."""
     if not len(edges.first):
         return 0
-    last = edges.ends - 1
+    last = edges.starts + edges.lengths - 1
     final = edges.data[last]
     if edges.first.max() < 0x80 and final.max() < 0x80:
         first, other = (int(codes.sum(dtype=np.int64)) for codes in (edges.first, final))

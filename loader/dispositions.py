@@ -194,7 +194,7 @@ def _append(loading: Loading) -> Iterator[Step]:
     if staged:
         # Of a table that grows, only the new rows are read.
         yield from _stage(loading, "rows are verified before they are among the table's")
-        yield from _look_for_equal_keys(loading, STAGE, whole=True)
+        yield from _look_for_equal_keys(loading, STAGE)
     yield Step("count before", f"how many rows {loading.where} holds", "count", "count_before")
     if staged:
         facts = {"stage": STAGE}
@@ -292,29 +292,31 @@ def _stage(loading: Loading, why: str) -> Iterator[Step]:
     yield from _copy(loading, STAGE)
     if loading.figures:
         why = "the stage must hold exactly the staged rows, with their values"
-        yield from _verify(loading, STAGE, why, whole=True)
+        yield from _verify(loading, STAGE, why)
 
 
-def _look_for_equal_keys(loading: Loading, target: Table, *, whole: bool = False) -> Iterator[Step]:
+def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
+    """What finds keys that differ in the data and are equal in the warehouse, where any may be."""
     if loading.keys_alike:
-        facts: dict[str, object] = {"target": target}
-        if whole:
-            facts["slice"] = None
+        facts = _target_facts(target)
         why = f"to the warehouse these must differ: {'; '.join(loading.keys_alike)}"
         yield Step("look for equal keys", why, "equal_keys", "equal_keys", facts)
 
 
-def _verify(loading: Loading, target: Table, why: str, *, whole: bool = False) -> Iterator[Step]:
+def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
     """What asks a table, or the slice of it, for the figures that were taken while staging."""
     statements = in_statements(loading.figures)
     for number, columns in enumerate(statements, 1):
         part = f" ({number} of {len(statements)})" if len(statements) > 1 else ""
-        facts: dict[str, object] = {"target": target, "figures": columns}
-        if whole:
-            facts["slice"] = None
+        facts = {**_target_facts(target), "figures": columns}
         figures = tuple(figure for column in columns for figure in column)
-        role: Role = "verify_stage" if whole else "verify"
+        role: Role = "verify_stage" if target == STAGE else "verify"
         yield Step(f"verify values{part}", why, "verify", role, facts, figures=figures)
+
+
+def _target_facts(target: Table) -> dict[str, object]:
+    """What is looked at: the slice of the table, or the whole stage."""
+    return {"target": target, "slice": None} if target == STAGE else {"target": target}
 
 
 def _copy(loading: Loading, target: Table) -> Iterator[Step]:

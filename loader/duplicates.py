@@ -55,7 +55,7 @@ class KeyIndex:
         self._rising = True
         self._last: Any = None
         self._cases = {"lower", "upper"}
-        """In which case all text of the keys is, as far as it has letters."""
+        """The cases that all text of the keys is in; none where it is mixed, or not ASCII."""
 
     def __enter__(self) -> Self:
         return self
@@ -96,22 +96,21 @@ class KeyIndex:
         """Refuse keys that occur more than once.
 
         Returns:
-            The first few of those that are alike: that differ by nothing but upper and lower case
-            and accents, so that the warehouse may hold them equal.
+            The first few of those that differ only in case or accents, which a collation of the
+            warehouse may hold equal.
 
         Raises:
             FrameError: there are some; it names the first few, how often each occurs, and how
                 many there are in all.
             StageError: they cannot be compared.
         """
-        if not self._rising:
+        # Equal keys are also alike, so the data is compared twice only where some are.
+        alike = _NO_DUPLICATES if self._cases else self._duplicates(self._alike)
+        if not self._rising and (self._cases or alike.keys):
             found = self._duplicates(self._equal)
             if found.keys:
                 raise _refusal(table, self._columns, found)
-        if self._last is None or self._cases:
-            return ()
-        found = self._duplicates(self._alike)
-        return tuple(", ".join(map(_spelled, self._columns, *pair)) for pair in found.keys)
+        return tuple(", ".join(map(_spelled, self._columns, *pair)) for pair in alike.keys)
 
     def _duplicates(self, compared: _Compared) -> _Duplicates:
         passes = self._spilled_bytes // PASS_BYTES + 1
@@ -155,12 +154,11 @@ class KeyIndex:
 
     def _equal(self, name: str) -> str:
         """What DuckDB is to compare of a column of the key, so that it finds equal keys."""
-        return (
-            f"rtrim({name}, ' ')" if self._ignores_trailing_blanks and self._is_text(name) else name
-        )
+        trims = self._ignores_trailing_blanks and self._is_text(name)
+        return f"rtrim({name}, ' ')" if trims else name
 
     def _alike(self, name: str) -> str:
-        """What it is to compare so that it finds keys that are alike."""
+        """What it is to compare so that it finds keys that differ only in case or accents."""
         return f"strip_accents(lower({self._equal(name)}))" if self._is_text(name) else name
 
     def _is_text(self, name: str) -> bool:
@@ -230,11 +228,14 @@ class _Duplicates:
     """How many there are in all."""
 
 
+_NO_DUPLICATES = _Duplicates((), (), 0)
+
+
 def _is_in_case(keys: Any, case: str) -> bool:
     """Whether all text is ASCII without letters of the other case."""
-    as_is = pc.ascii_lower if case == "lower" else pc.ascii_upper
+    convert = pc.ascii_lower if case == "lower" else pc.ascii_upper
     return all(
-        pc.all(pc.and_(pc.string_is_ascii(text), pc.equal(text, as_is(text)))).as_py()
+        pc.all(pc.and_(pc.string_is_ascii(text), pc.equal(text, convert(text)))).as_py()
         for text in keys.columns
         if pa.types.is_string(text.type)
     )

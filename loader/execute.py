@@ -454,7 +454,7 @@ class _Attempt:
         )
 
     def _check_keys(self, statement: Statement, number: int) -> None:
-        """Refuse keys that are equal to the warehouse alone."""
+        """Refuse primary keys that differ in the data and are equal in the warehouse."""
         if number == 0:
             return
         assert self.outcome is not None

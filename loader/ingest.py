@@ -104,7 +104,6 @@ def ingest(
         keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         kept = spec.staging.keep != "never"
         rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
-        alike: tuple[str, ...] = ()
         try:
             for chunk in chain(first, chunks):
                 conformed = conformer.conform(chunk)
@@ -115,8 +114,7 @@ def ingest(
                     if keys is not None:
                         keys.add(conformed.batch)
             conformer.finish()
-            if keys is not None:
-                alike = keys.check(spec.table)
+            alike = keys.check(spec.table) if keys is not None else ()
             _check_not_empty(spec, conformer)
         except FrameError:
             stager.discard()
@@ -163,7 +161,6 @@ def inspect(
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
     conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
-    alike: tuple[str, ...] = ()
     with ExitStack() as stack:
         keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
         for chunk in frame.chunks:
@@ -171,8 +168,7 @@ def inspect(
             if keys is not None and not conformer.failed:
                 keys.add(batch)
         conformer.finish()
-        if keys is not None:
-            alike = keys.check(spec.table)
+        alike = keys.check(spec.table) if keys is not None else ()
         _check_not_empty(spec, conformer)
     return Inspected(
         frozenset(matched),
