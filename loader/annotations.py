@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
+from loader.escaping import visible
 from loader.render import OWN
 
 _TITLE = "loader validate"
+_SHOWN = re.compile(r"[^\r]+")
+"""All but what a workflow command spells in its own way."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def _place(path: Path | None, folders: Folders) -> str:
 
 
 def _data(text: str) -> str:
-    told = text.encode("utf-8", "backslashreplace").decode()
+    told = _SHOWN.sub(lambda found: visible(found[0]), text)
     return told.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

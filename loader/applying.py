@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from loader.changes import TableChange, plan_change
+from loader.checks import whole_number
 from loader.ddl import table_of
 from loader.errors import ApplyError, ExecuteError, VerifyError
-from loader.execute import describe, patiently, whole_number
+from loader.execute import describe, patiently
 from loader.introspect import inspect
 from loader.live import LiveTable
 from loader.plan import Statement

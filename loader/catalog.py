@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import gc
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,8 @@ from loader.diagnose import diagnose
 from loader.errors import Loc, PlanError, Problem, SpecError
 from loader.shares import shared
 from loader.spec import TableSpec
-
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where the wheel has it; ten times faster than the Python parser."""
+from loader.textfiles import UnreadableError, is_folder, read_text
+from loader.yamlinput import DEEPEST, PARSER, check_depth, check_number
 
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
@@ -73,7 +73,7 @@ class Catalog:
         """
         if self.entries:
             return self.entries
-        if self.folder.is_dir():
+        if is_folder(self.folder):
             raise PlanError(
                 f"there is no table spec in {self.folder}",
                 hint="specs are its *.yml files; `loader init` makes a first one",
@@ -145,8 +145,15 @@ def _matches(entry: Entry, pattern: str) -> bool:
     if pattern in names or any(name and fnmatch.fnmatchcase(name, pattern) for name in names):
         return True
     if pattern.endswith((".yml", ".yaml")):
-        return pattern == entry.shown or Path(pattern).resolve() == entry.path.resolve()
+        return pattern == entry.shown or _same(pattern, entry.path)
     return False
+
+
+def _same(pattern: str, path: Path) -> bool:
+    try:
+        return path.samefile(pattern)
+    except (OSError, ValueError):  # one of them is not there, or a circle of links
+        return False
 
 
 def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
@@ -155,7 +162,8 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     Broken files are kept with their problems, so that one broken spec does not hide the others.
     ``forks`` lets very many be read by all cores, which is for programs of one thread.
     """
-    found = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")])
+    there = is_folder(folder)
+    found = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")]) if there else []
 
     def read(paths: Sequence[Path]) -> list[Entry]:
         return [read_entry(path, root) for path in paths]
@@ -205,12 +213,13 @@ def read_entry(path: Path, root: Path) -> Entry:
     """Read one spec file."""
     shown = _shown(path, root)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        return Entry(path, shown, None, (Problem(f"is not UTF-8 text: {error}", path=shown),))
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        return Entry(path, shown, None, (Problem(message, path=shown),))
+        text = read_text(path)
+    except UnreadableError as error:
+        return Entry(path, shown, None, (Problem(error.message, path=shown),))
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        # A link of a stranger's would have its errors tell what some file of this machine says.
+        message, hint = "is a link that leads out of the project", "put the spec itself there"
+        return Entry(path, str(path), None, (Problem(message, path=str(path), hint=hint),))
     return _entry(path, shown, text)
 
 
@@ -249,8 +258,10 @@ def _name(data: dict[str, Any]) -> str:
 
 
 def _shown(path: Path, root: Path) -> str:
+    # The folder by its real name; a link keeps the name that it has in there.
+    real = Path(os.path.realpath(path.parent), path.name)
     try:
-        return str(path.resolve().relative_to(root.resolve()))
+        return str(real.relative_to(os.path.realpath(root)))
     except ValueError:
         return str(path)
 
@@ -268,7 +279,7 @@ class _Plain:
     def __init__(self, text: str) -> None:
         self.place = (1, 1)
         """The line and column of the asset key, or of the beginning."""
-        self._loader = _YAML(text)
+        self._loader = PARSER(text)
         self._next = self._loader.get_event
 
     def mapping(self) -> dict[str, Any] | None:
@@ -286,7 +297,7 @@ class _Plain:
         return data if alone and isinstance(data, dict) else None
 
     def _value(self, event: Any, depth: int) -> Any:
-        if not isinstance(event, _NODES) or event.anchor or event.tag or depth > _DEEP:
+        if not isinstance(event, _NODES) or event.anchor or event.tag or depth > DEEPEST:
             raise _UnusualError
         if isinstance(event, yaml.ScalarEvent):
             return _word(event.value) if event.implicit[0] else event.value
@@ -316,18 +327,17 @@ class _Plain:
 
 
 _NODES = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
-_DEEP = 100
-"""How far down words may be nested; pydantic writes specs down to 255."""
 
 
 @lru_cache(maxsize=10_000)
 def _word(text: str) -> Any:
     """What YAML makes of a word without quotes."""
-    loader = _YAML("")
+    loader = PARSER("")
     try:
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))
         if tag not in _TAGS or tag == "tag:yaml.org,2002:merge":
             raise _UnusualError
+        check_number(tag, text)
         return loader.construct_object(yaml.ScalarNode(tag, text))
     finally:
         loader.dispose()
@@ -346,17 +356,15 @@ class _Document:
         """The document as plain data, or None when it is no mapping at all."""
         loader = None
         try:
-            loader = _YAML(text)
+            anchors = check_depth(text)
+            loader = PARSER(text)
             self._root = loader.get_single_node()
             data = self._construct(loader, self._root) if self._root is not None else None
-            self._refuse_anchors(text)
+            for mark in anchors:  # one that nobody refers to is a mistake too
+                self._add("anchors are not part of this language; write it out", mark)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self._add(f"is not YAML: {error.problem or error.context}", mark)
-            return None
-        except RecursionError:
-            problem = "is not YAML: it is nested too deeply"
-            self.problems.append(Problem(problem, path=self.shown, line=1, column=1))
             return None
         except yaml.YAMLError as error:
             first = str(error).splitlines()[0]
@@ -375,14 +383,6 @@ class _Document:
             return None
         return data
 
-    def _refuse_anchors(self, text: str) -> None:
-        """An anchor nobody refers to is a mistake too; nodes no longer tell that they had one."""
-        if "&" not in text:
-            return
-        for event in yaml.parse(text, Loader=_YAML):
-            if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.anchor:
-                self._add("anchors are not part of this language; write it out", event.start_mark)
-
     def place(self, problem: Problem) -> Problem:
         """The problem with the line and column of what it is about."""
         mark = self._mark(problem.loc, on_key=problem.on_key)
@@ -397,8 +397,6 @@ class _Document:
             message = "aliases are not part of this language; write it out"
             self._add(message, mark or node.start_mark, loc)
             return None
-        if len(loc) > _DEEP:
-            raise RecursionError
         self._seen.add(id(node))
         if node.tag not in _TAGS:
             message = f"tags (`{node.tag}`) are not part of this language; write plain YAML"
@@ -415,6 +413,7 @@ class _Document:
         if node.tag == "tag:yaml.org,2002:str":
             return node.value
         try:
+            check_number(node.tag, node.value)
             return loader.construct_object(node)
         except (ValueError, KeyError) as error:
             self._add(f"cannot be read: {str(error).split(';')[0]}", node.start_mark, loc)

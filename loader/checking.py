@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from loader.checks import judge, sampled, whole_number
 from loader.config import TargetSettings
 from loader.errors import ExecuteError
-from loader.execute import describe, measured, whole_number
+from loader.execute import describe
 from loader.live import LiveTable
 from loader.plan import Statement
 from loader.render import Renderer, Table
 from loader.results import CheckResult
+from loader.slices import Slice
 from loader.spec import TableSpec
 from loader.warehouses import Row, Session, open_warehouse
 
@@ -45,14 +47,35 @@ def table_session(
     warehouse = open_warehouse(settings, root)
     if warehouse.exists():
         with warehouse.session(write=False) as session:
-            table = Table(spec.schema_name, spec.name)
-            if isinstance(describe(session, renderer, table), LiveTable):
-                yield session
+            live = describe(session, renderer, Table(spec.schema_name, spec.name))
+            if isinstance(live, LiveTable):
+                with _told_as_drift(spec, live):
+                    yield session
                 return
     raise ExecuteError(
         f"there is no table {spec.table}{purpose}",
         hint=f"load it first: loader load {spec.asset_key} FILE",
     )
+
+
+@contextmanager
+def _told_as_drift(spec: TableSpec, live: LiveTable) -> Iterator[None]:
+    """Tell of columns that the live table lacks, where a statement failed for want of one."""
+    try:
+        yield
+    except ExecuteError as error:
+        there = {column.name.lower() for column in live.columns}
+        lacking = [column.name for column in spec.columns if column.name.lower() not in there]
+        named = [name for name in lacking if name in error.message]
+        if not named:
+            raise
+        columns = f"column{'s' * (len(lacking) > 1)} {', '.join(f'`{name}`' for name in lacking)}"
+        raise ExecuteError(
+            f"the live table {spec.table} lacks the {columns} of its spec",
+            hint=f"`loader plan --live {spec.asset_key}` shows all that differs, and"
+            f" `loader apply {spec.asset_key}` mends it",
+            statement=error.statement,
+        ) from error
 
 
 def counted(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[int]:
@@ -64,11 +87,19 @@ def counted(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> li
     return [whole_number(*both) for both in zip(statements, answers, strict=True)]
 
 
-def judged(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[CheckResult]:
-    """The answers to the statements of checks, held against their bounds."""
-    found = []
-    for statement, rows in zip(statements, answers, strict=True):
-        assert statement.check is not None
-        value = measured(statement, rows)
-        found.append(CheckResult(statement.check, value, statement.check.holds(value)))
-    return found
+def check(
+    statements: Sequence[Statement],
+    spec: TableSpec,
+    settings: TargetSettings,
+    root: Path,
+    renderer: Renderer,
+    slice_: Slice | None,
+) -> list[CheckResult]:
+    """What the statements of checks find, and of those that do not hold some rows.
+
+    Raises:
+        ExecuteError: there is no such table, or it cannot be read.
+    """
+    with table_session(spec, settings, root, renderer) as session:
+        found = [judge(statement, session.execute(statement.sql)) for statement in statements]
+        return [sampled(result, session, spec, renderer, slice_) for result in found]

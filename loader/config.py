@@ -16,8 +16,58 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from loader.dialects import check_schema
 from loader.errors import ConfigError
 from loader.figures import Level
+from loader.redaction import KNOWN, credentials_in, names_secret, secrets_in
+from loader.textfiles import UnreadableError, is_folder, read_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+_AMBIENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+"""Variables that boto3 reads by itself."""
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
+_NAMESPACES = re.compile(r"(?:IAM|IAMR|IAMA|AWSIDC):[^:]+", re.IGNORECASE)
+"""Users of IAM and of the Identity Center, as Redshift names them."""
+
+
+def _no_credentials(value: str) -> str:
+    """A setting that is printed."""
+    if any(True for _ in credentials_in(value)):
+        raise ValueError(
+            "holds a password or a key, and this setting is printed; `password` is the only one"
+            " that is not, and boto3 finds keys by itself"
+        )
+    return value
+
+
+def _shaped(pattern: str, expected: str) -> AfterValidator:
+    """What a setting has to look like, where it is known: a preview may lack variables."""
+
+    def check(value: str) -> str:
+        if "${" not in value and not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"must be {expected}")
+        return _no_credentials(value)
+
+    return AfterValidator(check)
+
+
+def _check_role(value: str) -> str:
+    known = "${" not in value and value not in ("", "default")
+    if known and not all(map(_ROLE.fullmatch, re.split(r",(?=arn:)", value))):
+        raise ValueError(
+            "must be the ARN of an IAM role (arn:aws:iam::ACCOUNT:role/NAME), several of them"
+            " with commas between, or `default`; keys do not belong here"
+        )
+    return _no_credentials(value)
+
+
+def _check_user(value: str) -> str:
+    if "${" not in value and ":" in value and not _NAMESPACES.fullmatch(value):
+        raise ValueError("must be the name alone; a password has a setting of its own")
+    return _no_credentials(value)
+
+
+Plain = Annotated[str, AfterValidator(_no_credentials)]
+Name = Annotated[str, _shaped(r"[\w.-]*", "a name of letters, digits and `-`")]
 
 
 class _Settings(BaseModel):
@@ -30,15 +80,17 @@ class DuckDBTarget(_Settings):
     """An embedded DuckDB database file."""
 
     type: Literal["duckdb"]
-    database: str = ".loader/warehouse.duckdb"
+    database: Plain = ".loader/warehouse.duckdb"
     """The database file, relative to the project."""
-    staging: str = ".loader/staging"
+    staging: Plain = ".loader/staging"
     """The folder loads stage their files in, relative to the project."""
-    ledger_schema: Annotated[str, AfterValidator(check_schema)] = "loader"
+    ledger_schema: Annotated[Plain, AfterValidator(check_schema)] = "loader"
     """Schema of the ledger; empty turns it off."""
     lock_timeout: float = Field(default=30.0, ge=0)
     """Seconds to wait for another process that holds the file."""
-    memory_limit: str = "320MB"
+    memory_limit: Annotated[str, _shaped(r"[\d.]+ *([KMGT]?i?B|%)", "a size, such as 320MB")] = (
+        "320MB"
+    )
     """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""
 
 
@@ -46,29 +98,36 @@ class RedshiftTarget(_Settings):
     """An Amazon Redshift cluster or Serverless workgroup."""
 
     type: Literal["redshift"]
-    host: str = ""
+    host: Annotated[
+        str,
+        _shaped(
+            r"[\w.-]*", "only the name of the host; user, port and database have their own keys"
+        ),
+    ] = ""
     port: int = 5439
-    database: str = ""
-    user: str = ""
+    database: Annotated[
+        str, _shaped(r"[^/?=&]*", "only the name of the database; others have their own keys")
+    ] = ""
+    user: Annotated[str, AfterValidator(_check_user)] = ""
     password: str = Field(default="", repr=False)
     """Empty means IAM, or `secret_id`."""
-    secret_id: str = ""
+    secret_id: Plain = ""
     """A Secrets Manager secret with user and password."""
-    cluster_identifier: str = ""
+    cluster_identifier: Name = ""
     """The provisioned cluster to ask IAM credentials for."""
-    work_group: str = ""
+    work_group: Name = ""
     """The Serverless workgroup to ask IAM credentials for."""
-    region_name: str = ""
-    iam_role: str = ""
-    """The role COPY and UNLOAD read and write the bucket with."""
-    staging: str = ""
+    region_name: Name = ""
+    iam_role: Annotated[str, AfterValidator(_check_role)] = ""
+    """The role COPY and UNLOAD read and write the bucket with: its ARN, or `default`."""
+    staging: Plain = ""
     """Where loads stage their files, `s3://bucket/prefix`."""
     ssl: bool = True
-    ledger_schema: Annotated[str, AfterValidator(check_schema)] = "loader"
+    ledger_schema: Annotated[Plain, AfterValidator(check_schema)] = "loader"
     """Schema of the ledger; empty turns it off."""
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty is the bucket's own."""
-    kms_key_id: str = ""
+    kms_key_id: Plain = ""
     """The key of `aws:kms`; empty is the account's own."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
@@ -81,12 +140,9 @@ class RedshiftTarget(_Settings):
         if not self.staging:
             found["staging"] = "s3://bucket/prefix that loads stage their files in"
         elif not re.fullmatch(r"s3://[^/]+(/.*)?", self.staging):
-            found["staging"] = f"`{self.staging}` is no S3 location; write s3://bucket/prefix"
+            found["staging"] = "this is no S3 location; write s3://bucket/prefix"
         if not self.iam_role:
             found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
-        if re.search(r"[@/:\s]", self.host):
-            # What stands before an `@` may be a password, so the host is not told.
-            found["host"] = "only the name of the host; user, port and database have their own keys"
         serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
         if self.password:
             for key in ("host", "user"):
@@ -141,14 +197,18 @@ class Config:
         place = f"[tool.loader.targets.{name}] in {self.source}"
         given = self.targets[name]
         if isinstance(given, DuckDBTarget | RedshiftTarget):
+            _remember(given.model_dump())
             return given
         raw = dict(given)
         model = _TYPES.get(str(raw.get("type")))
         if model is None:
-            raise ConfigError(
-                f"{place}: type `{raw.get('type')}` is not one of {', '.join(_TYPES)}"
-            )
+            close = difflib.get_close_matches(str(raw.get("type")), _TYPES, n=1)
+            hint = f"did you mean `{close[0]}`?" if close else None
+            raise ConfigError(f"{place}: type is not one of {', '.join(_TYPES)}", hint=hint)
+        if misplaced := _misplaced(raw):
+            raise ConfigError("\n".join(f"{place}: {line}" for line in misplaced))
         values, missing = _expand(raw, keep=preview)
+        _remember(values)
         if missing:
             names = ", ".join(f"${{{variable}}} (for {key})" for key, variable in missing)
             raise ConfigError(
@@ -181,12 +241,35 @@ def given_settings(
     Raises:
         ConfigError: a value is wrong or missing; with all that is wrong.
     """
-    settings = _validated(_TYPES[values["type"]], values, owner)
+    _remember(values)
+    settings = _validated(_TYPES[values["type"]], values, owner, names)
     lacks = settings.lacks() if isinstance(settings, RedshiftTarget) else {}
     if lacks:
         lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in lacks.items()]
         raise ConfigError("\n".join([f"{owner} is not complete", *lines]))
     return settings
+
+
+def _remember(values: Mapping[str, Any]) -> None:
+    """Have the secrets of settings hidden from now on, whatever the settings are worth."""
+    found = [one for one in secrets_in(values) if not _VARIABLE.fullmatch(one)]
+    KNOWN.add(*found, *(os.environ.get(name, "") for name in _AMBIENT))
+
+
+def _misplaced(raw: Mapping[str, Any]) -> list[str]:
+    """The settings that ask for a secret of the environment, and are printed."""
+    found = []
+    for key, value in raw.items():
+        for variable in _VARIABLE.finditer(value) if isinstance(value, str) else ():
+            # What has the name of a secret in Secrets Manager is none.
+            name = variable[1].upper().replace("SECRET", "") if key == "secret_id" else variable[1]
+            if names_secret(name) and not names_secret(key):
+                found.append(
+                    f"{key}: ${{{variable[1]}}} is a secret by its name, and `{key}` is printed;"
+                    " only `password` takes one"
+                )
+                KNOWN.add(os.environ.get(variable[1], ""), variable[2] or "")
+    return found
 
 
 def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -206,13 +289,16 @@ def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list
 
 
 def _validated(
-    model: type[DuckDBTarget] | type[RedshiftTarget], values: Mapping[str, Any], place: str
+    model: type[DuckDBTarget] | type[RedshiftTarget],
+    values: Mapping[str, Any],
+    place: str,
+    names: Mapping[str, str] | None = None,
 ) -> TargetSettings:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         lines = [
-            _settings_problem(str(detail["loc"][0]), detail["type"], detail["msg"], model)
+            _settings_problem(str(detail["loc"][0]), detail["type"], detail["msg"], model, names)
             for detail in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError("\n".join(f"{place}: {line}" for line in lines)) from None
@@ -234,9 +320,11 @@ def _empty(settings: RedshiftTarget, key: str, raw: Mapping[str, Any]) -> str:
     return f" (${{{variable[1]}}} of the environment is empty)" if variable else " (not set)"
 
 
-def _settings_problem(key: str, kind: str, message: str, model: type[BaseModel]) -> str:
+def _settings_problem(
+    key: str, kind: str, message: str, model: type[BaseModel], names: Mapping[str, str] | None
+) -> str:
     if kind != "extra_forbidden":
-        return f"{key}: {message}"
+        return f"{(names or {}).get(key, key)}: {message.removeprefix('Value error, ')}"
     close = difflib.get_close_matches(key, model.model_fields, n=1)
     known = f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(model.model_fields)}"
     return f"unknown key `{key}`; {known}"
@@ -259,7 +347,7 @@ def find_config(start: Path | None = None) -> Config:
         table = _table(folder)
         if table is not None:
             return _config(folder, *table)
-    if (start / "specs").is_dir():
+    if is_folder(start / "specs"):
         return _config(start, {}, "the defaults")
     raise ConfigError(
         f"there is no Loader project at or above {start}",
@@ -270,17 +358,22 @@ def find_config(start: Path | None = None) -> Config:
 def _table(folder: Path) -> tuple[dict[str, Any], str] | None:
     for name in ("loader.toml", "pyproject.toml"):
         path = folder / name
-        if not path.is_file():
+        if not os.path.lexists(path) or is_folder(path):
             continue
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            data = tomllib.loads(read_text(path))
+        except UnreadableError as error:
+            raise ConfigError(f"{path}: {error.message}") from error
+        except RecursionError:
+            raise ConfigError(f"{path}: it is nested too deeply") from None
+        except ValueError as error:  # beside TOML's own, of numbers with thousands of digits
             raise ConfigError(f"{path}: {error}") from error
         if name == "loader.toml":
             tool = data.get("tool")
             nested = tool.get("loader") if isinstance(tool, dict) else None
             return (nested if isinstance(nested, dict) else data), name
-        table = data.get("tool", {}).get("loader")
+        tool = data.get("tool")
+        table = tool.get("loader") if isinstance(tool, dict) else None
         if isinstance(table, dict):
             return table, name
     return None
@@ -298,7 +391,7 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
     verify = table.get("verify", "values")
     if verify not in get_args(Level):
         allowed = ", ".join(get_args(Level))
-        raise ConfigError(f"{source}: [tool.loader] verify: `{verify}` is not one of {allowed}")
+        raise ConfigError(f"{source}: [tool.loader] verify: this is not one of {allowed}")
     targets = table.get("targets", _LOCAL)
     tables = isinstance(targets, Mapping) and all(isinstance(t, dict) for t in targets.values())
     if not tables:

@@ -37,6 +37,7 @@ from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.partitions import select
 from loader.errors import LoaderError, PlanError, SpecError
+from loader.newfiles import write_text
 from loader.project import Project
 from loader.spec import TableSpec
 
@@ -135,7 +136,7 @@ def _write(path: Path, text: str, *, check: bool = False) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     problems = read_entry(path, path.parent).problems if check else ()
     if problems:
         path.unlink()

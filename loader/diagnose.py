@@ -192,6 +192,7 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
             loc = _real(data, detail)
             if not _consequent(data, detail, loc):
                 wrong.setdefault(loc, _problem(detail, loc))
+        wrong = wrong or {problem.loc: problem for problem in _keyless(data)}
         return None, [*wrong.values(), *_more(data, wrong)]
     problems = list(rules.problems(found))
     return (None if problems else found), problems
@@ -215,6 +216,15 @@ def _consequent(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool
     if str(detail["loc"][-1]).startswith("literal["):  # a word or a mapping is allowed
         return isinstance(detail.get("input"), dict)
     return loc == () and detail["loc"] == ("asset_key",)  # made of schema and name
+
+
+def _keyless(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """The schema and the name, each right by itself, of which no asset key can be made."""
+    for key in ("schema", "name"):
+        word = str(data[key])
+        if not all(word.split("/")):
+            hint = "give it an asset_key of its own, such as shop/orders"
+            yield Problem(f"`{word}` has a slash too many to be part of an asset key", (key,), hint)
 
 
 def _at(data: Any, loc: Loc) -> Any:

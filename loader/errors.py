@@ -9,7 +9,7 @@ LoaderError
 ├── PlanError        what was asked for cannot be planned: slices, partitions, selections
 ├── SourceError      files and frames that cannot be read
 ├── FrameError       data that does not fit its spec
-├── StageError       staging: disk, bucket
+├── StageError       files that cannot be written: staging and output, disk and bucket
 └── ExecuteError     the warehouse refused, or what it holds is not what was loaded
     ├── VerifyError  the load was rolled back because a count or check did not hold
     └── ApplyError   changes of tables stopped at one that failed
@@ -20,16 +20,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loader.escaping import one_line
+from loader.redaction import KNOWN
+
 
 class LoaderError(Exception):
-    """The root of every error Loader raises on purpose.
+    """The root of every error Loader raises on purpose; it holds none of the known secrets.
 
     ``message`` says what is wrong and where; ``hint`` says what to do next; ``details`` are the
     rows of the message's table, if it has one, by the names of its columns.
     """
-
-    transient: bool = False
-    """Whether the same may work later."""
 
     def __init__(
         self,
@@ -37,11 +37,14 @@ class LoaderError(Exception):
         *,
         hint: str | None = None,
         details: Sequence[Mapping[str, str | int]] = (),
+        transient: bool = False,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.details = tuple(details)
+        self.message = KNOWN.hide(message)
+        super().__init__(self.message)
+        self.hint = KNOWN.hide(hint) if hint else hint
+        self.details = tuple(KNOWN.hide_in(dict(row)) for row in details)
+        self.transient = transient
+        """Whether the same may work later."""
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
@@ -54,6 +57,14 @@ class LoaderError(Exception):
             "hint": self.hint,
         }
         return {**told, "details": list(self.details)} if self.details else told
+
+
+def tell_also(error: BaseException, line: str) -> None:
+    """Add a line to what an error says; to one that is not ours, as a note."""
+    if isinstance(error, LoaderError):
+        error.message += f"\n{line}"
+    else:
+        error.add_note(line)
 
 
 class ConfigError(LoaderError):
@@ -82,11 +93,7 @@ class SourceError(LoaderError):
 
 
 class StageError(LoaderError):
-    """Staged files could not be written, listed or removed."""
-
-    def __init__(self, message: str, *, hint: str | None = None, transient: bool = False) -> None:
-        super().__init__(message, hint=hint)
-        self.transient = transient
+    """Files, staged ones or output, could not be written, listed or removed."""
 
 
 Loc = tuple[str | int, ...]
@@ -112,11 +119,11 @@ class Problem:
     def where(self) -> str:
         """The place inside the document: ``columns[3].data_type``."""
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.loc)
-        return "".join(parts).removeprefix(".")
+        return one_line("".join(parts).removeprefix("."))
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        head = ": ".join(part for part in (place, self.where, self.message) if part)
+        head = ": ".join(part for part in (one_line(place), self.where, self.message) if part)
         return f"{head}\n  hint: {self.hint}" if self.hint else head
 
     def to_dict(self) -> dict[str, object]:
@@ -165,7 +172,8 @@ class ExecuteError(LoaderError):
     """The warehouse refused a statement, or could not be reached.
 
     ``statement`` is the SQL that failed, ``rolled_back`` whether the table is known to hold what
-    it held before, ``transient`` whether running the whole transaction again may help.
+    it held before, ``transient`` whether running the whole transaction again may help, ``code`` the
+    SQLSTATE, when the warehouse gave one.
     """
 
     def __init__(
@@ -177,11 +185,12 @@ class ExecuteError(LoaderError):
         rolled_back: bool = False,
         transient: bool = False,
         details: Sequence[Mapping[str, str | int]] = (),
+        code: str = "",
     ) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.statement = statement
+        super().__init__(message, hint=hint, details=details, transient=transient)
+        self.statement = KNOWN.hide(statement) if statement else statement
         self.rolled_back = rolled_back
-        self.transient = transient
+        self.code = code
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, with the statement that failed."""

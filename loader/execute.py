@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
-from decimal import Decimal
 from typing import TypeVar
 
 import tenacity
 
+from loader.checks import facts, finding, judge, sampled, unexpected_answer, whole_number
 from loader.dispositions import MergeCounts
 from loader.errors import ExecuteError, VerifyError
 from loader.figures import Figure, Value, parse_figure, same, show_figure
@@ -17,7 +17,8 @@ from loader.live import Live, LiveColumn, LiveTable
 from loader.plan import Plan, Statement, ledger_slice, lock_name
 from loader.planner import plan_ledger_upgrade
 from loader.render import Renderer, Table
-from loader.warehouses import Row, Session, Warehouse, as_whole_number, transaction
+from loader.results import CheckResult
+from loader.warehouses import Row, Session, Warehouse, transaction
 
 ATTEMPTS = 6
 """How often a transaction is tried when the warehouse says that it may work the next time."""
@@ -27,6 +28,13 @@ BUDGET = 1_800.0
 
 _LOCK_WAIT = 60_000
 """Milliseconds to wait for the transaction of a lost connection to end."""
+
+_MEANWHILE = "somebody else changed the table meanwhile: load again, once no other job does so"
+
+_CANCELLED = "57014"
+"""The SQLSTATE of a statement that took longer than statement_timeout allows."""
+
+_TAKEN = "another load of the table is at work: load again, once it has ended"
 
 T = TypeVar("T")
 
@@ -43,13 +51,13 @@ class Outcome:
     """What a transaction did."""
 
     plan: Plan
-    already_loaded: bool = False
-    """The ledger had the load id: nothing was run."""
+    ledger_row: Row | None = None
+    """The ledger's row of this load id, when another run has loaded it: this one did nothing."""
     rows_deleted: int = 0
     rows_loaded: int = 0
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
-    """Checks of severity warning that did not hold."""
+    """Checks of severity warning that did not hold, with rows that break them."""
     merge_counts: MergeCounts | None = None
     """What became of the rows of a merge."""
     columns_widened: tuple[str, ...] = ()
@@ -123,18 +131,22 @@ class _Attempt:
     committing: bool = False
     before: int = 0
     outcome: Outcome | None = None
+    broken: list[tuple[Statement, CheckResult]] = field(default_factory=list)
+    """Checks that do not hold."""
+    live: Live = "unseen"
+    """The table as the transaction saw it first."""
     widened: tuple[str, ...] = ()
     """Stays from try to try, for no rollback undoes it."""
 
     def run(self) -> Outcome:
         self.committing, self.before, self.outcome = False, 0, None
+        self.broken, self.live = [], "unseen"
         try:
             with self._opened() as session:
                 opening = self.build("unseen", ())
                 self._set_up(session, opening)
                 self._run_outside(session, opening)
-                with transaction(session, self._on_commit):
-                    self._run_in(session, opening)
+                self._transact(session, opening)
         except _AlreadyLoadedError:
             pass
         except ExecuteError as error:
@@ -143,13 +155,35 @@ class _Attempt:
                 raise
             if not self._resolved(error):
                 raise
-        except KeyboardInterrupt:
+        except Exception:
+            raise
+        except BaseException as stop:
             # Whoever interrupts a COMMIT is told what came of it.
-            if not self.committing or not self._is_in_ledger():
+            if not self.committing or not self._survived(stop):
                 raise
         assert self.outcome is not None
         self.outcome.columns_widened = self.widened
         return self.outcome
+
+    def _transact(self, session: Session, opening: Plan) -> None:
+        try:
+            with transaction(session, self._on_commit):
+                self._run_in(session, opening)
+        except VerifyError:
+            raise
+        except ExecuteError as error:
+            if not self.committing and not error.transient and self._was_changed(session):
+                error.transient, error.hint = True, _MEANWHILE
+            raise
+
+    def _was_changed(self, session: Session) -> bool:
+        """After a rollback: whether somebody else has made, altered or dropped the table since."""
+        if self.live == "unseen":
+            return False
+        try:
+            return describe(session, self.renderer, self.table) != self.live
+        except ExecuteError:
+            return False
 
     @contextmanager
     def _opened(self) -> Iterator[Session]:
@@ -213,11 +247,16 @@ class _Attempt:
         for statement in opening.statements:
             if statement.role == "lock":
                 self._told(session, statement)
-        plan = self.build(describe(session, self.renderer, self.table), self.widened)
+        self.live = describe(session, self.renderer, self.table)
+        plan = self.build(self.live, self.widened)
         self.outcome = Outcome(plan)
         for statement in plan.statements:
-            if statement.role != "lock":
-                self._answer(statement, self._told(session, statement))
+            if statement.role == "lock":
+                continue
+            if statement.role != "check":
+                self._settle_checks(session)
+            self._answer(statement, self._told(session, statement))
+        self._settle_checks(session)
 
     def _told(self, session: Session, statement: Statement) -> list[Row]:
         if self.on_statement is not None:
@@ -229,12 +268,14 @@ class _Attempt:
             return session.execute(statement.sql)
         except ExecuteError as error:
             refused = self._refused_rows(session, statement, error)
+            waited = statement.role == "lock" and error.code == _CANCELLED
+            hint = _TAKEN if waited else error.hint
             raise ExecuteError(
                 f"`{statement.name}` failed: {error.message}\n{refused}{self._unchanged()}",
-                hint=error.hint or f"the statement comes from {statement.template}",
+                hint=hint or f"the statement comes from {statement.template}",
                 statement=statement.sql,
                 rolled_back=True,
-                transient=error.transient,
+                transient=error.transient or waited,
             ) from error
 
     def _refused_rows(self, session: Session, statement: Statement, error: ExecuteError) -> str:
@@ -415,14 +456,14 @@ class _Attempt:
         assert self.outcome is not None
         plan = self.outcome.plan
         check_same_load(rows[0], plan.load_id, self.table, ledger_slice(plan.slice))
-        self.outcome.already_loaded = True
+        self.outcome = Outcome(plan, ledger_row=rows[0], rows_loaded=rows[0][3])
         raise _AlreadyLoadedError
 
     def _verify(self, statement: Statement, found: int, wanted: int, what: str, word: str) -> None:
         if found == wanted:
             return
         assert self.outcome is not None
-        hint = "look at the staged files, which `keep` may have left, and at the table"
+        hint = "look at the staged files, if they are kept, and at the table"
         plan = self.outcome.plan
         if statement.role in ("count", "verify") and plan.slice and found < wanted:
             hint = f"rows may lie outside the slice: they must satisfy it by {_exprs(plan)}"
@@ -469,25 +510,40 @@ class _Attempt:
         )
 
     def _check(self, statement: Statement, rows: list[Row]) -> None:
-        check = statement.check
-        assert check is not None
-        assert self.outcome is not None
-        value = measured(statement, rows)
-        if check.holds(value):
+        result = judge(statement, rows)
+        if not result.holds:
+            self.broken.append((statement, result))
+
+    def _settle_checks(self, session: Session) -> None:
+        """Tell of all checks that do not hold, with rows that break them.
+
+        Raises:
+            VerifyError: one of them is no mere warning.
+        """
+        broken, self.broken = self.broken, []
+        if not broken:
             return
-        shown = f"{value.normalize():f}{'%' if check.unit == 'percent' else ''}"
-        where = self.outcome.plan.slice_text or "the whole table"
-        message = (
-            f"the check `{check.label}` of {self.outcome.plan.spec.table} ({where}) must be"
-            f" {check.expectation}, and is {shown}"
-        )
-        if check.severity == "warning":
-            self.outcome.warnings.append(message)
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        fatal = [statement for statement, one in broken if one.check.severity == "error"]
+        found = []
+        for _, result in broken:
+            try:
+                found.append(sampled(result, session, plan.spec, self.renderer, plan.slice))
+            except ExecuteError:
+                # What fails here fails the load too, unless a check does so anyway.
+                if not fatal:
+                    raise
+                found.append(result)
+        told = [finding(result, plan.spec, plan.slice_text) for result in found]
+        if not fatal:
+            self.outcome.warnings += told
             return
         raise VerifyError(
-            f"{message}\n{self._unchanged()}",
+            "\n".join([*told, self._unchanged()]),
             hint="mend the data, or change the check in the spec",
-            statement=statement.sql,
+            details=[facts(result) for result in found],
+            statement=fatal[0].sql,
             rolled_back=True,
         )
 
@@ -507,13 +563,14 @@ class _Attempt:
                 hint="look at the table, and set ledger_schema so that loads can be told apart",
             ) from error
         try:
-            found = patiently(lambda: self._find_after_loss(plan))
+            row = patiently(lambda: self._find_after_loss(plan))
         except ExecuteError as lost:
             raise ExecuteError(
                 f"{unknown}: the ledger cannot be asked: {lost.message}",
                 hint=f"load again with the load id `{plan.load_id}`: nothing is loaded twice",
             ) from error
-        if found:
+        if row is not None:
+            self._take(row)
             return True
         raise ExecuteError(
             f"COMMIT failed: {error.message}\nthe ledger does not have the load:"
@@ -524,10 +581,31 @@ class _Attempt:
             transient=error.transient,
         ) from error
 
-    def _is_in_ledger(self) -> bool:
+    def _survived(self, stop: BaseException) -> bool:
+        """After an interrupted COMMIT: whether the ledger says that it went through."""
         assert self.outcome is not None
         plan = self.outcome.plan
-        return bool(plan.target.ledger_schema) and self._find_after_loss(plan) is not None
+        unknown = f"COMMIT was interrupted; whether {plan.spec.table} was changed is not known"
+        if not plan.target.ledger_schema:
+            stop.add_note(f"{unknown}: the target has no ledger")
+            return False
+        try:
+            row = self._find_after_loss(plan)
+        except ExecuteError as lost:
+            stop.add_note(f"{unknown}: the ledger cannot be asked: {lost.message}")
+            return False
+        if row is not None:
+            self._take(row)
+        return row is not None
+
+    def _take(self, row: Row) -> None:
+        """Take the ledger's row for what it is: this run's own, or another one's."""
+        assert self.outcome is not None
+        plan = self.outcome.plan
+        check_same_load(row, plan.load_id, self.table, ledger_slice(plan.slice))
+        own = f"{plan.stage.prefix}/manifest.json" if self.rows else None
+        if row[6] != own:
+            self.outcome = Outcome(plan, ledger_row=row, rows_loaded=row[3])
 
     def _find_after_loss(self, plan: Plan) -> Row | None:
         """The ledger's row, looked for once the transaction of the lost connection has ended."""
@@ -547,48 +625,7 @@ class _Attempt:
 def _changed_hint(plan: Plan) -> str:
     """What to look at when a copy has changed values."""
     copies = (one.template for one in plan.statements if one.role == "copy")
-    kept = f"; those are in {plan.stage.prefix}" if plan.spec.staging.keep != "never" else ""
-    return f"{next(copies, 'the copy')} stored other values than the staged files hold{kept}"
-
-
-def whole_number(statement: Statement, rows: list[Row]) -> int:
-    """The one whole number that a statement answers with.
-
-    Raises:
-        VerifyError: it answers with something else, of which nothing can be concluded.
-    """
-    number = as_whole_number(rows[0][0]) if len(rows) == 1 and len(rows[0]) == 1 else None
-    if number is None:
-        raise unexpected_answer(statement, rows, "one whole number")
-    return number
-
-
-def unexpected_answer(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
-    """The error of a statement that answers with something else than its kind does."""
-    answer = ", ".join(map(repr, rows[0])) if len(rows) == 1 else f"{len(rows):,} rows"
-    return VerifyError(
-        f"`{statement.name}` answered {answer}, and {wanted} was expected; rolled back",
-        hint=f"correct the template {statement.template}",
-        statement=statement.sql,
-        rolled_back=True,
-    )
-
-
-def measured(statement: Statement, rows: list[Row]) -> Decimal:
-    """The value of a check's metric; a share of no rows is zero.
-
-    Raises:
-        VerifyError: the answer is not one number.
-    """
-    if len(rows) == 1 and len(rows[0]) == 1:
-        value = rows[0][0]
-        if value is None:
-            return Decimal(0)
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            number = Decimal(str(value))
-            if number.is_finite():
-                return number
-    raise unexpected_answer(statement, rows, "one number")
+    return f"{next(copies, 'the copy')} stored other values than the staged files hold"
 
 
 def check_same_load(row: Row, load_id: str, table: Table, slice_: str | None) -> None:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from loader.datatypes import DataType
 from loader.errors import PlanError
+from loader.redaction import credentials_in
 from loader.slices import Dimension, Window, parse_key
 
 
@@ -34,6 +35,12 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
 
     Every dimension has a place, so that each partition has files of its own.
     """
+    if any(True for _ in credentials_in(name)):
+        yield (
+            "a name of files holds a password or a key, which whoever reads the spec sees",
+            "write s3://bucket/key; boto3 finds the credentials",
+        )
+        return
     try:
         places = [place for place in _places(name) if place.dimension is not None]
     except ValueError as error:

@@ -288,7 +288,7 @@ def _plain(field: pa.Field, form: str) -> tuple[_Encoder, _Kind]:
     if types.is_string(data_type) or types.is_large_string(data_type):
         return _cast, "text"
     if types.is_binary(data_type) or types.is_large_binary(data_type):
-        return _hex, "hex"
+        return as_hex, "hex"
     return _temporal(field, form), "time"
 
 
@@ -382,7 +382,7 @@ def _utc(dated: _Encoder) -> _Encoder:
     return lambda column: _join(dated(column.view(pa.timestamp("us"))), "+00")
 
 
-def _hex(column: pa.Array) -> pa.Array:
+def as_hex(column: pa.Array) -> pa.Array:
     """Two hex digits a byte: the bytes of all values in one go, at twice their offsets."""
     column = pc.cast(column, pa.large_binary())
     _, offsets, data = column.buffers()

@@ -7,6 +7,7 @@ classes, and never imported for anything else.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from loader import int96
 from loader.errors import LoaderError, SourceError
+from loader.gathering import Pile, small
 from loader.pandasindex import index_columns, index_level
 
 CHUNK_ROWS = 65_536
@@ -109,7 +111,7 @@ def spare_pandas() -> None:
 
 
 def open_frame(obj: object) -> Frame:
-    """The stream of anything that is a frame.
+    """The stream of anything that is a frame; small batches are put together.
 
     A level of a pandas index that has a name is a column, before the others. One without a name is
     left out when it holds whole numbers, which number the rows, and refused otherwise.
@@ -123,7 +125,44 @@ def open_frame(obj: object) -> Frame:
         raise SourceError(
             f"an object of type {_kind(obj)} is not a frame", hint=f"hand over {SUPPORTED}"
         )
-    return frame
+    return replace(frame, chunks=gathered(frame.chunks))
+
+
+def gathered(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Chunks, of which small ones that follow each other in one source are put together."""
+    pile, first = Pile(), None
+    for chunk in chunks:
+        piece = small(chunk.columns, chunk.rows)
+        if first and (piece is None or not _goes_on(first, pile, chunk)):
+            yield from _taken(pile, first)
+            first = None
+        if piece is None:
+            yield chunk
+            continue
+        first = first or chunk
+        pile.add(piece, chunk.rows)
+        if pile.is_full:
+            yield from _taken(pile, first)
+            first = None
+    if first:
+        yield from _taken(pile, first)
+
+
+def _goes_on(first: Chunk, pile: Pile, chunk: Chunk) -> bool:
+    """Whether a chunk follows those of a pile, and its values mean the same."""
+    alike = replace(chunk, columns=first.columns, rows=first.rows, first_row=first.first_row)
+    return (
+        alike == first
+        and chunk.first_row == first.first_row + pile.rows
+        and pile.takes(chunk.columns)
+    )
+
+
+def _taken(pile: Pile, first: Chunk) -> Iterator[Chunk]:
+    row = first.first_row
+    for columns, rows in pile.take():
+        yield replace(first, columns=columns, rows=rows, first_row=row)
+        row += rows
 
 
 def peek(obj: object) -> tuple[Frame, dict[str, str]]:
@@ -189,7 +228,7 @@ def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
             hint="name the columns as the spec does",
         )
     texts = [str(name) for name in names]
-    twice = [name for name in dict.fromkeys(texts) if texts.count(name) > 1]
+    twice = [name for name, times in Counter(texts).items() if times > 1]
     if twice:
         listed = ", ".join(f"`{name}`" for name in twice[:10])
         raise SourceError(f"{origin} has more than one column named {listed}")
@@ -204,7 +243,7 @@ def _open_pandas(obj: Any) -> Frame:
     """
     levels = index_columns(obj)
     names = check_names([*levels.values(), *obj.columns], "the frame")
-    return Frame(names, _guarded(_pandas_chunks(obj, levels, names), "frame"), rows=len(obj))
+    return Frame(names, _guarded(_pandas_chunks(obj, levels, names)), rows=len(obj))
 
 
 def _pandas_chunks(obj: Any, levels: Iterable[int], names: Sequence[str]) -> Iterator[Chunk]:
@@ -252,8 +291,8 @@ def _open_lazy(obj: Any) -> Frame:
     try:
         names = check_names(obj.collect_schema().names(), "the frame")
     except Exception as error:  # Polars raises many kinds, all of them the frame's own fault
-        raise _broken(error, "frame") from error
-    return Frame(names, _guarded(_numbered(_lazy_chunks(obj)), "frame"))
+        raise _broken(error) from error
+    return Frame(names, _guarded(_numbered(_lazy_chunks(obj))))
 
 
 def _lazy_chunks(obj: Any) -> Iterator[Chunk]:
@@ -267,7 +306,7 @@ def _lazy_chunks(obj: Any) -> Iterator[Chunk]:
 
 def _open_polars(obj: Any) -> Frame:
     names = check_names(obj.columns, "the frame")
-    return Frame(names, _guarded(_polars_chunks(obj), "frame"), obj.height)
+    return Frame(names, _guarded(_polars_chunks(obj)), obj.height)
 
 
 def _polars_chunks(frame: Any) -> Iterator[Chunk]:
@@ -303,7 +342,7 @@ def _open_stream(obj: Any) -> Frame | None:
     except Exception as error:  # another library's stream may raise anything
         if _is_one_column(error):
             return None
-        raise _broken(error, "frame") from error
+        raise _broken(error) from error
     rows = obj.num_rows if isinstance(obj, pa.Table) else None
     return Frame(check_names(reader.schema.names, "the frame"), _stream_chunks(reader), rows)
 
@@ -368,7 +407,7 @@ def _open_batch(obj: Any) -> Frame | None:
     except Exception as error:  # another library's array may raise anything
         if _is_one_column(error):
             return None
-        raise _broken(error, "frame") from error
+        raise _broken(error) from error
     names = check_names(batch.schema.names, "the frame")
     return Frame(names, _stream_chunks(iter([batch])), batch.num_rows)
 
@@ -384,7 +423,7 @@ def _open_dataset(obj: Any) -> Frame:
             stamps = int96.columns_of(fragments, obj.schema)
             if stamps:
                 chunks = _int96_chunks(fragments, obj.schema, stamps, wanted)
-                return Frame(names, _guarded(chunks, "frame"))
+                return Frame(names, _guarded(chunks))
     return Frame(names, _stream_chunks(scanner.to_reader()))
 
 
@@ -456,17 +495,13 @@ def _stamp(value: Any, *, finer: bool) -> object:
 
 
 def _stream_chunks(batches: Iterable[Any]) -> Iterator[Chunk]:
-    return number_batches(batches, "frame")
+    return number_batches(_guarded(batches), "frame")
 
 
 def number_batches(batches: Iterable[Any], origin: str) -> Iterator[Chunk]:
-    """Record batches as chunks of bounded size, their rows numbered.
-
-    Raises:
-        SourceError: the batches' own reader raised.
-    """
+    """Record batches as chunks of bounded size, their rows numbered."""
     row = 1
-    for batch in _guarded(batches, origin):
+    for batch in batches:
         step = _step(batch)
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
@@ -518,7 +553,7 @@ def _step(batch: Any) -> int:
     return max(1, min(CHUNK_ROWS, fitting))
 
 
-def _guarded(items: Iterable[Any], origin: str) -> Iterator[Any]:
+def _guarded(items: Iterable[Any]) -> Iterator[Any]:
     """The items, with what their source raises told as a `SourceError`."""
     iterator = iter(items)
     while True:
@@ -531,7 +566,7 @@ def _guarded(items: Iterable[Any], origin: str) -> Iterator[Any]:
         except BaseException as error:  # a user's generator may raise anything
             if not _is_fault(error):
                 raise
-            raise _broken(error, origin) from error
+            raise _broken(error) from error
         yield item
 
 
@@ -540,13 +575,13 @@ def _is_fault(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def _broken(error: BaseException, origin: str) -> SourceError:
+def _broken(error: BaseException) -> SourceError:
     text = str(error).strip() or type(error).__name__
-    return SourceError(f"the {origin} cannot be read: {type(error).__name__}: {text}")
+    return SourceError(f"the frame cannot be read: {type(error).__name__}: {text}")
 
 
 def _open_iterable(obj: Iterable[object]) -> Frame | None:
-    parts = _guarded(obj, "frame")
+    parts = _guarded(obj)
     first = next(parts, None)
     if first is None:
         return Frame((), iter(()))
@@ -584,8 +619,9 @@ def check_same(columns: Sequence[str], wanted: Sequence[str], name: str, other: 
     Raises:
         SourceError: they differ; both sides of the difference are named.
     """
-    lacks = [f"`{column}`" for column in wanted if column not in columns]
-    more = [f"`{column}`" for column in columns if column not in wanted]
+    found, known = frozenset(columns), frozenset(wanted)
+    lacks = [f"`{column}`" for column in wanted if column not in found]
+    more = [f"`{column}`" for column in columns if column not in known]
     if lacks or more:
         parts = [f"lacks {', '.join(lacks)}"] * bool(lacks)
         parts += [f"has {', '.join(more)} besides"] * bool(more)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from loader.conform import Layout
 from loader.copyerrors import refused_rows
 from loader.dialects import Dialect
 from loader.drift import additions
-from loader.errors import LoaderError, StageError
+from loader.errors import StageError
 from loader.execute import (
     Outcome,
     check_same_load,
@@ -32,9 +32,9 @@ from loader.render import Renderer, Table
 from loader.results import LoadResult, OnProgress, Progress, Status
 from loader.slices import make_slice
 from loader.spec import TableSpec
-from loader.staging import Staged, apply_keep, open_staging
+from loader.staging import MANIFEST, Staged, apply_keep, leave, open_staging
 from loader.stores import Store
-from loader.warehouses import Session, Warehouse, open_warehouse
+from loader.warehouses import Row, Session, Warehouse, open_warehouse
 
 
 @dataclass(frozen=True)
@@ -85,26 +85,61 @@ class Load:
         rejects = f"rejects/{prefix}"
         destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
         started = time.perf_counter()
-        ingested = self._ingest(frame, destination, looked.order)
+        try:
+            ingested = self._ingest(frame, destination, looked.order)
+        except BaseException as error:
+            self._note(error, f"nothing was loaded into {self.spec.table}")
+            raise
         staged_at = time.perf_counter()
         try:
             outcome = self._execute(ingested, warehouse, looked, store)
         except BaseException as error:
-            with _noted(error):
-                apply_keep(store, prefix, self.spec.staging, failed=True)
-                kept = ingested.rejects and apply_keep(
-                    store, rejects, self.spec.staging, failed=True
-                )
-                if kept and isinstance(error, LoaderError):
-                    error.message += f"\nthe rejected rows are kept in {ingested.rejects}"
+            self._note(error, f"rolled back; {self.spec.table} holds what it held before")
+            leave(store, prefix, self.spec.staging, error)
+            if ingested.rejects:
+                leave(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
         try:
-            kept = apply_keep(store, prefix, self.spec.staging, failed=False)
-        except StageError as leftover:  # the load is committed; files that stay do not undo it
-            kept = True
-            outcome.warnings.append(leftover.message)
+            kept = self._tidy_up(store, prefix, outcome)
+        except BaseException as error:
+            committed = f"the load {self.request.load_id} of {self.spec.table} is committed"
+            error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
+            raise
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
         return self._result(ingested, outcome, seconds, kept=kept)
+
+    def _note(self, error: BaseException, what: str) -> None:
+        """Tell whoever stops the process what came of the load, unless that was said already."""
+        if not isinstance(error, Exception) and not hasattr(error, "__notes__"):
+            error.add_note(what)
+
+    def _tidy_up(self, store: Store, prefix: str, outcome: Outcome) -> bool:
+        """Remove what a committed load has staged, as `keep` says; returns whether files stay."""
+        if outcome.ledger_row is not None:
+            outcome.warnings += self._clear_earlier(outcome.ledger_row, store)
+        try:
+            return apply_keep(store, prefix, self.spec.staging, failed=False)
+        except StageError as leftover:  # the load is committed; files that stay do not undo it
+            outcome.warnings.append(leftover.message)
+            return True
+
+    def _clear_earlier(self, row: Row, store: Store | None = None) -> list[str]:
+        """Remove what the run that the ledger tells of has left: it was killed after its COMMIT.
+
+        Other runs of the load id may be at work, so theirs stay. Returns what went wrong.
+        """
+        manifest = str(row[6] or "")
+        # The ledger has the folder as that run called it, which may have been from elsewhere.
+        run = manifest.removesuffix(f"/{MANIFEST}").rpartition("/")[2]
+        prefix = stage_prefix(self.spec, self.request.load_id, run)
+        if run == self.request.run or not manifest.endswith(f"{prefix}/{MANIFEST}"):
+            return []
+        try:
+            store = store or open_staging(self.target.staging, self.settings)
+            apply_keep(store, prefix, self.spec.staging, failed=False)
+        except StageError as leftover:
+            return [leftover.message]
+        return []
 
     def _live_order(self, session: Session) -> tuple[str, ...]:
         """The live table's columns, where rows have to be staged in their order.
@@ -134,6 +169,7 @@ class Load:
             return None
         slice_ = row[2] if self.auto else ledger_slice(self.request.slice)
         check_same_load(row, load_id, self._table, slice_)
+        warnings = self._clear_earlier(row)
         return LoadResult(
             "already_loaded",
             load_id,
@@ -141,6 +177,7 @@ class Load:
             self.target.name,
             slice_,
             rows_loaded=row[3],
+            warnings=tuple(warnings),
         )
 
     @property
@@ -202,8 +239,10 @@ class Load:
     ) -> LoadResult:
         staged = ingested.staged
         status: Status = "loaded" if staged.rows else "empty"
+        # What another run has loaded is told by the ledger alone, and by nothing of this one's.
+        mine = outcome.ledger_row is None
         return LoadResult(
-            status="already_loaded" if outcome.already_loaded else status,
+            status=status if mine else "already_loaded",
             load_id=self.request.load_id,
             table=self.spec.table,
             target=self.target.name,
@@ -214,16 +253,16 @@ class Load:
             rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
-            partition_rows=ingested.partition_rows,
+            partition_rows=ingested.partition_rows if mine else None,
             bytes_staged=staged.bytes,
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
             rejects=ingested.rejects,
             seconds=seconds,
-            statistics=self._statistics(staged),
+            statistics=self._statistics(staged) if mine else {},
             warnings=tuple(outcome.warnings),
-            plan=outcome.plan,
-            columns_added=outcome.plan.columns_added,
+            plan=outcome.plan if mine else None,
+            columns_added=outcome.plan.columns_added if mine else (),
             columns_widened=tuple(outcome.columns_widened),
             **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
         )
@@ -243,15 +282,6 @@ class _Look:
     """The live table's columns."""
     session: Session | None = None
     """Still open, for the load's transaction."""
-
-
-@contextmanager
-def _noted(first: BaseException) -> Iterator[None]:
-    """What goes wrong while tidying up is a note to the error that came first."""
-    try:
-        yield
-    except StageError as second:
-        first.add_note(f"and then: {second}")
 
 
 def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:

@@ -13,12 +13,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from loader.changes import TableChange, fingerprint, live_state
 from loader.errors import PlanError
 from loader.plan import Target, spec_hash
+from loader.redaction import KNOWN
 from loader.render import Template
 from loader.review import Review
+from loader.textfiles import UnreadableError, read_bytes
 from loader.version import version
 
 VERSION: Literal[1] = 1
 ID = "urn:loader:plan:v1"
+
+LARGEST = 1 << 30
+"""Bytes. The plan of a table has some ten thousand."""
 
 
 class Document(BaseModel):
@@ -163,6 +168,12 @@ def live_document(
 
 
 def _document(place: Target, **parts: Any) -> dict[str, Any]:
+    # Before it is sealed: what is written is what the seal is of.
+    found: dict[str, Any] = KNOWN.hide_in(_told(place, **parts))
+    return found
+
+
+def _told(place: Target, **parts: Any) -> dict[str, Any]:
     return {
         "plan_version": VERSION,
         "loader_version": version(),
@@ -202,11 +213,13 @@ def read_plan(path: Path) -> PlanDocument:
         PlanError: it cannot be read, is of another version, was made offline, or was edited.
     """
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}") from error
+        data = json.loads(read_bytes(path, LARGEST))
+    except UnreadableError as error:
+        raise PlanError(f"{path} {error.message}") from error
     except ValueError as error:
         raise PlanError(f"{path} is no JSON: {error}", hint=_AGAIN) from error
+    except RecursionError as error:
+        raise PlanError(f"{path} is no plan: it is nested too deeply", hint=_AGAIN) from error
     found = data.get("plan_version") if isinstance(data, dict) else None
     if found != VERSION:
         raise PlanError(
@@ -287,7 +300,9 @@ def _stale(
     saved = {change.table: change for change in document.changes}
     for change in changes:
         table = change.spec.table
-        if then.live.get(table) != now["live"][table] and not _resumes(saved[table], change):
+        if table not in saved:
+            yield f"the table of {change.spec.asset_key} is {table} now"
+        elif then.live.get(table) != now["live"][table] and not _resumes(saved[table], change):
             yield from _moved(saved[table], change)
 
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from loader.ddl import alter, create, widen
+from loader.dialects.redshift import NOT_COMPARABLE
 from loader.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
 from loader.drift import Difference, Kind, additions
 from loader.errors import PlanError
@@ -29,6 +31,9 @@ from loader.render import Renderer, Table, Unknown
 from loader.rendering import statement_of, table_facts
 from loader.slices import Slice, check_spelling, placeholder
 from loader.spec import Check, Column, TableSpec, in_order
+
+_SAMPLE_COLUMNS = 5
+"""Columns that are shown of a row, unless its key and what a check counts are more."""
 
 
 def plan_load(
@@ -148,6 +153,40 @@ def plan_checks(
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
     return tuple(builder.checks())
+
+
+def plan_sample(
+    spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
+) -> Statement:
+    """The SELECT of some rows that a check counts: their shown columns, in this order.
+
+    For `duplicate_values` it is of the keys, with how often each is there after them.
+    """
+    facts = {
+        "table": Table(spec.schema_name, spec.name),
+        "slice": slice_,
+        "check": check,
+        "columns": sample_columns(spec, check),
+        "keys": spec.primary_key,
+        "limit": limit,
+    }
+    rendered = renderer.render("check_sample", facts)
+    return Statement(f"rows of {check.label}", rendered.sql, "to be shown", rendered.path)
+
+
+def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
+    """What is shown of a row that a check counts: its key, what was counted, a few others.
+
+    Columns with a classification are not among them.
+    """
+    names = [*check.counted]
+    if check.metric != "duplicate_values":
+        names = [*spec.primary_key, *check.counted]
+        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
+        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
+        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *check.counted}))]
+    columns = (spec.by_name[name] for name in dict.fromkeys(names))
+    return tuple(column for column in columns if not column.classification)
 
 
 def plan_counts(
@@ -310,6 +349,7 @@ class _Builder:
             raise PlanError(
                 f"the columns of {self.spec.table} have changed since its rows were staged",
                 hint="load again: rows are staged in the order of the live table's columns",
+                transient=True,
             )
         for step in alter(self.spec, self.renderer, self.additions):
             yield self._statement(step)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from loader.escaping import one_line
 from loader.results import OnProgress, Progress
 
 
@@ -17,7 +18,7 @@ def live_progress() -> Iterator[OnProgress]:
     """Show phase, rows, megabytes and files on standard error; gone when the load is done."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
@@ -29,7 +30,7 @@ def live_progress() -> Iterator[OnProgress]:
             told = f"{step.rows:,} rows  {step.bytes / 1e6:,.1f} MB  {step.files} files"
             bar.update(
                 task,
-                description=step.phase,
+                description=one_line(step.phase),
                 completed=step.rows,
                 total=step.total_rows,
                 told=told,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loader.applying import OnStatement
+    from loader.cleaning import Cleaned
 
 AUTO = "auto"
 """As a partition: exactly the partitions found in the data."""
@@ -119,11 +122,13 @@ class Project:
         catalog = ""
         if isinstance(settings, DuckDBTarget):
             # By its real name, as the file is opened.
-            catalog = catalog_name((self.config.root / settings.database).resolve().name)
+            path = Path(os.path.realpath(self.config.root / settings.database))
+            catalog = catalog_name(path.name)
         place = (settings.type, catalog)
         if place not in self._renderers:
             templates = read_templates(self.config.templates)
-            self._renderers[place] = Renderer(templates, dialects.get(settings.type), catalog)
+            dialect = dialects.get(settings.type)
+            self._renderers[place] = Renderer(templates, dialect, catalog, time.thread_time)
         return self._renderers[place]
 
     @cached_property
@@ -272,17 +277,44 @@ class Project:
     ) -> list[CheckResult]:
         """What the spec's checks find in a slice of the table, or in all of it.
 
+        Of those that do not hold there are some of the rows that break them.
+
         Raises:
             PlanError: a partition is unknown.
             ExecuteError: the table is not there, or cannot be read.
         """
-        from loader.checking import ask, judged  # noqa: PLC0415  # drivers are slow to import
+        from loader.checking import check  # noqa: PLC0415  # drivers are slow to import
 
         settings, renderer = self.config.settings(target), self.renderer(target)
-        place = self._target(target, settings)
-        statements = plan_checks(spec, renderer, place, self.slice(spec, partition))
-        answers = ask(statements, spec, settings, self.config.root, renderer)
-        return judged(statements, answers)
+        place, chosen = self._target(target, settings), self.slice(spec, partition)
+        statements = plan_checks(spec, renderer, place, chosen)
+        return check(statements, spec, settings, self.config.root, renderer, chosen)
+
+    def clean(
+        self,
+        older_than: timedelta | None = None,
+        *,
+        dry_run: bool = False,
+        target: str | None = None,
+    ) -> Cleaned:
+        """Remove what loads that have ended left in a target's staging location.
+
+        Args:
+            older_than: How long a run must not have written anything; longer than any load takes,
+                by default seven days.
+            dry_run: Only tell what would be removed.
+            target: Whose location; default the project's own target.
+
+        Raises:
+            ConfigError: the target's settings are wrong.
+            StageError: something cannot be listed or removed.
+        """
+        from loader.cleaning import DEFAULT_AGE, clean  # noqa: PLC0415  # stores are slow to import
+        from loader.staging import open_staging  # noqa: PLC0415
+
+        settings = self.config.settings(target)
+        store = open_staging(self._target(target, settings).staging, settings)
+        return clean(store, DEFAULT_AGE if older_than is None else older_than, dry_run=dry_run)
 
     def count(
         self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None

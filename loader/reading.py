@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
@@ -52,24 +53,31 @@ class Reading:
             raise PlanError(f"a table is read as {', '.join(FORMS)}, not as `{form}`")
         names = self.columns or [column.name for column in self.spec.columns]
         schema = arrow_schema([self.spec.by_name[name] for name in names])
-        batches = self._batches(schema)
+        failures: list[Exception] = []
+        batches = self._batches(schema, failures)
         # The first batch is fetched now, so that what cannot be read fails here.
         first = list(islice(batches, 1))
         reader = pa.RecordBatchReader.from_batches(schema, chain(first, batches))
         if form == "batches":
             # Only a reader of a C stream lets go of its source when it is closed.
-            return pa.RecordBatchReader.from_stream(reader)
+            stream = pa.RecordBatchReader.from_stream(reader)
+            _FAILURES[stream] = failures
+            return stream
         return _FORMS[form](reader.read_all(), self.spec)
 
-    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(self, schema: pa.Schema, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
         found = table_session(self.spec, self.settings, self.root, self.renderer, " to read")
-        # Rows are closed here, not when collected: a warehouse may wait for open results.
-        with found as session, closing(self._rows(session, schema)) as batches:
-            try:
+        try:
+            # Rows are closed here, not when collected: a warehouse may wait for open results.
+            with found as session, closing(self._rows(session, schema)) as batches:
                 for batch in _up_to(self.limit, batches):
                     yield _typed(batch, schema)
-            except pa.ArrowException as error:
-                raise ExecuteError(f"{self.spec.table} cannot be read: {error}") from error
+        except LoaderError as error:
+            failures.append(error)
+            raise
+        except _UNREADABLE as error:
+            failures.append(ExecuteError(f"{self.spec.table} cannot be read: {error}"))
+            raise failures[0] from error
 
     def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         unloads = isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload")
@@ -79,6 +87,27 @@ class Reading:
             if read.is_worth_it(session):
                 return read.batches(session)
         return session.stream(self.statement.sql, schema)
+
+
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What Arrow and drivers raise of rows that they cannot make a batch of; DuckDB an OSError."""
+
+_FAILURES: WeakKeyDictionary[pa.RecordBatchReader, list[Exception]] = WeakKeyDictionary()
+
+
+def batches_of(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream that was read, and its own error, of which Arrow makes bare text.
+
+    Raises:
+        LoaderError: the rows cannot be read.
+    """
+    failures = _FAILURES.get(stream, [])
+    try:
+        yield from stream
+    except (pa.ArrowException, OSError):
+        if not failures:
+            raise
+        raise failures[0] from None
 
 
 def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
@@ -92,7 +121,7 @@ def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
     try:
         with tempfile.NamedTemporaryFile(prefix="loader-rows-") as file:
             with batches, pa.ipc.new_stream(file.name, batches.schema, options=options) as writer:
-                for batch in batches:
+                for batch in batches_of(batches):
                     writer.write_batch(batch)
             # What is open stays readable, and is gone when it is closed.
             kept = pa.ipc.open_stream(pa.OSFile(file.name))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache
+from reprlib import repr as short_repr
+from typing import TypeVar
 
 import jinja2
+import jinja2.exceptions
 
 from loader import sqltext
 from loader.datatypes import DataType
 from loader.dialects import Dialect, Value
 from loader.errors import TemplateError
+from loader.sandbox import Clock, LimitError, Sandbox
 
 T = TypeVar("T")
 
@@ -24,6 +27,9 @@ OWN = "loader/templates"
 """How the paths of Loader's own templates are shown, apart from a project's."""
 _LIST_WIDTH = 90
 """Characters after which a list goes on in the next line, so that plans stay readable."""
+
+_LONGEST = 100_000
+"""Characters of an expression, which is looked at one by one."""
 
 FALLBACK = "ansi"
 """The folder of templates that every dialect understands."""
@@ -71,17 +77,23 @@ class Renderer:
 
     ``catalog`` is the database that the SQL will run in, where schemas may be confused with it.
     ``templates`` maps names such as ``redshift/copy_parquet.sql.j2`` to templates; a dialect's own
-    win over the ``ansi`` ones, which win over those that lie in no folder.
+    win over the ``ansi`` ones, which win over those that lie in no folder. ``clock`` tells the
+    seconds of work of this thread, so that a template that goes on and on is stopped.
     """
 
     def __init__(
-        self, templates: Mapping[str, Template], dialect: Dialect, catalog: str = ""
+        self,
+        templates: Mapping[str, Template],
+        dialect: Dialect,
+        catalog: str = "",
+        clock: Clock | None = None,
     ) -> None:
         self.dialect = dialect
         self._templates = templates
         self._found: dict[str, Template | None] = {}
         self._commits = {re.compile(one): why for one, why in dialect.commits.items()}
-        self._environment = _Environment(
+        self._environment = Sandbox(
+            clock,
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
             finalize=_only_sql,
@@ -105,12 +117,14 @@ class Renderer:
 
         Raises:
             TemplateError: there is no such template, it is broken or raises, it prints a value
-                without a filter, or it renders no statement, or more than one.
+                without a filter, it reaches for what the sandbox does not give or takes more than
+                it grants, or it renders no statement, or more than one.
         """
         wanted = file or name + SUFFIX
         template = self._find(wanted)
         if template is None:
             raise self._missing(name, wanted)
+        self._environment.begin()
         try:
             text = self._environment.get_template(wanted).render(facts)
         except jinja2.TemplateNotFound as error:
@@ -136,10 +150,11 @@ class Renderer:
     def _broken(self, template: Template, error: Exception) -> TemplateError:
         paths = {one.path for one in self._templates.values()}
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in paths]
+        hint = _HINTS.get(type(error))
         if not frames:
-            return TemplateError(f"{template.path}: {error}", place=(template.path, 0))
+            return TemplateError(f"{template.path}: {error}", hint=hint, place=(template.path, 0))
         place = (frames[-1].filename, frames[-1].lineno or 0)
-        return TemplateError(f"{place[0]}:{place[1]}: {error}", place=place)
+        return TemplateError(f"{place[0]}:{place[1]}: {error}", hint=hint, place=place)
 
     def _one_statement(self, template: Template, text: str) -> str:
         simple = sqltext.simple_statement(text)
@@ -170,27 +185,10 @@ class Renderer:
         return (template.source, template.path, lambda: True) if template else None
 
 
-class _Environment(jinja2.Environment):
-    """Looks for each template once: thousands of statements are rendered from a few."""
-
-    def get_template(
-        self,
-        name: str | jinja2.Template,
-        parent: str | None = None,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002  # the name is Jinja's
-    ) -> jinja2.Template:
-        """The template of that name, compiled."""
-        found = self._found.get(name)
-        if found is None:
-            found = super().get_template(name, parent, globals)
-            # A plain dict: each rendering copies it, and Jinja's own is slow to copy.
-            found.globals = dict(found.globals)
-            self._found[name] = found
-        return found
-
-    @cached_property
-    def _found(self) -> dict[str | jinja2.Template, jinja2.Template]:
-        return {}
+_HINTS: Mapping[type[Exception], str] = {
+    LimitError: "a template writes one statement; look for a loop that does not end",
+    jinja2.exceptions.SecurityError: "templates reach their facts and filters, and no Python",
+}
 
 
 def _only_sql(value: object) -> Sql:
@@ -199,8 +197,8 @@ def _only_sql(value: object) -> Sql:
     if isinstance(value, jinja2.Undefined):
         str(value)  # StrictUndefined raises here, and names the variable
     raise TypeError(
-        f"{value!r} is printed without a filter; pipe it through ident, table, schema, literal,"
-        " type, keyword, default or expr"
+        f"{short_repr(value)} is printed without a filter; pipe it through ident, table,"
+        " schema, literal, type, keyword, default or expr"
     )
 
 
@@ -247,7 +245,9 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
 
 def expr(text: str) -> Sql:
     """A SQL expression of the spec, as it stands: the one door for trusted SQL."""
-    sqltext.check_expression(_defined(text))
+    if len(_defined(text)) > _LONGEST:
+        raise ValueError(f"an expression may not be longer than {_LONGEST:,} characters")
+    sqltext.check_expression(text)
     return Sql(text)
 
 

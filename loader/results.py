@@ -38,6 +38,9 @@ class CheckResult:
     check: Check
     value: Decimal
     holds: bool
+    rows: tuple[Mapping[str, str], ...] = ()
+    """Up to five of the rows that break it, with their values as messages print them, by column;
+    of columns with a classification there is only the word for it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class LoadResult:
     """What a load did."""
 
     status: Status
-    """loaded; already_loaded, when the ledger had the load id; empty, when there were no rows."""
+    """loaded; already_loaded, when the ledger had the load id, whose rows are then told as
+    ``rows_loaded``; empty, when there were no rows."""
     load_id: str
     table: str
     target: str
@@ -73,7 +77,8 @@ class LoadResult:
     """Figures of each column of the load, which the warehouse was found to have too; none with
     `verify: counts`."""
     warnings: tuple[str, ...] = ()
-    """Checks of severity warning that did not hold."""
+    """Checks of severity warning that did not hold, with rows that break them; files that could
+    not be removed."""
     rows_inserted: int | None = None
     """Rows of keys that the table did not have. This and the next four are None unless the load was
     a merge; together they are ``rows_staged``."""

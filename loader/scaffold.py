@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from loader.errors import ConfigError
+from loader.newfiles import write_text
 
 _SETTINGS = """\
 # Where specs and templates lie, and the targets loads go to.
@@ -67,13 +69,14 @@ def scaffold(folder: Path) -> list[str]:
     """Write the files of a new project; returns their paths.
 
     Raises:
-        ConfigError: one of them is there already, or cannot be written; nothing is overwritten.
+        ConfigError: one of them is there already, or their folder cannot be made.
+        StageError: one of them cannot be written; nothing is overwritten.
     """
     wanted = {folder / name: text for name, text in _FILES.items()}
     ignore = folder / ".gitignore"
-    if ignore.exists():
+    if os.path.lexists(ignore):
         del wanted[ignore]
-    there = [str(path) for path in wanted if path.exists()]
+    there = [str(path) for path in wanted if os.path.lexists(path)]
     if there:
         raise ConfigError(
             f"nothing was written, since there is {', '.join(there)}",
@@ -82,7 +85,7 @@ def scaffold(folder: Path) -> list[str]:
     try:
         for path, text in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
     except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{error.filename} cannot be made: {error.strerror}") from error
     return [str(path) for path in wanted]

@@ -375,7 +375,8 @@ class Staging(Model):
     """Target size of one staged file."""
     keep: Literal["always", "failed", "never"] = "failed"
     """Which loads leave their staged files behind. Each run removes only its own files, since
-    another run of its load id may be at work: what a killed or failed run has left stays."""
+    another run of its load id may be at work; `loader clean` removes what killed and failed runs
+    have left."""
 
     @model_validator(mode="before")
     @classmethod
@@ -536,6 +537,15 @@ class Check(Model):
     def expectation(self) -> str:
         """The bound as people write it: ``> 0``, ``between 1 and 5``."""
         return f"{OPERATORS[self.operator]} {' and '.join(map(str, self.bound))}"
+
+    def has_rows(self, value: Decimal) -> bool:
+        """Whether there are rows to show for a value that is beyond the bound."""
+        if self.metric == "row_count" or value <= 0:
+            return False
+        if self.operator in ("must_be", "must_be_between"):
+            return value > self.bound[-1]
+        # Too few of what is counted is nothing that rows can show.
+        return self.operator not in ("must_be_greater_than", "must_be_greater_or_equal_to")
 
     def holds(self, value: Decimal | float) -> bool:
         """Whether a measured value keeps the bound."""

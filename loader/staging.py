@@ -24,7 +24,7 @@ import pyarrow as pa
 from loader import formats
 from loader.collector import FigureCollector
 from loader.config import DuckDBTarget, TargetSettings
-from loader.errors import StageError
+from loader.errors import StageError, tell_also
 from loader.figures import Figure, Value
 from loader.spec import Staging
 from loader.stores import Store, StoreOptions, open_store
@@ -109,6 +109,22 @@ def apply_keep(store: Store, prefix: str, staging: Staging, *, failed: bool) -> 
         return bool(store.list(prefix))
     store.delete(prefix)
     return False
+
+
+def leave(
+    store: Store,
+    prefix: str,
+    staging: Staging,
+    error: BaseException,
+    what: str = "the staged files",
+) -> None:
+    """Tidy up after a load that has failed, as its `keep` says, and tell its error what stays."""
+    try:
+        if apply_keep(store, prefix, staging, failed=True):
+            tell_also(error, f"{what} are kept in {store.uri(prefix)}")
+    except StageError as second:
+        # What went wrong first is what has to be read first.
+        tell_also(error, f"and then: {second.message}")
 
 
 class _StoppedError(Exception):
@@ -260,13 +276,10 @@ class Stager:
         if self._settled:
             return
         self._stop()
-        try:
+        if error is None:
             apply_keep(self._store, self._prefix, self._staging, failed=True)
-        except StageError as leftover:
-            if error is None:
-                raise
-            # What went wrong first is what has to be read first.
-            error.add_note(f"and then: {leftover}")
+        else:
+            leave(self._store, self._prefix, self._staging, error)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Stage rows; wait while the writers are behind.

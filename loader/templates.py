@@ -11,6 +11,7 @@ from pathlib import Path
 
 from loader.errors import Problem, TemplateError
 from loader.render import OWN, SUFFIX, Template
+from loader.textfiles import UnreadableError, is_folder, read_text
 
 _REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*"|'[^']*'|\S)""")
 
@@ -18,7 +19,7 @@ _REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*
 def read_templates(overlay: Path | None = None) -> dict[str, Template]:
     """All templates by name, such as ``redshift/copy_parquet.sql.j2``."""
     found = dict(_own())
-    if overlay is not None and overlay.is_dir() and overlay.resolve() != _own_folder().resolve():
+    if overlay is not None and is_folder(overlay) and overlay.resolve() != _own_folder().resolve():
         found.update(_read(overlay, overlay.name))
     return found
 
@@ -76,9 +77,16 @@ def _read(folder: Path, shown: str) -> dict[str, Template]:
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         name = path.relative_to(folder).as_posix()
         try:
-            source = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            source = read_text(path)
+        except UnreadableError as error:
             place = (f"{shown}/{name}", 0)
-            raise TemplateError(f"{path}: cannot be read: {error}", place=place) from error
+            raise TemplateError(f"{path}: {error.message}", place=place) from error
+        # A link of a stranger's would have its errors tell what some file of this machine says;
+        # Loader's own may be links, as uv can install them.
+        out = path.is_symlink() and not path.resolve().is_relative_to(folder.parent.resolve())
+        if out and shown != OWN:
+            place = (f"{shown}/{name}", 0)
+            message = f"{path}: is a link that leads out of the project"
+            raise TemplateError(message, hint="put the template itself there", place=place)
         templates[name] = Template(f"{shown}/{name}", source)
     return templates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from loader import dialects
@@ -23,7 +24,9 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
     """
     entries, problems = _chosen(project, select)
     templates = project.templates
-    renderers = [Renderer(templates, dialects.get(name)) for name in dialects.NAMES]
+    renderers = [
+        Renderer(templates, dialects.get(name), clock=time.thread_time) for name in dialects.NAMES
+    ]
     foreign = any(not template.path.startswith(OWN) for template in templates.values())
     for entry in entries:
         problems += entry.problems

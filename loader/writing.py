@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -13,8 +12,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
-from loader.errors import PlanError, StageError
-from loader.formats import JSON_METADATA, open_writer
+from loader.errors import PlanError
+from loader.formats import JSON_METADATA, as_hex, open_writer
+from loader.newfiles import new_file
 from loader.spec import Staging, TableSpec
 
 _SUFFIXES = {
@@ -28,43 +28,84 @@ _SUFFIXES = {
 }
 
 
+Plain = Literal["csv", "json"]
+"""What is written where no suffix says more."""
+
+
 def write_stream(
-    reader: pa.RecordBatchReader, spec: TableSpec, sink: BinaryIO, form: Literal["csv", "json"]
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    spec: TableSpec,
+    sink: BinaryIO,
+    form: Plain,
 ) -> None:
     """Write rows as CSV with a header (NULL is an empty field), or as JSON lines."""
-    for _ in _writing(reader, spec, sink, form):
+    for _ in _writing(batches, schema, spec, sink, form):
         sink.flush()
 
 
-def write_file(reader: pa.RecordBatchReader, spec: TableSpec, path: Path) -> int:
+def write_file(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, spec: TableSpec, path: Path, form: Plain
+) -> int:
     """Write rows to a file in the format of its suffix; returns how many there were.
+
+    Args:
+        batches: The rows.
+        schema: What they are.
+        spec: Whose they are.
+        path: Where to; a file that is there is replaced once all rows are written.
+        form: How they are written to a device, such as ``/dev/stdout``.
 
     Raises:
         PlanError: the suffix names no format.
         StageError: the file cannot be written.
+        LoaderError: the rows cannot be read.
     """
-    form = _SUFFIXES.get(path.suffix.lower())
-    if form is None:
+    chosen = _SUFFIXES.get(path.suffix.lower(), form if path.is_relative_to("/dev") else None)
+    if chosen is None:
         raise PlanError(
             f"`{path}` has no suffix that names a format", hint=f"use {', '.join(_SUFFIXES)}"
         )
-    try:
-        with path.open("wb") as sink:
-            return sum(_writing(reader, spec, sink, form))
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise StageError(f"{path} cannot be written: {error.strerror}") from error
+    with new_file(path) as sink:
+        return sum(_writing(batches, schema, spec, sink, chosen))
 
 
-def _writing(reader: pa.RecordBatchReader, spec: TableSpec, sink: Any, form: str) -> Iterator[int]:
+def _writing(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, spec: TableSpec, sink: Any, form: str
+) -> Iterator[int]:
     """Write batch by batch, telling the rows of each."""
-    writer = _writer(_with_json(reader.schema, spec), sink, form)
-    for batch in reader:
-        if batch.num_rows:
-            (writer.write if form == "json" else writer.write_batch)(batch)
-        yield batch.num_rows
-    writer.close()
+    writer = _writer(_texts(schema) if form == "csv" else _with_json(schema, spec), sink, form)
+    try:
+        for batch in batches:
+            if batch.num_rows:
+                _write(writer, batch, form)
+            yield batch.num_rows
+        writer.close()
+    except BaseException:
+        if form == "parquet":
+            writer.is_open = False  # or it would be closed when collected, after its file
+        raise
+
+
+def _write(writer: Any, batch: pa.RecordBatch, form: str) -> None:
+    match form:
+        case "json":
+            writer.write(batch)
+        case "csv":
+            columns = [as_hex(one) if pa.types.is_binary(one.type) else one for one in batch]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_texts(batch.schema)))
+        case _:
+            writer.write_batch(batch)
+
+
+def _texts(schema: pa.Schema) -> pa.Schema:
+    """The schema with text for binary, which CSV holds as hex digits, as it is read."""
+    return pa.schema(
+        [
+            field.with_type(pa.large_string()) if pa.types.is_binary(field.type) else field
+            for field in schema
+        ]
+    )
 
 
 def _with_json(schema: pa.Schema, spec: TableSpec) -> pa.Schema:

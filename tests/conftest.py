@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from loader.project import Project
+from loader.redaction import KNOWN
 from tests.redshift.server import StandIn
 
 settings.register_profile(
@@ -51,6 +52,8 @@ def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(KNOWN, "_spellings", ())
+    monkeypatch.setattr(KNOWN, "_words", ())
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from loader.annotations import Folders, annotate, annotate_error, command
 from loader.cli import main
 from loader.errors import ConfigError, Problem, SpecError, TemplateError
+from loader.escaping import visible
 from loader.scaffold import scaffold
 
 ROOT = Path("/repository")
@@ -57,7 +58,7 @@ CASES = {
     ),
     "a command in the path": (
         Problem("no", ("meta", "a,b::c\n"), path="specs/a,line=9::b\n%.yml", line=2, column=1),
-        "::error file=etl/specs/a%2Cline=9%3A%3Ab%0A%25.yml,line=2,col=1,title=meta.a%2Cb%3A%3Ac%0A"
+        "::error file=etl/specs/a%2Cline=9%3A%3Ab%0A%25.yml,line=2,col=1,title=meta.a%2Cb%3A%3Ac\\n"
         "::no",
     ),
     "bytes that are no text": (
@@ -76,14 +77,16 @@ def test_a_problem_is_one_command(name: str) -> None:
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
 def test_nothing_breaks_out(message: str, file: str, title: str) -> None:
-    """Whatever text says, it reads back from its own part of one command."""
+    """Whatever text says, it reads back from its own part of one command, all of it visible."""
     told = command(message, file, 1, 2, title)
     assert told.splitlines() == [told] or not re.search("[\r\n]", told)
     found = re.fullmatch(
         r"::error file=([^,:]*),line=1,col=2,title=([^,:]*)::(.*)", told, re.DOTALL
     )
     assert found is not None
-    assert [_read(part) for part in found.groups()] == [file, title, message]
+    assert [_read(part) for part in found.groups()] == [
+        "\r".join(map(visible, text.split("\r"))) for text in (file, title, message)
+    ]
 
 
 def _read(part: str) -> str:

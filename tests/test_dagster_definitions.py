@@ -688,6 +688,23 @@ def test_checks_ask_the_warehouse(make_project: MakeProject, instance: dg.Dagste
     assert share == pytest.approx(100 / 3)
 
 
+def test_a_check_that_fails_shows_rows_that_break_it(
+    make_project: MakeProject, instance: dg.DagsterInstance
+) -> None:
+    """The page of a check has a table of some of its rows, and none where it holds."""
+    nulls = {"metric": "null_values", "column": "n", "must_be": 0, "severity": "warning"}
+    checks = [nulls, CHECKS[0]]
+    bench = Bench(make_project({"t.yml": table(checks=checks)}), instance)
+    bench.fill(rows(("2013-01-01", "a", 1), ("2013-01-03", "b", None)))
+    found = bench.check().by_name
+    shown = found["null_values_n"].metadata["rows"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    (row,) = shown.records
+    assert row.data["n"] == "NULL"
+    assert row.data["day"] == "2013-01-03"
+    assert "rows" not in found["row_count"].metadata
+
+
 def test_one_check_alone(make_project: MakeProject, instance: dg.DagsterInstance) -> None:
     """Checks run one by one too, and then nothing else is asked."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)

@@ -160,7 +160,7 @@ def test_a_configuration_by_environment_works_unchanged(monkeypatch: pytest.Monk
     assert found.staging == "s3://team-bucket/loader"
     assert found.iam_role == SEED["AWS_REDSHIFT_S3_IAM_ROLE"]
     assert (found.port, found.ssl, found.ledger_schema) == (5439, True, "loader")
-    login = redshift._login(found, redshift._Secrets())
+    login = redshift._login(found)
     assert login == {
         "host": SEED["AWS_REDSHIFT_HOST"],
         "port": 5439,
@@ -781,6 +781,7 @@ def test_an_output_that_was_loaded_before_tells_no_wrong_numbers(bench: Bench) -
     first, second = ({name: one.value for name, one in found.items()} for found in told)
     assert second["status"] == "already_loaded"
     assert second["load_id"] == first["load_id"]
+    assert second["rows_loaded"] == first["rows_loaded"]
     counted = ("rows_read", "rows_loaded", "bytes_staged", "files_staged", "dagster/row_count")
     for name in counted:
         assert second.get(name, first[name]) == first[name], name

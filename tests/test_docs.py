@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from loader.cli import main
 from loader.errors import ConfigError, LoaderError, SpecError
+from loader.escaping import visible
 from loader.project import Project
 from loader.site import MANIFEST, SiteResult, write_site
 from loader.site.names import slug
@@ -402,7 +403,7 @@ def test_nothing_of_a_spec_is_markup(make_project: MakeProject, out: Path) -> No
         assert page.tags.count("script") == (2 if name == "index.html" else 1)
         assert not {"b", "i", "u", "img", "k"} & set(page.tags)
         assert not [given for _, given in page.attributes if "src" in given and given["src"] == "x"]
-    told = re.sub(r"\s+", " ", HOSTILE)
+    told = re.sub(r"\s+", " ", visible(HOSTILE))
     assert sum(told in page.text for page in found.values()) == 2
     index = (out / "search.js").read_text(encoding="utf-8")
     assert "<" not in index

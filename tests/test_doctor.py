@@ -153,7 +153,9 @@ def test_settings_tell_all_that_is_missing(make_project: MakeProject) -> None:
 
 def test_settings_that_are_wrong(make_project: MakeProject) -> None:
     """A type or value that is wrong is told, and an unknown target is refused."""
-    assert "postgres" in see(make_project({}, type="postgres"))["settings"].detail
+    found = see(make_project({}, type="postgres"))["settings"]
+    assert "duckdb, redshift" in found.detail
+    assert "postgres" not in found.detail
     project = make_project({}, folder="b", type="redshift", port="x", password=PASSWORD)
     assert "port: " in see(project)["settings"].detail
     refused = run(project, "--target", "lcoal")

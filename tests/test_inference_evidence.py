@@ -173,7 +173,10 @@ def test_what_was_not_looked_at_is_said_of_each_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where only the first rows were seen every remark says so, and no type is below integer."""
-    monkeypatch.setattr("loader.sources.csvfiles.BLOCK", 1 << 10)
+    monkeypatch.setattr("loader.sources.encodings.BLOCK", 1 << 10)
+    monkeypatch.setattr("loader.sources.quoting.BLOCK", 1 << 10)
+    monkeypatch.setattr("loader.sources.csvfiles._HEADER", 1 << 10)
+    monkeypatch.setattr("loader.gathering.FULL_ROWS", 100)
     monkeypatch.setattr(files, "SAMPLE_ROWS", 10)
     rows = "".join(f"{n},2026-01-01,x{n}\n" for n in range(2_000))
     draft = csv_draft(tmp_path, f"id,day,code\n{rows}")

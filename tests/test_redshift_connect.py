@@ -14,7 +14,7 @@ import pytest
 from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
 from loader.warehouses.complaints import explain
-from loader.warehouses.redshift import Redshift, _login, _Secrets, connect
+from loader.warehouses.redshift import Redshift, _login, connect
 from tests.conftest import redshift_target
 from tests.redshift.server import StandIn
 
@@ -74,7 +74,7 @@ def target(stand_in: StandIn, **changes: Any) -> Redshift:
 def test_each_way_to_log_in_is_the_drivers_own(way: str) -> None:
     """Settings become the driver's arguments for a password, or for IAM of either kind."""
     settings, wanted = LOGINS[way]
-    found = _login(RedshiftTarget(type="redshift", database="d", **settings), _Secrets())
+    found = _login(RedshiftTarget(type="redshift", database="d", **settings))
     assert found == {"database": "d", "port": 5439, **wanted}
 
 

@@ -208,16 +208,16 @@ CASES: Mapping[str, Case] = {
     # Where rows are staged.
     "a path": Case(
         settings(staging="bucket/prefix"),
-        ["staging: `bucket/prefix` is no S3 location; write s3://bucket/prefix"],
+        ["staging: this is no S3 location; write s3://bucket/prefix"],
         "",
     ),
     "another URL": Case(
         settings(staging="https://bucket.s3.amazonaws.com/x"),
-        ["staging: `https://bucket.s3.amazonaws.com/x` is no S3 location"],
+        ["staging: this is no S3 location"],
         "",
     ),
     "a URL without a bucket": Case(
-        settings(staging="s3://"), ["staging: `s3://` is no S3 location"], ""
+        settings(staging="s3://"), ["staging: this is no S3 location"], ""
     ),
     "a name that no bucket has": Case(
         settings(staging="s3://Bad_Bucket!/x"),
@@ -226,8 +226,8 @@ CASES: Mapping[str, Case] = {
     ),
     "a URL with a secret": Case(
         settings(staging=f"s3://etl:{WRONG}@bucket/x"),
-        ["s3://***@bucket/x", "a name and secret do not belong into it"],
-        "set the target's `staging`",
+        ["staging: holds a password or a key, and this setting is printed"],
+        "",
     ),
     "no bucket": Case(
         settings(staging="s3://there-is-no-such-bucket/x"),

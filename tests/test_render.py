@@ -118,7 +118,7 @@ def test_any_text_is_one_literal(text: str) -> None:
         ("SELECT {{ v|upper }}", {"v": "x"}, "'X' is printed without a filter"),
         ("SELECT {{ v|literal|upper }}", {"v": "x"}, "is printed without a filter"),
         ("SELECT {{ v|literal ~ 'x' }}", {"v": "x"}, "is printed without a filter"),
-        ("SELECT {{ v|safe }}", {"v": "x"}, "is printed without a filter"),
+        ("SELECT {{ v|safe }}", {"v": "x"}, "No filter named 'safe'"),
         ("SELECT {{ v|map('ident')|join(', ') }}", {"v": ["a"]}, "is printed without a filter"),
         ("SELECT {{ v|map('ident')|list }}", {"v": ["a"]}, "is printed without a filter"),
         ("SELECT {{ v|csv }}", {"v": ["a"]}, "'a' is printed without a filter"),

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from loader.errors import LoaderError, SourceError
 from loader.frames import Frame
 from loader.project import Project
-from loader.sources import csvfiles, encodings, jsonlines, open_files
+from loader.sources import csvfiles, encodings, jsonlines, open_files, quoting
 from loader.spec import Source, TableSpec
 
 TABLE = pa.table({"a": ["1", "2"], "b": ["x", None]})
@@ -270,7 +270,8 @@ def test_a_bad_file_is_named_with_what_is_wrong(
 
 def test_a_row_longer_than_a_block_is_refused(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row is bounded, since an open quote would otherwise swallow the file."""
-    monkeypatch.setattr(csvfiles, "BLOCK", 1 << 20)
+    for module in (encodings, quoting):
+        monkeypatch.setattr(module, "BLOCK", 1 << 20)
     path = write("t.csv", b'a,b\n1,"' + b"x\n" * (1 << 20) + b'"\n')
     assert "a row is longer than 1 MB" in refusal(path)
 

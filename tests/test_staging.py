@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -479,6 +481,22 @@ def test_a_file_appears_when_it_is_complete(store: FolderStore) -> None:
     with pytest.raises(ZeroDivisionError), store.create("a/d/e.csv") as file:
         raise ZeroDivisionError
     assert _files(Path(store.root)) == ["a", "a/b", "a/b/c.csv"]
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(store: FolderStore) -> None:
+    """Half a file has a name of its own: no other writer of the key meets it, no copy reads it."""
+    killed = store.create("a/part-00000.csv")
+    killed.__enter__().write(b"1\n2\n")
+    with store.create("a/part-00000.csv") as file:
+        file.write(b"n\n3\n")
+    assert len([*Path(store.root, "a").iterdir()]) == 2
+    assert [path.name for path in Path(store.root, "a").glob("part-*")] == ["part-00000.csv"]
+    folder = re.sub(r"([*?\[])", r"[\1]", f"{store.root}/a")
+    read = duckdb.execute("SELECT n FROM read_csv(?)", [f"{folder}/part-*"])
+    assert read.fetchall() == [(3,)]
+    assert [key for key, _ in store.list("a")] == ["a/part-00000.csv"]
+    store.delete("a")
+    assert _files(Path(store.root)) == []
 
 
 def test_delete_takes_the_prefix_and_nothing_else(store: FolderStore) -> None:

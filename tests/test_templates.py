@@ -14,7 +14,7 @@ from sqlglot import exp
 from loader import dialects
 from loader.errors import TemplateError
 from loader.plan import Plan, Target
-from loader.planner import plan_ledger_upgrade, plan_read
+from loader.planner import plan_ledger_upgrade, plan_read, plan_sample
 from loader.render import Sql, Table
 from loader.templates import read_templates
 from tests.test_drift import CHANGES, change
@@ -39,7 +39,18 @@ TEMPLATES_UNKNOWN = {
 }
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
-PARTS = {"convert", "dimension", "grantee", "iam_role", "now", "same_text", "slice", "where"} | {
+PARTS = {
+    "check_rows",
+    "columns",
+    "convert",
+    "dimension",
+    "grantee",
+    "iam_role",
+    "now",
+    "same_text",
+    "slice",
+    "where",
+} | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
@@ -62,6 +73,10 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
+        for check in plan.spec.checks:
+            sample = plan_sample(plan.spec, renderer(dialect), plan.slice, check, 5)
+            if check.metric != "row_count":
+                yield sample.template, sample.sql
     place = Target("local", dialect, "staging", "loader")
     for statement in plan_ledger_upgrade(hostile(), renderer(dialect), place, ()):
         yield statement.template, statement.sql
@@ -184,5 +199,5 @@ def test_templates_are_laid_over_by_name(tmp_path: Path) -> None:
 def test_a_template_that_is_no_text_is_told(tmp_path: Path) -> None:
     """A template file that cannot be read is an error that names it."""
     (tmp_path / "x.sql.j2").write_bytes(b"\xff\xfe")
-    with pytest.raises(TemplateError, match=r"x\.sql\.j2: cannot be read"):
+    with pytest.raises(TemplateError, match=r"x\.sql\.j2: is not UTF-8 text"):
         read_templates(tmp_path)

@@ -2,6 +2,7 @@
 
 from loader.cli import (  # noqa: F401  # they are commands
     applying,
+    cleaning,
     contracting,
     documenting,
     inferring,

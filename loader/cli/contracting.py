@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.cli.framework import Context, common, main
-from loader.cli.options import counted, write_text
+from loader.cli.options import counted
 from loader.errors import LoaderError
+from loader.newfiles import write_text
+from loader.textfiles import UnreadableError, bounded, decoded, is_folder, is_there, read_text
 
 if TYPE_CHECKING:
     from loader.contracts import Imported, Written
@@ -51,7 +53,8 @@ def export(context: Context, select: tuple[str, ...], language: Any, output: str
         _write_out(context, documents, output)
         return
     data = [document.data for document in documents]
-    context.answer(data, "---\n".join(document.text for document in documents).rstrip("\n"))
+    text = "---\n".join(document.text for document in documents).rstrip("\n")
+    context.answer(data, text, exact=True)
 
 
 def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
@@ -65,7 +68,7 @@ def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
 
 def _write_out(context: Context, documents: Sequence[Written], output: str) -> None:
     path = Path(output)
-    if path.is_dir() or output.endswith(("/", os.sep)):
+    if is_folder(path) or output.endswith(("/", os.sep)):
         _make(path)
         texts = {path / document.name: document.text for document in documents}
     else:
@@ -110,7 +113,7 @@ def import_(
             for told in found.told
         ],
     }
-    context.answer(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"))
+    context.answer(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
 
 
 def _shown(name: str) -> str:
@@ -122,12 +125,10 @@ def _texts(names: Sequence[str]) -> list[tuple[str, str]]:
     found, wrong = [], []
     for name in dict.fromkeys(names):
         try:
-            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-            found.append((_shown(name), data.decode("utf-8-sig")))
-        except UnicodeDecodeError as error:
-            wrong.append(f"{_shown(name)} is not UTF-8 text: {error}")
-        except OSError as error:
-            wrong.append(f"{name} cannot be read: {error.strerror}")
+            text = decoded(bounded(sys.stdin.buffer)) if name == "-" else read_text(Path(name))
+            found.append((_shown(name), text))
+        except UnreadableError as error:
+            wrong.append(f"{_shown(name)} {error.message}")
     if wrong:
         raise LoaderError("\n".join(wrong))
     return found
@@ -160,7 +161,7 @@ def _write_specs(
     from loader.contracts import to_yaml  # noqa: PLC0415
 
     files = {_file(folder, spec): spec for spec in specs}
-    there = [str(file) for file in files if file.exists()]
+    there = [str(file) for file in files if is_there(file)]
     if there and not force:
         raise LoaderError(
             f"{counted(len(there), 'file')} would be overwritten; nothing was written:\n  "

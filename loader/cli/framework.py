@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from uuid import uuid4
 
 import click
 
 from loader.errors import LoaderError
+from loader.escaping import terminal
+from loader.redaction import KNOWN
 
 if TYPE_CHECKING:
     from loader.project import Project
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 64, 130
+OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 64, 130, 143
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,13 +55,42 @@ class Context:
     def say(self, text: str) -> None:
         """To the person, on standard error."""
         if not self.quiet:
-            click.echo(text, err=True)
+            emit(text, err=True)
 
-    def answer(self, data: object, *text: str) -> None:
-        """The command's answer, on standard output: data, or pieces of text."""
+    def answer(self, data: object, *text: str, exact: bool = False) -> None:
+        """The command's answer, on standard output: data, or pieces of text.
+
+        ``exact`` text is read by programs, as SQL and YAML are: only a terminal is spared what
+        could control it.
+        """
         with answering():
-            for piece in [json.dumps(data, indent=2, default=str)] if self.json else text:
-                click.echo(piece)
+            if self.json:
+                click.echo(_json(data))
+                return
+            for piece in text:
+                emit(piece, exact=exact)
+
+
+def emit(text: str, *, err: bool = False, exact: bool = False) -> None:
+    """Write to a person: no secret, no control character, and no command to a CI system.
+
+    All output of commands but rows of data goes through here, or through `_json`.
+    """
+    stream = sys.stderr if err else sys.stdout
+    told = KNOWN.hide(text)
+    if not exact or stream.isatty():
+        told = terminal(told).replace(_STYLED, "\x1b")
+    click.echo(told, err=err)
+
+
+def _json(data: object) -> str:
+    told = json.dumps(KNOWN.hide_in(data), indent=2, default=lambda one: KNOWN.hide(str(one)))
+    # Old commands of GitHub Actions begin anywhere in a line.
+    return told.replace("##[", "##\\u005b")
+
+
+_STYLED = uuid4().hex
+"""Stands for ESC where `style` colours text, and nobody else can write it."""
 
 
 def common(*forms: str) -> Callable[[Command], Command]:
@@ -104,17 +139,51 @@ def common(*forms: str) -> Callable[[Command], Command]:
 
 def _guarded(context: Context, run: Callable[[], Any]) -> Any:
     """Run a command; our own errors become words and an exit code."""
+    with _terminable() as terminated:
+        try:
+            return run()
+        except LoaderError as error:
+            print_error(error, as_json=context.json)
+            sys.exit(FAILED)
+        except KeyboardInterrupt as stop:
+            # What was going on says what became of it.
+            notes = getattr(stop, "__notes__", None)
+            told = "; ".join(notes or ["`loader history` tells what was committed"])
+            if terminated:
+                _leave(f"terminated; {told}", TERMINATED)
+            _leave(f"interrupted; {told}", INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read the answer has had enough of it.
+            _close_stdout()
+            sys.exit(OK)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001  # a mistake of ours: whoever reports it tells no secret
+            emit(traceback.format_exc().rstrip(), err=True)
+            sys.exit(FAILED)
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let SIGTERM end a command as Ctrl-C does, so that it tidies up; it is noted in the list.
+
+    Only where nobody else sees to that signal.
+    """
+    terminated: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield terminated
+        return
+    signal.signal(signal.SIGTERM, stop)
     try:
-        return run()
-    except LoaderError as error:
-        print_error(error, as_json=context.json)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        _leave_interrupted("interrupted; `loader history` tells what was committed")
-    except BrokenPipeError:
-        # Whoever read the answer has had enough of it.
-        _close_stdout()
-        sys.exit(OK)
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -134,29 +203,29 @@ def _close_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave_interrupted(message: str) -> NoReturn:
+def _leave(message: str, exit_code: int) -> NoReturn:
     """Leave at once: everything is tidied up but PyArrow's reader, which may wait for input."""
-    click.echo(message, err=True)
+    emit(message, err=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(INTERRUPTED)
+    os._exit(exit_code)
 
 
 def print_error(error: LoaderError, *, as_json: bool = False) -> None:
     """An error in words, or as data, on standard error."""
     if as_json:
-        click.echo(json.dumps(error.to_dict(), indent=2, default=str), err=True)
+        click.echo(_json(error.to_dict()), err=True)
         return
-    click.echo(f"{style('error:', fg='red', bold=True, err=True)} {error.message}", err=True)
+    emit(f"{style('error:', fg='red', bold=True, err=True)} {error.message}", err=True)
     if error.hint:
-        click.echo(f"\n{style('hint:', fg='cyan', bold=True, err=True)} {error.hint}", err=True)
+        emit(f"\n{style('hint:', fg='cyan', bold=True, err=True)} {error.hint}", err=True)
 
 
 def style(text: str, *, err: bool = False, **marks: Any) -> str:
     """Colour where a person looks, and plain text everywhere else."""
     stream = sys.stderr if err else sys.stdout
     plain = os.environ.get("NO_COLOR") or not stream.isatty()
-    return text if plain else click.style(text, **marks)
+    return text if plain else click.style(text, **marks).replace("\x1b", _STYLED)
 
 
 class _Group(click.Group):
@@ -175,7 +244,7 @@ class _Group(click.Group):
             print_error(told, as_json=_asks_for_json(kwargs.get("args")))
             sys.exit(FAILED)
         except (click.Abort, KeyboardInterrupt):
-            _leave_interrupted("interrupted")
+            _leave("interrupted", INTERRUPTED)
         sys.exit(result if isinstance(result, int) else OK)
 
 

@@ -39,7 +39,7 @@ def infer(
     drafted = _of_files if files else _of_table
     spec, remarks = drafted(context, files or (table or "",), name, encoding)
     answer = {**declared(spec), "evidence": remarks.to_dict()}
-    context.answer(answer, to_yaml(spec, remarks).rstrip("\n"))
+    context.answer(answer, to_yaml(spec, remarks).rstrip("\n"), exact=True)
 
 
 def _of_files(

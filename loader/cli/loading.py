@@ -19,6 +19,7 @@ from loader.cli.options import (
     progress,
     tabulated,
 )
+from loader.escaping import one_line
 
 if TYPE_CHECKING:
     from loader.results import LoadResult
@@ -80,9 +81,10 @@ def _told(result: LoadResult) -> str:
 
 
 def _outcome(result: LoadResult) -> str:
-    where = f"{result.table} ({result.slice})" if result.slice else result.table
+    where = one_line(f"{result.table} ({result.slice})" if result.slice else result.table)
     if result.status == "already_loaded":
-        return f"{where}: the load {result.load_id} is there already; nothing was done"
+        rows = counted(result.rows_loaded, "row")
+        return f"{where}: the load {result.load_id} is there already, with {rows}; nothing was done"
     if result.status == "empty":
         deleted = f"; {result.rows_deleted:,} deleted" if result.rows_deleted else ""
         return f"{where}: no rows to load{deleted}"
@@ -113,7 +115,8 @@ def read(
 ) -> None:
     """Read a table, or a slice of it: CSV on standard output, JSON lines with --format json."""
     from loader.frames import spare_pandas  # noqa: PLC0415
-    from loader.writing import write_file, write_stream  # noqa: PLC0415
+    from loader.reading import batches_of  # noqa: PLC0415
+    from loader.writing import Plain, write_file, write_stream  # noqa: PLC0415
 
     spare_pandas()
     project = context.project()
@@ -122,11 +125,13 @@ def read(
     reader = project.read(
         spec, list(partitions) or None, columns=names, as_="batches", target=context.target
     )
+    batches = batches_of(reader)
+    form: Plain = "json" if context.json else "csv"
     if output is None:
         with answering():
-            write_stream(reader, spec, sys.stdout.buffer, "json" if context.json else "csv")
+            write_stream(batches, reader.schema, spec, sys.stdout.buffer, form)
         return
-    rows = write_file(reader, spec, Path(output))
+    rows = write_file(batches, reader.schema, spec, Path(output), form)
     context.say(f"{counted(rows, 'row')} in {output}")
 
 

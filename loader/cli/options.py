@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from loader.cli.framework import Context
-from loader.errors import LoaderError
+from loader.escaping import one_line
 
 if TYPE_CHECKING:
     from loader.results import OnProgress
@@ -49,14 +48,6 @@ def open_data(spec: Any, files: Sequence[str]) -> Any:
     return open_files(files, spec.source, sys.stdin.buffer)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that the person named."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise LoaderError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def progress(context: Context) -> AbstractContextManager[OnProgress | None]:
     """A live line on a terminal, and nothing in a pipe."""
     if context.quiet or context.json or not sys.stderr.isatty():
@@ -78,6 +69,7 @@ def megabytes(size: int) -> str:
 
 def tabulated(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows under their head, in columns."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.cli.framework import OK, Context, common, main, style
-from loader.cli.options import (
-    FULL_REFRESH,
-    PARTITION,
-    open_data,
-    partition_request,
-    write_text,
-)
+from loader.cli.options import FULL_REFRESH, PARTITION, open_data, partition_request
+from loader.newfiles import write_text
 
 if TYPE_CHECKING:
     from loader.project import Project
@@ -70,7 +65,7 @@ def plan(
     data, text, exit_code = look.live() if live else look.offline()
     if output is not None:
         write_text(output, json.dumps(data, indent=2) + "\n")
-    context.answer(data, *text)
+    context.answer(data, *text, exact=context.form == "sql")
     return exit_code if detailed_exitcode else OK
 
 

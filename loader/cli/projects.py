@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from loader.cli.framework import FAILED, OK, Context, answering, common, main, style
+from loader.cli.framework import FAILED, OK, Context, answering, common, emit, main, style
 
 
 @main.command()
@@ -44,7 +44,7 @@ def doctor(context: Context) -> int:
         findings.append(finding)
         if not context.json:
             with answering():
-                click.echo(line(finding, style, sys.stdout.encoding, verbose=context.verbose))
+                emit(line(finding, style, sys.stdout.encoding, verbose=context.verbose))
     fine = all(finding.status != "failed" for finding in findings)
     name, kind = context.target or project.config.target, target_type(project, context.target)
     steps = [finding.to_dict() for finding in findings]
@@ -63,4 +63,4 @@ def schema(context: Context, what: str) -> None:
     else:
         from loader.jsonschema import json_schema  # noqa: PLC0415
     found = json_schema()
-    context.answer(found, json.dumps(found, indent=2))
+    context.answer(found, json.dumps(found, indent=2), exact=True)

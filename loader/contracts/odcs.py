@@ -374,9 +374,11 @@ def _partitions(draft: Draft, properties: _Properties, ours: Customs, findings: 
             shown = ", ".join(names)
             findings.note(draft.loc, f"each value of {shown} is a partition; add grain for windows")
         return
-    exprs = [entry.get("expr") for entry in own if isinstance(entry, dict)] if own else []
+    if not isinstance(own, list):
+        return  # what it is, and should be, is told when the spec is judged
+    exprs = [entry.get("expr") for entry in own if isinstance(entry, dict)]
     bare = {expr for expr in exprs if isinstance(expr, str) and expr in places}
-    if isinstance(own, list) and bare != set(names):
+    if bare != set(names):
         findings.wrong(
             f"loader.partition_by is over {', '.join(sorted(bare)) or 'no column'}, and partitioned"
             f" are {', '.join(names) or 'none'}",

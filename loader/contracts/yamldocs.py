@@ -6,14 +6,14 @@ contracts and dbt files come with anchors, and with several documents in one fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import yaml
 
 from loader.errors import Loc, Problem
+from loader.yamlinput import DEEPEST, PARSER, check_depth, check_number, too_deep
 
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN = "tag:yaml.org,2002:"
 _MOST = 500_000
@@ -65,7 +65,8 @@ def read_documents(text: str, shown: str) -> tuple[list[Document], list[Problem]
     documents: list[Document] = []
     loader = None
     try:
-        loader = _YAML(text)
+        check_depth(text)
+        loader = PARSER(text)
         while loader.check_node():
             root = loader.get_node()
             reader = _Reader(loader, shown)
@@ -80,9 +81,6 @@ def read_documents(text: str, shown: str) -> tuple[list[Document], list[Problem]
         problems.append(Problem(message, path=shown, line=line, column=column))
     except yaml.YAMLError as error:
         message = f"is not YAML: {str(error).splitlines()[0]}"
-        problems.append(Problem(message, path=shown, line=1, column=1))
-    except RecursionError:
-        message = "is not YAML that can be read: it is nested too deeply"
         problems.append(Problem(message, path=shown, line=1, column=1))
     finally:
         if loader is not None:
@@ -105,6 +103,20 @@ def _pairs(node: Any) -> list[tuple[Any, Any]]:
     return own
 
 
+class _Made(NamedTuple):
+    """The data of a node, how many parts it has with its aliases written out, and how deep."""
+
+    data: Any
+    size: int = 1
+    depth: int = 0
+
+
+def _extent(parts: Sequence[_Made]) -> tuple[int, int]:
+    """The size and the depth of what has these parts."""
+    deepest = max((part.depth for part in parts), default=0)
+    return (1 + sum(part.size for part in parts), 1 + deepest)
+
+
 class _Reader:
     """Makes data of nodes; an alias is the same data again."""
 
@@ -112,22 +124,23 @@ class _Reader:
         self.problems: list[Problem] = []
         self._loader = loader
         self._shown = shown
-        self._done: dict[int, tuple[Any, int]] = {}
+        self._done: dict[int, _Made] = {}
         self._open: set[int] = set()
 
     def value(self, node: Any) -> Any:
-        return self._value(node)[0]
+        return self._value(node).data
 
-    def _value(self, node: Any) -> tuple[Any, int]:
-        """The data of a node, and how many parts it has with its aliases written out."""
+    def _value(self, node: Any) -> _Made:
         if id(node) in self._done:
             return self._done[id(node)]
         if id(node) in self._open:
             self._refuse(node, "an alias may not stand for what it is part of")
         self._open.add(id(node))
         found = self._made(node)
-        if found[1] > _MOST:
+        if found.size > _MOST:
             self._refuse(node, "its aliases make it too large to read")
+        if found.depth > DEEPEST:
+            raise too_deep(node.start_mark)
         self._open.discard(id(node))
         self._done[id(node)] = found
         return found
@@ -135,21 +148,21 @@ class _Reader:
     def _refuse(self, node: Any, message: str) -> None:
         raise yaml.MarkedYAMLError(problem=message, problem_mark=node.start_mark)
 
-    def _made(self, node: Any) -> tuple[Any, int]:
+    def _made(self, node: Any) -> _Made:
         if not node.tag.startswith(_PLAIN):
             self._wrong(node, f"the tag `{node.tag}` means nothing here; write plain YAML")
-            return (None, 1)
+            return _Made(None)
         if isinstance(node, yaml.SequenceNode):
             items = [self._value(item) for item in node.value]
-            return ([item for item, _ in items], 1 + sum(size for _, size in items))
+            return _Made([item.data for item in items], *_extent(items))
         if isinstance(node, yaml.MappingNode):
             self._repeated(node)
             # Before they are merged, so that a circle or a bomb of them is found.
-            merged = [self._value(item)[1] for key, item in node.value if key.tag == _MERGE]
+            merged = [self._value(item) for key, item in node.value if key.tag == _MERGE]
             made = {str(key.value): self._value(item) for key, item in _pairs(node)}
-            data = {key: item for key, (item, _) in made.items()}
-            return (data, 1 + sum(merged) + sum(size for _, size in made.values()))
-        return (self._scalar(node), 1)
+            data = {key: item.data for key, item in made.items()}
+            return _Made(data, *_extent([*merged, *made.values()]))
+        return _Made(self._scalar(node))
 
     def _repeated(self, node: Any) -> None:
         lines: dict[str, int] = {}
@@ -164,6 +177,7 @@ class _Reader:
         if node.tag == f"{_PLAIN}str":
             return node.value
         try:
+            check_number(node.tag, node.value)
             return self._loader.construct_object(node)
         except (ValueError, KeyError) as error:
             self._wrong(node, f"cannot be read: {str(error).split(';')[0]}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from loader.dagster_io.metadata import failure
+from loader.dagster_io.metadata import failure, table_value
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
 from loader.errors import ExecuteError, LoaderError, PlanError
@@ -193,6 +193,8 @@ def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.A
     expected = _expected(check)
     found = _number(result.value)
     metadata: dict[str, Any] = {"value": found, "expectation": expected, "slice": where}
+    if result.rows:
+        metadata["rows"] = table_value(result.rows)
     return dg.AssetCheckResult(
         passed=result.holds,
         asset_key=dg.AssetKey(spec.asset_key.split("/")),

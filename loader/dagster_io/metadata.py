@@ -12,8 +12,10 @@ import dagster as dg
 
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
+from loader.escaping import fenced, markdown, visible
 from loader.figures import Kind, Statistics
 from loader.plan import Plan
+from loader.redaction import KNOWN
 from loader.results import LoadResult
 from loader.spec import TableSpec
 
@@ -100,7 +102,9 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
     if result.staged:
         found["staged"] = result.staged
     if result.warnings:
-        found["warnings"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.warnings))
+        found["warnings"] = dg.MetadataValue.md(
+            "\n".join(f"- {markdown(KNOWN.hide(text))}" for text in result.warnings)
+        )
     if result.plan is not None:
         found["sql"] = sql(result.plan, _SHOWN_CHARACTERS // partitions)
     return found
@@ -113,7 +117,7 @@ def column_statistics(statistics: Statistics) -> dg.TableMetadataValue:
         {"column": column, **{kind: _cell(figures.get(kind)) for kind in shown}}
         for column, figures in statistics.items()
     ]
-    return _table(rows, most=len(rows))
+    return table_value(rows, most=len(rows))
 
 
 def _cell(value: str | float | None) -> str | int:
@@ -132,13 +136,10 @@ def plan_metadata(plan: Plan) -> Metadata:
 
 def sql(plan: Plan, most: int = _SHOWN_CHARACTERS) -> dg.MarkdownMetadataValue:
     """The statements of a plan as a page shows them; of long ones the beginning."""
-    script, most = plan.sql, max(most, _LEAST_CHARACTERS)
+    script, most = KNOWN.hide(plan.sql), max(most, _LEAST_CHARACTERS)
     if len(script) > most:
         script = f"{script[:most]}\n-- and {len(script) - most:,} characters more"
-    fence = "```"
-    while fence in script:
-        fence += "`"
-    return dg.MetadataValue.md(f"{fence}sql\n{script}\n{fence}")
+    return dg.MetadataValue.md(fenced(script))
 
 
 def failure(error: LoaderError) -> dg.Failure:
@@ -147,15 +148,16 @@ def failure(error: LoaderError) -> dg.Failure:
     if error.hint:
         found["next_step"] = error.hint
     if error.details:
-        found["problems"] = _table(error.details)
+        found["problems"] = table_value(error.details)
     if isinstance(error, ExecuteError) and error.statement:
-        found["statement"] = dg.MetadataValue.md(f"```sql\n{error.statement}\n```")
-    return dg.Failure(description=str(error), metadata=found, allow_retries=False)
+        found["statement"] = dg.MetadataValue.md(fenced(error.statement))
+    return dg.Failure(description=visible(str(error)), metadata=found, allow_retries=False)
 
 
-def _table(
+def table_value(
     rows: Sequence[Mapping[str, str | int]], most: int = _SHOWN_ROWS
 ) -> dg.TableMetadataValue:
+    """Rows as a table on a page; of very many the first."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
     columns = [dg.TableColumn(name, "text") for name in names]

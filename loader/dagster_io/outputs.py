@@ -14,6 +14,8 @@ from loader.dagster_io.metadata import load_metadata, plan_metadata, table_metad
 from loader.dagster_io.partitions import Selection, selected
 from loader.dagster_io.tables import Tables
 from loader.errors import PlanError
+from loader.escaping import visible
+from loader.redaction import KNOWN
 from loader.results import LoadResult
 from loader.spec import TableSpec
 
@@ -55,7 +57,8 @@ def _load(
     about = table_metadata(spec, tables.place, tables.source(spec))
     if options.get("dry_run"):
         plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
-        context.log.info(f"{spec.table}: dry run, nothing was written\n{plan.sql}")
+        told = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
+        context.log.info(visible(KNOWN.hide(told)))
         return {**about, **plan_metadata(plan)}, {}
     result = tables.project.load(
         spec,
@@ -94,7 +97,8 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
     where = f" ({result.slice})" if result.slice else ""
     if result.status == "already_loaded":
         context.log.info(
-            f"{result.table}{where}: an earlier attempt of this step has loaded it already"
+            f"{result.table}{where}: an earlier attempt of this step has loaded it already:"
+            f" {result.rows_loaded:,} rows"
         )
     else:
         did = f"loaded, {result.rows_deleted:,} deleted"
@@ -104,7 +108,7 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
             f"{result.table}{where}: {result.rows_loaded:,} rows {did}, verified and committed"
         )
     for warning in result.warnings:
-        context.log.warning(warning)
+        context.log.warning(visible(KNOWN.hide(warning)))
 
 
 def _by_partition(
@@ -125,7 +129,8 @@ def _tell(
 ) -> None:
     """Add metadata to the materialization, or to each of them; what the user set stays."""
     theirs = set(context.output_metadata)
-    left = {name: value for name, value in metadata.items() if name not in theirs}
+    hidden = {name: KNOWN.hide_in(value) for name, value in metadata.items()}
+    left = {name: value for name, value in hidden.items() if name not in theirs}
     if by_partition:
         # Dagster gives what is added to an output to every partition alike.
         with suppress(Exception):

@@ -14,6 +14,7 @@ from loader.doctor.examination import AGAIN, PASSES, Examination, Status, Step, 
 from loader.doctor.redshift import OfRedshift
 from loader.errors import ExecuteError, LoaderError
 from loader.project import Project
+from loader.redaction import KNOWN
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def examine(project: Project, target: str | None = None) -> Iterator[Finding]:
 
 
 def target_type(project: Project, target: str | None = None) -> str:
-    """The type of a target as the settings have it."""
-    return str(project.config.written(target or project.config.target).get("type"))
+    """The type of a target as the settings have it; what is none is not told."""
+    found = str(project.config.written(target or project.config.target).get("type"))
+    return found if found in _KINDS else "of an unknown type"
 
 
 def _findings(examination: Examination) -> Iterator[Finding]:
@@ -65,8 +67,8 @@ def _findings(examination: Examination) -> Iterator[Finding]:
             causes[step.name] = cause
             verdict = Verdict(f"`{cause}` failed", "skipped", f"mend `{cause}` first")
         seconds = round(time.perf_counter() - started, 3)
-        detail = _one_line(examination.hide(verdict.detail))
-        hint = examination.hide(verdict.hint) if verdict.hint else None
+        detail = _one_line(KNOWN.hide(verdict.detail))
+        hint = KNOWN.hide(verdict.hint) if verdict.hint else None
         yield Finding(step.name, verdict.status, detail, hint, seconds)
 
 

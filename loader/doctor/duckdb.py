@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from functools import cached_property
@@ -16,6 +17,7 @@ from loader.doctor.examination import (
     Verdict,
 )
 from loader.render import Table
+from loader.textfiles import is_there
 
 
 class OfDuckDB(Examination):
@@ -30,7 +32,8 @@ class OfDuckDB(Examination):
         super().__exit__(*error)
         if hasattr(self, "settings"):
             for path in (self._stand_in, Path(f"{self._stand_in}.wal")):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
         for folder, there in self._folders.items():
             _prune(folder, there)
 
@@ -43,7 +46,7 @@ class OfDuckDB(Examination):
 
     @property
     def _path(self) -> Path:
-        return (self.config.root / self.settings.database).resolve()
+        return Path(os.path.realpath(self.config.root / self.settings.database))
 
     @property
     def _stand_in(self) -> Path:
@@ -51,7 +54,7 @@ class OfDuckDB(Examination):
 
     @cached_property
     def _is_there(self) -> bool:
-        return self._path.exists()
+        return os.path.lexists(self._path)  # a circle of links is in the way
 
     @property
     def location(self) -> str:
@@ -102,7 +105,7 @@ class OfDuckDB(Examination):
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the nearest above it that is there."""
-    while not folder.exists() and folder != folder.parent:
+    while not is_there(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -81,7 +80,6 @@ class Examination:
         self.settings: TargetSettings
         self.token = uuid.uuid4().hex
         self.prefix = f"doctor/{self.token}"
-        self._secrets = [os.environ.get(n, "") for n in _SECRET_VARIABLES]
         self._opened = ExitStack()
         self._session: Session | None = None
         self._stored = False
@@ -94,12 +92,6 @@ class Examination:
         if self._stored:
             with suppress(LoaderError):
                 self.store.delete(self.prefix)
-
-    def hide(self, text: str) -> str:
-        """The text without secrets, whoever put one there."""
-        for secret in filter(None, self._secrets):
-            text = text.replace(secret, "***")
-        return text
 
     def session(self) -> Session:
         """The session, opened again when it was lost."""
@@ -178,7 +170,6 @@ class Examination:
             return Verdict(
                 error.message + _also_missing(self.config, self.name, error), "failed", hint
             )
-        self._secrets.append(getattr(self.settings, "password", ""))
         return Verdict(f"complete in {self.config.source}")
 
     def _check_time_zone(self) -> Verdict:
@@ -353,8 +344,6 @@ class Examination:
         assert isinstance(table, Table)
         return table
 
-
-_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 _LOADING = ("create_stage", "copy_parquet", "copied")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from loader.dispositions import Role
+from loader.escaping import fenced, markdown, one_line
 from loader.plan import Plan, Statement
 
 Style = Callable[..., str]
@@ -99,18 +99,18 @@ def answer(told: Sequence[Told], form: str) -> Iterator[str]:
 
 def _markdown(told: Sequence[Told]) -> str:
     first = f"### `loader plan`: {counted(len(told), 'load')}"
-    whole = "\n".join([first, "", *(one.body for one in told), *_summary(told)])
+    whole = "\n".join([first, "", *(one.body for one in told), *map(markdown, _summary(told))])
     if len(whole) <= COMMENT_LIMIT:
         return whole
-    short = [f"- {escape(one.title)}" for one in told]
-    return "\n".join([first, "", *short, "", *_summary(told)])[:COMMENT_LIMIT]
+    short = [f"- {markdown(one.title)}" for one in told]
+    return "\n".join([first, "", *short, "", *map(markdown, _summary(told))])[:COMMENT_LIMIT]
 
 
 def plan_lines(
     plan: Plan, style: Style, *, verbose: bool, deletes: int | None = None
 ) -> Iterator[str]:
     """One load: what it is about, then its statements."""
-    title, *rest = plan.header()
+    title, *rest = map(one_line, plan.header())
     yield style(title, bold=True)
     for line in rest:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
@@ -161,7 +161,7 @@ def statement_lines(
     condition = f" ({statement.when})" if statement.when else ""
     source = f" [{statement.project_template}]" if statement.project_template else ""
     place = "" if number is None else number
-    head = f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}"
+    head = one_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
     yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"
@@ -180,7 +180,7 @@ def _summary(told: Sequence[Told]) -> Iterator[str]:
         parts.append(f"{counted(whole, 'whole table')} replaced")
     to_load = f"; {sum(rows):,} rows to load" if rows else ""
     yield f"Plan: {', '.join(parts)}{to_load}."
-    yield f"Touched: {', '.join(one.table for one in told)}"
+    yield f"Touched: {one_line(', '.join(one.table for one in told))}"
     yield "Offline: no live table was looked at, so what it lacks or holds is not known."
 
 
@@ -192,20 +192,7 @@ def counted(number: int, noun: str) -> str:
 def _markdown_lines(plan: Plan) -> Iterator[str]:
     """For a pull-request comment, the SQL folded away."""
     title, *rest = plan.header()
-    script = plan.sql
-    fence = fence_of(script)
-    yield from (f"**{escape(title)}**", "")
-    yield from (f"- {escape(line)}" for line in rest)
-    yield from ("", "<details><summary>SQL</summary>", "", f"{fence}sql", script.rstrip("\n"))
-    yield from (fence, "", "</details>", "")
-
-
-def escape(line: str) -> str:
-    """A line that Markdown leaves as it is."""
-    return line.replace("<", "&lt;").replace("*", "\\*")
-
-
-def fence_of(script: str) -> str:
-    """A fence that nothing in the script closes."""
-    longest = max((len(run) for run in re.findall("`+", script)), default=0)
-    return "`" * max(3, longest + 1)
+    yield from (f"**{markdown(title)}**", "")
+    yield from (f"- {markdown(line)}" for line in rest)
+    yield from ("", "<details><summary>SQL</summary>", "", fenced(plan.sql.rstrip("\n")))
+    yield from ("", "</details>", "")

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from loader.changes import TableChange, told
 from loader.drift import Difference
+from loader.escaping import fenced, one_line
+from loader.escaping import markdown as escape
 from loader.live import LiveTable
 from loader.present.loads import (
     COMMENT_LIMIT,
     Style,
     counted,
-    escape,
-    fence_of,
     plan_lines,
     statement_lines,
     transaction_lines,
@@ -52,17 +52,17 @@ def changes(pending: Sequence[TableChange], style: Style, *, verbose: bool = Fal
 def _change_lines(
     change: TableChange, review: Review | None, style: Style, *, verbose: bool
 ) -> Iterator[str]:
-    yield style(_title(change), bold=True)
+    yield style(one_line(_title(change)), bold=True)
     rows = list(_rows(change, review, verbose=verbose))
     yield from (f"  {line}" for line in _columns(rows, style))
     if isinstance(change.live, LiveTable) and change.live.is_table:
         yield f"    {_agreeing(change)}"
     for reason in change.blocked:
-        yield style(f"  x CANNOT BE DONE: {reason}", fg="red", bold=True)
+        yield style(f"  x CANNOT BE DONE: {one_line(reason)}", fg="red", bold=True)
     for note in change.drift.notes:
-        yield style(f"  note: {note}", fg="yellow")
+        yield style(f"  note: {one_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
-        yield f"  bound to it: {', '.join(change.live.dependants)}"
+        yield f"  bound to it: {one_line(', '.join(change.live.dependants))}"
     if not (change.outside or change.statements):
         return
     if review is not None and review.load_changes:
@@ -168,7 +168,7 @@ def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     framed = any(row[4] != "-" for row in rows)
     head: Row = ("", "column", "spec", "live", "frame", "")
     kept = [at for at in range(1, 6) if at != 4 or framed]
-    table = [head, *rows]
+    table = [head, *(tuple(map(one_line, row)) for row in rows)]
     widths = {at: max(len(row[at]) for row in table) for at in kept}
     for row in table:
         cells = "  ".join(row[at].ljust(widths[at]) for at in kept).rstrip()
@@ -196,7 +196,7 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
     yield f"Load: {', '.join(parts)}."
     touched = [one.change.spec.table for one in reviews if one.asked or one.change.differences]
     more = f" and {len(touched) - _NAMED:,} more" if len(touched) > _NAMED else ""
-    yield f"Touched: {', '.join(touched[:_NAMED]) or 'nothing'}{more}"
+    yield f"Touched: {one_line(', '.join(touched[:_NAMED])) or 'nothing'}{more}"
     target = changes[0].target if changes else None
     where = f" of {target.name} ({target.dialect})" if target else ""
     yield f"Live: {counted(len(changes), 'table')}{where} looked at; nothing was changed."
@@ -285,9 +285,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     lines.append("")
     if script:
         scripts = "\n".join(part for part in (review.change.sql, review.load.sql) if part)
-        fence = fence_of(scripts)
-        lines += ["<details><summary>SQL</summary>", "", f"{fence}sql", scripts, fence, ""]
-        lines += ["</details>", ""]
+        lines += ["<details><summary>SQL</summary>", "", fenced(scripts), "", "</details>", ""]
     return lines
 
 
@@ -302,7 +300,7 @@ def _load_lines(review: Review) -> Iterator[str]:
 
 
 def _markdown_cell(text: str) -> str:
-    return escape(text).replace("|", "\\|")
+    return escape(text)
 
 
 def exit_code(reviews: Iterable[Review]) -> int:
@@ -320,5 +318,5 @@ def applied(changes: Sequence[TableChange]) -> str:
     lines = []
     for change in changes:
         what = "; ".join(told(one) for one in change.differences)
-        lines.append(f"{change.spec.table}: {what}")
+        lines.append(one_line(f"{change.spec.table}: {what}"))
     return "\n".join([*lines, f"{counted(len(changes), 'table')} changed"])

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from loader.errors import ConfigError
+from loader.newfiles import write_text
 
 MANIFEST = ".loader-docs.json"
 """What an earlier run wrote, so that only that is ever written over or removed."""
@@ -50,7 +51,7 @@ def _listed(manifest: Path) -> set[str]:
     try:
         names = json.loads(manifest.read_text(encoding="utf-8"))["files"]
         listed = [name for name in names if isinstance(name, str)]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(
             f"{manifest} does not tell which files of {manifest.parent} are the site's",
             hint="remove the folder, if nothing but a site is in it, or name another one",
@@ -70,7 +71,8 @@ def replace_files(folder: Path, files: Mapping[str, str], earlier: Collection[st
         What was removed.
 
     Raises:
-        ConfigError: a file of someone else is in the way, or the folder cannot be written.
+        ConfigError: a file of someone else is in the way, or the folder cannot be made.
+        StageError: a file cannot be written.
     """
     for name in files:
         if name not in earlier and (folder / name).exists():
@@ -101,4 +103,4 @@ def _list(folder: Path, names: set[str]) -> None:
 def _write(path: Path, text: str) -> None:
     if path.is_symlink():
         path.unlink()
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
+from loader.escaping import visible
 from loader.site.tables import ColumnRow, TablePage
 
 
@@ -24,8 +26,19 @@ def search_script(pages: Sequence[TablePage]) -> str:
         for page in pages
     ]
     # What would close the script cannot stand in it; JSON in ASCII has no odd line ends.
-    text = json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(_visible(found), separators=(",", ":")).replace("<", "\\u003c")
     return f"window.LOADER_TABLES = {text};\n"
+
+
+def _visible(data: Any) -> Any:
+    match data:
+        case str():
+            return visible(data)
+        case dict():
+            return {key: _visible(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_visible(value) for value in data]
+    return data
 
 
 def _text(page: TablePage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -118,7 +119,9 @@ def table_pages(project: Project, entries: Sequence[Entry]) -> list[TablePage]:
         ConfigError: a spec file cannot be read any more.
     """
     templates = project.templates
-    renderers = {name: Renderer(templates, dialects.get(name)) for name in _PLACES}
+    renderers = {
+        name: Renderer(templates, dialects.get(name), clock=time.thread_time) for name in _PLACES
+    }
     pages = [_page(entry, entry.spec, renderers) for entry in entries if entry.spec is not None]
     return sorted(pages, key=lambda page: page.key)
 

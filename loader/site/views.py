@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from loader.escaping import visible
 from loader.jsonschema import json_schema
 from loader.site.language import sections
 from loader.site.lineage import Lineage, graph
@@ -51,7 +52,8 @@ def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
         files[page.file] = template.render(
             shared, root="../", page=page, around=around, graph=graph(around)
         )
-    return files
+    # The templates escape what HTML means; what would hide or turn text is made visible in all.
+    return {name: visible(text) for name, text in files.items()}
 
 
 def _templates() -> jinja2.Environment:

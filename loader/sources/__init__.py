@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-import io
 import os
 import shutil
 import tempfile
@@ -22,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loader.errors import LoaderError, SourceError
-from loader.frames import Chunk, Frame, check_names, check_same, number_batches
-from loader.sources import csvfiles, jsonlines, kinds, parquetfiles, s3files
+from loader.frames import Chunk, Frame, check_same, gathered
+from loader.sources import arrowfiles, csvfiles, jsonlines, kinds, parquetfiles, s3files
 from loader.sources.csvfiles import DelimiterError
 from loader.sources.encodings import EncodingError, decoded
+from loader.sources.inputs import Input
 from loader.sources.quoting import EscapeError
 from loader.spec import Source
+from loader.textfiles import is_folder, is_there
 
 __all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
 
@@ -59,7 +60,8 @@ _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
-_BROKEN = (OSError, pa.ArrowException, EOFError)
+_BROKEN = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
+"""What is raised of files that cannot be read; the last of names of columns."""
 
 
 def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
@@ -134,9 +136,9 @@ def _expand(pattern: str, stdin: BinaryIO | None) -> list[_File]:
     if s3files.is_meant(pattern):
         return [_File(found.name, remote=found) for found in s3files.find(pattern)]
     path = Path(pattern)
-    if path.is_dir():
+    if is_folder(path):
         raise SourceError(f"{pattern} is a folder", hint=f"name its files: '{path / '*.csv'}'")
-    if path.exists():
+    if is_there(path):
         return [_File(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # names stay as they were written
     if not found:
@@ -146,7 +148,7 @@ def _expand(pattern: str, stdin: BinaryIO | None) -> list[_File]:
 
 def _near(path: Path) -> str:
     folder = path.parent
-    while not folder.is_dir() and folder != folder.parent:
+    while not is_folder(folder) and folder != folder.parent:
         folder = folder.parent
     try:
         names = sorted(entry.name for entry in folder.iterdir())
@@ -186,37 +188,6 @@ def _format(file: _File, head: bytes = b"") -> Format:
 # Bytes
 
 
-class _Input(io.RawIOBase):
-    """A stream of bytes that can be looked at before it is read."""
-
-    def __init__(self, stream: Any, *, borrowed: bool = False) -> None:
-        self._stream, self._ahead, self._borrowed = stream, b"", borrowed
-
-    def readable(self) -> bool:
-        return True
-
-    def peek(self, size: int) -> bytes:
-        while len(self._ahead) < size:
-            more = self._stream.read(size - len(self._ahead))
-            if not more:
-                break
-            self._ahead += more
-        return self._ahead[:size]
-
-    def readinto(self, buffer: Any) -> int:
-        if self._ahead:
-            part, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
-        else:
-            part = self._stream.read(len(buffer)) or b""
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        if not self.closed and not self._borrowed:
-            self._stream.close()
-        super().close()
-
-
 def _open(file: _File, source: Source) -> Frame:
     if file.remote is not None:
         return _open_fetched(file.remote, file, source)
@@ -227,7 +198,7 @@ def _open(file: _File, source: Source) -> Frame:
             raise SourceError(f"{file.name} is empty: nothing is in it but compression")
         kind = _format(file, head)
         _check_magic(file, kind, head, source)
-        return _READERS[kind](file, plain, source, packed)
+        return _guarded(file, _READERS[kind](file, plain, source, packed))
     except _BROKEN as error:
         raise _unreadable(file.name, error) from error
 
@@ -244,20 +215,24 @@ def _open_fetched(remote: s3files.Remote, file: _File, source: Source) -> Frame:
 
 
 def _unreadable(name: str, error: Exception) -> SourceError:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return SourceError(f"{name} cannot be read: {error.strerror}")
+    text = str(error).strip() or type(error).__name__
     if "Truncated compressed stream" in text:
         text = "the compressed data ends too early; the file is cut off"
-    return SourceError(f"{name} cannot be read: {text}")
+    return SourceError(
+        f"{name} cannot be read: {text}", hint="the file is damaged or cut off; get it anew"
+    )
 
 
-def _bytes(file: _File) -> tuple[_Input, bool]:
+def _bytes(file: _File) -> tuple[Input, bool]:
     """The content of a file without its compression, and whether it had one."""
-    raw = _Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
+    raw = Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
     codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
-    plain = _Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)) if codec else raw
+    plain = Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)) if codec else raw
     found = kinds.foreign(plain.peek(_HEAD))
     if found:
         raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
@@ -291,23 +266,22 @@ def _check_magic(file: _File, kind: Format, head: bytes, source: Source) -> None
 # Readers
 
 
-def _csv(file: _File, plain: _Input, source: Source, _: bool) -> Frame:
-    again = None if file.stream else (lambda: _bytes(file)[0])
-    return _guarded(file, csvfiles.open_csv(plain, file.name, source, again))
+def _csv(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+    return csvfiles.open_csv(plain, file.name, source)
 
 
-def _tsv(file: _File, plain: _Input, source: Source, packed: bool) -> Frame:
+def _tsv(file: _File, plain: Input, source: Source, packed: bool) -> Frame:
     if source.delimiter == Source.model_fields["delimiter"].default:
         source = source.model_copy(update={"delimiter": "\t"})
     return _csv(file, plain, source, packed)
 
 
-def _json(file: _File, plain: _Input, source: Source, _: bool) -> Frame:
-    return _guarded(file, jsonlines.open_json(plain, file.name, source))
+def _json(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+    return jsonlines.open_json(plain, file.name, source)
 
 
 def _guarded(file: _File, frame: Frame) -> Frame:
-    """The frame, with what the system raises while it is read told as a `SourceError`."""
+    """The frame of one file: what the system raises is a `SourceError`, small chunks are joined."""
 
     def chunks() -> Iterator[Chunk]:
         try:
@@ -317,10 +291,10 @@ def _guarded(file: _File, frame: Frame) -> Frame:
         except _BROKEN as error:
             raise _unreadable(file.name, error) from error
 
-    return Frame(frame.columns, chunks(), frame.rows)
+    return Frame(frame.columns, gathered(chunks()), frame.rows)
 
 
-def _seekable(file: _File, plain: _Input, packed: bool) -> Any:
+def _seekable(file: _File, plain: Input, packed: bool) -> Any:
     """The content as something with random access; a stream is spooled to disk."""
     if not file.stream and not packed:
         plain.close()
@@ -331,21 +305,17 @@ def _seekable(file: _File, plain: _Input, packed: bool) -> Any:
         return pa.OSFile(spool.name)  # what is open stays readable, and is gone when it is closed
 
 
-def _parquet(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:
+def _parquet(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
     return parquetfiles.open_parquet(_seekable(file, plain, packed), file.name)
 
 
-def _arrow(file: _File, plain: _Input, _: Source, packed: bool) -> Frame:
+def _arrow(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
-        content = pa.ipc.open_file(_seekable(file, plain, packed))
-        names = check_names(content.schema.names, file.name)
-        batches = (content.get_batch(at) for at in range(content.num_record_batches))
-        return Frame(names, number_batches(batches, file.name))
-    stream = pa.ipc.open_stream(pa.PythonFile(plain, mode="r"))
-    return Frame(check_names(stream.schema.names, file.name), number_batches(stream, file.name))
+        return arrowfiles.open_arrow_file(_seekable(file, plain, packed), file.name)
+    return arrowfiles.open_arrow_stream(plain, file.name)
 
 
-_READERS: dict[Format, Callable[[_File, _Input, Source, bool], Frame]] = {
+_READERS: dict[Format, Callable[[_File, Input, Source, bool], Frame]] = {
     "csv": _csv,
     "tsv": _tsv,
     "json": _json,

@@ -39,7 +39,10 @@ def codec_of(head: bytes, encoding: str) -> str:
 
 def decoded(head: bytes, encoding: str) -> str:
     """The beginning of a file as text; what is not in its encoding is U+FFFD."""
-    return codecs.getincrementaldecoder(codec_of(head, encoding))("replace").decode(head)
+    try:
+        return codecs.getincrementaldecoder(codec_of(head, encoding))("replace").decode(head)
+    except UnicodeError:  # of UTF-16 and UTF-32 without a byte order mark, which reading tells
+        return head.decode("utf-8", "replace")
 
 
 class Utf8:

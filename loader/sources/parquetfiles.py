@@ -9,7 +9,11 @@ import pyarrow.parquet as pq
 from loader.frames import CHUNK_ROWS, Frame, check_names, exact_int96, number_batches
 from loader.int96 import UNIT, has_int96
 
-_OPTIONS: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False}
+_OPTIONS: dict[str, Any] = {
+    "buffer_size": 1 << 20,
+    "pre_buffer": False,
+    "page_checksum_verification": True,
+}
 
 
 def open_parquet(content: Any, origin: str) -> Frame:

@@ -50,6 +50,18 @@ class _Quotes:
         return found
 
 
+@dataclass(frozen=True)
+class _Region:
+    """A part of a block in which every other quote opens a field."""
+
+    start: int
+    """Where it starts, outside of quotes unless its first quote is a closing one."""
+    first: int
+    """The index of its first opening quote; -1 when the quote before the block is that."""
+    stop: int
+    """The index of the first quote behind it."""
+
+
 class QuoteCheck:
     """Checks the rows of a CSV file block by block, all quotes of a block at once."""
 
@@ -68,16 +80,36 @@ class QuoteCheck:
         """The line that a block begins in, as far as it came before, behind its line end."""
         self._last = ord("\n")
         """The byte before a block, or another than an edge when that one is escaped."""
-        self.opened = ""
+        self._opened = ""
         """Where the last quoted field begins that goes on in another block."""
+        self._row_end = 0
+        """How much of the last block is whole rows."""
 
-    def check(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same bytes, once they are known to be well-formed.
+    def rows(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same bytes as whole rows, once they are known to be well-formed.
 
         Raises:
-            SourceError: text follows a closing quote, an escape is none, or a quote never closes;
-                file, line and column are named.
+            SourceError: text follows a closing quote, an escape is none, a quote never closes, or
+                a row is too long; file and line are named.
         """
+        begun = b""
+        """A row that has not ended."""
+        for block in self._checked(blocks):
+            if self._row_end:
+                yield begun + block[: self._row_end]
+                begun = block[self._row_end :]
+            else:
+                begun += block
+            if len(begun) > BLOCK:
+                place = self._opened or f"{self._name}:{self._line}"
+                raise SourceError(
+                    f"{place}: a row is longer than {BLOCK >> 20} MB",
+                    hint=f"is a quote `{self._source.quote}` not closed?",
+                )
+        if begun:
+            yield begun
+
+    def _checked(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         held = b""
         for more in blocks:
             block = held + more
@@ -92,7 +124,7 @@ class QuoteCheck:
                 yield block
         if self._inside:
             raise SourceError(
-                f"{self.opened}: a quote `{self._source.quote}` opens and never closes",
+                f"{self._opened}: a quote `{self._source.quote}` opens and never closes",
                 hint="close it, or double it inside of a quoted field when it belongs to the value",
             )
 
@@ -103,7 +135,9 @@ class QuoteCheck:
             if (at := plain.find(self._escape)) >= 0:
                 raise self._bad_escape(block, at)
         if self._quote in plain:
-            self._check_quotes(block, plain)
+            self._row_end = self._check_quotes(block, plain)
+        else:
+            self._row_end = 0 if self._inside else _last_line_end(plain, 0, _end(plain))
         self._line += self._line_ends(block, len(block))
         start = max(block.rfind(b"\n"), block.rfind(b"\r"))
         self._before = self._before + block if start < 0 else block[start:]
@@ -116,16 +150,18 @@ class QuoteCheck:
             found += block.count(b"\r", 0, stop) - block.count(b"\r\n", 0, stop)
         return found
 
-    def _check_quotes(self, block: bytes, plain: bytes) -> None:
+    def _check_quotes(self, block: bytes, plain: bytes) -> int:
+        """Where the last row ends that ends in the block; 0 when none does."""
         quotes = self._find_quotes(plain)
         first = -1 if self._inside else 0
         if not self._inside and not self._is_edge[self._last]:
             first = self._after_field(plain, quotes.at.tolist(), 0)
-        if quotes.faults(first).any():
-            first = self._walk(block, plain, quotes, first)
+        regions = self._walk(block, plain, quotes, first)
+        first = regions[-1].first
         self._inside = (len(quotes.at) - first) % 2 == 1
         if self._inside:
             self._keep_opened(block, quotes, first, len(quotes.at))
+        return _last_row_end(plain, quotes.at, regions)
 
     def _find_quotes(self, plain: bytes) -> _Quotes:
         data = np.frombuffer(plain, np.uint8)
@@ -137,20 +173,25 @@ class QuoteCheck:
         opens, closes = self._is_edge[before], self._is_edge[after]
         return _Quotes(at, opens, ~(opens | (before == quote)), ~(closes | (after == quote)))
 
-    def _walk(self, block: bytes, plain: bytes, quotes: _Quotes, first: int) -> int:
-        """The index of the first opening quote behind the last unquoted field that has quotes."""
+    def _walk(self, block: bytes, plain: bytes, quotes: _Quotes, first: int) -> list[_Region]:
+        """The parts of a block that unquoted fields with quotes divide it into."""
+        start, regions = 0, []
+        if not quotes.faults(first).any():
+            return [_Region(start, first, len(quotes.at))]
         places = quotes.at.tolist()
         faults = [np.flatnonzero(quotes.faults(phase)).tolist() for phase in (0, 1)]
         while True:
             bad = faults[first % 2]
             found = bisect_left(bad, first)
-            if found == len(bad):
-                return first
-            fault = bad[found]
+            fault = bad[found] if found < len(bad) else len(places)
+            regions.append(_Region(start, first, fault))
+            if fault == len(places):
+                return regions
             if (fault - first) % 2:
                 self._keep_opened(block, quotes, first, fault)
                 raise self._bad_close(block, places[fault])
-            first = self._after_field(plain, places, places[fault])
+            start = places[fault]
+            first = self._after_field(plain, places, start)
 
     def _after_field(self, plain: bytes, places: Sequence[int], start: int) -> int:
         """The index of the first quote behind the unquoted field that spans a position."""
@@ -162,7 +203,7 @@ class QuoteCheck:
         openers = np.flatnonzero(quotes.opens[:stop] & (np.arange(stop) % 2 == first % 2))
         openers = openers[openers >= first]
         if len(openers):
-            self.opened = self._place(block, int(quotes.at[openers[-1]]))
+            self._opened = self._place(block, int(quotes.at[openers[-1]]))
 
     # Errors
 
@@ -174,7 +215,7 @@ class QuoteCheck:
         shown = _shown(whole[max(start, at - 40) : at + 40])
         message = (
             f"{self._place(block, at - len(self._before))}: text follows the quote `{quote}` that"
-            f" closes the field opened at {self.opened.removeprefix(f'{self._name}:')}: {shown}"
+            f" closes the field opened at {self._opened.removeprefix(f'{self._name}:')}: {shown}"
         )
         if not self._escape and whole[at - 1 : at] == b"\\":
             return EscapeError(message, "\\")
@@ -200,6 +241,28 @@ class QuoteCheck:
         text = block[start:at] if start else self._before.lstrip(b"\r\n") + block[:at]
         line = self._line + self._line_ends(block, at)
         return f"{self._name}:{line}:{len(text.decode(errors='replace')) + 1}"
+
+
+def _last_row_end(plain: bytes, at: Any, regions: Sequence[_Region]) -> int:
+    """Behind the last line end of a block that is outside of quotes; 0 when there is none."""
+    stop = _end(plain)
+    for region in reversed(regions):
+        for index in range(region.stop, max(region.first, 0) - 1, -1):
+            start = int(at[index - 1]) + 1 if index > max(region.first, 0) else region.start
+            if (index - region.first) % 2 == 0 and (end := _last_line_end(plain, start, stop)):
+                return end
+            stop = start - 1
+        stop = region.start
+    return 0
+
+
+def _end(plain: bytes) -> int:
+    """Where a block ends, without a carriage return that may be the first half of a line end."""
+    return len(plain) - plain.endswith(b"\r")
+
+
+def _last_line_end(text: bytes, start: int, stop: int) -> int:
+    return max(text.rfind(b"\n", start, stop), text.rfind(b"\r", start, stop)) + 1
 
 
 def _shown(text: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Literal, Protocol
 
 from loader.errors import StageError
 from loader.stores.folder import FolderStore
+from loader.stores.found import Found
 
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -48,6 +50,15 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Keys and sizes of the complete files below the prefix, sorted."""
+
+    def files(self) -> Iterator[Found]:
+        """Every complete file below the root, whoever made it."""
+
+    def unfinished(self) -> Iterator[Found]:
+        """What was begun below the root and never completed."""
+
+    def remove(self, found: Iterable[Found]) -> None:
+        """Remove these and nothing else; that one is gone is fine."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from loader.errors import StageError
+from loader.stores.found import Found
 
 _PARTIAL = ".partial"
 
@@ -32,7 +36,7 @@ class FolderStore:
     def create(self, key: str) -> Iterator[io.BufferedIOBase]:
         """Write under another name, then rename."""
         path = self._path(key)
-        partial = path.with_name(path.name + _PARTIAL)
+        partial = _partial(path)
         try:
             # Not synced to disk: a machine that goes down takes the load with it anyway.
             with _open_new(partial) as file:
@@ -81,6 +85,50 @@ class FolderStore:
         except OSError as error:
             raise self._failure("list", path, error) from error
 
+    def files(self) -> Iterator[Found]:
+        """Every complete file below the root; links are none."""
+        return (found for found in self._walk() if not found.unfinished)
+
+    def unfinished(self) -> Iterator[Found]:
+        """What writers that were killed have left: parts of files, and folders without any."""
+        return (found for found in self._walk() if found.unfinished)
+
+    def remove(self, found: Iterable[Found]) -> None:
+        """Remove these, and the folders that are empty then; that one is gone is fine."""
+        for one in found:
+            path = self._path(one.path.removesuffix("/"))
+            try:
+                path.rmdir() if one.path.endswith("/") else path.unlink()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                # A load may have put a file into the empty folder just now.
+                if error.errno != errno.ENOTEMPTY:
+                    raise self._failure("remove", path, error) from error
+            self._prune(path.parent)
+
+    def _walk(self) -> Iterator[Found]:
+        def fail(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise self._failure("list", Path(error.filename or self.root), error) from error
+
+        for folder, below, names in os.walk(self._root, onerror=fail):
+            for name in [*names, *([] if below or names else [""])]:
+                path = Path(folder, name)
+                # Other loads come and go meanwhile.
+                with suppress(FileNotFoundError):
+                    seen = path.lstat()
+                    if path != self._root and (stat.S_ISREG(seen.st_mode) or not name):
+                        yield self._found(path, seen)
+
+    def _found(self, path: Path, seen: os.stat_result) -> Found:
+        key = path.relative_to(self._root).as_posix()
+        if stat.S_ISDIR(seen.st_mode):
+            return Found(f"{key}/", 0, seen.st_mtime, f"{key}/", unfinished=True)
+        whole = path.with_name(_whole(path.name)).relative_to(self._root).as_posix()
+        partial = path.name.endswith(_PARTIAL)
+        return Found(whole, seen.st_size, seen.st_mtime, key, unfinished=partial)
+
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         # A prefix that climbs, or is the root itself, must never reach `delete`.
@@ -109,6 +157,19 @@ class FolderStore:
         elif error.errno == errno.EFBIG:
             hint = f"raise the limit on file sizes (ulimit -f), lower `file_size`, {elsewhere}"
         return StageError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is written: no pattern for its name finds it, and no other writer meets it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
+
+
+def _whole(name: str) -> str:
+    """The name that a file of this one would have got."""
+    if not name.endswith(_PARTIAL):
+        return name
+    name = name.removesuffix(_PARTIAL)
+    return name.removeprefix(".").rpartition(".")[0] if name.startswith(".") else name
 
 
 def _open_new(path: Path) -> io.BufferedWriter:

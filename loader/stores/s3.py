@@ -13,7 +13,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache, partial
@@ -29,6 +29,7 @@ from s3transfer.subscribers import BaseSubscriber
 
 from loader.errors import StageError
 from loader.stores import StoreOptions
+from loader.stores.found import Found
 from loader.stores.s3faults import Place, told
 
 _PART_BYTES = 8 << 20
@@ -66,6 +67,9 @@ _TRANSFER = TransferConfig(
     max_submission_concurrency=_FILES,
     max_in_memory_upload_chunks=_PARTS,
 )
+
+_PAGE = 1_000
+"""Objects that S3 deletes at one request's word."""
 
 _UNTOLD = {"AccessDenied", "403", "NotImplemented", "501", "MethodNotAllowed", "405"}
 """Answers to who may not list or abort uploads, and of stores that cannot."""
@@ -163,6 +167,57 @@ class S3Store:
                 if not item["Key"].endswith("/")
             )
 
+    def files(self) -> Iterator[Found]:
+        """Every object below the root."""
+        with self._telling(f"list {self.root}"):
+            for page in self._pages("list_objects_v2"):
+                for item in page.get("Contents", ()):
+                    key = item["Key"].removeprefix(self._prefix)
+                    changed = item["LastModified"].timestamp()
+                    if not key.endswith("/"):
+                        yield Found(key, item["Size"], changed, key)
+
+    def unfinished(self) -> Iterator[Found]:
+        """Every upload below the root that was neither completed nor aborted.
+
+        Raises:
+            StageError: they cannot be listed; that takes a right of its own.
+        """
+        with self._telling(f"list the incomplete uploads of {self.root}"):
+            for page in self._pages("list_multipart_uploads"):
+                for item in page.get("Uploads", ()):
+                    upload = {"Key": item["Key"], "UploadId": item["UploadId"]}
+                    size, changed = self._parts(upload)
+                    changed = max(changed, item["Initiated"].timestamp())
+                    key = item["Key"].removeprefix(self._prefix)
+                    yield Found(key, size, changed, item["UploadId"], unfinished=True)
+
+    def remove(self, found: Iterable[Found]) -> None:
+        """Delete these objects, and abort these uploads."""
+        with self._telling(f"remove from {self.root}"):
+            keys = []
+            for one in found:
+                if one.unfinished:
+                    self._abort(self._key(one.key), one.path)
+                else:
+                    keys.append(self._key(one.key))
+            for start in range(0, len(keys), _PAGE):
+                self._remove(keys[start : start + _PAGE])
+
+    def _parts(self, upload: Mapping[str, str]) -> tuple[int, float]:
+        """The bytes of an upload that S3 keeps already, and when the last of them came."""
+        size, changed = 0, 0.0
+        pages = self._client.get_paginator("list_parts").paginate(Bucket=self._bucket, **upload)
+        try:
+            for part in (part for page in pages for part in page.get("Parts", ())):
+                size += part["Size"]
+                changed = max(changed, part["LastModified"].timestamp())
+        except ClientError as error:
+            # It was completed just now, or this right is not granted.
+            if error.response["Error"]["Code"] not in {"NoSuchUpload", *_UNTOLD}:
+                raise
+        return size, changed
+
     def _key(self, key: str) -> str:
         parts = key.split("/")
         # The keys that a folder takes, so that a load may move from one to the other.
@@ -186,9 +241,9 @@ class S3Store:
         subscribers = [_WhenDone(pipe)]
         return self._transfers.upload(pipe, self._bucket, key, self._extra, subscribers)
 
-    def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, operation: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
         # With the slash: `a/b` is no prefix of `a/bc`.
-        below = self._key(prefix) + "/"
+        below = self._prefix if prefix is None else self._key(prefix) + "/"
         yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=below)
 
     def _remove(self, keys: Sequence[str]) -> None:

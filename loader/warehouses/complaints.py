@@ -73,13 +73,21 @@ _LOST = re.compile(
     re.IGNORECASE,
 )
 
-_PASSING_CODES = {"40001", "40P01", "57P01", "57P02", "57P03", "08000", "08003", "08006", "53300"}
-"""Conflicts, deadlocks, restarts, lost connections, too many of them."""
+_PASSING_CODES = {
+    *("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006", "53300"),
+}
+"""Conflicts, deadlocks, locks of others, restarts, lost connections, too many of them."""
 
-_PASSING = re.compile(
+_CHANGED = "something else changed the same table meanwhile: load again, once it has ended"
+_CONFLICT = (
     r"^1023\b|^1018\b|serializable isolation violation|deadlock detected"
     r"|conflict with concurrent transaction|could not open relation with OID"
     r"|tuple concurrently (updated|deleted)|pg_(namespace|class|type)\w*_index"
+)
+"""Another transaction is in the way."""
+
+_PASSING = re.compile(
+    rf"{_CONFLICT}"
     r"|SlowDown|Slow Down|reduce your request rate|ServiceUnavailable|Status 503|InternalError,"
     r"|terminating connection|cluster is (being )?(resized|restarted)"
     r"|RequestTimeout|expired presigned",
@@ -92,6 +100,7 @@ def _passes(words: str, code: str) -> bool:
 
 
 _HINTS: tuple[tuple[str, str], ...] = (
+    (_CONFLICT, _CHANGED),
     (
         r"not authorized to assume|AssumeRole|role .*not (attached|associated)",
         "attach the role of `iam_role` to the cluster or workgroup, and let Redshift assume it",
@@ -175,6 +184,9 @@ _HINTS_OF_CODES = {
     "28000": "check `user` and `password` of the target, or its secret or IAM settings",
     "28P01": "check `user` and `password` of the target, or its secret or IAM settings",
     "3D000": "check `database` of the target",
+    "40001": _CHANGED,
+    "40P01": _CHANGED,
+    "55P03": "another load of the table is at work: load again, once it has ended",
     "57014": "it was cancelled, or ran longer than statement_timeout allows",
 }
 

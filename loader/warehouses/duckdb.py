@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ _ELSEWHERE = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)"
 
 def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
     """The database file of a target, relative to the project's folder."""
-    return DuckDB((root / settings.database).resolve(), settings)
+    return DuckDB(Path(os.path.realpath(root / settings.database)), settings)
 
 
 class DuckDB:
@@ -48,8 +49,14 @@ class DuckDB:
         self._settings = settings
 
     def exists(self) -> bool:
-        """Whether the file is there."""
-        return self.path.exists()
+        """Whether the file is there, or may be: opening it will tell what is in the way."""
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            pass
+        return True
 
     @contextmanager
     def session(self, *, write: bool = True) -> Iterator[DuckDBSession]:
@@ -163,14 +170,11 @@ class DuckDBSession:
     def execute(self, sql: str) -> list[Row]:
         """Run one statement; DuckDB answers INSERT and DELETE with their row count."""
         try:
-            return self._connection.execute(sql).fetchall()
+            return _interruptibly(
+                lambda: self._connection.execute(sql).fetchall(), self._connection.interrupt
+            )
         except duckdb.Error as error:
             raise _failed(error, sql) from error
-        except RuntimeError as error:
-            # What DuckDB makes of Ctrl-C is no error of its own.
-            if "interrupted" in str(error):
-                raise KeyboardInterrupt from error
-            raise
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
         """Run a query; its rows as batches, in DuckDB's own types."""
@@ -184,6 +188,33 @@ class DuckDBSession:
             # DuckDB waits for open results when its file is opened again.
             reader.close()
             del reader
+
+
+def _interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None]) -> list[Row]:
+    """Do something that a signal ends at once.
+
+    Python sees to signals between two steps of its main thread, and DuckDB may not let it take one
+    for minutes: so it works in a thread of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return action()
+    answer: Future[list[Row]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(action())
+        except BaseException as error:  # noqa: BLE001  raised in the main thread
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=work, name="loader-duckdb", daemon=True)
+    try:
+        thread.start()
+        return answer.result()
+    finally:
+        # Again and again: DuckDB forgets it when it has not begun yet.
+        while thread.is_alive() and not answer.done():
+            interrupt()
+            thread.join(0.05)
 
 
 @contextmanager
@@ -225,6 +256,8 @@ def _failed(error: duckdb.Error, sql: str) -> ExecuteError:
         hint = "free space on the disk of the database, then load again"
     elif isinstance(error, duckdb.OutOfMemoryException):
         hint = "raise memory_limit of the target"
+    elif isinstance(error, duckdb.TransactionException):
+        hint = "something else changed the same table meanwhile: load again, once it has ended"
     return ExecuteError(
         text, hint=hint, statement=sql, transient=isinstance(error, duckdb.TransactionException)
     )

@@ -15,6 +15,7 @@ import tenacity
 
 from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
+from loader.redaction import KNOWN
 from loader.warehouses import Row
 from loader.warehouses.complaints import Complaint, explain
 
@@ -59,14 +60,14 @@ class Redshift:
         Raises:
             ExecuteError: it cannot be reached, or refuses the login.
         """
-        secrets = _Secrets(self._settings.password)
-        connection = self._connect(secrets)
+        KNOWN.add(self._settings.password)
+        connection = self._connect()
         try:
-            yield RedshiftSession(connection, secrets)
+            yield RedshiftSession(connection)
         finally:
             _close(connection)
 
-    def _connect(self, secrets: _Secrets) -> Any:
+    def _connect(self) -> Any:
         patience = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, ExecuteError) and error.transient
@@ -75,9 +76,9 @@ class Redshift:
             stop=tenacity.stop_after_attempt(_CONNECT_ATTEMPTS),
             reraise=True,
         )
-        return patience(self._try_to_connect, secrets)
+        return patience(self._try_to_connect)
 
-    def _try_to_connect(self, secrets: _Secrets) -> Any:
+    def _try_to_connect(self) -> Any:
         settings = self._settings
         where = (
             settings.host
@@ -87,7 +88,7 @@ class Redshift:
         )
         connection = None
         try:
-            login = _login(settings, secrets)
+            login = _login(settings)
             # The driver's `timeout` is for every answer: it would cut each long COPY.
             connection = redshift_connector.connect(
                 **login,
@@ -106,10 +107,8 @@ class Redshift:
             _close(connection)
             told = explain(error)
             raise ExecuteError(
-                secrets.hidden(
-                    f"cannot connect to {where}:{settings.port}/{settings.database}"
-                    f" as {settings.user or 'the user that IAM names'}: {told.message}"
-                ),
+                f"cannot connect to {where}:{settings.port}/{settings.database}"
+                f" as {settings.user or 'the user that IAM names'}: {told.message}",
                 hint=told.hint or "check the target's settings; `loader doctor` tries them",
                 transient=told.transient,
                 rolled_back=True,
@@ -124,7 +123,7 @@ def _close(connection: Any) -> None:
             connection.close()
 
 
-def _login(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
+def _login(settings: RedshiftTarget) -> dict[str, Any]:
     """The driver's own arguments for the way of logging in that the settings ask for."""
     place: dict[str, Any] = {"database": settings.database, "port": settings.port}
     if settings.host:
@@ -132,7 +131,7 @@ def _login(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
     if settings.password:
         return {**place, "user": settings.user, "password": settings.password}
     if settings.secret_id:
-        return {**place, **_secret(settings, secrets)}
+        return {**place, **_secret(settings)}
     iam: dict[str, Any] = {"iam": True, "user": "", "password": ""}
     if settings.region_name:
         iam["region"] = settings.region_name
@@ -147,7 +146,7 @@ def _login(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
     return {**place, **iam}
 
 
-def _secret(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
+def _secret(settings: RedshiftTarget) -> dict[str, Any]:
     import boto3  # noqa: PLC0415  # slow to import, and only this way of logging in needs it
 
     client = boto3.client("secretsmanager", region_name=settings.region_name or None)
@@ -165,44 +164,23 @@ def _secret(settings: RedshiftTarget, secrets: _Secrets) -> dict[str, Any]:
             hint="Loader reads secrets of the form Secrets Manager makes for Redshift",
             rolled_back=True,
         ) from None
-    secrets.add(login["password"])
+    KNOWN.add(login["password"])
     if not settings.host:
         login["host"] = document.get("host", "")
     return login
 
 
-class _Secrets:
-    """What must not be in any message."""
-
-    def __init__(self, *secrets: str) -> None:
-        self._secrets = [secret for secret in secrets if secret]
-
-    def add(self, secret: str) -> None:
-        if secret:
-            self._secrets.append(secret)
-
-    def hidden(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
-
-    def hide_in(self, error: Exception) -> None:
-        """Take them out of the driver's error, which people see as the cause of ours."""
-        error.args = tuple(self._hidden_in(value) for value in error.args)
-
-    def _hidden_in(self, value: object) -> object:
-        if isinstance(value, dict):
-            return {key: self._hidden_in(one) for key, one in value.items()}
-        return self.hidden(value) if isinstance(value, str) else value
+def _hide_in(error: Exception) -> None:
+    """Take secrets out of the driver's error, which people see as the cause of ours."""
+    error.args = KNOWN.hide_in(error.args)
 
 
 class RedshiftSession:
     """One connection."""
 
-    def __init__(self, connection: Any, secrets: _Secrets) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
-        self._secrets = secrets
         self._open = False
 
     def begin(self) -> None:
@@ -228,8 +206,14 @@ class RedshiftSession:
             if self._cursor.description is not None:
                 return [tuple(row) for row in self._cursor.fetchall()]
         except Exception as error:
-            self._secrets.hide_in(error)
+            _hide_in(error)
             raise self._failed(error, sql) from error
+        except BaseException:
+            # Interrupted while an answer is awaited: nothing more can be asked, not even ROLLBACK,
+            # and what is not committed ends with the connection.
+            self._open = False
+            _close(self._connection)
+            raise
         counts = re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE)
         return [(self._cursor.rowcount,)] if counts else []
 
@@ -245,10 +229,11 @@ class RedshiftSession:
     def _failed(self, error: Exception, sql: str) -> ExecuteError:
         told: Complaint = explain(error)
         return ExecuteError(
-            self._secrets.hidden(told.message),
+            told.message,
             hint=told.hint,
             statement=sql,
             transient=told.transient,
+            code=told.code,
         )
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from loader.stores.found import Found
 from tests.benchmarks.workers import harness, staging
 
 
@@ -35,6 +36,15 @@ class NullStore:
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """There is nothing."""
         return []
+
+    def files(self) -> Iterator[Found]:
+        """There is nothing."""
+        return iter(())
+
+    unfinished = files
+
+    def remove(self, found: Iterable[Found]) -> None:
+        """There is nothing to remove."""
 
 
 def load(frame: Any, folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Mutated inputs of every kind, held against one rule: see `python -m tests.fuzz --help`."""
