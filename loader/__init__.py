@@ -18,11 +18,11 @@ if TYPE_CHECKING:
         TemplateError,
         VerifyError,
     )
-    from loader.plan import Plan, Statement
+    from loader.executor.results import LoadResult, Progress
+    from loader.plan.model import Plan, Statement
     from loader.project import Project
-    from loader.results import LoadResult, Progress
-    from loader.slices import Slice
-    from loader.spec import TableSpec
+    from loader.spec.model import TableSpec
+    from loader.spec.partitions import Slice
 
 __all__ = [
     "ConfigError",
@@ -45,13 +45,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LoadResult": "results",
-    "Plan": "plan",
-    "Progress": "results",
+    "LoadResult": "executor.results",
+    "Plan": "plan.model",
+    "Progress": "executor.results",
     "Project": "project",
-    "Slice": "slices",
-    "Statement": "plan",
-    "TableSpec": "spec",
+    "Slice": "spec.partitions",
+    "Statement": "plan.model",
+    "TableSpec": "spec.model",
 }
 
 

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from loader.dialects import check_schema
 from loader.errors import ConfigError
-from loader.figures import Level
+from loader.plan.figures import Level
 from loader.redaction import KNOWN, credentials_in, names_secret, secrets_in
-from loader.textfiles import UnreadableError, is_folder, read_text
+from loader.sql.dialects.base import check_schema
+from loader.text_files import UnreadableError, is_folder, read_text
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

@@ -30,16 +30,16 @@ from typing import Annotated, Any
 import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 
-from loader import filenames
-from loader.catalog import Entry, read_entry
+from loader.atomic_write import write_text
 from loader.dagster_io.checks import op_name
 from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.partitions import select
 from loader.errors import LoaderError, PlanError, SpecError
-from loader.newfiles import write_text
 from loader.project import Project
-from loader.spec import TableSpec
+from loader.spec import file_patterns
+from loader.spec.catalog import Entry, read_entry
+from loader.spec.model import TableSpec
 
 Rows = Callable[[dg.AssetExecutionContext], Any]
 """Makes the rows of a run: whatever the IO manager takes."""
@@ -243,7 +243,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             if not files:
                 raise _wrong(entry.name, "has an empty list of files", "name a file")
             for name in files:
-                for message, hint in filenames.problems(name, table.dimensions):
+                for message, hint in file_patterns.problems(name, table.dimensions):
                     raise _wrong(entry.name, message, hint)
             return _Files(table, files, folder, made.partitions_def)
         if table.source.files:
@@ -323,7 +323,7 @@ class _Files:
     partitions: dg.PartitionsDefinition | None
 
     def __call__(self, context: dg.AssetExecutionContext) -> Any:
-        from loader.sources import open_files  # noqa: PLC0415  # pyarrow is slow to import
+        from loader.data.files.open import open_files  # noqa: PLC0415  # pyarrow is slow to import
 
         try:
             keys = None if self.partitions is None else context.partition_keys
@@ -337,7 +337,7 @@ class _Files:
         dimensions = self.table.dimensions
         cells = [{}] if keys is None else self._cells(keys)
         for cell, name in product(cells, self.names):
-            yield _below(self.folder, filenames.file_name(name, dimensions, cell))
+            yield _below(self.folder, file_patterns.file_name(name, dimensions, cell))
 
     def _cells(self, keys: Sequence[str]) -> list[dict[str, str]]:
         """The keys of the partitions, one for each dimension."""

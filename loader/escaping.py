@@ -1,6 +1,6 @@
 """Text of specs, data and files, made harmless for where it is shown: one function for each form.
 
-HTML is escaped by the pages' own templates, and GitHub's annotations by `loader.annotations`.
+HTML is escaped by the pages' own templates, and GitHub's annotations by `loader.cli.output.github`.
 """
 
 from __future__ import annotations

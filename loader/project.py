@@ -12,9 +12,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from loader import dialects
-from loader.catalog import Catalog, read_catalog
-from loader.changes import (
+from loader.config import Config, DuckDBTarget, TargetSettings, find_config
+from loader.errors import ConfigError, PlanError
+from loader.executor.results import CheckResult, LoadResult, OnProgress
+from loader.plan.ddl import table_of
+from loader.plan.live_table import Live, LiveTable
+from loader.plan.load_plan import (
+    full_refresh_conflict,
+    plan_checks,
+    plan_counts,
+    plan_load,
+    plan_read,
+)
+from loader.plan.model import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
+from loader.plan.review import Review, deletes, live_for_load
+from loader.plan.table_changes import (
     Question,
     TableChange,
     allowed,
@@ -22,25 +34,13 @@ from loader.changes import (
     plan_change,
     questions,
 )
-from loader.config import Config, DuckDBTarget, TargetSettings, find_config
-from loader.ddl import table_of
-from loader.dialects.duckdb import catalog_name
-from loader.errors import ConfigError, PlanError
-from loader.live import Live, LiveTable
-from loader.plan import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
-from loader.planner import (
-    full_refresh_conflict,
-    plan_checks,
-    plan_counts,
-    plan_load,
-    plan_read,
-)
-from loader.render import Renderer, Table, Template
-from loader.results import CheckResult, LoadResult, OnProgress
-from loader.review import Review, deletes, live_for_load
-from loader.slices import Request, Slice, make_slice
-from loader.spec import TableSpec
-from loader.templates import read_templates
+from loader.spec.catalog import Catalog, read_catalog
+from loader.spec.model import TableSpec
+from loader.spec.partitions import Request, Slice, make_slice
+from loader.sql import dialects
+from loader.sql.dialects.duckdb import catalog_name
+from loader.sql.renderer import Renderer, Table, Template
+from loader.sql.templates import read_templates
 from loader.version import version
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from loader.applying import OnStatement
-    from loader.cleaning import Cleaned
+    from loader.executor.apply import OnStatement
+    from loader.executor.history import LedgerEntry
+    from loader.staging.clean import Cleaned
 
 AUTO = "auto"
 """As a partition: exactly the partitions found in the data."""
@@ -186,7 +187,7 @@ class Project:
         settings = self.config.settings(target, preview=True)
         request, auto = self._request(spec, partition, full_refresh, load_id)
         if frame is not None:
-            from loader.load import with_data  # noqa: PLC0415  # pyarrow is slow to import
+            from loader.executor.load import with_data  # noqa: PLC0415  # pyarrow is slow to import
 
             dialect = self.renderer(target).dialect
             request = with_data(spec, request, frame, dialect, auto=auto)
@@ -221,7 +222,7 @@ class Project:
             FrameError: the data does not fit; nothing was written.
             ExecuteError: the warehouse refused; the table is as it was.
         """
-        from loader.load import Load  # noqa: PLC0415  # pyarrow is slow to import, plan needs none
+        from loader.executor.load import Load  # noqa: PLC0415  # pyarrow is slow to import, plan needs none
 
         settings = self.config.settings(target)
         chosen = load_id if load_id is not None else str(uuid.uuid4())
@@ -262,7 +263,7 @@ class Project:
             PlanError: a partition or column is unknown, or there is no such form.
             ExecuteError: the table is not there, or cannot be read.
         """
-        from loader.reading import Reading  # noqa: PLC0415  # pyarrow is slow to import
+        from loader.executor.read import Reading  # noqa: PLC0415  # pyarrow is slow to import
 
         renderer = self.renderer(target)
         chosen = self.slice(spec, partition)
@@ -283,7 +284,7 @@ class Project:
             PlanError: a partition is unknown.
             ExecuteError: the table is not there, or cannot be read.
         """
-        from loader.checking import check  # noqa: PLC0415  # drivers are slow to import
+        from loader.executor.checks import check  # noqa: PLC0415  # drivers are slow to import
 
         settings, renderer = self.config.settings(target), self.renderer(target)
         place, chosen = self._target(target, settings), self.slice(spec, partition)
@@ -309,8 +310,8 @@ class Project:
             ConfigError: the target's settings are wrong.
             StageError: something cannot be listed or removed.
         """
-        from loader.cleaning import DEFAULT_AGE, clean  # noqa: PLC0415  # stores are slow to import
-        from loader.staging import open_staging  # noqa: PLC0415
+        from loader.staging.clean import DEFAULT_AGE, clean  # noqa: PLC0415  # stores are slow to import
+        from loader.staging.stager import open_staging  # noqa: PLC0415
 
         settings = self.config.settings(target)
         store = open_staging(self._target(target, settings).staging, settings)
@@ -325,7 +326,7 @@ class Project:
             PlanError: a partition is unknown.
             ExecuteError: the table is not there, or cannot be read.
         """
-        from loader.checking import ask, counted  # noqa: PLC0415  # drivers are slow to import
+        from loader.executor.checks import ask, counted  # noqa: PLC0415  # drivers are slow to import
 
         settings, renderer = self.config.settings(target), self.renderer(target)
         slices = [make_slice(spec.dimensions, partition) for partition in partitions]
@@ -333,14 +334,33 @@ class Project:
         answers = ask(statements, spec, settings, self.config.root, renderer)
         return counted(statements, answers)
 
+    def history(
+        self, select: str | None = None, limit: int = 20, *, target: str | None = None
+    ) -> list[LedgerEntry]:
+        """The newest loads of a target, or of the tables that ``select`` names.
+
+        Raises:
+            PlanError: the target has no ledger, or ``select`` names no table.
+            ExecuteError: the ledger cannot be read.
+        """
+        from loader.executor.history import read_history  # noqa: PLC0415  # drivers are slow to import
+
+        settings = self.config.settings(target)
+        if not settings.ledger_schema:
+            name = target or self.config.target
+            raise PlanError(f"the target `{name}` has no ledger", hint="set its ledger_schema")
+        entries = self.catalog.select([select]) if select else []
+        tables = [table_of(entry.spec) for entry in entries if entry.spec is not None]
+        return read_history(settings, self.config.root, self.renderer(target), tables, limit)
+
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """What the warehouse has under the name of a table.
 
         Raises:
             ExecuteError: it cannot be asked.
         """
-        from loader.introspect import inspect  # noqa: PLC0415  # drivers are slow to import
-        from loader.warehouses import open_warehouse  # noqa: PLC0415
+        from loader.warehouse.base import open_warehouse  # noqa: PLC0415
+        from loader.warehouse.introspect import inspect  # noqa: PLC0415  # drivers are slow to import
 
         warehouse = open_warehouse(self.config.settings(target), self.config.root)
         if not warehouse.exists():
@@ -403,8 +423,8 @@ class Project:
             wanted = partition if spec.partition_by or len(specs) == 1 else None
             request, auto = self._request(spec, wanted, full_refresh, load_id)
             if frame is not None:
-                from loader.frames import peek  # noqa: PLC0415  # pyarrow is slow to import
-                from loader.load import with_data  # noqa: PLC0415
+                from loader.data.frames import peek  # noqa: PLC0415  # pyarrow is slow to import
+                from loader.executor.load import with_data  # noqa: PLC0415
 
                 opened, types = peek(frame)
                 request = with_data(spec, request, opened, renderer.dialect, auto=auto)
@@ -439,8 +459,8 @@ class Project:
         wanted: Callable[[TableSpec, Live], tuple[Question, ...]],
     ) -> list[tuple[Live, dict[str, int | None]]]:
         """The live tables of some specs, and the answers of what is asked of each."""
-        from loader.introspect import ask, inspect  # noqa: PLC0415  # drivers are slow to import
-        from loader.warehouses import open_warehouse  # noqa: PLC0415
+        from loader.warehouse.base import open_warehouse  # noqa: PLC0415
+        from loader.warehouse.introspect import ask, inspect  # noqa: PLC0415  # drivers are slow to import
 
         warehouse = open_warehouse(self.config.settings(target), self.config.root)
         if not warehouse.exists():
@@ -479,8 +499,8 @@ class Project:
                 nothing was done.
             ApplyError: a table failed; it says what was done before it.
         """
-        from loader.applying import apply_all  # noqa: PLC0415  # drivers are slow to import
-        from loader.warehouses import open_warehouse  # noqa: PLC0415
+        from loader.executor.apply import apply_all  # noqa: PLC0415  # drivers are slow to import
+        from loader.warehouse.base import open_warehouse  # noqa: PLC0415
 
         warehouse = open_warehouse(self.config.settings(target), self.config.root)
         pending = allowed(changes, allow_destructive)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from loader.atomic_write import write_text
 from loader.errors import ConfigError
-from loader.newfiles import write_text
 
 _SETTINGS = """\
 # Where specs and templates lie, and the targets loads go to.

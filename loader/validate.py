@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from loader import dialects
-from loader.catalog import Entry
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
-from loader.plan import LoadRequest, Target
-from loader.planner import plan_load
+from loader.plan.load_plan import plan_load
+from loader.plan.model import LoadRequest, Target
 from loader.project import Project
-from loader.render import OWN, Renderer
-from loader.templates import strays
+from loader.spec.catalog import Entry
+from loader.sql import dialects
+from loader.sql.renderer import OWN, Renderer
+from loader.sql.templates import strays
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from loader import contracts
-from loader.catalog import read_catalog
 from loader.cli import main
 from loader.config import find_config
-from loader.doctor import examine
+from loader.contracts.convert import read as read_contracts
+from loader.doctor.report import examine
 from loader.errors import ConfigError, ExecuteError, LoaderError, SpecError, TemplateError
-from loader.planfile import read_plan
+from loader.plan.plan_file import read_plan
 from loader.project import Project
-from loader.templates import read_templates
-from loader.textfiles import LARGEST
+from loader.spec.catalog import read_catalog
+from loader.sql.templates import read_templates
+from loader.text_files import LARGEST
 from tests.conftest import MakeProject
 
 COLUMNS = [{"name": "id", "data_type": "integer"}]
@@ -133,7 +133,7 @@ def test_deep_yaml(tmp_path: Path, name: str) -> None:
     assert "nested too deeply" in problem.message
     assert (problem.line, problem.column) != (1, 1)
     with pytest.raises(SpecError, match=r"deep\.yml:\d+:\d+: .*nested too deeply"):
-        contracts.read([("deep.yml", DEEP[name])])
+        read_contracts([("deep.yml", DEEP[name])])
 
 
 def test_deep_by_aliases() -> None:
@@ -142,7 +142,7 @@ def test_deep_by_aliases() -> None:
         lines = ["a0: &a0 {x: 1}"]
         lines += [f"a{at + 1}: &a{at + 1} {form.format(at)}" for at in range(2_000)]
         with pytest.raises(SpecError, match="nested too deeply"):
-            contracts.read([("deep.yml", "\n".join(lines))])
+            read_contracts([("deep.yml", "\n".join(lines))])
 
 
 @pytest.mark.parametrize(

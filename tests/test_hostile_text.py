@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from loader.annotations import command
 from loader.cli import main
 from loader.cli.framework import style
+from loader.cli.output.github import command
+from loader.cli.output.progress import live_progress
 from loader.escaping import fenced, markdown, one_line, terminal, visible
-from loader.progress import live_progress
-from loader.remarks import comment
-from loader.results import Progress
+from loader.executor.results import Progress
 from loader.scaffold import scaffold
+from loader.spec.comments import comment
 
 PIECES = [
     *("\x1b[31m", "\x1b]8;;http://e.vil\x07", "\r", "\x07", "\x9b2J", "\x00", "\x7f", "\b"),
@@ -126,7 +126,7 @@ def test_progress_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     """The live line shows the name of a step as it is, whatever brackets a check's name has."""
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=200, color_system=None)
-    monkeypatch.setattr("loader.progress.Console", lambda **_: console)
+    monkeypatch.setattr("loader.cli.output.progress.Console", lambda **_: console)
     with live_progress() as on_progress:
         on_progress(Progress("check [/b]\x1b[8m\n::error::x", 1, 1, 1))
     assert r"check [/b]\x1b[8m\n::error::x" in written.getvalue()

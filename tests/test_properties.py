@@ -19,16 +19,16 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loader import dialects
-from loader.catalog import read_entry
-from loader.conform import arrow_schema
+from loader.data.cast.conformer import arrow_schema
 from loader.errors import LoaderError, PlanError, VerifyError
-from loader.planner import plan_read
+from loader.plan.load_plan import plan_read
 from loader.project import Project
-from loader.render import Renderer
-from loader.slices import locate, make_slice
-from loader.spec import TableSpec
-from loader.templates import read_templates
+from loader.spec.catalog import read_entry
+from loader.spec.model import TableSpec
+from loader.spec.partitions import locate, make_slice
+from loader.sql import dialects
+from loader.sql.renderer import Renderer
+from loader.sql.templates import read_templates
 from tests.conftest import redshift_target
 from tests.redshift.server import StandIn
 

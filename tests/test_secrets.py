@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from loader.catalog import read_entry
 from loader.cli import main
 from loader.config import DuckDBTarget, RedshiftTarget, given_settings
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.project import Project
 from loader.redaction import KNOWN, Secrets, credentials_in, names_secret
 from loader.scaffold import scaffold
+from loader.spec.catalog import read_entry
 
 KEY, SECRET = "AKIAPLANTED4TESTING7", "pl4nted/S3cret+'of\"tests"
 """An id of an access key, and a secret that needs quoting everywhere."""
@@ -102,7 +102,7 @@ def run(line: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loader.warehouses.redshift._CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.redshift.driver._CONNECT_ATTEMPTS", 1)
     for name, value in {
         "PLANTED_SECRET": SECRET,
         "AWS_SECRET_ACCESS_KEY": SECRET,

@@ -13,8 +13,8 @@ from loader.cli.framework import Context
 from loader.escaping import one_line
 
 if TYPE_CHECKING:
-    from loader.results import OnProgress
-    from loader.slices import Request
+    from loader.executor.results import OnProgress
+    from loader.spec.partitions import Request
 
 PARTITION = click.option(
     "--partition",
@@ -41,8 +41,8 @@ def partition_request(values: Sequence[str]) -> Request | None:
 
 def open_data(spec: Any, files: Sequence[str]) -> Any:
     """The rows of files, as the spec says they are written."""
-    from loader.frames import spare_pandas  # noqa: PLC0415  # pyarrow is slow to import
-    from loader.sources import open_files  # noqa: PLC0415
+    from loader.data.files.open import open_files  # noqa: PLC0415
+    from loader.data.frames import spare_pandas  # noqa: PLC0415  # pyarrow is slow to import
 
     spare_pandas()
     return open_files(files, spec.source, sys.stdin.buffer)
@@ -52,7 +52,7 @@ def progress(context: Context) -> AbstractContextManager[OnProgress | None]:
     """A live line on a terminal, and nothing in a pipe."""
     if context.quiet or context.json or not sys.stderr.isatty():
         return nullcontext()
-    from loader.progress import live_progress  # noqa: PLC0415  # rich is slow to import
+    from loader.cli.output.progress import live_progress  # noqa: PLC0415  # rich is slow to import
 
     return live_progress()
 

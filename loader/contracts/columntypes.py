@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loader import datatypes
-from loader.datatypes import MAX_VARCHAR, DataType
+from loader.sql import datatypes
+from loader.sql.datatypes import MAX_VARCHAR, DataType
 
 BYTES_PER_CHARACTER = 4
 """The most that UTF-8 needs."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from loader.contracts import columntypes
 from loader.contracts.dbt_tests import NOT_NULL, read_test
-from loader.contracts.drafts import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
 from loader.contracts.sections import Findings, Section
 from loader.errors import Loc
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from loader.contracts.dbt import OURS, PERIODS, grantee, of_ours, read
 from loader.contracts.dbt_tests import NOT_NULL, write_test
-from loader.contracts.drafts import Draft, differences, order_of, write_tags
+from loader.contracts.draft import Draft, differences, order_of, write_tags
 from loader.contracts.sections import Findings
-from loader.contracts.yamldocs import Document
-from loader.spec import TableSpec
-from loader.yamltext import declared
+from loader.contracts.yaml_reader import Document
+from loader.spec.model import TableSpec
+from loader.spec.yaml_writer import declared
 
 
 def write_models(specs: Sequence[TableSpec]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loader import datatypes
 from loader.contracts import columntypes
-from loader.contracts.drafts import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
 from loader.contracts.odcs_quality import read_quality
 from loader.contracts.sections import Findings, Section
 from loader.errors import Loc
+from loader.sql import datatypes
 
 PREFIX = "loader."
 IDENTITY = "odcs"

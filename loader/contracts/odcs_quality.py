@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loader.contracts.sections import Findings, Section
-from loader.contracts.yamldocs import Document
-from loader.spec import OPERATORS
+from loader.contracts.yaml_reader import Document
+from loader.spec.model import OPERATORS
 
 _METRICS = {
     "rowCount": "row_count",

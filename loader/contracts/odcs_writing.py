@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loader.contracts import columntypes
-from loader.contracts.drafts import differences, order_of, write_tags
+from loader.contracts.draft import differences, order_of, write_tags
 from loader.contracts.odcs import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults, read
 from loader.contracts.odcs_quality import says_the_same, write_quality
 from loader.contracts.sections import Findings
-from loader.contracts.yamldocs import Document
-from loader.spec import TableSpec
-from loader.yamltext import declared
+from loader.contracts.yaml_reader import Document
+from loader.spec.model import TableSpec
+from loader.spec.yaml_writer import declared
 
 VERSION = "v3.1.0"
 

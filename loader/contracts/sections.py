@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.contracts.yamldocs import Document, shown
+from loader.contracts.yaml_reader import Document, shown
 from loader.errors import Loc
 
 

@@ -15,10 +15,10 @@ from loader.dagster_io.metadata import failure, table_value
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
 from loader.errors import ExecuteError, LoaderError, PlanError
-from loader.live import LiveTable
+from loader.executor.results import CheckResult
+from loader.plan.live_table import LiveTable
 from loader.project import Project
-from loader.results import CheckResult
-from loader.spec import Check, TableSpec
+from loader.spec.model import Check, TableSpec
 
 _WHOLE = "the whole table"
 

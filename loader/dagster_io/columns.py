@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from loader.spec import Column, TableSpec
+from loader.spec.model import Column, TableSpec
 
 
 def table_schema(spec: TableSpec) -> dg.TableSchema:

@@ -18,7 +18,6 @@ from typing import Any
 
 import dagster as dg
 
-from loader.catalog import Entry
 from loader.dagster_io.checks import asset_checks
 from loader.dagster_io.columns import table_schema
 from loader.dagster_io.managers import DuckDBIOManager, RedshiftIOManager
@@ -26,7 +25,8 @@ from loader.dagster_io.metadata import code_reference
 from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
-from loader.spec import OnCron, TableSpec
+from loader.spec.catalog import Entry
+from loader.spec.model import OnCron, TableSpec
 
 __all__ = ["asset_checks", "asset_spec", "asset_specs", "partitions_def", "with_specs"]
 

@@ -16,7 +16,7 @@ from loader.dagster_io.partitions import Selection, selected
 from loader.dagster_io.tables import Form, Tables, key_of, no_table
 from loader.errors import PlanError
 from loader.project import Project
-from loader.spec import TableSpec
+from loader.spec.model import TableSpec
 
 _FORMS: Mapping[tuple[str, str], Form] = {
     ("pandas", "DataFrame"): "pandas",
@@ -173,7 +173,7 @@ def _read(project: Project, spec: TableSpec, asked: _Asked, partition: Any) -> A
         as_=_READ_AS[asked.want.form],
     )
     if asked.want.form == "batches":
-        from loader.reading import on_disk  # noqa: PLC0415  # pyarrow is slow to import
+        from loader.executor.read import on_disk  # noqa: PLC0415  # pyarrow is slow to import
 
         return on_disk(frame)  # or the asset would hold on to the warehouse that it is to fill
     return frame.lazy() if asked.want.form == "polars lazy" else frame
@@ -181,7 +181,7 @@ def _read(project: Project, spec: TableSpec, asked: _Asked, partition: Any) -> A
 
 def _empty(spec: TableSpec | None, asked: _Asked) -> Any:
     """No rows, in the spec's types; without a spec no columns either."""
-    from loader.reading import no_rows  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.executor.read import no_rows  # noqa: PLC0415  # pyarrow is slow to import
 
     frame = no_rows(spec, asked.columns, _READ_AS[asked.want.form])
     return frame.lazy() if asked.want.form == "polars lazy" else frame

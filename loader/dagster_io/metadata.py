@@ -13,11 +13,11 @@ import dagster as dg
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
 from loader.escaping import fenced, markdown, visible
-from loader.figures import Kind, Statistics
-from loader.plan import Plan
+from loader.executor.results import LoadResult
+from loader.plan.figures import Kind, Statistics
+from loader.plan.model import Plan
 from loader.redaction import KNOWN
-from loader.results import LoadResult
-from loader.spec import TableSpec
+from loader.spec.model import TableSpec
 
 Metadata = dict[str, Any]
 

@@ -15,9 +15,9 @@ from loader.dagster_io.partitions import Selection, selected
 from loader.dagster_io.tables import Tables
 from loader.errors import PlanError
 from loader.escaping import visible
+from loader.executor.results import LoadResult
 from loader.redaction import KNOWN
-from loader.results import LoadResult
-from loader.spec import TableSpec
+from loader.spec.model import TableSpec
 
 _MOST_TOLD = 2_000
 """Partitions of a run that are told their own numbers; Dagster takes long for more."""

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from loader.errors import PlanError
-from loader.filenames import period_start
-from loader.slices import CLOCK, KEYS_OF_GRAIN, WEEKDAYS, Dimension, parse_key
-from loader.spec import PartitionKeys, TableSpec
+from loader.spec.file_patterns import period_start
+from loader.spec.model import PartitionKeys, TableSpec
+from loader.spec.partitions import CLOCK, KEYS_OF_GRAIN, WEEKDAYS, Dimension, parse_key
 
 _TIME, _DAY = "%Y-%m-%d-%H:%M", "%Y-%m-%d"
 """How keys are written; Dagster's own formats, all of which specs read."""

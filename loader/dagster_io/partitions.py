@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from loader.datatypes import DataType
 from loader.errors import PlanError
-from loader.slices import (
+from loader.spec.model import TableSpec
+from loader.spec.partitions import (
     CLOCK,
     Dimension,
     Grain,
@@ -24,7 +24,7 @@ from loader.slices import (
     parse_key,
     partitions_between,
 )
-from loader.spec import TableSpec
+from loader.sql.datatypes import DataType
 
 Cell = Mapping[str, tuple[Partition, ...]]
 """What one of Dagster's keys stands for: dimension → partitions of the table."""

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from loader.catalog import Entry
 from loader.dagster_io.metadata import Place
 from loader.dagster_io.partitions import grain_of, told
 from loader.errors import ExecuteError, PlanError, SpecError
-from loader.live import LiveTable
+from loader.plan.live_table import LiveTable
 from loader.project import Project
-from loader.slices import CLOCK, WEEKDAYS
-from loader.spec import TableSpec
+from loader.spec.catalog import Entry
+from loader.spec.model import TableSpec
+from loader.spec.partitions import CLOCK, WEEKDAYS
 
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
 """What frames are handed over as."""
@@ -123,7 +123,7 @@ def _spec_of_data(
         PlanError: the data cannot be made into a table, or its partitions are not told.
         FrameError, SourceError: it is no frame, or holds what no type takes.
     """
-    from loader.inference import inferred  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.inference.infer import inferred  # noqa: PLC0415  # pyarrow is slow to import
 
     metadata = _plain(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
@@ -141,7 +141,7 @@ def _spec_of_data(
 
 def _spec_of_table(project: Project, context: dg.InputContext) -> TableSpec | None:
     """The spec of a table that is there; None when it is not."""
-    from loader.inference import infer_live  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.inference.infer import infer_live  # noqa: PLC0415  # pyarrow is slow to import
 
     upstream = context.upstream_output
     metadata = _plain(upstream.definition_metadata if upstream is not None else None)

@@ -9,15 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from loader.config import DuckDBTarget, TargetSettings
-from loader.doctor.examination import (
-    LITTLE_SPACE,
-    LOCK_SECONDS,
-    Examination,
-    Step,
-    Verdict,
-)
-from loader.render import Table
-from loader.textfiles import is_there
+from loader.doctor.checks import LITTLE_SPACE, LOCK_SECONDS, Examination, Step, Verdict
+from loader.sql.renderer import Table
+from loader.text_files import is_there
 
 
 class OfDuckDB(Examination):

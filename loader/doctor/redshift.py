@@ -9,17 +9,11 @@ import socket
 from collections.abc import Iterator
 
 from loader.config import RedshiftTarget
-from loader.doctor.examination import (
-    AGAIN,
-    CONNECT_SECONDS,
-    Examination,
-    Step,
-    Verdict,
-)
+from loader.data.files.open import open_files
+from loader.doctor.checks import AGAIN, CONNECT_SECONDS, Examination, Step, Verdict
 from loader.errors import ExecuteError
-from loader.render import Sql
-from loader.sources import open_files
-from loader.spec import Source
+from loader.spec.model import Source
+from loader.sql.renderer import Sql
 
 
 class OfRedshift(Examination):
@@ -72,7 +66,7 @@ class OfRedshift(Examination):
         return ""
 
     def _check_region(self) -> Verdict:
-        from loader.stores.s3region import bucket_region  # noqa: PLC0415  # boto3 is slow to import
+        from loader.staging.stores.s3_region import bucket_region  # noqa: PLC0415  # boto3 is slow to import
 
         bucket = bucket_region(self.location, self.settings.region_name)
         told = _HOST_REGION.search(self.settings.host)
@@ -120,7 +114,7 @@ _HOST_REGION = re.compile(r"\.([a-z]+(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\
 
 
 def _way(settings: RedshiftTarget) -> str:
-    """How the driver logs in, as `loader.warehouses.redshift` decides it."""
+    """How the driver logs in, as `loader.warehouse.base.redshift` decides it."""
     if settings.password:
         return "with a password"
     if settings.secret_id:

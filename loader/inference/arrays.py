@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.arrowtypes import is_arrow, kind_of, plain, unknown_extension
+from loader.data.cast.arrow_types import is_arrow, kind_of, plain, unknown_extension
 from loader.inference.guesses import NOTHING, Guess, Refused
 from loader.inference.objects import DURATIONS, guess_objects
 from loader.inference.texts import guess_text

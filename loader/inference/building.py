@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from loader.diagnose import diagnose
-from loader.dialects.redshift import MAX_NAME_BYTES
 from loader.errors import FrameError, Problem, SpecError
-from loader.spec import TableSpec
+from loader.spec.diagnostics import diagnose
+from loader.spec.model import TableSpec
+from loader.sql.dialects.redshift import MAX_NAME_BYTES
 
 Disposition = Literal["replace", "append", "merge"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from loader.data.frames import Chunk
 from loader.errors import FrameError
-from loader.frames import Chunk
 from loader.inference.arrays import guess_type, guess_values
 from loader.inference.building import Drafted, Wanted, check_names, refused
 from loader.inference.guesses import NOTHING, Guess, Refused, as_text, merged, type_of

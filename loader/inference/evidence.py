@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from loader.conform.arrowtypes import is_arrow
-from loader.conform.casts import without_empty
-from loader.conform.verdicts import HOLDS_EMPTY
-from loader.datatypes import DataType
-from loader.frames import Chunk
+from loader.data.cast.arrow_types import is_arrow
+from loader.data.cast.column import without_empty
+from loader.data.cast.errors import HOLDS_EMPTY
+from loader.data.frames import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition
 from loader.inference.values import MOST_DAYS, Range, meant, nulls_in, plain_values
-from loader.remarks import Looked, Remarks, Suggestion
-from loader.slices import Grain
-from loader.spec import TableSpec
+from loader.spec.comments import Looked, Remarks, Suggestion
+from loader.spec.model import TableSpec
+from loader.spec.partitions import Grain
+from loader.sql.datatypes import DataType
 
 _PARTITIONS = 2
 """The partition columns that are suggested."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from loader.datatypes import MAX_PRECISION, MAX_SCALE, MAX_VARCHAR
+from loader.sql.datatypes import MAX_PRECISION, MAX_SCALE, MAX_VARCHAR
 
 ROOMY_VARBYTE = 1_024_000
 """The bytes of VARBYTE that every Redshift takes."""

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from loader.conform.scalars import base_value
-from loader.conform.verdicts import is_numpy
+from loader.data.cast.errors import is_numpy
+from loader.data.cast.scalars import base_value
 from loader.inference.guesses import NOTHING, Guess, Refused, merged, told
 from loader.inference.texts import guess_written_time
 

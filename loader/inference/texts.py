@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.casts import ColumnCast
-from loader.conform.verdicts import Reading
-from loader.datatypes import MAX_PRECISION, DataType
+from loader.data.cast.column import ColumnCast
+from loader.data.cast.errors import Reading
 from loader.inference.guesses import NOTHING, Guess
+from loader.sql.datatypes import MAX_PRECISION, DataType
 
 NULL_WORDS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N", "-", "?")
 """Words that stand for NULL where all other values of a column are no text."""

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.conform.arrowtypes import is_arrow, plain
-from loader.conform.scalars import base_value
+from loader.data.cast.arrow_types import is_arrow, plain
+from loader.data.cast.scalars import base_value
 
 Family = str
 """``whole``, ``time``, ``zoned`` or ``text``: what can be compared with each other."""

@@ -361,7 +361,7 @@ def _rows(suffixes: Sequence[str]) -> Make:
 
 
 def _saved(chance: Random, seeds: Sequence[bytes]) -> Case:
-    from loader.planfile import _seal
+    from loader.plan.plan_file import _seal
 
     data = chance.choice(seeds)
     if chance.random() < 0.3:

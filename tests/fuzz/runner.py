@@ -35,9 +35,10 @@ USAGE = 64
 """Words that no command has are wrong usage."""
 
 _LOADED = (
-    *("loader.cli", "loader.load", "loader.inference", "loader.contracts", "loader.site"),
-    *("loader.doctor", "loader.reading", "loader.writing", "loader.planfile", "loader.history"),
-    *("loader.present.loads", "loader.present.reviews", "loader.annotations", "loader.jsonschema"),
+    *("loader.cli", "loader.executor.load", "loader.inference.infer", "loader.contracts.convert"),
+    *("loader.docs.write", "loader.doctor.report", "loader.executor.read", "loader.data.export"),
+    *("loader.plan.plan_file", "loader.executor.history", "loader.cli.output.plans"),
+    *("loader.cli.output.reviews", "loader.cli.output.github", "loader.spec.json_schema"),
     *(
         "pyarrow.csv",
         "pyarrow.json",

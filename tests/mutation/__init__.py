@@ -1,6 +1,6 @@
 """Mutation testing: small faults put into a module one by one, to see whether tests notice.
 
-`uv run python -m tests.mutation slices render` tells which faults no test notices. Nothing is
+`uv run python -m tests.mutation sql/renderer` tells which faults no test notices. Nothing is
 written to the checkout: each mutant lives in a forked process that imports it in place of the
 module. It is no part of CI, for it takes minutes; run it on what you have changed.
 

@@ -8,11 +8,22 @@ from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.runner import ROOT, Reach, prepare, record, survives
 
 TESTS: Mapping[str, Sequence[str]] = {
-    "slices": ["slices", "filenames", "properties", "equal_keys"],
-    "render": ["render", "templates", "plan", "catalog_names"],
-    "dispositions": ["plan", "merge", "equal_keys", "checking"],
-    "staging": ["staging"],
-    "execute": ["ledger", "merge", "values", "equal_keys", "faults"],
+    "spec/partitions": [
+        *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
+        "executor/test_equal_keys",
+    ],
+    "sql/renderer": [
+        *("sql/test_renderer", "sql/test_templates", "plan/test_plan", "spec/test_catalog_names"),
+    ],
+    "plan/dispositions": [
+        *("plan/test_plan", "executor/test_merge", "executor/test_equal_keys"),
+        "executor/test_checks",
+    ],
+    "staging/stager": ["staging/test_staging"],
+    "executor/transaction": [
+        *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
+        *("executor/test_equal_keys", "executor/test_faults"),
+    ],
 }
 """The test files that are about each module."""
 
@@ -35,7 +46,7 @@ def main() -> int:
 
 def _run(module: str, arguments: argparse.Namespace) -> int:
     path = ROOT / "loader" / f"{module}.py"
-    files = [f"tests/test_{name}.py" for name in TESTS[module]]
+    files = [f"tests/{name}.py" for name in TESTS[module]]
     started = time.monotonic()
     reach = record(module, [*files, "-k", f"not ({SLOW})"], arguments.baseline)
     reach = {name: one for name, one in reach.items() if one.seconds <= arguments.slowest}

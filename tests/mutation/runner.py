@@ -158,7 +158,7 @@ def survives(module: str, source: str, tests: Sequence[str], limit: float) -> bo
 
         def run() -> int:
             path = ROOT / "loader" / f"{module}.py"
-            sys.meta_path.insert(0, _Finder(f"loader.{module}", path, source))
+            sys.meta_path.insert(0, _Finder(f"loader.{module.replace('/', '.')}", path, source))
             files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
             return _pytest(files, folder, _Selected(tests))
 

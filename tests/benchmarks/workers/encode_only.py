@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from loader.stores.found import Found
+from loader.staging.stores.found import Found
 from tests.benchmarks.workers import harness, staging
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import loader
-from loader.figures import Level
+from loader.plan.figures import Level
 from tests.benchmarks.workers import harness
 
 SPECS = Path(__file__).parents[1] / "specs"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from loader.figures import Level
-from loader.stores import open_store
+from loader.plan.figures import Level
+from loader.staging.stores.base import open_store
 from tests.benchmarks.workers import bucket, harness, staging
 
 

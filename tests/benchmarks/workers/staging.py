@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import loader
-from loader import dialects
-from loader.conform import Layout
-from loader.figures import Level, figures_of
-from loader.frames import open_frame
-from loader.ingest import Destination, Ingested, ingest
-from loader.plan import stage_prefix
-from loader.stores import Store
+from loader.data.cast.conformer import Layout
+from loader.data.frames import open_frame
+from loader.executor.stage import Destination, Ingested, ingest
+from loader.plan.figures import Level, figures_of
+from loader.plan.model import stage_prefix
+from loader.sql import dialects
+from loader.staging.stores.base import Store
 from tests.benchmarks.workers.loader_api import SPECS
 
 KEY = ("l_orderkey", "l_linenumber")
@@ -19,7 +19,7 @@ KEY = ("l_orderkey", "l_linenumber")
 def stage(
     frame: Any, store: Store, *, primary_key: tuple[str, ...] = (), verify: Level = "values"
 ) -> Ingested:
-    """What happens between the look at the warehouse and the transaction, as `loader.load` has it.
+    """What happens between the look at the warehouse and the transaction, as the load has it.
 
     Rows are matched, cast and checked, keys compared if the spec is given one, figures collected,
     files and manifest written.

@@ -1,0 +1,82 @@
+"""The command that makes live tables what their specs say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loader.cli.framework import Context, common, main, style
+
+if TYPE_CHECKING:
+    from loader.plan.model import Statement
+    from loader.plan.table_changes import TableChange
+    from loader.project import Project
+
+
+@main.command()
+@click.argument("select", metavar="[SELECT... | PLAN.json]", nargs=-1)
+@click.option(
+    "--allow-destructive",
+    metavar="GLOB",
+    multiple=True,
+    help="Tables where columns may be dropped and types narrowed; may repeat.",
+)
+@common()
+def apply(context: Context, select: tuple[str, ...], allow_destructive: tuple[str, ...]) -> None:
+    """Create tables, and alter them to match their specs; `plan --live` shows how.
+
+    Each table is changed in one transaction of its own. A plan saved by `plan --live -o` is applied
+    as it was saved, or refused when specs, templates or tables are not what they were.
+    """
+    from loader.cli.output import reviews  # noqa: PLC0415
+
+    project = context.project()
+    saved = _saved(select)
+    pending = _planned(context, project, saved) if saved else _found(context, project, select)
+
+    def on_statement(change: TableChange, statement: Statement) -> None:
+        if context.verbose:
+            context.say(f"{change.spec.table}: {statement.name}")
+
+    done = project.apply(
+        pending,
+        allow_destructive=allow_destructive,
+        target=context.target,
+        on_statement=on_statement,
+    )
+    for change in done:
+        for note in change.drift.notes:
+            context.say(f"{style('note:', fg='yellow', err=True)} {change.spec.table}: {note}")
+    data = {"applied": [change.to_dict() for change in done]}
+    context.answer(data, reviews.applied(done))
+
+
+def _saved(select: Sequence[str]) -> Path | None:
+    """The saved plan that is meant, if one is."""
+    plans = [word for word in select if word.endswith(".json")]
+    if not plans:
+        return None
+    if len(select) > 1:
+        raise click.UsageError("a saved plan stands alone: it says which tables it is for")
+    return Path(plans[0])
+
+
+def _found(context: Context, project: Project, select: Sequence[str]) -> list[TableChange]:
+    entries = project.catalog.select(select)
+    specs = [entry.spec for entry in entries if entry.spec is not None]
+    return project.changes(specs, target=context.target)
+
+
+def _planned(context: Context, project: Project, path: Path) -> list[TableChange]:
+    from loader.plan import plan_file  # noqa: PLC0415
+
+    document = plan_file.read_plan(path)
+    place = project.place(context.target)
+    plan_file.check_place(document, place)
+    specs = [project.spec(change.asset_key) for change in document.changes]
+    changes = project.changes(specs, target=context.target)
+    plan_file.check_fresh(document, changes, place, project.templates)
+    return changes

@@ -1,0 +1,1 @@
+"""How plans, reviews, problems and progress are shown."""

@@ -1,0 +1,271 @@
+"""Arrow types and values: what a declared type is staged as, and what a source's arrays hold.
+
+Beneath dictionaries, run ends, views, large offsets and extensions there is a plain array; and any
+array gives Python objects here, whatever its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loader.data.frames import Opaque, one_array
+from loader.sql.datatypes import DataType
+
+Array = Any
+"""A `pyarrow.Array`; pyarrow has no type stubs."""
+
+_TYPES = {
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+    "varbyte": pa.binary(),
+}
+
+
+def arrow_type(data_type: DataType) -> Any:
+    """The Arrow type that values of a declared type are staged as; text where there is none."""
+    if data_type.name == "decimal":
+        return pa.decimal128(data_type.precision, data_type.scale)
+    return _TYPES.get(data_type.name, pa.string())
+
+
+def pick(values: Any, rows: Sequence[int]) -> list[object]:
+    """Some values of a column as Python objects."""
+    if not is_arrow(values):
+        return [values[row] for row in rows]
+    bare = plain(values)
+    return pick(bare, rows) if not is_arrow(bare) else python_values(bare.take(pa.array(rows)))
+
+
+def is_arrow(values: object) -> bool:
+    """Whether a column is an Arrow array, not a sequence of Python objects."""
+    return isinstance(values, pa.Array | pa.ChunkedArray)
+
+
+# What a source type is, beneath its wrapping.
+
+_STORED = ("arrow.json", "arrow.fixed_shape_tensor", "geoarrow.wkb", "geoarrow.wkt")
+
+
+def plain_documents(array: Array) -> Any:
+    """What `plain` gives, but UUIDs as such, since text would be taken for JSON."""
+    kind = array.type
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return python_values(one_array(array)) if kind == pa.uuid() else plain(array)
+
+
+def plain(array: Array) -> Any:
+    """The array unwrapped, or its values as Python objects where Arrow cannot do that."""
+    try:
+        return unwrapped(array)
+    except (pa.ArrowException, ValueError, TypeError):
+        return python_values(one_array(array))
+
+
+def unwrapped(array: Array) -> Array:
+    """The same values without dictionaries, run ends, large offsets, views and extensions."""
+    array = one_array(array)
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _from_extension(array)
+    if pa.types.is_dictionary(kind):
+        if isinstance(kind.value_type, pa.BaseExtensionType):  # Arrow gives the storage of some
+            return unwrapped(array.dictionary).take(array.indices)
+        return unwrapped(array.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return unwrapped(pc.run_end_decode(array))
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    if pa.types.is_float16(kind):
+        return array.cast(pa.float32())
+    if pa.types.is_date64(kind):
+        return _whole_days(array)
+    if kind_of(kind) == "binary" and kind != pa.binary():
+        return array.cast(pa.binary())
+    return array
+
+
+def _whole_days(array: Array) -> Array:
+    """Dates of milliseconds as dates, or as the time stamps that they are."""
+    try:
+        return array.cast(pa.date32())
+    except pa.ArrowInvalid:
+        return array.view(pa.int64()).view(pa.timestamp("ms"))
+
+
+def _from_extension(array: Array) -> Array:
+    name = array.type.extension_name
+    if name == "arrow.uuid":
+        return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.string())
+    if name == "arrow.bool8":
+        return array.storage.cast(pa.bool_())
+    if name == "arrow.fixed_shape_tensor" and len(array.type.shape) > 1:
+        return array  # its storage has lost the inner lists
+    if name == "arrow.opaque":
+        name = array.type.type_name
+    return unwrapped(array.storage) if name in _STORED else array
+
+
+_IN_PYTHON = ("arrow.uuid", "arrow.bool8", "geoarrow.wkt")
+
+
+def unknown_extension(arrow: Any) -> str | None:
+    """The name of an extension type that Python gets the storage of, itself or nested in a type."""
+    if isinstance(arrow, pa.BaseExtensionType):
+        opaque = arrow.extension_name == "arrow.opaque"
+        name = str(arrow.type_name if opaque else arrow.extension_name)
+        return None if name in _IN_PYTHON else name
+    if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
+        return unknown_extension(arrow.value_type)
+    inners = (unknown_extension(each.type) for each in _fields(arrow))
+    return next((name for name in inners if name is not None), None)
+
+
+def _fields(arrow: Any) -> list[Any]:
+    return [arrow.field(at) for at in range(arrow.num_fields)]
+
+
+_KINDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("null", pa.types.is_null),
+    ("boolean", pa.types.is_boolean),
+    ("integer", pa.types.is_integer),
+    ("float", pa.types.is_floating),
+    ("decimal", pa.types.is_decimal),
+    ("text", pa.types.is_string),
+    ("binary", pa.types.is_binary),
+    ("binary", pa.types.is_large_binary),
+    ("binary", pa.types.is_binary_view),
+    ("binary", pa.types.is_fixed_size_binary),
+    ("date", pa.types.is_date),
+    ("time", pa.types.is_time),
+    ("duration", pa.types.is_duration),
+    ("interval", pa.types.is_interval),
+)
+
+
+def kind_of(arrow: Any) -> str:
+    """The family of an Arrow type, as the tables of casts name it."""
+    if isinstance(arrow, pa.BaseExtensionType):
+        return "other"
+    if pa.types.is_timestamp(arrow):
+        return "timestamp" if arrow.tz is None else "timestamptz"
+    return next((kind for kind, known in _KINDS if known(arrow)), "other")
+
+
+# Arrow to Python, whatever the values.
+
+
+def python_values(array: Array) -> list[object]:
+    """The values as Python objects; those that Python cannot hold as `Opaque`."""
+    if pa.types.is_float32(array.type):
+        # NumPy's own 32-bit floats know the decimal they print as.
+        floats = array.to_numpy(zero_copy_only=False)
+        valid = array.is_valid().to_pylist()
+        return [value if ok else None for value, ok in zip(floats, valid, strict=True)]
+    if getattr(array.type, "unit", "") == "ns":
+        return _from_nanoseconds(array)
+    if name := unknown_extension(array.type):
+        return _opaque_values(array, name)
+    try:
+        array = _inner_microseconds(array)
+        found: list[object] = array.to_pylist(maps_as_pydicts="strict")
+    except Exception:  # noqa: BLE001  # dates beyond Python's years, broken text, repeated keys, …
+        return [_one_value(_row_alone(array, row)) for row in range(len(array))]
+    return found
+
+
+def _row_alone(array: Array, row: int) -> Array:
+    """An array of one row; a slice would keep what the others hold within lists and structs."""
+    try:
+        return array.take(pa.array([row]))
+    except pa.ArrowException:
+        return array.slice(row, 1)
+
+
+def _from_nanoseconds(array: Array) -> list[object]:
+    """Times of nanoseconds, without pandas: whole microseconds, or the text of what is not."""
+    coarse = array.cast(_in_microseconds(array.type), safe=False)
+    whole = pc.equal(coarse.cast(array.type, safe=False), array)
+    if array.null_count == len(array) or pc.all(whole).as_py():
+        return python_values(coarse)
+    texts = array.view(pa.int64()) if pa.types.is_duration(array.type) else array.cast(pa.string())
+    return [
+        value if value is None or exactly else Opaque(str(text), "is finer than a microsecond")
+        for value, exactly, text in zip(
+            python_values(coarse), whole.to_pylist(), texts.to_pylist(), strict=True
+        )
+    ]
+
+
+def _in_microseconds(arrow: Any) -> Any:
+    """The type with microseconds for nanoseconds, inside of lists, structs and maps too."""
+    types = pa.types
+    if getattr(arrow, "unit", "") == "ns":
+        if types.is_timestamp(arrow):
+            return pa.timestamp("us", arrow.tz)
+        return pa.duration("us") if types.is_duration(arrow) else pa.time64("us")
+    if types.is_map(arrow):
+        return pa.map_(arrow.key_type, _in_microseconds(arrow.item_type))
+    if types.is_struct(arrow):
+        return pa.struct([each.with_type(_in_microseconds(each.type)) for each in _fields(arrow)])
+    if types.is_list(arrow) or types.is_list_view(arrow):
+        return pa.list_(_in_microseconds(arrow.value_type))
+    if types.is_large_list(arrow) or types.is_large_list_view(arrow):
+        return pa.large_list(_in_microseconds(arrow.value_type))
+    if types.is_fixed_size_list(arrow):
+        return pa.list_(_in_microseconds(arrow.value_type), arrow.list_size)
+    return arrow
+
+
+def _inner_microseconds(array: Array) -> Array:
+    """Nested times of nanoseconds in microseconds, since Python's own would be cut to them.
+
+    Raises:
+        pa.ArrowException: one is finer than a microsecond.
+    """
+    if not _holds_nanoseconds(array.type):
+        return array
+    return array.cast(_in_microseconds(array.type))
+
+
+def _holds_nanoseconds(arrow: Any) -> bool:
+    if getattr(arrow, "unit", "") == "ns":
+        return True
+    return any(_holds_nanoseconds(each.type) for each in _fields(arrow))
+
+
+def _opaque_values(array: Array, name: str) -> list[object]:
+    why = f"is of the extension type {name}, of which only the storage is known: make it text"
+    stored = array.storage if isinstance(array, pa.ExtensionArray) else array
+    texts = map(str, stored.to_pylist())
+    valid = array.is_valid().to_pylist()
+    return [Opaque(text, why) if ok else None for text, ok in zip(texts, valid, strict=True)]
+
+
+def _one_value(single: Array) -> object:
+    try:
+        single = _inner_microseconds(single)
+    except pa.ArrowException:
+        return Opaque(str(single.to_pylist()[0]), "holds a time that is finer than a microsecond")
+    try:
+        return single[0].as_py(maps_as_pydicts="strict")
+    except UnicodeDecodeError:
+        return Opaque(repr(single.cast(pa.binary())[0].as_py()), "is not valid UTF-8")
+    except Exception as error:  # noqa: BLE001  # whatever stops Python from holding it, it cannot be loaded
+        try:
+            text = str(single.cast(pa.string())[0].as_py())
+        except Exception:  # noqa: BLE001  # nor can Arrow print it
+            text = f"a {single.type}"
+        return Opaque(text, f"is out of bounds: {error}")

@@ -1,0 +1,223 @@
+"""Dates, times, time stamps and intervals: the part of `exact` that is about time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from loader.data.cast.errors import Reading, Refusal, a, mismatch, unmarked
+from loader.sql import time_formats
+from loader.sql.datatypes import DataType
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
+_STAMP = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})"
+    r"([T ](?P<clock>\d{2}(:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?)(?P<zone>Z|[+-]\d{2}(:?\d{2})?)?)?",
+    re.ASCII,
+)
+_TIME = re.compile(_CLOCK)
+_TIME_ZONED = re.compile(_CLOCK + r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)")
+
+
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]+)?"
+_UNITS = "d|day|h|hr|hour|m|min|minute|s|sec|second|ms|msec|millisecond|us|usec|microsecond"
+_INTERVALS = {
+    # Such as 3 years 2 months, or 3-2.
+    "interval year to month": re.compile(
+        rf"\s*(?:[+-]?[0-9]+-[0-9]+|(?:{_NUMBER}\s*(?:y|yr|year|mon|month)s?\s*)+)\s*",
+        re.IGNORECASE,
+    ),
+    # Such as 1 day 02:03:04.5, 2 hours 30 minutes, or 1 02:03:04.
+    "interval day to second": re.compile(
+        rf"\s*(?=\S)(?:{_NUMBER}\s*(?:{_UNITS})s?\s*)*(?:{_NUMBER}(?:\s+|$))?"
+        r"(?:[+-]?[0-9]+:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)?\s*",
+        re.IGNORECASE,
+    ),
+}
+
+
+def date_value(value: Any, data_type: DataType, reading: Reading) -> date:
+    """Midnights and ISO text are dates too."""
+    match value:
+        case datetime():
+            if value.tzinfo is not None:
+                raise Refusal("has a time zone, which a date loses; take the date in one zone")
+            if value.time() != time():
+                raise Refusal("has a time of day, which a date loses")
+            return value.date()
+        case date():
+            return date(value.year, value.month, value.day)
+        case str():
+            return _parse_date(value, reading)
+        case _:
+            raise mismatch(value, data_type)
+
+
+def _parse_date(text: str, reading: Reading) -> date:
+    written = reading.date_format if reading.text else None
+    try:
+        if written:
+            stamp = time_formats.parse(text, written)
+            return date_value(stamp, DataType("date"), reading)
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except Refusal:
+        raise
+    except ValueError:
+        pass
+    raise Refusal(f"is not a date{_written(written)}")
+
+
+def _written(written: str | None) -> str:
+    return f" written as {written}" if written else ""
+
+
+def timestamp_value(value: Any, data_type: DataType, reading: Reading) -> datetime:
+    """A time stamp without a zone."""
+    stamp = _stamp(value, data_type, reading)
+    if stamp.tzinfo is not None:
+        raise Refusal("has a time zone, which a timestamp loses; declare the column timestamptz")
+    return stamp
+
+
+def timestamptz_value(value: Any, data_type: DataType, reading: Reading) -> datetime:
+    """An instant; one without a zone is in that of the source, if it says so."""
+    stamp = _stamp(value, data_type, reading)
+    if stamp.utcoffset() is None:
+        if reading.timezone is None:
+            raise Refusal(
+                "has no time zone; set source: {timezone: …} to the zone it is in, or declare the"
+                " column timestamp"
+            )
+        stamp = _localize(stamp.replace(tzinfo=None), reading.timezone)
+    try:
+        return stamp.astimezone(UTC)
+    except OverflowError:
+        raise Refusal("lies outside the years 1 to 9999 in UTC") from None
+
+
+def _localize(stamp: datetime, zone: str) -> datetime:
+    first = stamp.replace(tzinfo=ZoneInfo(zone), fold=0)
+    second = first.replace(fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first
+    if first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) != stamp:
+        raise Refusal(f"does not exist in {zone}: the clocks skipped it")
+    raise Refusal(f"happened twice in {zone}, when the clocks went back; write it with an offset")
+
+
+def _stamp(value: Any, data_type: DataType, reading: Reading) -> datetime:
+    match value:
+        case datetime():
+            return value
+        case date():
+            return datetime(value.year, value.month, value.day)
+        case str():
+            return _parse_stamp(value, data_type, reading)
+        case _:
+            raise mismatch(value, data_type)
+
+
+def _parse_stamp(text: str, data_type: DataType, reading: Reading) -> datetime:
+    written = reading.timestamp_format if reading.text else None
+    try:
+        if written:
+            return time_formats.parse(text, written)
+        if match := _STAMP.fullmatch(time_formats.without_zeros(text)):
+            naive = datetime.fromisoformat(f"{match['date']}T{match['clock'] or '00'}")
+            if match["zone"] is None:
+                return naive
+            offset = time.fromisoformat(f"00:00{match['zone']}").tzinfo
+            return naive.replace(tzinfo=offset)
+    except ValueError:
+        pass
+    _check_decimals(text)
+    raise Refusal(f"is not {a(data_type)}{_written(written)}")
+
+
+def _check_decimals(text: str) -> None:
+    if re.search(r":[0-9]{2}[.,][0-9]{6}0*[1-9]", text):
+        raise Refusal("is finer than a microsecond")
+
+
+def time_value(value: Any, data_type: DataType, _: Reading) -> time:
+    """A time of day without a zone."""
+    match value:
+        case time():
+            if value.tzinfo is not None:
+                raise Refusal("has a time zone, which a time loses; declare the column timetz")
+            return value
+        case str():
+            try:
+                if _TIME.fullmatch(value):
+                    return time.fromisoformat(time_formats.without_zeros(value))
+            except ValueError:
+                pass
+            _check_decimals(value)
+            raise Refusal("is not a time, HH:MM or HH:MM:SS with up to 6 decimals")
+        case _:
+            raise mismatch(value, data_type)
+
+
+def timetz_value(value: Any, data_type: DataType, _: Reading) -> str:
+    """A time of day with its offset, as text."""
+    match value:
+        case time():
+            if value.utcoffset() is None:
+                raise Refusal("has no offset from UTC, which a timetz needs")
+            return value.isoformat()
+        case str():
+            try:
+                if _TIME_ZONED.fullmatch(value):
+                    plain = time_formats.without_zeros(value)
+                    time.fromisoformat(plain)
+                    return plain
+            except ValueError:
+                pass
+            _check_decimals(value)
+            raise Refusal("is not a timetz, HH:MM:SS with an offset such as +01:00")
+        case _:
+            raise mismatch(value, data_type)
+
+
+def interval_value(value: Any, data_type: DataType, reading: Reading) -> str:
+    """An interval as text; durations are days to seconds, calendar intervals whole months."""
+    if isinstance(value, str):
+        if not _INTERVALS[data_type.name].fullmatch(value):
+            raise Refusal(f"is not {a(data_type)}")
+        if re.search(r"\.[0-9]{6}0*[1-9]", value):
+            raise Refusal("is finer than a microsecond")
+        return unmarked(time_formats.without_zeros(value), reading)
+    if type(value).__name__ == "MonthDayNano":
+        return _calendar_interval(value, data_type)
+    if not isinstance(value, timedelta):
+        raise mismatch(value, data_type)
+    if data_type.name == "interval year to month":
+        raise Refusal(f"is a duration of days, not {a(data_type)}")
+    return interval_text(value)
+
+
+def _calendar_interval(value: Any, data_type: DataType) -> str:
+    months, days, nanoseconds = value
+    if data_type.name == "interval year to month":
+        if days or nanoseconds:
+            raise Refusal(f"has days or hours, not only months as {a(data_type)}")
+        return f"{months} months"
+    if months or nanoseconds % 1000:
+        raise Refusal(f"has months, or is finer than a microsecond: not {a(data_type)}")
+    return interval_text(timedelta(days=days, microseconds=nanoseconds // 1000))
+
+
+def interval_text(value: timedelta) -> str:
+    """A duration as both dialects read it: every field carries the sign.
+
+    >>> interval_text(timedelta(days=1, hours=2)), interval_text(timedelta(hours=-26))
+    ('1 days 02:00:00.000000', '-1 days -02:00:00.000000')
+    """
+    sign, size = ("-", -value) if value < timedelta() else ("", value)
+    minutes, seconds = divmod(size.seconds, 60)
+    clock = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}.{size.microseconds:06}"
+    return f"{sign}{size.days} days {sign}{clock}"

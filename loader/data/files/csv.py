@@ -1,0 +1,254 @@
+"""CSV as a stream of chunks whose columns are all text; types are the spec's business."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from loader.data.files.csv_quoting import QuoteCheck
+from loader.data.files.encodings import Utf8
+from loader.data.frames import Chunk, Frame, check_names, number_batches
+from loader.errors import SourceError
+from loader.spec.model import Source
+
+_HEADER = 1 << 20
+"""Bytes in which a header is looked for first."""
+
+_MAX_HEADER = 64 << 20
+_DELIMITERS = (",", ";", "\t", "|", ":")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORECASE)
+
+
+class DelimiterError(SourceError):
+    """The header looks separated by another character."""
+
+    def __init__(self, message: str, delimiter: str) -> None:
+        super().__init__(message, hint=f'set source: {{delimiter: "{_written(delimiter)}"}}')
+        self.delimiter = delimiter
+
+
+def open_csv(stream: Any, name: str, source: Source) -> Frame:
+    """The rows of a CSV file; only unquoted null words are NULL.
+
+    Raises:
+        SourceError: the header is unusable; from the chunks, with the line, that a row has too few
+            or too many fields, quotes are not well-formed, or the text is not in its encoding.
+    """
+    text = Utf8(stream, name, source.encoding)
+    source = _with_excel_line(text, name, source)
+    lines, names = _header(text, name, source)
+    return Frame(names, _chunks(text, _Rows(name, source, names, lines)))
+
+
+def _with_excel_line(text: Utf8, name: str, source: Source) -> Source:
+    """The source with the delimiter of the line ``sep=;`` that Excel writes before the header."""
+    found = _EXCEL_LINE.match(text.peek(_HEADER))
+    if found is None:
+        return source
+    delimiter = found[1].decode()
+    if source.delimiter not in (delimiter, Source.model_fields["delimiter"].default):
+        raise SourceError(
+            f"{name}:1: the line `sep={delimiter}` says that `{delimiter}` is the delimiter, the"
+            f" spec says `{source.delimiter}`",
+            hint=f'set source: {{delimiter: "{_written(delimiter)}"}}, or skip the line by'
+            " skip_rows: 1 when it is wrong",
+        )
+    return source.model_copy(update={"delimiter": delimiter, "skip_rows": max(source.skip_rows, 1)})
+
+
+def _written(delimiter: str) -> str:
+    return "\\t" if delimiter == "\t" else delimiter
+
+
+def _header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
+    """How many lines there are before the rows, which are dropped, and the names of the columns."""
+    looks = (
+        (lines, _header_of(lines, name, source, ended=ended))
+        for lines, ended in _beginnings(text, name)
+    )
+    lines, (before, names) = next((lines, found) for lines, found in looks if found is not None)
+    text.skip(sum(map(len, lines[:before])))
+    return before, names
+
+
+def _beginnings(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
+    """The first whole lines of a file, each time more of them, and whether those are all.
+
+    Raises:
+        SourceError: they are too many to be a header.
+    """
+    size = _HEADER
+    while True:
+        head = text.peek(size)
+        ended = len(head) < size
+        # A carriage return at the very end may be half of a line end.
+        end = len(head) - (not ended and head.endswith(b"\r"))
+        whole = max(head.rfind(b"\n", 0, end), head.rfind(b"\r", 0, end)) + 1
+        yield _LINE.findall(head, 0, whole), ended
+        if len(head) > _MAX_HEADER:
+            raise SourceError(
+                f"{name}: the header, with what is before it, is longer than"
+                f" {_MAX_HEADER >> 20} MB, which is the limit",
+                hint="is a quote not closed? A file without a header is read by source:"
+                " {header: false, names: […]}",
+            )
+        size = 2 * len(head)
+
+
+def _header_of(
+    lines: Sequence[bytes], name: str, source: Source, *, ended: bool
+) -> tuple[int, tuple[str, ...]] | None:
+    """The same of the first lines of a file; None when it needs more of them.
+
+    Raises:
+        SourceError: the names are no header, or are none that columns can have.
+    """
+    if len(lines) <= source.skip_rows and not ended:
+        return None
+    if not source.header:
+        row = b"".join(lines[source.skip_rows : source.skip_rows + 1]).decode()
+        if len(source.names) > 1 and source.delimiter not in row:
+            _check_delimiter(row.rstrip(), "first row", name, source)
+        return source.skip_rows, check_names(source.names, "source: {names: …}")
+    reader = csv.reader(
+        (line.decode() for line in lines[source.skip_rows :]),
+        delimiter=source.delimiter,
+        quotechar=source.quote,
+        escapechar=source.escape,
+        strict=True,
+    )
+    names, wrong = None, ""
+    try:
+        names = next((row for row in reader if row), None)
+    except csv.Error as error:
+        wrong = str(error)
+    before = source.skip_rows + reader.line_num
+    if names is None and before >= len(lines) and not ended:
+        return None
+    if "field limit" in wrong:
+        wrong = f"a name is longer than {csv.field_size_limit():,} characters"
+    if wrong:
+        raise SourceError(f"{name}:{before}: the header is not CSV: {wrong}")
+    if names is None:
+        raise SourceError(f"{name} has no header: nothing is in it after {source.skip_rows} lines")
+    if len(names) == 1:
+        _check_delimiter(names[0], "header", name, source)
+    return before, check_names(names, f"the header of {name}")
+
+
+def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:
+    """Refuse a line that seems to be separated by another character."""
+    for delimiter in _DELIMITERS:
+        if delimiter in line and delimiter != source.delimiter:
+            raise DelimiterError(
+                f"{name} has one column by the delimiter `{source.delimiter}`,"
+                f" but its {what} looks separated by `{_written(delimiter)}`: {line[:80]}",
+                delimiter,
+            )
+
+
+def _options(source: Source, names: Sequence[str]) -> tuple[Any, Any]:
+    """How pyarrow is to parse and convert."""
+    try:
+        return (
+            pacsv.ParseOptions(
+                delimiter=source.delimiter,
+                quote_char=source.quote,
+                escape_char=source.escape or False,
+                newlines_in_values=True,
+                # In a file of one column an empty line is a row whose field is empty.
+                ignore_empty_lines=len(names) > 1,
+            ),
+            pacsv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=list(source.null_values),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise SourceError(
+            f"CSV cannot be read with the delimiter `{source.delimiter}` and the quote"
+            f" `{source.quote}`: {error}",
+            hint="both are one ASCII character, and not the same one",
+        ) from error
+
+
+def _chunks(text: Utf8, rows: _Rows) -> Iterator[Chunk]:
+    with closing(text):
+        batches = (batch for part in rows.parts(text) for batch in rows.parse(part))
+        for chunk in number_batches(batches, rows.name):
+            yield replace(chunk, text=True)
+
+
+class _Rows:
+    """The rows of a CSV file, parsed where they are called for.
+
+    PyArrow's own streams read ahead in threads that nobody can wait for: one that calls into Python
+    while the process ends aborts it.
+    """
+
+    def __init__(self, name: str, source: Source, columns: Sequence[str], line: int) -> None:
+        """``line`` is how many lines there are before the first row."""
+        self.name, self._source, self._columns, self._line = name, source, columns, line
+        self._options = _options(source, columns)
+
+    def parts(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The rows as text, some megabytes at a time."""
+        return QuoteCheck(self.name, self._source, self._line + 1).rows(blocks)
+
+    def parse(self, part: bytes) -> Sequence[Any]:
+        """The record batches of some whole rows.
+
+        Raises:
+            SourceError: a row has too few or too many fields.
+        """
+        # Memory of Arrow's: whatever thread lets go of it last needs no Python.
+        memory = pa.allocate_buffer(len(part))
+        memoryview(memory).cast("B")[:] = part
+        reading = pacsv.ReadOptions(
+            column_names=self._columns, block_size=len(part), use_threads=False
+        )
+        try:
+            found = pacsv.read_csv(pa.BufferReader(memory), reading, *self._options)
+        except pa.ArrowInvalid as error:
+            raise self._wrong(str(error), part) from error
+        self._line += part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
+        return found.to_batches()
+
+    def _wrong(self, reason: str, part: bytes) -> SourceError:
+        """The error for a row that pyarrow stumbled on."""
+        found = re.search(r"Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL)
+        if found is None:
+            return SourceError(f"{self.name} is not CSV: {reason}")
+        place, got = self._place(part) or (self.name, int(found[2]))
+        text = found[3] if len(found[3]) <= 80 else f"{found[3][:79]}…"
+        wanted = "the header has" if self._source.header else "source: {names: …} has"
+        return SourceError(
+            f"{place}: {wanted} {len(self._columns)} fields, this row has {got}: {text}"
+        )
+
+    def _place(self, part: bytes) -> tuple[str, int] | None:
+        """The file and line of the first row of another length, and how many fields it has."""
+        rows = csv.reader(
+            io.StringIO(part.decode(), newline=""),
+            delimiter=self._source.delimiter,
+            quotechar=self._source.quote,
+            escapechar=self._source.escape,
+        )
+        start = 0
+        with suppress(csv.Error):
+            for row in rows:
+                if row and len(row) != len(self._columns):
+                    return f"{self.name}:{self._line + start + 1}", len(row)
+                start = rows.line_num
+        return None

@@ -1,0 +1,217 @@
+"""What the page of one table tells, as plain data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from markupsafe import Markup
+
+from loader.docs import lineage
+from loader.docs.highlight import sql_markup, yaml_markup
+from loader.docs.names import slug
+from loader.docs.words import Fact, facts
+from loader.errors import ConfigError
+from loader.plan.load_plan import plan_load
+from loader.plan.model import LoadRequest, Statement, Target
+from loader.project import Project
+from loader.spec.catalog import Entry
+from loader.spec.model import Column, TableSpec
+from loader.sql import dialects
+from loader.sql.renderer import Renderer
+from loader.version import version
+
+
+@dataclass(frozen=True)
+class ColumnRow:
+    """One line of the columns table."""
+
+    name: str
+    anchor: str
+    redshift: str
+    duckdb: str
+    nullable: bool
+    roles: tuple[str, ...]
+    """What the table does with it, in a word each."""
+    classification: str
+    encode: str
+    details: tuple[tuple[str, str], ...]
+    """Default and identity, where declared."""
+    description: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statement of a script."""
+
+    number: int
+    name: str
+    why: str
+    when: str | None
+    own_template: str | None
+    """The project's template it comes from, when it is none of Loader's."""
+    sql: Markup
+
+
+@dataclass(frozen=True)
+class Group:
+    """Statements that are told together: routine under its name, others by themselves."""
+
+    routine: str | None
+    lines: tuple[Line, ...]
+
+    @property
+    def numbers(self) -> str:
+        """The first and the last number."""
+        first, last = self.lines[0].number, self.lines[-1].number
+        return str(first) if first == last else f"{first}-{last}"
+
+
+@dataclass(frozen=True)
+class Script:
+    """The SQL of a load, in one dialect."""
+
+    dialect: str
+    title: str
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TablePage:
+    """One table."""
+
+    key: str
+    table: str
+    schema: str
+    file: str
+    description: str
+    load: str
+    """How a load writes, in two words."""
+    tags: tuple[str, ...]
+    owners: tuple[str, ...]
+    upstream: tuple[str, ...]
+    columns: tuple[ColumnRow, ...]
+    facts: tuple[Fact, ...]
+    scripts: tuple[Script, ...]
+    source: str
+    yaml: Markup
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classifications of its columns."""
+        found = {column.classification for column in self.columns}
+        return tuple(sorted(found - {""}))
+
+    @property
+    def encoded(self) -> bool:
+        """Whether any column has an encoding of its own."""
+        return any(column.encode for column in self.columns)
+
+
+def table_pages(project: Project, entries: Sequence[Entry]) -> list[TablePage]:
+    """The pages of specs, by asset key.
+
+    Raises:
+        TemplateError: a template is missing or broken.
+        ConfigError: a spec file cannot be read any more.
+    """
+    templates = project.templates
+    renderers = {
+        name: Renderer(templates, dialects.get(name), clock=time.thread_time) for name in _PLACES
+    }
+    pages = [_page(entry, entry.spec, renderers) for entry in entries if entry.spec is not None]
+    return sorted(pages, key=lambda page: page.key)
+
+
+def _page(entry: Entry, spec: TableSpec, renderers: Mapping[str, Renderer]) -> TablePage:
+    return TablePage(
+        key=spec.asset_key,
+        table=spec.table,
+        schema=spec.schema_name,
+        file=f"tables/{slug(spec.asset_key)}.html",
+        description=spec.description or "",
+        load=_load(spec),
+        tags=tuple(f"{key}: {value}" if value else key for key, value in spec.tags.items()),
+        owners=spec.owners,
+        upstream=lineage.upstream(spec),
+        columns=tuple(_column(spec, column, renderers) for column in spec.columns),
+        facts=tuple(facts(spec)),
+        scripts=tuple(_script(spec, name, renderer) for name, renderer in renderers.items()),
+        source=f"{entry.shown}:{entry.line}",
+        yaml=yaml_markup(_text(entry)),
+    )
+
+
+def _text(entry: Entry) -> str:
+    try:
+        return entry.path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{entry.shown} has changed meanwhile, and cannot be read") from error
+
+
+def _load(spec: TableSpec) -> str:
+    names = [entry.grain or entry.name or entry.expr for entry in spec.partition_by]
+    return f"{spec.write_disposition} by {', '.join(names)}" if names else spec.write_disposition
+
+
+def _column(spec: TableSpec, column: Column, renderers: Mapping[str, Renderer]) -> ColumnRow:
+    roles = {
+        "key": column.name in spec.primary_key,
+        "partition": any(dimension.column == column.name for dimension in spec.dimensions),
+        "dist": column.name == spec.dist,
+        "sort": column.name in spec.sort,
+    }
+    details = []
+    if column.default is not None:
+        details.append(("default", column.default))
+    if column.identity is not None:
+        seed, step = column.identity
+        details.append(("identity", f"({seed}, {step})"))
+    spelt = {name: r.dialect.column_type(column.data_type) for name, r in renderers.items()}
+    return ColumnRow(
+        name=column.name,
+        anchor=f"column-{slug(column.name)}",
+        redshift=spelt["redshift"].lower(),
+        duckdb=spelt["duckdb"].lower(),
+        nullable=column.nullable,
+        roles=tuple(role for role, given in roles.items() if given),
+        classification=column.classification or "",
+        encode=column.encode or "",
+        details=tuple(details),
+        description=column.description or "",
+    )
+
+
+_PLACES = {
+    "redshift": Target("prod", "redshift", "s3://<bucket>/loader", "loader", "<iam role>"),
+    "duckdb": Target("local", "duckdb", ".loader/staging", "loader"),
+}
+"""Where the scripts are imagined to run; settings of real targets do not belong on pages."""
+_TITLES = {"redshift": "Redshift", "duckdb": "DuckDB"}
+
+
+def _script(spec: TableSpec, dialect: str, renderer: Renderer) -> Script:
+    plan = plan_load(spec, renderer, _PLACES[dialect], LoadRequest(version=version()))
+    backslash = renderer.dialect.backslash
+    numbered = [_line(at, one, backslash) for at, one in enumerate(plan.statements, 1)]
+    groups = tuple(_grouped(plan.statements, numbered))
+    return Script(dialect, _TITLES[dialect], groups, plan.notes)
+
+
+def _line(number: int, statement: Statement, backslash: bool) -> Line:
+    return Line(
+        number=number,
+        name=statement.name,
+        why=statement.why,
+        when=statement.when,
+        own_template=statement.project_template,
+        sql=sql_markup(statement.sql, backslash=backslash),
+    )
+
+
+def _grouped(statements: Sequence[Statement], lines: Sequence[Line]) -> Iterator[Group]:
+    for routine, run in groupby(zip(statements, lines, strict=True), lambda pair: pair[0].group):
+        yield Group(routine, tuple(line for _, line in run))

@@ -1,0 +1,93 @@
+"""Pages as HTML: the templates of this package, with all text of specs escaped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from loader.docs.language import sections
+from loader.docs.lineage import Lineage, graph
+from loader.docs.search import search_script
+from loader.docs.tables import TablePage
+from loader.escaping import visible
+from loader.spec.json_schema import json_schema
+from loader.version import version
+
+_FOLDER = "pages"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One way to choose tables: its words, with the number of tables that have each."""
+
+    name: str
+    title: str
+    every: str
+    choices: tuple[tuple[str, int], ...]
+
+
+def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
+    """All files of a site, by name."""
+    templates = _templates()
+    lineage = Lineage({page.key: page.upstream for page in pages}, {p.key: p.file for p in pages})
+    shared = {"version": version()}
+    files = {name: _asset(name) for name in ("site.css", "site.js")}
+    files["spec.schema.json"] = json.dumps(json_schema(), indent=2) + "\n"
+    files["search.js"] = search_script(pages)
+    files["index.html"] = templates.get_template("index.html.j2").render(
+        shared, root="", pages=pages, filters=_filters(pages), counts=_counts(pages)
+    )
+    files["language.html"] = templates.get_template("language.html.j2").render(
+        shared, root="", sections=sections(json_schema())
+    )
+    template = templates.get_template("table.html.j2")
+    for page in pages:
+        around = lineage.around(page.key)
+        files[page.file] = template.render(
+            shared, root="../", page=page, around=around, graph=graph(around)
+        )
+    # The templates escape what HTML means; what would hide or turn text is made visible in all.
+    return {name: visible(text) for name, text in files.items()}
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("loader.docs", _FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files("loader.docs") / _FOLDER / name).read_text(encoding="utf-8")
+
+
+def _filters(pages: Sequence[TablePage]) -> list[Filter]:
+    """The filters there is something to choose by."""
+    found: Mapping[str, tuple[str, str, Counter[str]]] = {
+        "schema": ("Schema", "All schemas", Counter(page.schema for page in pages)),
+        "tag": ("Tag", "All tags", Counter(tag for page in pages for tag in page.tags)),
+        "owner": ("Owner", "All owners", Counter(one for page in pages for one in page.owners)),
+        "class": ("Data class", "All data", Counter(one for page in pages for one in page.classes)),
+    }
+    return [
+        Filter(name, title, every, tuple(sorted(counter.items())))
+        for name, (title, every, counter) in found.items()
+        if counter
+    ]
+
+
+def _counts(pages: Sequence[TablePage]) -> dict[str, Any]:
+    return {
+        "tables": len(pages),
+        "columns": sum(len(page.columns) for page in pages),
+        "schemas": len({page.schema for page in pages}),
+    }

@@ -1,0 +1,63 @@
+"""A static site of the specs: pages that need no server, no network and hardly a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loader.docs import lineage
+from loader.docs.folder import MANIFEST, earlier_files, replace_files
+from loader.docs.tables import table_pages
+from loader.docs.views import site_files
+from loader.errors import SpecError
+from loader.project import Project
+from loader.validate import validate
+
+__all__ = ["MANIFEST", "SiteResult", "write_site"]
+
+
+@dataclass(frozen=True)
+class SiteResult:
+    """What was written."""
+
+    folder: Path
+    tables: int
+    files: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Pages of tables that are gone."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The result as JSON-ready data."""
+        return {
+            "folder": str(self.folder),
+            "tables": self.tables,
+            "files": list(self.files),
+            "removed": list(self.removed),
+        }
+
+
+def write_site(project: Project, folder: Path, select: Sequence[str] = ()) -> SiteResult:
+    """Write the site of a project's specs; the same specs give the same bytes.
+
+    Args:
+        project: Whose specs.
+        folder: Where to; made when missing, and left alone when something else is in it.
+        select: Which tables, as for `Catalog.select`; default all.
+
+    Raises:
+        SpecError: everything that `loader validate` finds, and lineage of another form.
+        PlanError: there are no specs, or ``select`` names none.
+        ConfigError: the folder holds something else, or cannot be written.
+    """
+    earlier = earlier_files(folder)
+    _, problems = validate(project, select)
+    if problems:
+        raise SpecError(problems)
+    entries = project.catalog.select(select)
+    if misformed := lineage.problems(entries):
+        raise SpecError(misformed)
+    pages = table_pages(project, entries)
+    files = site_files(pages)
+    removed = replace_files(folder, files, earlier)
+    return SiteResult(folder, len(pages), tuple(sorted(files)), tuple(removed))

@@ -1,0 +1,1 @@
+"""What runs plans: loads, table changes, reads and checks, in transactions."""

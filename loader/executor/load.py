@@ -1,0 +1,326 @@
+"""One load, from the frame to the result: stage, then one verified transaction, then tidy up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from loader.config import TargetSettings
+from loader.data.cast.conformer import Layout
+from loader.data.frames import Frame, open_frame
+from loader.errors import StageError
+from loader.executor.results import LoadResult, OnProgress, Progress, Status
+from loader.executor.stage import Destination, Ingested, ingest, inspect
+from loader.executor.transaction import (
+    Outcome,
+    check_same_load,
+    describe,
+    execute,
+    find_load,
+    patiently,
+)
+from loader.plan.drift.compare import additions
+from loader.plan.figures import Statistics, statistics_of
+from loader.plan.live_table import Live, LiveTable
+from loader.plan.load_plan import compared_figures, plan_load
+from loader.plan.model import LoadRequest, Plan, StagedFacts, Target, ledger_slice, stage_prefix
+from loader.spec.model import TableSpec
+from loader.spec.partitions import make_slice
+from loader.sql.dialects.base import Dialect
+from loader.sql.renderer import Renderer, Table
+from loader.staging.stager import MANIFEST, Staged, apply_keep, leave, open_staging
+from loader.staging.stores.base import Store
+from loader.warehouse.base import Row, Session, Warehouse, open_warehouse
+from loader.warehouse.redshift.copy_errors import refused_rows
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that has been asked for and not yet run."""
+
+    spec: TableSpec
+    request: LoadRequest
+    settings: TargetSettings
+    target: Target
+    renderer: Renderer
+    root: Path
+    """The project's folder, which the target's paths are relative to."""
+    auto: bool
+    """The partitions are those found in the data."""
+    resumes: bool
+    """The load id is the caller's own, so the ledger may have it already."""
+    on_progress: OnProgress
+
+    def run(self, frame: object) -> LoadResult:
+        """Stage the frame and load it.
+
+        Raises:
+            PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
+        """
+        if not self.auto:
+            self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
+        warehouse = open_warehouse(self.settings, self.root)
+        with ExitStack() as stack:
+            looked = patiently(lambda: self._look(warehouse, stack))
+            return looked.earlier or self._run(frame, warehouse, looked)
+
+    def _look(self, warehouse: Warehouse, stack: ExitStack) -> _Look:
+        """What is known before anything is staged; keeps the session open where it may be."""
+        if not warehouse.lasting:
+            return _Look(self._earlier(warehouse, None) if self.resumes else None)
+        with ExitStack() as attempt:
+            session = attempt.enter_context(warehouse.session())
+            earlier = self._earlier(warehouse, session) if self.resumes else None
+            order = self._live_order(session) if earlier is None else ()
+            stack.enter_context(attempt.pop_all())
+            return _Look(earlier, order, session)
+
+    def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
+        # Other runs of this load id may be at work: below these keys lie only this one's files.
+        prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
+        store = open_staging(self.target.staging, self.settings)
+        rejects = f"rejects/{prefix}"
+        destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
+        started = time.perf_counter()
+        try:
+            ingested = self._ingest(frame, destination, looked.order)
+        except BaseException as error:
+            self._note(error, f"nothing was loaded into {self.spec.table}")
+            raise
+        staged_at = time.perf_counter()
+        try:
+            outcome = self._execute(ingested, warehouse, looked, store)
+        except BaseException as error:
+            self._note(error, f"rolled back; {self.spec.table} holds what it held before")
+            leave(store, prefix, self.spec.staging, error)
+            if ingested.rejects:
+                leave(store, rejects, self.spec.staging, error, "the rejected rows")
+            raise
+        try:
+            kept = self._tidy_up(store, prefix, outcome)
+        except BaseException as error:
+            committed = f"the load {self.request.load_id} of {self.spec.table} is committed"
+            error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
+            raise
+        seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
+        return self._result(ingested, outcome, seconds, kept=kept)
+
+    def _note(self, error: BaseException, what: str) -> None:
+        """Tell whoever stops the process what came of the load, unless that was said already."""
+        if not isinstance(error, Exception) and not hasattr(error, "__notes__"):
+            error.add_note(what)
+
+    def _tidy_up(self, store: Store, prefix: str, outcome: Outcome) -> bool:
+        """Remove what a committed load has staged, as `keep` says; returns whether files stay."""
+        if outcome.ledger_row is not None:
+            outcome.warnings += self._clear_earlier(outcome.ledger_row, store)
+        try:
+            return apply_keep(store, prefix, self.spec.staging, failed=False)
+        except StageError as leftover:  # the load is committed; files that stay do not undo it
+            outcome.warnings.append(leftover.message)
+            return True
+
+    def _clear_earlier(self, row: Row, store: Store | None = None) -> list[str]:
+        """Remove what the run that the ledger tells of has left: it was killed after its COMMIT.
+
+        Other runs of the load id may be at work, so theirs stay. Returns what went wrong.
+        """
+        manifest = str(row[6] or "")
+        # The ledger has the folder as that run called it, which may have been from elsewhere.
+        run = manifest.removesuffix(f"/{MANIFEST}").rpartition("/")[2]
+        prefix = stage_prefix(self.spec, self.request.load_id, run)
+        if run == self.request.run or not manifest.endswith(f"{prefix}/{MANIFEST}"):
+            return []
+        try:
+            store = store or open_staging(self.target.staging, self.settings)
+            apply_keep(store, prefix, self.spec.staging, failed=False)
+        except StageError as leftover:
+            return [leftover.message]
+        return []
+
+    def _live_order(self, session: Session) -> tuple[str, ...]:
+        """The live table's columns, where rows have to be staged in their order.
+
+        A table that differs from its spec fails here, before anything is staged.
+        """
+        if not self.renderer.dialect.positional:
+            return ()
+        live = describe(session, self.renderer, self._table)
+        if not isinstance(live, LiveTable):
+            return ()
+        additions(self.spec, self.renderer, live)
+        return live.order
+
+    def _plan(self, request: LoadRequest, live: Live) -> Plan:
+        request = replace(request, live=live)
+        return plan_load(self.spec, self.renderer, self.target, request)
+
+    def _earlier(self, warehouse: Warehouse, session: Session | None) -> LoadResult | None:
+        """The result of the load of this id that the ledger already has."""
+        if not self.target.ledger_schema:
+            return None
+        load_id = self.request.load_id
+        ledger = self.target.ledger_schema
+        row = find_load(warehouse, self.renderer, ledger, load_id, session)
+        if row is None:
+            return None
+        slice_ = row[2] if self.auto else ledger_slice(self.request.slice)
+        check_same_load(row, load_id, self._table, slice_)
+        warnings = self._clear_earlier(row)
+        return LoadResult(
+            "already_loaded",
+            load_id,
+            self.spec.table,
+            self.target.name,
+            slice_,
+            rows_loaded=row[3],
+            warnings=tuple(warnings),
+        )
+
+    @property
+    def _table(self) -> Table:
+        return Table(self.spec.schema_name, self.spec.name)
+
+    def _ingest(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
+        opened = frame if isinstance(frame, Frame) else open_frame(frame)
+
+        def report(rows: int, size: int, files: int) -> None:
+            self.on_progress(Progress("staging", rows, size, files, opened.rows))
+
+        return ingest(
+            self.spec,
+            opened,
+            destination,
+            slice_=self.request.slice,
+            discover=self.auto,
+            progress=report,
+            layout=_layout(self.spec, self.renderer.dialect, order),
+            figures=lambda columns: compared_figures(
+                self.spec, self.renderer, self.target, columns
+            ),
+        )
+
+    def _execute(
+        self, ingested: Ingested, warehouse: Warehouse, looked: _Look, store: Store
+    ) -> Outcome:
+        staged = ingested.staged
+        statistics = self._statistics(staged)
+        facts = StagedFacts(staged.rows, staged.bytes, len(staged.files), statistics)
+        request = replace(
+            _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
+            present=ingested.present or None,
+            staged=facts,
+            keys_alike=ingested.keys_alike,
+            order=looked.order,
+        )
+
+        def explain(session: Session, plan: Plan, message: str) -> list[str]:
+            return refused_rows(session, self.renderer, plan, store, message)
+
+        return execute(
+            lambda live, widened: self._plan(replace(request, widened=widened), live),
+            table=self._table,
+            warehouse=warehouse,
+            renderer=self.renderer,
+            rows=facts.rows,
+            figures=staged.figures,
+            session=looked.session,
+            explain=explain if self.renderer.has("load_errors") else None,
+            on_statement=lambda statement: self.on_progress(
+                Progress(statement.name, facts.rows, facts.bytes, facts.files)
+            ),
+        )
+
+    def _result(
+        self, ingested: Ingested, outcome: Outcome, seconds: Mapping[str, float], *, kept: bool
+    ) -> LoadResult:
+        staged = ingested.staged
+        status: Status = "loaded" if staged.rows else "empty"
+        # What another run has loaded is told by the ledger alone, and by nothing of this one's.
+        mine = outcome.ledger_row is None
+        return LoadResult(
+            status=status if mine else "already_loaded",
+            load_id=self.request.load_id,
+            table=self.spec.table,
+            target=self.target.name,
+            slice=outcome.plan.slice_text,
+            rows_read=ingested.rows_read,
+            rows_rejected=ingested.rows_rejected,
+            rows_staged=staged.rows,
+            rows_deleted=outcome.rows_deleted,
+            rows_loaded=outcome.rows_loaded,
+            rows_after=outcome.rows_after,
+            partition_rows=ingested.partition_rows if mine else None,
+            bytes_staged=staged.bytes,
+            files_staged=len(staged.files),
+            staged=staged.prefix if kept else None,
+            rejects=ingested.rejects,
+            seconds=seconds,
+            statistics=self._statistics(staged) if mine else {},
+            warnings=tuple(outcome.warnings),
+            plan=outcome.plan if mine else None,
+            columns_added=outcome.plan.columns_added if mine else (),
+            columns_widened=tuple(outcome.columns_widened),
+            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
+        )
+
+    def _statistics(self, staged: Staged) -> Statistics:
+        hidden = (column.name for column in self.spec.columns if column.classification)
+        return statistics_of(staged.figures, hidden)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the warehouse told before anything was staged."""
+
+    earlier: LoadResult | None
+    """The result of the load of this id that is there already."""
+    order: tuple[str, ...] = ()
+    """The live table's columns."""
+    session: Session | None = None
+    """Still open, for the load's transaction."""
+
+
+def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
+    staged_as = spec.staging.format
+    return Layout(
+        order,
+        documents=dialect.documents.get(staged_as, "text"),
+        empty_is_null=staged_as == "csv" and dialect.empty_is_null,
+        nul_in_text=dialect.nul_in_text,
+        ignores_trailing_blanks=dialect.ignores_trailing_blanks,
+    )
+
+
+def with_data(
+    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect, *, auto: bool
+) -> LoadRequest:
+    """The request with what a look at the data tells: its columns, rows, and partitions.
+
+    Raises:
+        FrameError: the data does not fit the spec.
+        SourceError: the frame cannot be read.
+    """
+    opened = frame if isinstance(frame, Frame) else open_frame(frame)
+    layout = _layout(spec, dialect)
+    seen = inspect(spec, opened, slice_=request.slice, discover=auto, layout=layout)
+    return replace(
+        _with_partitions(spec, request, seen.keys, auto=auto),
+        present=seen.present or None,
+        rows=seen.rows,
+        keys_alike=seen.keys_alike,
+    )
+
+
+def _with_partitions(
+    spec: TableSpec, request: LoadRequest, keys: tuple[dict[str, str], ...], *, auto: bool
+) -> LoadRequest:
+    """The request with the partitions found in the data, when those were asked for."""
+    if not auto:
+        return request
+    if not keys:
+        return replace(request, no_partitions=True)
+    return replace(request, slice=make_slice(spec.dimensions, keys))

@@ -1,0 +1,216 @@
+"""Reads a table back as a frame, in the spec's types."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pyarrow as pa
+
+from loader.config import RedshiftTarget, TargetSettings
+from loader.data.cast.conformer import arrow_schema
+from loader.errors import ExecuteError, LoaderError, PlanError, StageError
+from loader.executor.checks import table_session
+from loader.plan.load_plan import chosen_columns
+from loader.plan.model import Statement
+from loader.spec.model import TableSpec
+from loader.spec.partitions import Slice
+from loader.sql.renderer import Renderer
+from loader.warehouse.base import Session
+from loader.warehouse.redshift.unload import Unload
+
+FORMS = ("pandas", "polars", "arrow", "batches")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A read of a table that has been asked for and not yet done."""
+
+    spec: TableSpec
+    statement: Statement
+    slice: Slice | None
+    columns: Sequence[str] | None
+    limit: int | None
+    settings: TargetSettings
+    root: Path
+    renderer: Renderer
+
+    def read(self, form: str) -> Any:
+        """Run the SELECT and hand its rows over as ``form``.
+
+        Raises:
+            PlanError: there is no such form.
+            ExecuteError: the table is not there, or cannot be read.
+            LoaderError: Polars is asked for and not installed.
+        """
+        if form not in FORMS:
+            raise PlanError(f"a table is read as {', '.join(FORMS)}, not as `{form}`")
+        names = self.columns or [column.name for column in self.spec.columns]
+        schema = arrow_schema([self.spec.by_name[name] for name in names])
+        failures: list[Exception] = []
+        batches = self._batches(schema, failures)
+        # The first batch is fetched now, so that what cannot be read fails here.
+        first = list(islice(batches, 1))
+        reader = pa.RecordBatchReader.from_batches(schema, chain(first, batches))
+        if form == "batches":
+            # Only a reader of a C stream lets go of its source when it is closed.
+            stream = pa.RecordBatchReader.from_stream(reader)
+            _FAILURES[stream] = failures
+            return stream
+        return _FORMS[form](reader.read_all(), self.spec)
+
+    def _batches(self, schema: pa.Schema, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
+        found = table_session(self.spec, self.settings, self.root, self.renderer, " to read")
+        try:
+            # Rows are closed here, not when collected: a warehouse may wait for open results.
+            with found as session, closing(self._rows(session, schema)) as batches:
+                for batch in _up_to(self.limit, batches):
+                    yield _typed(batch, schema)
+        except LoaderError as error:
+            failures.append(error)
+            raise
+        except _UNREADABLE as error:
+            failures.append(ExecuteError(f"{self.spec.table} cannot be read: {error}"))
+            raise failures[0] from error
+
+    def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+        unloads = isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload")
+        if unloads and self.limit is None:  # UNLOAD takes no LIMIT
+            assert isinstance(self.settings, RedshiftTarget)
+            read = Unload(self.spec, self.slice, schema.names, self.settings, self.renderer)
+            if read.is_worth_it(session):
+                return read.batches(session)
+        return session.stream(self.statement.sql, schema)
+
+
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What Arrow and drivers raise of rows that they cannot make a batch of; DuckDB an OSError."""
+
+_FAILURES: WeakKeyDictionary[pa.RecordBatchReader, list[Exception]] = WeakKeyDictionary()
+
+
+def batches_of(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream that was read, and its own error, of which Arrow makes bare text.
+
+    Raises:
+        LoaderError: the rows cannot be read.
+    """
+    failures = _FAILURES.get(stream, [])
+    try:
+        yield from stream
+    except (pa.ArrowException, OSError):
+        if not failures:
+            raise
+        raise failures[0] from None
+
+
+def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The batches from a file that nobody else sees: whatever they came from is let go of.
+
+    Raises:
+        ExecuteError: the rows cannot be read.
+        StageError: there is no room for them.
+    """
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    try:
+        with tempfile.NamedTemporaryFile(prefix="loader-rows-") as file:
+            with batches, pa.ipc.new_stream(file.name, batches.schema, options=options) as writer:
+                for batch in batches_of(batches):
+                    writer.write_batch(batch)
+            # What is open stays readable, and is gone when it is closed.
+            kept = pa.ipc.open_stream(pa.OSFile(file.name))
+            return pa.RecordBatchReader.from_stream(kept)
+    except OSError as error:
+        raise StageError(
+            f"the rows cannot be kept on disk: {error}",
+            hint=f"{tempfile.gettempdir()} needs room for them; TMPDIR names another disk",
+        ) from error
+
+
+def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) -> Any:
+    """A frame of no rows, in the spec's types; without a spec it has no columns.
+
+    Raises:
+        PlanError: a column is not one of the table's, or there is no such form.
+    """
+    chosen = [spec.by_name[name] for name in chosen_columns(spec, columns)] if spec else []
+    schema = arrow_schema(chosen)
+    if form == "batches":
+        return pa.RecordBatchReader.from_batches(schema, [])
+    return _FORMS[form](schema.empty_table(), spec)
+
+
+def _up_to(limit: int | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with so many rows in all: a template of the user's may know of no limit."""
+    if limit is None:
+        yield from batches
+        return
+    for batch in batches:
+        yield batch.slice(0, limit)
+        limit -= min(limit, batch.num_rows)
+        if not limit:
+            return
+
+
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        column if column.type == field.type else _cast(column, field)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+    try:
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise ExecuteError(
+            f"the column `{field.name}` is {column.type} in the warehouse, and {field.type} by its"
+            f" spec: {error}",
+            hint="change the spec to match the table, or alter the table",
+        ) from error
+
+
+def _pandas(table: pa.Table, spec: TableSpec | None) -> Any:
+    """A pandas frame in which a NULL never turns whole numbers into floats."""
+    import pandas as pd  # noqa: PLC0415  # slow to import, and other forms need none
+
+    nullable = {
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+    }
+    frame = {
+        name: column.to_pandas(
+            types_mapper=nullable.get if spec and spec.by_name[name].nullable else None,
+            date_as_object=True,
+        )
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return pd.DataFrame(frame, columns=table.column_names)
+
+
+def _polars(table: pa.Table, _: TableSpec | None) -> Any:
+    try:
+        import polars  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        raise LoaderError("Polars is not installed", hint='pip install "loader[polars]"') from error
+    return polars.from_arrow(table)
+
+
+def _arrow(table: pa.Table, _: TableSpec | None) -> pa.Table:
+    return table
+
+
+_FORMS: Mapping[str, Callable[[pa.Table, TableSpec | None], Any]] = {
+    "pandas": _pandas,
+    "polars": _polars,
+    "arrow": _arrow,
+}

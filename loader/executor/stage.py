@@ -1,0 +1,236 @@
+"""From a frame to staged files: match, cast, check, encode, as one stream in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, islice
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loader.data.cast.conformer import PLAIN, Conformer, Layout, match_columns
+from loader.data.frames import Frame
+from loader.data.primary_keys import KeyIndex
+from loader.errors import FrameError
+from loader.plan.figures import Figure
+from loader.spec.model import Column, TableSpec
+from loader.spec.partitions import Slice
+from loader.staging.stager import Staged, Stager
+from loader.staging.stores.base import Store
+
+Progress = Callable[[int, int, int], None]
+"""Told rows staged, bytes written and files finished."""
+
+
+FiguresOf = Callable[[Sequence[Column]], Sequence[Figure]]
+"""Which figures are wanted of the columns that are staged."""
+
+
+def _no_figures(_: Sequence[Column]) -> Sequence[Figure]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A frame that fits its spec, staged."""
+
+    staged: Staged
+    present: frozenset[str]
+    """The spec columns that the data had."""
+    rows_read: int
+    rows_rejected: int
+    rejects: str | None
+    """Where the rejected rows lie."""
+    keys: tuple[dict[str, str], ...]
+    """The partitions found in the data, when they were looked for."""
+    partition_rows: Mapping[str, int] | None = None
+    """Rows staged for each partition, when there may be several."""
+    keys_alike: tuple[str, ...] = ()
+    """The first few primary keys that the warehouse may hold equal."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where one run of a load stages its files."""
+
+    store: Store
+    prefix: str
+    """Key of the run's own folder."""
+    rejects: str
+    """Key of its file for rejected rows; outside the prefix, since it outlives the run."""
+
+
+def ingest(
+    spec: TableSpec,
+    frame: Frame,
+    destination: Destination,
+    *,
+    slice_: Slice | None = None,
+    discover: bool = False,
+    progress: Progress | None = None,
+    layout: Layout = PLAIN,
+    figures: FiguresOf = _no_figures,
+) -> Ingested:
+    """Stage a frame for its table, and collect the figures of its columns.
+
+    Once a row is refused nothing more is staged, but the stream is read to its end, so that the
+    error tells of everything that is wrong.
+
+    Raises:
+        FrameError: columns or rows do not fit the spec or the slice, or keys are duplicated.
+        SourceError: the frame cannot be read.
+        StageError: the files cannot be written.
+    """
+    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    chunks = iter(frame.chunks)
+    first = list(islice(chunks, 1))
+    conformer = Conformer(
+        spec, matched, slice_, discover=discover, layout=layout, first=next(iter(first), None)
+    )
+    with ExitStack() as stack:
+        stager = stack.enter_context(
+            Stager(
+                destination.store,
+                destination.prefix,
+                conformer.schema,
+                spec.staging,
+                figures=figures(conformer.columns),
+                progress=progress,
+            )
+        )
+        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
+        kept = spec.staging.keep != "never"
+        rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
+        try:
+            for chunk in chain(first, chunks):
+                conformed = conformer.conform(chunk)
+                if conformed.rejects is not None:
+                    rejects.write(conformed.rejects)
+                if not conformer.failed and conformed.batch.num_rows:
+                    stager.write(conformed.batch)
+                    if keys is not None:
+                        keys.add(conformed.batch)
+            conformer.finish()
+            alike = keys.check(spec.table) if keys is not None else ()
+            _check_not_empty(spec, conformer)
+        except FrameError:
+            stager.discard()
+            raise
+        staged = stager.finish()
+    # The memory that the stream went through is the warehouse's turn now.
+    pa.default_memory_pool().release_unused()
+    return Ingested(
+        staged,
+        frozenset(matched),
+        conformer.rows_read,
+        conformer.rows_rejected,
+        rejects.uri,
+        tuple(conformer.partition_keys()) if discover else (),
+        conformer.partition_rows(),
+        alike,
+    )
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A frame that fits its spec, looked at and not staged."""
+
+    present: frozenset[str]
+    rows: int
+    rows_rejected: int
+    keys: tuple[dict[str, str], ...]
+    keys_alike: tuple[str, ...] = ()
+
+
+def inspect(
+    spec: TableSpec,
+    frame: Frame,
+    *,
+    slice_: Slice | None = None,
+    discover: bool = False,
+    layout: Layout = PLAIN,
+) -> Inspected:
+    """Hold a frame against its spec without writing anything: for plans of data that is at hand.
+
+    Raises:
+        FrameError: columns or rows do not fit, or keys are duplicated.
+        SourceError: the frame cannot be read.
+    """
+    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
+    with ExitStack() as stack:
+        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
+        for chunk in frame.chunks:
+            batch = conformer.conform(chunk).batch
+            if keys is not None and not conformer.failed:
+                keys.add(batch)
+        conformer.finish()
+        alike = keys.check(spec.table) if keys is not None else ()
+        _check_not_empty(spec, conformer)
+    return Inspected(
+        frozenset(matched),
+        conformer.rows_read - conformer.rows_rejected,
+        conformer.rows_rejected,
+        tuple(conformer.partition_keys()),
+        alike,
+    )
+
+
+def _check_not_empty(spec: TableSpec, conformer: Conformer) -> None:
+    if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
+        raise FrameError(
+            f"there are no rows for {spec.table}, and its spec says on_empty: fail",
+            hint="nothing was changed",
+        )
+
+
+def _checks_keys(spec: TableSpec) -> bool:
+    """Whether two rows of one key are an error."""
+    settled = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
+    return bool(spec.primary_key) and not settled
+
+
+def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:
+    return KeyIndex(spec.primary_key, ignores_trailing_blanks=layout.ignores_trailing_blanks)
+
+
+class _Rejects:
+    """The Parquet file of rejected rows; there is none until there is a row for it."""
+
+    def __init__(self, destination: Destination, *, kept_by_failures: bool) -> None:
+        self._destination = destination
+        self._kept_by_failures = kept_by_failures
+        self._stack = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self.uri: str | None = None
+
+    def __enter__(self) -> _Rejects:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FrameError) and self.uri and self._kept_by_failures:
+            # They are what is wrong with the load, so they stay.
+            error.message += f"\nthe rejected rows are kept in {self.uri}"
+            self._stack.close()
+        else:
+            self._stack.__exit__(kind, error, trace)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            store, key = self._destination.store, self._destination.rejects
+            sink = self._stack.enter_context(store.create(key))
+            self._writer = pq.ParquetWriter(sink, batch.schema)
+            self._stack.callback(self._writer.close)
+            self.uri = store.uri(key)
+        names = self._writer.schema.names
+        absent = pa.nulls(batch.num_rows, pa.string())
+        columns = [batch.column(name) if name in batch.schema.names else absent for name in names]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._writer.schema))

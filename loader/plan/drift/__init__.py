@@ -1,0 +1,1 @@
+"""How a live table differs from its spec."""

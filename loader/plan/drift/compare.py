@@ -1,0 +1,411 @@
+"""How a live table differs from its spec, and what would mend each difference. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from loader.errors import PlanError
+from loader.plan.drift.conversions import Conversion, conversion
+from loader.plan.drift.defaults import same_default
+from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
+from loader.spec.model import Column, TableSpec
+from loader.sql.dialects.redshift import NOT_RESIZABLE
+from loader.sql.renderer import Renderer
+
+__all__ = ["Conversion", "Difference", "Drift", "Kind", "additions", "conversion", "drift"]
+
+Kind = Literal[
+    "create table",
+    "relation",
+    "add column",
+    "widen column",
+    "type",
+    "nullability",
+    "default",
+    "identity",
+    "drop column",
+    "encoding",
+    "dist",
+    "sort",
+    "comment",
+    "grant",
+]
+
+Remedy = Literal["in place", "outside", "rebuild", "none"]
+"""A statement in the transaction; one before it, since it cannot run inside; the table made anew
+and its rows copied; nothing that Loader would do."""
+
+Probe = Literal["", "rows", "nulls"]
+"""What makes a change impossible when the table has it: any rows, or NULL in the column."""
+
+_RENUMBERED = "the numbers are given anew"
+
+_ALL = frozenset({"select", "insert", "update", "delete", "references"})
+"""What every grant of ``all`` has in it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that a spec says and the live table does not, or the reverse."""
+
+    kind: Kind
+    column: str | None
+    spec: str | None
+    """What the spec says, in words or SQL; None for nothing."""
+    live: str | None
+    """What the live table says."""
+    remedy: Remedy
+    loss: str = ""
+    """What may be lost; a difference with a loss is destructive."""
+    blocked: str = ""
+    """Why it cannot be mended."""
+    probe: Probe = ""
+    stops_loads: bool = False
+    """Whether a load into the table as it is would fail, or put values where they do not fit."""
+
+    @property
+    def additive(self) -> bool:
+        """Whether a load may mend it by itself under ``evolve: additive``."""
+        return (
+            self.kind in ("add column", "widen column")
+            and self.remedy in ("in place", "outside")
+            and not self.blocked
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """The difference as JSON-ready data."""
+        return {
+            "kind": self.kind,
+            "column": self.column,
+            "spec": self.spec,
+            "live": self.live,
+            "remedy": self.remedy,
+            "destructive": bool(self.loss),
+            "loss": self.loss or None,
+            "blocked": self.blocked or None,
+        }
+
+
+@dataclass(frozen=True)
+class Drift:
+    """All differences of a table, and what cannot or need not be mended."""
+
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What could not be compared, or is left to people."""
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether the table has to be made anew."""
+        return any(one.remedy == "rebuild" for one in self.differences)
+
+
+def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
+    """Everything in which a live table differs from its spec.
+
+    Column order, the case of names and spellings of types are no differences; nor is what only
+    the live table declares of comments, grants, distribution, sort keys and encodings, for that is
+    Redshift's own or somebody else's to manage.
+    """
+    if not isinstance(live, LiveTable):
+        return Drift((Difference("create table", None, spec.table, None, "in place"),))
+    if not live.is_table:
+        return Drift((_relation(spec, live),))
+    comparison = _Comparison(spec, renderer, live)
+    found = tuple(comparison.differences())
+    if any(one.remedy == "rebuild" for one in found):
+        found = (*found, *comparison.lost_by_rebuild(found))
+        found = tuple(comparison.unless_bound(one) for one in found)
+    return Drift(found, tuple(comparison.notes()))
+
+
+def additions(spec: TableSpec, renderer: Renderer, live: LiveTable) -> tuple[Difference, ...]:
+    """What a load has to change in its table first, when that is allowed and is all there is to do.
+
+    Raises:
+        PlanError: the live table differs from the spec in a way that no load mends.
+    """
+    if not live.is_table:
+        raise PlanError(
+            f"{spec.table} is {_a(live.kind)}, and rows cannot be loaded into {_a(live.kind)}",
+            hint=f"name a table in the spec, or drop the {live.kind}: a load makes the table then",
+        )
+    found = [one for one in drift(spec, renderer, live).differences if one.stops_loads]
+    additive = spec.schema_contract.evolve == "additive"
+    if all(one.additive for one in found) and (additive or not found):
+        return tuple(found)
+    raise _error(spec, found)
+
+
+def _relation(spec: TableSpec, live: LiveTable) -> Difference:
+    kind = live.kind
+    return Difference(
+        "relation",
+        None,
+        "table",
+        kind,
+        "none",
+        blocked=f"{spec.table} is {_a(kind)}, which Loader does not touch: name a table in the"
+        f" spec, or drop the {kind}",
+        stops_loads=True,
+    )
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    spec: TableSpec
+    renderer: Renderer
+    live: LiveTable
+
+    def differences(self) -> Iterator[Difference]:
+        there = {column.name.lower(): column for column in self.live.columns}
+        for column in self.spec.columns:
+            if column.name in there:
+                yield from self._column(column, there[column.name])
+            else:
+                yield self._missing(column)
+        for other in self.live.columns:
+            if other.name.lower() not in self.spec.by_name:
+                yield self._extra(other)
+        if "layout" in self.live.seen:
+            yield from self._layout()
+        if self.spec.description and self.spec.description != self.live.comment:
+            yield self._comment(None, self.spec.description, self.live.comment)
+        if "grants" in self.live.seen and self.renderer.has("grant"):
+            yield from self._grants()
+
+    def _missing(self, column: Column) -> Difference:
+        wanted = self.renderer.dialect.column_type(column.data_type)
+        found = Difference("add column", column.name, wanted, None, "in place", stops_loads=True)
+        if column.identity is not None:
+            return replace(found, spec=f"{wanted} {_identity(column.identity)}", remedy="rebuild")
+        if not column.nullable and not column.default:
+            # In place it would need a DEFAULT; a table made anew only needs to have no rows.
+            return replace(found, spec=f"{wanted} NOT NULL", remedy="rebuild", probe="rows")
+        return found
+
+    def _extra(self, other: LiveColumn) -> Difference:
+        live = self.renderer.dialect.spelling(other.data_type)
+        found = Difference(
+            "drop column",
+            other.name,
+            None,
+            live,
+            "in place",
+            loss="the column's values",
+            stops_loads=not (other.nullable or other.has_default),
+        )
+        if self.live.dist == other.name or other.name in self.live.sort:
+            return replace(found, remedy="rebuild")  # DROP COLUMN takes no dist or sort key
+        return found
+
+    def _column(self, column: Column, there: LiveColumn) -> Iterator[Difference]:
+        dialect, name = self.renderer.dialect, column.name
+        if dialect.differs(column.data_type, there.data_type):
+            yield self._type(column, there)
+        if column.nullable != there.nullable:
+            wanted = "NULL" if column.nullable else "NOT NULL"
+            yield Difference(
+                "nullability",
+                name,
+                wanted,
+                "NULL" if there.nullable else "NOT NULL",
+                "rebuild",
+                probe="" if column.nullable else "nulls",
+            )
+        if self._identity_differs(column, there):
+            numbers, live = _identity(column.identity), _identity(there.identity)
+            loss = _RENUMBERED if numbers and not dialect.identity_by_hand else ""
+            yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
+        elif column.identity is None and self._same_default(column, there) is False:
+            yield Difference("default", name, column.default, there.default, "rebuild")
+        if column.description and column.description != there.comment:
+            yield self._comment(name, column.description, there.comment)
+
+    def _type(self, column: Column, there: LiveColumn) -> Difference:
+        dialect = self.renderer.dialect
+        known = dialect.known(there.data_type)
+        found = Difference(
+            "type",
+            column.name,
+            dialect.column_type(column.data_type),
+            dialect.spelling(there.data_type),
+            "rebuild",
+            stops_loads=True,
+        )
+        if known is not None and dialect.widens(known, column.data_type):
+            found = replace(found, kind="widen column")
+            if self._resizable(column, there):
+                return replace(found, remedy="outside")
+        way = conversion(known, column.data_type)
+        unfilled = way.how == "none" and not column.nullable and not column.default
+        return replace(found, loss=way.loss, probe="rows" if unfilled else "")
+
+    def _resizable(self, column: Column, there: LiveColumn) -> bool:
+        """What ALTER COLUMN TYPE asks of a column beside its type (``r_ALTER_TABLE``)."""
+        keys = {*self.spec.primary_key, *self.live.primary_key}
+        encodings = (
+            {there.encoding, column.encode} if "layout" not in self.live.seen else {there.encoding}
+        )
+        return not (there.has_default or column.name in keys or encodings & NOT_RESIZABLE)
+
+    def _identity_differs(self, column: Column, there: LiveColumn) -> bool:
+        if column.identity is None:
+            return there.identity is not None
+        if there.identity is None:
+            # A catalog may not tell where the numbers begin, or that there are any.
+            return not there.has_default and not self._hides_identity(column, there)
+        return tuple(column.identity) != there.identity
+
+    def _hides_identity(self, column: Column, there: LiveColumn) -> bool:
+        """Whether a column may be an identity although nothing says so."""
+        visible = self.renderer.dialect.identity_by_hand
+        return column.identity is not None and not visible and not there.nullable
+
+    def _same_default(self, column: Column, there: LiveColumn) -> bool | None:
+        if there.has_default and there.default is None and there.identity is None:
+            return None
+        return same_default(column.default, there.default, column.data_type, self.renderer.dialect)
+
+    def _comment(self, column: str | None, text: str, live: str | None) -> Difference:
+        return Difference("comment", column, text, live, "in place")
+
+    def _layout(self) -> Iterator[Difference]:
+        spec, live = self.spec, self.live
+        interleaved = live.sort_type == "interleaved"
+        there = {column.name.lower(): column for column in live.columns}
+        # The layout of an interleaved table cannot be altered, but for its sort key.
+        remedy: Remedy = "rebuild" if interleaved else "in place"
+        for column in spec.columns:
+            found = there.get(column.name)
+            if column.encode and found and found.encoding not in (None, column.encode):
+                yield Difference("encoding", column.name, column.encode, found.encoding, remedy)
+        # Without a dist key it may not be seen which of the other styles it is.
+        styled = live.dist is not None or spec.dist not in ("even", "all", "auto")
+        if spec.dist and spec.dist != live.dist and styled:
+            yield Difference("dist", None, spec.dist, live.dist, remedy)
+        # The catalog tells interleaved from compound by the second column.
+        kind = spec.sort_type or "compound"
+        alike = spec.sort == live.sort and (kind == live.sort_type or len(spec.sort) == 1)
+        if spec.sort and not alike:
+            wanted = _sorted(spec.sort, spec.sort_type or "compound")
+            anew: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
+            yield Difference("sort", None, wanted, _sorted(live.sort, live.sort_type), anew)
+
+    def _grants(self) -> Iterator[Difference]:
+        for privilege, grantees in self.spec.grants.items():
+            for grantee in grantees:
+                needed = _ALL if privilege == "all" else {privilege}
+                if not all((one, grantee) in self.live.grants for one in needed):
+                    yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
+
+    def lost_by_rebuild(self, found: tuple[Difference, ...]) -> Iterator[Difference]:
+        """What a table that is made anew cannot keep."""
+        told = {one.column for one in found if one.kind in ("identity", "add column")}
+        if self.renderer.dialect.identity_by_hand:
+            return
+        there = {column.name.lower() for column in self.live.columns}
+        for column in self.spec.columns:
+            if column.identity is not None and column.name in there - told:
+                text = _identity(column.identity)
+                yield Difference("identity", column.name, text, text, "rebuild", loss=_RENUMBERED)
+
+    def unless_bound(self, one: Difference) -> Difference:
+        """The difference, blocked where other objects hold on to the table."""
+        if one.remedy != "rebuild" or not self.live.dependants:
+            return one
+        several = len(self.live.dependants) > 1
+        them = "them" if several else "it"
+        return replace(
+            one,
+            blocked=f"the table would be made anew, and {', '.join(self.live.dependants)}"
+            f" {'hold' if several else 'holds'} on to it: drop {them} first, and create {them}"
+            " again after",
+        )
+
+    def notes(self) -> Iterator[str]:
+        yield from self._unseen()
+        there = {column.name.lower(): column for column in self.live.columns}
+        for column in self.spec.columns:
+            found = there.get(column.name)
+            if found is None or found.identity is not None:
+                continue
+            if column.identity is not None:
+                if not found.has_default and self._hides_identity(column, found):
+                    yield f"the catalog does not say whether {column.name} is an IDENTITY"
+                continue
+            if self._same_default(column, found) is None:
+                live = found.default if found.default is not None else "cannot be seen"
+                yield (
+                    f"DEFAULT of {column.name} cannot be compared: the spec has"
+                    f" {column.default or 'none'}, the live table {live}"
+                )
+        if "keys" in self.live.seen and self.renderer.dialect.trusts_keys:
+            yield from self._keys()
+
+    def _unseen(self) -> Iterator[str]:
+        """What could not be looked at, of what the spec declares."""
+        spec, has = self.spec, self.renderer.has
+        encoded = any(column.encode for column in spec.columns)
+        declared: dict[Seen, object] = {
+            "layout": has("alter_dist") and (spec.dist or spec.sort or spec.sort_type or encoded),
+            "grants": has("grant") and spec.grants,
+        }
+        for what, asked in declared.items():
+            if asked and what not in self.live.seen:
+                told = [text for text in self.live.unseen if text.startswith(UNSEEN[what])]
+                yield from told or [unseen(what, "nobody looked")]
+
+    def _keys(self) -> Iterator[str]:
+        declared, live = self.spec.primary_key, self.live.primary_key
+        if declared != live:
+            yield (
+                f"PRIMARY KEY is {', '.join(declared) or 'none'} in the spec and"
+                f" {', '.join(live) or 'none'} in the live table: Redshift trusts it unchecked, so"
+                " it is left to you"
+            )
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _identity(identity: tuple[int, int] | None) -> str | None:
+    return None if identity is None else f"IDENTITY({identity[0]}, {identity[1]})"
+
+
+def _sorted(sort: tuple[str, ...], sort_type: str | None) -> str | None:
+    return f"{sort_type or 'compound'} ({', '.join(sort)})" if sort else sort_type
+
+
+def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
+    rows = [(one.column or "", one.spec or "-", one.live or "-", _problem(one)) for one in found]
+    table = [("column", "spec", "live", ""), *rows]
+    widths = [max(len(row[at]) for row in table) for at in range(3)]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
+        for row in table
+    ]
+    hint = (
+        f"`loader plan {spec.asset_key} --live` shows what would mend it,"
+        f" `loader apply {spec.asset_key}` does it"
+    )
+    if all(one.additive for one in found):
+        hint += "; schema_contract: {evolve: additive} lets loads do it"
+    shown = "\n".join(line.rstrip() for line in lines)
+    names = ("column", "spec", "live", "problem")
+    return PlanError(
+        f"the live table {spec.table} differs from its spec\n{shown}",
+        hint=hint,
+        details=[dict(zip(names, row, strict=True)) for row in rows],
+    )
+
+
+def _problem(one: Difference) -> str:
+    if one.kind == "add column":
+        return "missing" if one.additive else "missing; cannot be added to rows that are there"
+    if one.kind == "drop column":
+        return "NOT NULL, and the spec lacks it"
+    return "too narrow" if one.kind == "widen column" else "type differs"

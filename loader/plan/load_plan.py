@@ -1,0 +1,408 @@
+"""Builds plans: every statement of a load, in the one order there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from loader.errors import PlanError
+from loader.plan.ddl import alter, create, widen
+from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
+from loader.plan.drift.compare import Difference, Kind, additions
+from loader.plan.figures import Figure, figures_of
+from loader.plan.live_table import LiveTable
+from loader.plan.model import (
+    PREVIEW_LOAD_ID,
+    LoadRequest,
+    Plan,
+    StagePlan,
+    Statement,
+    Target,
+    ledger_figures,
+    ledger_slice,
+    missing_ledger_columns,
+    stage_prefix,
+)
+from loader.plan.statements import statement_of, table_facts
+from loader.spec.model import Check, Column, TableSpec, in_order
+from loader.spec.partitions import Slice, check_spelling, placeholder
+from loader.sql.dialects.redshift import NOT_COMPARABLE
+from loader.sql.renderer import Renderer, Table, Unknown
+
+_SAMPLE_COLUMNS = 5
+"""Columns that are shown of a row, unless its key and what a check counts are more."""
+
+
+def plan_load(
+    spec: TableSpec, renderer: Renderer, target: Target, request: LoadRequest | None = None
+) -> Plan:
+    """The plan of a load. Without a request it is a preview, with placeholders that say so.
+
+    Raises:
+        PlanError: a partitioned table would be emptied, or the live table differs from the spec.
+        TemplateError: a template is missing, broken, or would commit by itself.
+    """
+    request = request or LoadRequest()
+    preview = request.load_id == PREVIEW_LOAD_ID
+    _check_spelling(request.slice, renderer)
+    chosen, notes = _choose_slice(spec, request, preview=preview)
+    prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
+    columns = in_order(spec.staged_columns(request.present), request.order)
+    builder = _Builder(spec, renderer, target, request, chosen, prefix, columns)
+    return Plan(
+        spec=spec,
+        target=target,
+        load_id=request.load_id,
+        slice=chosen,
+        full_refresh=request.full_refresh,
+        stage=StagePlan(
+            prefix,
+            spec.staging.format,
+            spec.staging.compression,
+            spec.staging.file_size,
+            tuple(column.name for column in columns),
+        ),
+        setup=tuple(builder.setup()),
+        outside=tuple(builder.outside()),
+        statements=tuple(builder.statements()),
+        rows=request.staged.rows if request.staged else request.rows,
+        notes=notes,
+        columns_added=builder.changed("add column"),
+        columns_widened=builder.changed("widen column"),
+    )
+
+
+def plan_ledger_upgrade(
+    spec: TableSpec, renderer: Renderer, target: Target, present: Collection[str]
+) -> tuple[Statement, ...]:
+    """What gives a ledger of an earlier version, with these columns, those that it lacks."""
+    facts = table_facts(spec, target)
+    return tuple(
+        statement_of(
+            Step(
+                f"add {column} to the ledger",
+                "a ledger of an earlier version lacks it",
+                "ledger_add_column",
+                facts={"column": column, "data_type": data_type},
+            ),
+            spec,
+            renderer,
+            facts,
+        )
+        for column, data_type in missing_ledger_columns(present).items()
+    )
+
+
+def compared_figures(
+    spec: TableSpec, renderer: Renderer, target: Target, columns: Iterable[Column]
+) -> tuple[Figure, ...]:
+    """The figures of some columns that a load compares before it commits."""
+    kept = ((column.name, column.data_type) for column in columns)
+    return figures_of(kept, renderer.dialect, spec.verify or target.verify)
+
+
+def plan_read(
+    spec: TableSpec,
+    renderer: Renderer,
+    slice_: Slice | None,
+    columns: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> Statement:
+    """The SELECT that reads a slice of the table, or all of it, up to ``limit`` rows.
+
+    Raises:
+        PlanError: a column is not one of the table's.
+    """
+    names = chosen_columns(spec, columns)
+    _check_spelling(slice_, renderer)
+    facts = {
+        "table": Table(spec.schema_name, spec.name),
+        "columns": tuple(spec.by_name[name] for name in names),
+        "slice": slice_,
+        "limit": limit,
+    }
+    rendered = renderer.render("select", facts, spec.templates.get("select"))
+    return Statement("select", rendered.sql, "read the slice", rendered.path)
+
+
+def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
+    """The columns that are asked for; all of them when none are named.
+
+    Raises:
+        PlanError: a column is not one of the table's.
+    """
+    names = list(columns) if columns is not None else [column.name for column in spec.columns]
+    unknown = [name for name in names if name not in spec.by_name]
+    if unknown or not names:
+        given = ", ".join(f"`{name}`" for name in unknown)
+        raise PlanError(
+            f"{spec.table} has no column {given}" if given else "no columns are asked for",
+            hint=f"its columns are {', '.join(spec.by_name)}",
+        )
+    return names
+
+
+def plan_checks(
+    spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
+) -> tuple[Statement, ...]:
+    """The statements that measure what the spec's checks bound, of a slice or the whole table."""
+    _check_spelling(slice_, renderer)
+    request = LoadRequest(slice=slice_)
+    builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
+    return tuple(builder.checks())
+
+
+def plan_sample(
+    spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
+) -> Statement:
+    """The SELECT of some rows that a check counts: their shown columns, in this order.
+
+    For `duplicate_values` it is of the keys, with how often each is there after them.
+    """
+    facts = {
+        "table": Table(spec.schema_name, spec.name),
+        "slice": slice_,
+        "check": check,
+        "columns": sample_columns(spec, check),
+        "keys": spec.primary_key,
+        "limit": limit,
+    }
+    rendered = renderer.render("check_sample", facts)
+    return Statement(f"rows of {check.label}", rendered.sql, "to be shown", rendered.path)
+
+
+def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
+    """What is shown of a row that a check counts: its key, what was counted, a few others.
+
+    Columns with a classification are not among them.
+    """
+    names = [*check.counted]
+    if check.metric != "duplicate_values":
+        names = [*spec.primary_key, *check.counted]
+        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
+        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
+        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *check.counted}))]
+    columns = (spec.by_name[name] for name in dict.fromkeys(names))
+    return tuple(column for column in columns if not column.classification)
+
+
+def plan_counts(
+    spec: TableSpec, renderer: Renderer, slices: Iterable[Slice | None]
+) -> tuple[Statement, ...]:
+    """The statements that count the rows of some slices; None is the whole table."""
+    table = Table(spec.schema_name, spec.name)
+    found = []
+    for slice_ in slices:
+        _check_spelling(slice_, renderer)
+        facts = {"table": table, "slice": slice_}
+        rendered = renderer.render("count", facts, spec.templates.get("count"))
+        found.append(
+            Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
+        )
+    return tuple(found)
+
+
+def _check_spelling(slice_: Slice | None, renderer: Renderer) -> None:
+    if slice_ is not None:
+        check_spelling(slice_, renderer.dialect.equality_key)
+
+
+def full_refresh_conflict() -> PlanError:
+    """The error of asking for the whole table and for a part of it."""
+    return PlanError(
+        "a full refresh replaces the whole table, so it takes no partition",
+        hint="leave out either --full-refresh or --partition",
+    )
+
+
+def _choose_slice(
+    spec: TableSpec, request: LoadRequest, *, preview: bool
+) -> tuple[Slice | None, tuple[str, ...]]:
+    if request.full_refresh and request.slice is not None:
+        raise full_refresh_conflict()
+    needed = spec.partition_by and spec.write_disposition == "replace" and not request.full_refresh
+    if request.slice is not None or not needed or request.no_partitions:
+        return request.slice, ()
+    names = ", ".join(dimension.name for dimension in spec.dimensions)
+    if not preview:
+        raise PlanError(
+            f"{spec.table} is partitioned by {names}, and no partition is given",
+            hint="give --partition KEY, --partition auto for the partitions in the data, or"
+            " --full-refresh to replace the whole table",
+        )
+    made_up = placeholder(spec.dimensions)
+    why = "no partition is given"
+    if request.auto:
+        why = "`auto` means the partitions in the data, and no data is given with --from"
+    return made_up, (f"{why}: {made_up} is a PLACEHOLDER for the one you load",)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Renders the statements of one load, in the one order there is."""
+
+    spec: TableSpec
+    renderer: Renderer
+    target: Target
+    request: LoadRequest
+    slice: Slice | None
+    prefix: str
+    columns: tuple[Column, ...]
+
+    def setup(self) -> Iterator[Statement]:
+        if not self.target.ledger_schema:
+            return
+        routine = [
+            ("create the ledger's schema", "the ledger's place", "create_schema"),
+            ("create the ledger", "what was loaded, and when", "ledger_create"),
+        ]
+        if self.renderer.has("lock"):
+            why = "loads of one table take turns by it, and readers of the table never wait"
+            routine.append(("create the table's lock", why, "lock_create"))
+        facts = {"schema": self.target.ledger_schema}
+        for name, why, template in routine:
+            role: Role = "schema" if template == "create_schema" else "run"
+            step = Step(name, why, template, role, facts, group="the ledger")
+            yield self._statement(step, when="only when it is missing")
+
+    def statements(self) -> Iterator[Statement]:
+        if self.target.ledger_schema:
+            yield from self._ledger_lookup()
+        yield from self._table()
+        staged = self.request.staged
+        rows = staged.rows if staged else self.request.rows
+        counts_copied = self.renderer.has("copied")
+        live = self.request.live
+        there = live.order if isinstance(live, LiveTable) else ()
+        figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
+        loading = Loading(
+            self.spec,
+            self.slice,
+            rows,
+            counts_copied,
+            self.columns,
+            figures,
+            there,
+            self.request.keys_alike,
+        )
+        nothing = self.request.no_partitions
+        work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
+        for step in work:
+            yield self._statement(step)
+        if work:
+            yield from self.checks()
+        if self.target.ledger_schema:
+            why, group = (
+                "its id commits with its rows: exactly once",
+                "record the load in the ledger",
+            )
+            counted = any(step.template == "merge_compare" for step in work)
+            facts = {"counts": MERGE_COUNTS if counted else None}
+            step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
+            yield self._statement(step)
+        for step in tidy(work):
+            yield self._statement(step)
+
+    def outside(self) -> Iterator[Statement]:
+        """What a live table needs first that cannot run inside the transaction."""
+        for step in widen(self.spec, self.additions):
+            yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
+
+    @cached_property
+    def additions(self) -> tuple[Difference, ...]:
+        """What the load has to change in a live table first."""
+        live = self.request.live
+        return additions(self.spec, self.renderer, live) if isinstance(live, LiveTable) else ()
+
+    def changed(self, kind: Kind) -> tuple[str, ...]:
+        """The columns that are changed in this way."""
+        return tuple(one.column for one in self.additions if one.kind == kind and one.column)
+
+    def _ledger_lookup(self) -> Iterator[Statement]:
+        group = "take turns, and ask the ledger for this load"
+        if self.renderer.has("lock"):
+            why = "loads of one table take turns; readers of the table go on"
+            yield self._statement(Step("take the table's lock", why, "lock", "lock", group=group))
+        else:
+            group = "ask the ledger for this load"
+        why = "one that is there is not done twice"
+        yield self._statement(
+            Step("look for this load", why, "ledger_find", "find_load", group=group)
+        )
+
+    def _table(self) -> Iterator[Statement]:
+        live = self.request.live
+        if isinstance(live, LiveTable):
+            yield from self._evolve(live)
+            return
+        when = "only when it is missing" if live == "unseen" else None
+        for step in create(self.spec, self.renderer):
+            # Whoever may create tables in a schema need not have the right to create schemas.
+            if live != "absent" or step.template not in ("create_schema", "grant_usage"):
+                yield self._statement(step, when=when)
+
+    def _evolve(self, live: LiveTable) -> Iterator[Statement]:
+        if self.request.order and self.request.order != live.order:
+            raise PlanError(
+                f"the columns of {self.spec.table} have changed since its rows were staged",
+                hint="load again: rows are staged in the order of the live table's columns",
+                transient=True,
+            )
+        for step in alter(self.spec, self.renderer, self.additions):
+            yield self._statement(step)
+
+    def checks(self) -> Iterator[Statement]:
+        for check in self.spec.checks:
+            why = f"must be {check.expectation}"
+            step = Step(f"check {check.label}", why, "check", "check", {"check": check})
+            yield self._statement(step, check=check)
+
+    def _statement(
+        self, step: Step, *, when: str | None = None, check: Check | None = None
+    ) -> Statement:
+        return statement_of(step, self.spec, self.renderer, self._facts, when=when, check=check)
+
+    @cached_property
+    def _facts(self) -> Mapping[str, object]:
+        spec = self.spec
+        return {
+            **table_facts(spec, self.target),
+            "columns": self.columns,
+            "keys": spec.primary_key,
+            "slice": self.slice,
+            "compression": spec.staging.compression,
+            "disposition": "replace" if self.request.full_refresh else spec.write_disposition,
+            "null_marker": "\\N",
+            "load": self._load_facts(),
+            "version": self.request.version,
+        }
+
+    def _columns_changed(self) -> str | None:
+        """What the load changed in the table, as JSON; None when it changed nothing."""
+        changes = {"added": self.changed("add column"), "widened": self.request.widened}
+        found = {change: columns for change, columns in changes.items() if columns}
+        return json.dumps(found, ensure_ascii=False) if found else None
+
+    def _load_facts(self) -> Mapping[str, object]:
+        staged = self.request.staged
+        return {
+            "id": self.request.load_id,
+            "slice": ledger_slice(self.slice),
+            "rows": self.request.rows
+            if staged is None and self.request.rows is not None
+            else staged.rows
+            if staged
+            else Unknown("rows staged"),
+            "bytes": staged.bytes if staged else Unknown("bytes staged"),
+            "files": staged.files if staged else Unknown("files staged"),
+            "figures": ledger_figures(staged.statistics)
+            if staged
+            else Unknown("figures of the columns"),
+            "columns_changed": self._columns_changed(),
+            "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
+            "files_glob": f"{self.prefix}/part-*",
+            "iam_role": self.target.iam_role,
+        }

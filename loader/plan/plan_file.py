@@ -1,0 +1,341 @@
+"""Plans as documents: what `loader plan --format json` prints and `-o` saves, and `apply` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from loader.errors import PlanError
+from loader.plan.model import Target, spec_hash
+from loader.plan.review import Review
+from loader.plan.table_changes import TableChange, fingerprint, live_state
+from loader.redaction import KNOWN
+from loader.sql.renderer import Template
+from loader.text_files import UnreadableError, read_bytes
+from loader.version import version
+
+VERSION: Literal[1] = 1
+ID = "urn:loader:plan:v1"
+
+LARGEST = 1 << 30
+"""Bytes. The plan of a table has some ten thousand."""
+
+
+class Document(BaseModel):
+    """Closed: a key that is not a field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StatementDocument(Document):
+    """One SQL statement."""
+
+    name: str
+    sql: str
+    why: str
+    template: str
+    role: str
+    when: str | None
+
+
+class DifferenceDocument(Document):
+    """One thing that a spec says and the live table does not, or the reverse."""
+
+    kind: str
+    column: str | None
+    spec: str | None
+    live: str | None
+    remedy: Literal["in place", "outside", "rebuild", "none"]
+    destructive: bool
+    loss: str | None
+    blocked: str | None
+
+
+class ChangeDocument(Document):
+    """What makes one live table what its spec says."""
+
+    asset_key: str
+    table: str
+    target: str
+    live: dict[str, Any] | str
+    rows: int | None
+    destructive: bool
+    blocked: list[str]
+    differences: list[DifferenceDocument]
+    outside: list[StatementDocument]
+    statements: list[StatementDocument]
+    notes: list[str]
+
+
+class StageDocument(Document):
+    """Where and how a load stages its rows."""
+
+    prefix: str
+    format: str
+    compression: str
+    file_size: int
+    columns: list[str]
+
+
+class LoadDocument(Document):
+    """What one load would run."""
+
+    plan_version: Literal[1]
+    asset_key: str
+    table: str
+    target: str
+    dialect: str
+    load_id: str
+    write_disposition: str
+    full_refresh: bool
+    slice: str | None
+    placeholder: bool
+    stage: StageDocument
+    rows: int | None
+    setup: list[StatementDocument]
+    outside: list[StatementDocument]
+    statements: list[StatementDocument]
+    notes: list[str]
+    spec_hash: str
+    asked: bool | None = None
+    rows_to_delete: int | None = None
+    frame: dict[str, str] = {}
+    makes_changes: bool | None = None
+
+
+class Fingerprint(Document):
+    """What a live plan was made of; a plan whose makings have changed is stale."""
+
+    specs: dict[str, str]
+    """Asset key → digest of the spec."""
+    templates: dict[str, str]
+    """Template → digest of its text."""
+    live: dict[str, str]
+    """Table → digest of what the warehouse had under its name."""
+    seal: str
+    """Digest of all else in the document: whoever edits it by hand breaks it."""
+
+
+class PlanDocument(Document):
+    """Plans of loads, and with ``--live`` the changes their tables need."""
+
+    plan_version: Literal[1]
+    loader_version: str
+    target: str
+    dialect: str
+    live: bool
+    """Whether live tables were looked at."""
+    destructive: bool
+    changes: list[ChangeDocument]
+    plans: list[LoadDocument]
+    fingerprint: Fingerprint | None
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a plan document, as JSON Schema 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ID,
+        **PlanDocument.model_json_schema(),
+        "title": "Loader plan, version 1",
+    }
+
+
+def offline_document(plans: Sequence[Mapping[str, Any]], place: Target) -> dict[str, Any]:
+    """Plans, as data, for which no live table was looked at."""
+    return _document(place, live=False, changes=[], plans=list(plans))
+
+
+def live_document(
+    reviews: Sequence[Review], place: Target, templates: Mapping[str, Template]
+) -> dict[str, Any]:
+    """Plans held against live tables, with the fingerprints of everything they were made of."""
+    changes = [review.change for review in reviews]
+    found = _document(
+        place,
+        live=True,
+        changes=[change.to_dict() for change in changes],
+        plans=[review.to_dict() for review in reviews],
+    )
+    found["fingerprint"] = {**_makings(changes, place.dialect, templates), "seal": ""}
+    found["fingerprint"]["seal"] = _seal(found)
+    return found
+
+
+def _document(place: Target, **parts: Any) -> dict[str, Any]:
+    # Before it is sealed: what is written is what the seal is of.
+    found: dict[str, Any] = KNOWN.hide_in(_told(place, **parts))
+    return found
+
+
+def _told(place: Target, **parts: Any) -> dict[str, Any]:
+    return {
+        "plan_version": VERSION,
+        "loader_version": version(),
+        "target": place.name,
+        "dialect": place.dialect,
+        "live": parts["live"],
+        "destructive": any(change["destructive"] for change in parts["changes"]),
+        "changes": parts["changes"],
+        "plans": parts["plans"],
+        "fingerprint": None,
+    }
+
+
+def _makings(
+    changes: Sequence[TableChange], dialect: str, templates: Mapping[str, Template]
+) -> dict[str, dict[str, str]]:
+    return {
+        "specs": {change.spec.asset_key: spec_hash(change.spec) for change in changes},
+        "templates": {
+            name: hashlib.sha256(template.source.encode()).hexdigest()[:16]
+            for name, template in sorted(templates.items())
+            if name.partition("/")[0] in (dialect, "ansi") or "/" not in name
+        },
+        "live": {change.spec.table: fingerprint(live_state(change.live)) for change in changes},
+    }
+
+
+def _seal(document: Mapping[str, Any]) -> str:
+    makings = {key: value for key, value in document["fingerprint"].items() if key != "seal"}
+    return fingerprint({**document, "fingerprint": makings})
+
+
+def read_plan(path: Path) -> PlanDocument:
+    """A saved plan, as it was saved.
+
+    Raises:
+        PlanError: it cannot be read, is of another version, was made offline, or was edited.
+    """
+    try:
+        data = json.loads(read_bytes(path, LARGEST))
+    except UnreadableError as error:
+        raise PlanError(f"{path} {error.message}") from error
+    except ValueError as error:
+        raise PlanError(f"{path} is no JSON: {error}", hint=_AGAIN) from error
+    except RecursionError as error:
+        raise PlanError(f"{path} is no plan: it is nested too deeply", hint=_AGAIN) from error
+    found = data.get("plan_version") if isinstance(data, dict) else None
+    if found != VERSION:
+        raise PlanError(
+            f"{path} is no plan of version {VERSION}"
+            + (f": it says plan_version {found!r}" if found is not None else ""),
+            hint=_AGAIN,
+        )
+    try:
+        document = PlanDocument.model_validate(data)
+    except ValidationError as error:
+        places = [".".join(map(str, one["loc"])) + ": " + one["msg"] for one in error.errors()]
+        raise PlanError(
+            "\n  ".join([f"{path} is not as it was saved", *places[:9]]), hint=_AGAIN
+        ) from error
+    if document.fingerprint is None:
+        raise PlanError(
+            f"{path} was made without --live: it does not say what the live tables need",
+            hint=_AGAIN,
+        )
+    if _seal(data) != document.fingerprint.seal:
+        raise PlanError(
+            f"{path} was changed after it was saved",
+            hint="change the specs or templates instead; " + _AGAIN,
+        )
+    return document
+
+
+_AGAIN = "make it again: loader plan --live -o plan.json"
+
+
+def check_place(document: PlanDocument, place: Target) -> None:
+    """Refuse a plan that was made for another target.
+
+    Raises:
+        PlanError: it was.
+    """
+    if (document.target, document.dialect) != (place.name, place.dialect):
+        raise PlanError(
+            f"the plan was made for the target {document.target} ({document.dialect}), and this"
+            f" is {place.name} ({place.dialect})",
+            hint=f"apply it with --target {document.target}",
+        )
+
+
+def check_fresh(
+    document: PlanDocument,
+    changes: Sequence[TableChange],
+    place: Target,
+    templates: Mapping[str, Template],
+) -> None:
+    """Refuse a plan whose makings are not what they were; what it began itself aside.
+
+    Raises:
+        PlanError: specs, templates or live tables changed; all of it is told.
+    """
+    stale = list(_stale(document, changes, place, templates))
+    if stale:
+        raise PlanError(
+            "\n  ".join(["the plan is stale; nothing was changed", *stale]),
+            hint="look at what changed, then " + _AGAIN,
+        )
+
+
+def _stale(
+    document: PlanDocument,
+    changes: Sequence[TableChange],
+    place: Target,
+    templates: Mapping[str, Template],
+) -> Iterator[str]:
+    assert document.fingerprint is not None
+    then, now = document.fingerprint, _makings(changes, place.dialect, templates)
+    for key, digest in now["specs"].items():
+        if then.specs.get(key) != digest:
+            yield f"the spec of {key} is another one now"
+    for name in sorted({*then.templates, *now["templates"]}):
+        if then.templates.get(name) != now["templates"].get(name):
+            yield f"the template {name} is another one now"
+    saved = {change.table: change for change in document.changes}
+    for change in changes:
+        table = change.spec.table
+        if table not in saved:
+            yield f"the table of {change.spec.asset_key} is {table} now"
+        elif then.live.get(table) != now["live"][table] and not _resumes(saved[table], change):
+            yield from _moved(saved[table], change)
+
+
+def _resumes(saved: ChangeDocument, change: TableChange) -> bool:
+    """Whether the table is on its way from what was saved to what its spec says."""
+    planned = {(one.kind, one.column, one.spec) for one in saved.differences}
+    left = {(one.kind, one.column, one.spec) for one in change.differences}
+    return left < planned
+
+
+def _moved(saved: ChangeDocument, change: TableChange) -> Iterator[str]:
+    """How a live table differs from what it was when the plan was saved."""
+    table, then, now = change.spec.table, saved.live, live_state(change.live)
+    if isinstance(then, str) or isinstance(now, str):
+        words = [state if isinstance(state, str) else "a table" for state in (then, now)]
+        yield f"{table} was {words[0]}, and is {words[1]}"
+        return
+    columns = [_by_name(then), _by_name(now)]
+    for name in dict.fromkeys([*columns[0], *columns[1]]):
+        before, after = columns[0].get(name), columns[1].get(name)
+        if before is None or after is None:
+            yield f"{table}: the column {name} {'is new' if before is None else 'is gone'}"
+        elif before != after:
+            for key in before:
+                if before[key] != after.get(key):
+                    what = key.replace("_", " ")
+                    yield f"{table}: {what} of {name} was {before[key]}, and is {after.get(key)}"
+    for key in then:
+        if key != "columns" and then[key] != now.get(key):
+            yield f"{table} has other {key.replace('_', ' ')}"
+    if list(columns[0]) != list(columns[1]) and set(columns[0]) == set(columns[1]):
+        yield f"{table} has its columns in another order"
+
+
+def _by_name(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {column["name"]: column for column in state["columns"]}

@@ -1,0 +1,78 @@
+"""From a step to its statement: rendered, and refused where it would end the transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from loader.errors import TemplateError
+from loader.plan.dispositions import Step
+from loader.plan.model import Statement, Target, lock_name, spec_hash
+from loader.spec.model import Check, TableSpec
+from loader.sql.lexer import bare_words
+from loader.sql.renderer import Rendered, Renderer, Table
+
+_HARMLESS = re.compile(r"(?:COMMENT|COPY|DELETE|GRANT|INSERT|SELECT)\b")
+"""How nearly all statements begin, which commit nothing whatever comes after it."""
+
+
+def statement_of(
+    step: Step,
+    spec: TableSpec,
+    renderer: Renderer,
+    facts: Mapping[str, object],
+    *,
+    inside: bool = True,
+    when: str | None = None,
+    check: Check | None = None,
+) -> Statement:
+    """The statement of a step; ``inside`` says that it runs inside a transaction.
+
+    Raises:
+        TemplateError: its template is missing, broken, or would commit by itself.
+    """
+    own = spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
+    rendered = renderer.render(step.template, {**facts, **step.facts}, own)
+    if inside and not _HARMLESS.match(rendered.sql):
+        _refuse_commits(rendered, renderer)
+    return Statement(
+        name=step.name,
+        sql=rendered.sql,
+        why=step.why,
+        template=rendered.path,
+        role=step.role,
+        when=when,
+        check=check,
+        group=step.group,
+        figures=step.figures,
+    )
+
+
+def _refuse_commits(rendered: Rendered, renderer: Renderer) -> None:
+    words = bare_words(rendered.sql, backslash=renderer.dialect.backslash)
+    reason = renderer.commits(words)
+    if reason is not None:
+        raise TemplateError(
+            f"{rendered.path}: `{' '.join(words.split()[:3])}` may not run inside the load's"
+            f" transaction: {reason}",
+            hint="a load is one transaction: all of it happens, or nothing",
+            place=(rendered.path, 0),
+        )
+
+
+def table_facts(spec: TableSpec, target: Target) -> dict[str, object]:
+    """What every template of a table may use."""
+    return {
+        "table": Table(spec.schema_name, spec.name),
+        "spec": spec,
+        "primary_key": spec.primary_key,
+        "dist": spec.dist,
+        "sort": spec.sort,
+        "sort_type": spec.sort_type,
+        "slice": None,
+        "asset_key": spec.asset_key,
+        "strict": False,
+        "ledger": Table(target.ledger_schema, "loads"),
+        "lock": Table(target.ledger_schema, lock_name(spec)),
+        "spec_hash": spec_hash(spec),
+    }

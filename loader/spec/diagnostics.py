@@ -1,0 +1,436 @@
+"""From what a YAML file says to a table spec, or to every problem it has, in words people use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from loader.errors import Loc, Problem
+from loader.spec import model as spec
+from loader.spec import rules
+from loader.spec.model import TableSpec
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "columns": spec.Column,
+    "partition_by": spec.PartitionBy,
+    "merge": spec.Merge,
+    "schema_contract": spec.SchemaContract,
+    "staging": spec.Staging,
+    "source": spec.Source,
+    "checks": spec.Check,
+    "dagster": spec.DagsterOptions,
+    "": spec.TableSpec,
+}
+"""Where a key stands → the model it belongs to."""
+
+_FOREIGN: dict[str, dict[str, str]] = {
+    "columns": {
+        "type": "data_type",
+        "dtype": "data_type",
+        "physicalType": "data_type",
+        "physical_type": "data_type",
+        "logicalType": "data_type",
+        "data_types": "data_type",
+        "required": "nullable: false",
+        "not_null": "nullable: false",
+        "notnull": "nullable: false",
+        "mode": "nullable: false",
+        "null": "nullable",
+        "optional": "nullable",
+        "nullable_": "nullable",
+        "comment": "description",
+        "doc": "description",
+        "encoding": "encode",
+        "compression": "encode",
+        "default_value": "default",
+        "autoincrement": "identity: [0, 1]",
+        "auto_increment": "identity: [0, 1]",
+        "pii": "classification: pii",
+        "tags": "classification",
+        "primary_key": "primary_key: […] of the table",
+        "primaryKey": "primary_key: […] of the table",
+        "unique": "checks: [{metric: duplicate_values, column: …, must_be: 0}] of the table",
+        "constraints": "nullable: false, and primary_key of the table",
+        "tests": "checks of the table",
+        "data_tests": "checks of the table",
+        "dist_key": "dist of the table",
+        "distkey": "dist of the table",
+        "sort_key": "sort of the table",
+        "sortkey": "sort of the table",
+    },
+    "": {
+        "fields": "columns",
+        "properties": "columns",
+        "table": "name",
+        "table_name": "name",
+        "alias": "name",
+        "dataset": "schema",
+        "database": "schema",
+        "schema_name": "schema",
+        "key": "asset_key",
+        "asset": "asset_key",
+        "comment": "description",
+        "doc": "description",
+        "tag": "tags",
+        "owner": "owners",
+        "metadata": "meta",
+        "unique_key": "primary_key",
+        "merge_key": "primary_key",
+        "primary_keys": "primary_key",
+        "primaryKey": "primary_key",
+        "keys": "primary_key",
+        "mode": "write_disposition",
+        "write_mode": "write_disposition",
+        "disposition": "write_disposition",
+        "materialized": "write_disposition",
+        "incremental_strategy": "write_disposition",
+        "load_type": "write_disposition",
+        "dist_key": "dist",
+        "distkey": "dist",
+        "diststyle": "dist",
+        "dist_style": "dist",
+        "distribution": "dist",
+        "cluster": "sort",
+        "sort_key": "sort",
+        "sortkey": "sort",
+        "sort_keys": "sort",
+        "partition": "partition_by",
+        "partition_expr": "partition_by: [{expr: …}]",
+        "partitions": "partition_by",
+        "partitioned_by": "partition_by",
+        "partition_key": "partition_by",
+        "contract": "schema_contract",
+        "on_schema_change": "schema_contract: {evolve: …}",
+        "tests": "checks",
+        "data_tests": "checks",
+        "quality": "checks",
+        "format": "staging: {format: …}",
+        "file_format": "staging: {format: …}",
+        "compression": "staging: {compression: …}",
+        "permissions": "grants",
+        "csv": "source",
+        "group": "dagster: {group: …}",
+        "kinds": "dagster: {kinds: […]}",
+    },
+    "partition_by": {
+        "column": "expr",
+        "field": "expr",
+        "expression": "expr",
+        "partition_expr": "expr",
+        "type": "data_type",
+        "granularity": "grain",
+        "frequency": "grain",
+        "interval": "grain",
+        "tz": "timezone",
+        "time_zone": "timezone",
+        "dimension": "name",
+    },
+    "staging": {
+        "codec": "compression",
+        "file_format": "format",
+        "size": "file_size",
+        "max_file_size": "file_size",
+        "retention": "keep",
+    },
+    "source": {
+        "sep": "delimiter",
+        "separator": "delimiter",
+        "null_words": "null_values",
+        "na_values": "null_values",
+        "nulls": "null_values",
+        "quotechar": "quote",
+        "escapechar": "escape",
+        "escape_char": "escape",
+        "decimal_point": "decimal",
+        "decimal_separator": "decimal",
+        "skiprows": "skip_rows",
+        "has_header": "header",
+        "column_names": "names: […]",
+        "tz": "timezone",
+        "time_zone": "timezone",
+        "file": "files",
+        "path": "files",
+        "paths": "files",
+        "uri": "files",
+    },
+    "schema_contract": {
+        "columns": "extra_columns",
+        "on_schema_change": "evolve",
+        "allow_extra_columns": "extra_columns: ignore",
+        "rejects": "bad_rows: reject",
+    },
+    "checks": {"type": "metric", "field": "column", "mustBe": "must_be"},
+    "merge": {"on_duplicates": "on_duplicate", "precombine_key": "order_by"},
+    "dagster": {
+        "group_name": "group",
+        "automation_condition": "automation",
+        "partitions_def": "partitions",
+        "start_date": "start",
+        "end_date": "end",
+        "partition_keys": "keys",
+        "values": "keys",
+    },
+}
+"""What other tools call a key → what it is called here; the dialects of dbt, dlt, ODCS, Sling."""
+
+
+def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
+    """The spec that a document declares, or None and everything that is wrong with it.
+
+    Rules between fields are judged even when single fields are wrong, as far as the right ones
+    allow, so that one run shows all there is to mend.
+    """
+    try:
+        found = TableSpec.model_validate(data)
+    except ValidationError as error:
+        wrong: dict[Loc, Problem] = {}
+        for detail in error.errors(include_url=False):
+            loc = _real(data, detail)
+            if not _consequent(data, detail, loc):
+                wrong.setdefault(loc, _problem(detail, loc))
+        wrong = wrong or {problem.loc: problem for problem in _keyless(data)}
+        return None, [*wrong.values(), *_more(data, wrong)]
+    problems = list(rules.problems(found))
+    return (None if problems else found), problems
+
+
+def _real(data: Any, detail: ErrorDetails) -> Loc:
+    """The location without the steps pydantic adds for unions; a missing last key stays."""
+    real: Loc = ()
+    for step in detail["loc"]:
+        if _has(data, step):
+            data = data[step]
+            real = (*real, step)
+    missing = detail["type"] == "missing" and isinstance(data, dict)
+    return (*real, detail["loc"][-1]) if missing else real
+
+
+def _consequent(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool:
+    """Whether an error only repeats what others say better."""
+    if detail["type"] == "too_short":  # a list of nothing but wrong entries counts as empty
+        return bool(_at(data, loc))
+    if str(detail["loc"][-1]).startswith("literal["):  # a word or a mapping is allowed
+        return isinstance(detail.get("input"), dict)
+    return loc == () and detail["loc"] == ("asset_key",)  # made of schema and name
+
+
+def _keyless(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """The schema and the name, each right by itself, of which no asset key can be made."""
+    for key in ("schema", "name"):
+        word = str(data[key])
+        if not all(word.split("/")):
+            hint = "give it an asset_key of its own, such as shop/orders"
+            yield Problem(f"`{word}` has a slash too many to be part of an asset key", (key,), hint)
+
+
+def _at(data: Any, loc: Loc) -> Any:
+    for step in loc:
+        data = data[step]
+    return data
+
+
+def _more(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Problem]:
+    """The problems between the fields that are right each by itself."""
+    partial = _partial(data)
+    untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE}
+    unknown = bool(untyped) or any(loc[:1] == ("partition_by",) for loc in wrong)
+    for problem in rules.problems(partial) if partial else ():
+        consequent = unknown and problem.loc[:2] in _OF_DIMENSIONS
+        if problem.loc not in wrong and problem.loc[:2] not in untyped and not consequent:
+            yield problem
+
+
+_OF_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
+"""What can only be judged when the partition expressions are right."""
+
+
+def _partial(data: Mapping[str, Any]) -> TableSpec | None:
+    """What is right of a wrong document, as a spec to judge the rules between fields by."""
+    pruned = _copied(dict(data))
+    for _ in range(5):  # a section that loses its only right key is dropped in the next round
+        try:
+            return TableSpec.model_validate(pruned)
+        except ValidationError as error:
+            locs = [_real(pruned, detail) for detail in error.errors(include_url=False)]
+            if any(_spoils(loc) for loc in locs):
+                return None
+            untyped = [loc for loc in locs if loc[:1] == ("columns",) and loc[2:] == _TYPE]
+            for _, at, key in untyped:
+                # Text may be nearly anything, so it stands in without new complaints.
+                pruned["columns"][at][key] = "varchar"
+            pruned = _without(pruned, [loc for loc in locs if loc not in untyped])
+    return None
+
+
+_TYPE = ("data_type",)
+
+
+def _spoils(loc: Loc) -> bool:
+    """Whether an error leaves too little to judge by: columns that cannot be named."""
+    return loc in (("columns",), ("schema",), ("name",)) or (
+        loc[:1] == ("columns",) and (len(loc) < 3 or loc[2] == "name")
+    )
+
+
+def _without(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
+    """The document without the fields that are wrong."""
+    pruned = {key: _copied(value) for key, value in data.items()}
+    paths = {loc[:2] if loc[:1] in (("partition_by",), ("checks",)) else loc for loc in locs}
+    for path in sorted(paths, key=lambda path: [str(step).zfill(6) for step in path], reverse=True):
+        place: Any = pruned
+        for at, step in enumerate(path):
+            last = at == len(path) - 1
+            if not _has(place, step):
+                break
+            if last or not _has(place[step], path[at + 1]):
+                del place[step]
+                break
+            place = place[step]
+    return pruned
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _has(place: Any, step: str | int) -> bool:
+    if isinstance(place, dict):
+        return step in place
+    return isinstance(place, list) and isinstance(step, int) and step < len(place)
+
+
+def _problem(detail: ErrorDetails, loc: Loc) -> Problem:
+    found = _told(detail, loc)
+    return replace(found, on_key=True) if detail["loc"][-1:] == ("[key]",) else found
+
+
+def _told(detail: ErrorDetails, loc: Loc) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(loc)
+        case "missing" if isinstance(detail["loc"][-1], int):
+            return Problem("has too few entries", loc)
+        case "missing":
+            return Problem(f"`{loc[-1]}` is missing", loc[:-1])
+        case "value_error":
+            message = str(context["error"])
+            allowed = message.partition(" is not one of ")[2]
+            given = detail.get("input")
+            return _not_one_of(loc, allowed, given) if allowed else Problem(message, loc)
+        case "literal_error":
+            return _not_one_of(loc, str(context["expected"]), detail.get("input"))
+        case "too_short":
+            return Problem("is empty", loc)
+        case "too_long":
+            return Problem(f"has more than {context['max_length']} entries", loc)
+        case _:
+            return _wrong_type(loc, kind, detail)
+
+
+def _not_one_of(loc: Loc, expected: str, given: object) -> Problem:
+    allowed = expected.replace(" or ", ", ").replace("'", "")
+    text = f"`{str(given).lower() if isinstance(given, bool) else given}` is not one of {allowed}"
+    close = difflib.get_close_matches(str(given), allowed.split(", "), n=1)
+    hint = f"did you mean `{close[0]}`?" if close else None
+    if isinstance(given, bool):
+        hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
+    if loc == ("write_disposition",) and str(given) in _DISPOSITIONS:
+        hint = _DISPOSITIONS[str(given)]
+    return Problem(text, loc, hint)
+
+
+_DISPOSITIONS = {
+    "overwrite": "use `replace`",
+    "truncate": "use `replace`",
+    "full": "use `replace`",
+    "full_refresh": "use `replace`",
+    "replace_partition": "use `replace` with partition_by",
+    "insert": "use `append`",
+    "incremental": "use `append` or `merge`",
+    "upsert": "use `merge` with primary_key",
+}
+
+_TYPES = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "greater_than": "more than 0",
+    "greater_than_equal": "0 or more",
+    "finite_number": "a number",
+    "string_too_short": "text that is not empty",
+}
+
+
+def _wrong_type(loc: Loc, kind: str, detail: ErrorDetails) -> Problem:
+    given = detail.get("input")
+    shown = "nothing" if given is None else f"`{_short(given)}`"
+    wanted = _TYPES.get(kind)
+    if kind == "string_too_long":
+        most = detail.get("ctx", {})["max_length"]
+        wanted = "one character" if most == 1 else f"at most {most:,} characters"
+    hint: str | None = None
+    if kind == "string_type" and isinstance(given, bool):
+        hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
+    elif kind == "string_type" and not isinstance(given, dict | list | None):
+        hint = "put quotes around it"
+    elif kind == "tuple_type" and isinstance(given, str):
+        hint = f"write [{{expr: {given}}}]" if loc == ("partition_by",) else f"write [{given}]"
+    elif kind == "tuple_type" and isinstance(given, dict):
+        hint = "start each entry with `- `"
+    if wanted is None:
+        return Problem(f"{detail['msg']}; found {shown}", loc)
+    return Problem(f"expected {wanted}, found {shown}", loc, hint)
+
+
+def _short(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _unknown_key(loc: Loc) -> Problem:
+    key = str(loc[-1])
+    section = str(loc[0]) if len(loc) > 1 else ""
+    model = _model_at(loc)
+    known = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    foreign = _FOREIGN.get(section, {}).get(key)
+    if foreign:
+        return Problem(f"unknown key `{key}`", loc, f"here it is spelt `{foreign}`", on_key=True)
+    close = difflib.get_close_matches(key, known, n=1)
+    listed = f"the keys here are {', '.join(known)}" if known else None
+    hint = f"did you mean `{close[0]}`?" if close else listed
+    return Problem(f"unknown key `{key}`", loc, hint, on_key=True)
+
+
+def _model_at(loc: Loc) -> type[BaseModel] | None:
+    """The model whose key an error location ends in."""
+    model: type[BaseModel] | None = TableSpec
+    keyed = False  # the step is a key of the document's own, such as a dimension's name
+    for step in loc[:-1]:
+        if isinstance(step, int) or model is None or keyed:
+            keyed = False
+            continue
+        field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
+        model = next(_models(field.annotation), None) if field else None
+        keyed = field is not None and get_origin(field.annotation) is dict
+    return model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

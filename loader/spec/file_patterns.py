@@ -1,0 +1,165 @@
+"""Names of files with places for partition keys: ``data/orders-{date}.csv``, ``{day:%Y/%m}/*``.
+
+A place is the name of a dimension in braces, and stands for the key of the partition. Behind a
+colon stands a format of strftime, for dimensions with a grain; braces themselves are doubled.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from string import Formatter
+from zoneinfo import ZoneInfo
+
+from loader.errors import PlanError
+from loader.redaction import credentials_in
+from loader.spec.partitions import Dimension, Window, parse_key
+from loader.sql.datatypes import DataType
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A dimension in braces, and the text before it."""
+
+    before: str
+    dimension: str | None
+    """None at the end of the name."""
+    format: str
+
+
+def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, str | None]]:
+    """What is wrong with a file name for a table with these dimensions: messages and hints.
+
+    Every dimension has a place, so that each partition has files of its own.
+    """
+    if any(True for _ in credentials_in(name)):
+        yield (
+            "a name of files holds a password or a key, which whoever reads the spec sees",
+            "write s3://bucket/key; boto3 finds the credentials",
+        )
+        return
+    try:
+        places = [place for place in _places(name) if place.dimension is not None]
+    except ValueError as error:
+        yield f"`{name}`: {error}", "write {{ and }} for braces that name no dimension"
+        return
+    known = {dimension.name: dimension for dimension in dimensions}
+    wrong = False
+    for place in places:
+        assert place.dimension is not None
+        dimension = known.get(place.dimension)
+        if dimension is None:
+            wrong = True
+            yield _unknown(place.dimension, list(known))
+        elif place.format and dimension.grain is None:
+            yield (
+                f"`{place.dimension}` has no grain, so `{place.format}` cannot write its keys",
+                f"write {{{place.dimension}}}",
+            )
+    if wrong:
+        return
+    for dimension in dimensions:
+        formats = [place.format for place in places if place.dimension == dimension.name]
+        if not formats:
+            yield (
+                f"`{name}` has no place for the partitions of `{dimension.name}`",
+                f"write {{{dimension.name}}} where the files of one partition differ from those of"
+                " the next",
+            )
+        elif dimension.grain and all(formats) and not _tells_apart(dimension, formats):
+            yield (
+                f"`{name}` gives several partitions of `{dimension.name}` the same file",
+                f"its format has to tell one {dimension.grain} from every other",
+            )
+
+
+def file_name(name: str, dimensions: Sequence[Dimension], keys: Mapping[str, str]) -> str:
+    """The file name, or pattern, of one partition; keys by dimension.
+
+    Raises:
+        PlanError: a key is none of its dimension, or cannot stand in a file name.
+    """
+    known = {dimension.name: dimension for dimension in dimensions}
+    parts = []
+    for place in _places(name):
+        parts.append(place.before)
+        if place.dimension is not None:
+            dimension = known[place.dimension]
+            parts.append(_written(dimension, keys[dimension.name], place.format))
+    return "".join(parts)
+
+
+def period_start(dimension: Dimension, key: object) -> datetime:
+    """When a partition of a dimension with a grain begins, on the clocks of its keys.
+
+    Raises:
+        PlanError: the key is not one of the grain.
+    """
+    cell = parse_key(replace(dimension, data_type=DataType("timestamptz")), key).cell
+    assert isinstance(cell, Window)
+    assert isinstance(cell.start, datetime)
+    return cell.start.astimezone(ZoneInfo(dimension.timezone))
+
+
+def _places(name: str) -> list[_Place]:
+    found = []
+    for before, field, format_, conversion in Formatter().parse(name):
+        if field is not None and (not field or conversion or "{" in (format_ or "")):
+            raise ValueError("a place holds a dimension's name, and a format behind a colon")
+        found.append(_Place(before, field, format_ or ""))
+    return found
+
+
+def _unknown(name: str, known: Sequence[str]) -> tuple[str, str | None]:
+    if not known:
+        return f"the table has no partitions, so there is no `{name}`", "add partition_by"
+    close = difflib.get_close_matches(name, known, n=1)
+    listed = f"dimensions: {', '.join(known)}"
+    return (
+        f"there is no dimension `{name}`",
+        f"did you mean `{{{close[0]}}}`?" if close else listed,
+    )
+
+
+def _written(dimension: Dimension, key: str, format_: str) -> str:
+    if format_:
+        text = period_start(dimension, key).strftime(format_)
+    else:
+        text = parse_key(dimension, key).key
+        if text in (".", "..") or any(mark in text for mark in "/\\\0"):
+            raise PlanError(
+                f"the partition key `{text}` of `{dimension.name}` cannot stand in the name of a"
+                " file",
+                hint="keys of partitions that are read from files are without slashes",
+            )
+    return glob.escape(text)
+
+
+def _tells_apart(dimension: Dimension, formats: Sequence[str]) -> bool:
+    """Whether no two periods of a sample are written alike."""
+    first = datetime(2013, 1, 1, tzinfo=UTC)
+    days = [first + timedelta(days=day) for day in range(31)]
+    months = [first.replace(month=month) for month in range(1, 13)]
+    years = [first.replace(year=year) for year in (2012, 2014)]
+    hours = [first + timedelta(hours=hour) for hour in range(24)]
+    match dimension.grain:
+        case "minute":
+            sample = [first + timedelta(minutes=minute) for minute in range(60)]
+            sample += hours + days + months
+        case "hour":
+            sample = hours + days + months
+        case "day":
+            sample = days + months
+        case "week":
+            sample = [first + timedelta(weeks=week) for week in range(52)]
+        case "month":
+            sample = months
+        case "quarter":
+            sample = months[::3]
+        case _:
+            sample = []
+    distinct = dict.fromkeys([first, *sample, *years])
+    return len({tuple(map(moment.strftime, formats)) for moment in distinct}) == len(distinct)

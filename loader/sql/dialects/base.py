@@ -1,0 +1,179 @@
+"""What differs between warehouses, as data: one record each, found by name."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Literal
+
+from loader.sql.datatypes import DataType
+
+NAMES = ("duckdb", "redshift")
+"""The dialects Loader carries; each is a module here and a folder under ``templates/``."""
+
+Value = str | int | float | bool | Decimal | date | datetime | time | None
+"""What can be rendered as a literal."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A warehouse's SQL as facts: how it quotes, what it calls types, what it refuses."""
+
+    name: str
+    """Also the folder of its templates."""
+
+    column_type: Callable[[DataType], str]
+    """The column type as the warehouse itself spells it in its catalog."""
+
+    default: Callable[[str], str]
+    """A DEFAULT expression in this dialect's words."""
+
+    differs: Callable[[DataType, str], bool]
+    """Whether a column's type in the warehouse's catalog is another one than the declared."""
+
+    spelling: Callable[[str], str]
+    """A type of the warehouse's catalog as specs spell it, where that is another way."""
+
+    known: Callable[[str], DataType | None]
+    """A type of the warehouse's catalog as one of ours; None when it is none."""
+
+    backslash: bool
+    """Whether a backslash escapes the next character inside a literal."""
+
+    commits: Mapping[str, str]
+    """Statements that end a transaction by themselves: pattern over bare words → what to say."""
+
+    comment_of_identity: str = ""
+    """How identity columns come about, when not by the column definition."""
+
+    catalogs: frozenset[str] = frozenset()
+    """Databases that are always there: a schema of such a name needs its own database in front."""
+
+    formats: tuple[str, ...] = ("parquet", "csv", "json")
+    """Staging formats it can load."""
+
+    documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
+    """What SUPER values travel as in a staging format, when it is not JSON text."""
+
+    widens: Callable[[DataType, DataType], bool] = lambda live, wanted: False  # noqa: ARG005
+    """Whether a column's type can be changed to a wider one where it is."""
+
+    identity_by_hand: bool = True
+    """Whether rows can be inserted with the numbers they have in an identity column."""
+
+    trusts_keys: bool = False
+    """Whether tables declare their primary key, which nobody checks."""
+
+    nul_in_text: bool = True
+    """Whether text may hold the character NUL."""
+
+    ignores_trailing_blanks: bool = False
+    """Whether comparisons ignore blanks (U+0020) at the end of text, so that ``'a'`` equals
+    ``'a '``. Of other types all dialects hold the same equal: NaN is NaN, and -0.0 is 0.0."""
+
+    empty_is_null: bool = False
+    """Whether COPY makes NULL of an empty CSV field of any type but text."""
+
+    text_figures: tuple[Literal["minimum", "maximum", "ends"], ...] = ()
+    """Which figures show the values of text, beside its bytes (`loader.plan.figures`)."""
+
+    opaque: frozenset[str] = frozenset()
+    """Types of which only NULLs are counted: their values have more than one spelling."""
+
+    positional: bool = False
+    """Whether staged columns must lie in the order of the live table's columns."""
+
+    def ident(self, name: str) -> str:
+        """Quote a name.
+
+        Raises:
+            ValueError: the name is empty or holds a NUL, which no warehouse can store.
+        """
+        if not name or "\0" in name:
+            raise ValueError(f"{name!r} cannot be a name: it is empty or holds a NUL character")
+        return '"' + name.replace('"', '""') + '"'
+
+    def equality_key(self, text: str) -> str:
+        """The text that stands for all those which the warehouse holds equal to this one.
+
+        >>> get("redshift").equality_key(" a  "), get("duckdb").equality_key("a ")
+        (' a', 'a ')
+        """
+        return text.rstrip(" ") if self.ignores_trailing_blanks else text
+
+    def literal(self, value: Value) -> str:
+        """Write a value as a typed literal; times with a zone are written in UTC.
+
+        Raises:
+            ValueError: text with a NUL character, or a number that is not finite.
+            TypeError: a value of another type.
+        """
+        match value:
+            case None:
+                return "NULL"
+            case bool():
+                return "TRUE" if value else "FALSE"
+            case int():
+                return str(value)
+            case float() | Decimal():
+                return self._number(value)
+            case datetime():
+                return self._instant(value)
+            case date():
+                return f"DATE '{value.isoformat()}'"
+            case time():
+                return f"TIME '{value.isoformat()}'"
+            case str():
+                return self._text(value)
+        raise TypeError(f"{value!r} cannot be written as a SQL literal")
+
+    def _text(self, value: str) -> str:
+        if "\0" in value:
+            raise ValueError(f"{value!r} holds a NUL character, which SQL text cannot")
+        escaped = value.replace("\\", "\\\\") if self.backslash else value
+        return "'" + escaped.replace("'", "''") + "'"
+
+    def _number(self, value: float | Decimal) -> str:
+        if not Decimal(value).is_finite():
+            raise ValueError(f"{value!r} is not a finite number")
+        return format(value, "f") if isinstance(value, Decimal) else repr(value)
+
+    def _instant(self, value: datetime) -> str:
+        if value.tzinfo is None:
+            return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+        utc = value.astimezone(UTC).replace(tzinfo=None)
+        return f"TIMESTAMPTZ '{utc.isoformat(sep=' ')}+00'"
+
+
+RESERVED_SCHEMAS = r"pg_|information_schema$"
+"""How the names of schemas begin that belong to warehouses themselves (``r_CREATE_SCHEMA``)."""
+
+
+def check_schema(name: str) -> str:
+    """The name of a schema that can be created.
+
+    Raises:
+        ValueError: warehouses keep it for themselves.
+    """
+    if re.match(RESERVED_SCHEMAS, name, re.IGNORECASE):
+        raise ValueError(
+            f"`{name}` is reserved: pg_* and information_schema are the warehouse's own schemas"
+        )
+    return name
+
+
+def get(name: str) -> Dialect:
+    """The dialect of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name not in NAMES:
+        raise KeyError(name)
+    dialect = importlib.import_module(f"loader.sql.dialects.{name}").DIALECT
+    assert isinstance(dialect, Dialect)
+    return dialect

@@ -1,0 +1,98 @@
+"""DuckDB: the embedded default. Types are derived from Redshift's."""
+
+from __future__ import annotations
+
+import re
+
+from loader.sql.datatypes import MAX_VARBYTE, MAX_VARCHAR, DataType, parse
+from loader.sql.dialects.base import Dialect
+
+_TYPES = {
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT",
+    "double precision": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "char": "VARCHAR",
+    "varchar": "VARCHAR",
+    "date": "DATE",
+    "time": "TIME",
+    "timetz": "TIME WITH TIME ZONE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+    "super": "JSON",
+    "varbyte": "BLOB",
+    # What only Redshift computes with is kept as the text it is loaded from.
+    "geometry": "VARCHAR",
+    "geography": "VARCHAR",
+    "hllsketch": "VARCHAR",
+    "interval year to month": "INTERVAL",
+    "interval day to second": "INTERVAL",
+}
+
+_DEFAULTS = {
+    # As DuckDB's catalog spells it, for drift to know it again.
+    "getdate()": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
+    "sysdate": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
+}
+
+
+def _column_type(data_type: DataType) -> str:
+    if data_type.name == "decimal":
+        return f"DECIMAL({data_type.precision},{data_type.scale})"
+    return _TYPES[data_type.name]
+
+
+def _default(expression: str) -> str:
+    return _DEFAULTS.get(re.sub(r"\s+", "", expression.lower()), expression)
+
+
+def _differs(data_type: DataType, live: str) -> bool:
+    return live.upper() != _column_type(data_type).upper()
+
+
+_KNOWN = {spelling: DataType(name) for name, spelling in reversed(_TYPES.items())} | {
+    "VARCHAR": DataType("varchar", (MAX_VARCHAR,)),
+    "BLOB": DataType("varbyte", (MAX_VARBYTE,)),
+}
+
+
+def _known(live: str) -> DataType | None:
+    if live.upper().startswith("DECIMAL("):
+        return parse(live)
+    return _KNOWN.get(live.upper())
+
+
+_CATALOGS = frozenset({"system", "temp"})
+
+
+def catalog_name(database: str) -> str:
+    """What DuckDB calls the database in a file of this name: up to its first dot.
+
+    >>> catalog_name("shop.v2.duckdb"), catalog_name("temp.duckdb")
+    ('shop', 'temp_db')
+    """
+    name = next((part for part in database.split(".") if part), "")
+    return f"{name}_db" if name.lower() in _CATALOGS | {"main"} else name
+
+
+DIALECT = Dialect(
+    name="duckdb",
+    catalogs=_CATALOGS,
+    column_type=_column_type,
+    default=_default,
+    differs=_differs,
+    spelling=str,
+    known=_known,
+    text_figures=("minimum", "maximum"),
+    opaque=frozenset({"timetz", "interval year to month", "interval day to second"}),
+    backslash=False,
+    commits={
+        r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
+        r"TRUNCATE\b": "it commits on Redshift; use DELETE",
+        r"(FORCE )?CHECKPOINT\b|VACUUM\b": "it cannot run inside a transaction",
+        r"(ATTACH|DETACH|USE|EXPORT|IMPORT)\b": "it changes databases under the transaction",
+        r"(CALL|EXECUTE)\b": "what it runs cannot be checked",
+    },
+)

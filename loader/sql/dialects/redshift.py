@@ -1,0 +1,128 @@
+"""Amazon Redshift: what it accepts (``r_CREATE_TABLE_NEW``, ``c_Compression_encodings``)."""
+
+from __future__ import annotations
+
+from loader.sql.datatypes import DataType, parse
+from loader.sql.dialects.base import Dialect
+
+MAX_NAME_BYTES = 127
+"""Longer identifiers are cut silently (``r_names``)."""
+
+MAX_COLUMNS = 1_600
+MAX_COMPOUND_SORT = 400
+MAX_INTERLEAVED_SORT = 8
+
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_NUMBERS = _INTEGERS | {"decimal"}
+_FLOATS = frozenset({"real", "double precision"})
+_TEXTS = frozenset({"char", "varchar"})
+_DATES = frozenset({"date", "timestamp", "timestamptz"})
+_TIMES = frozenset({"time", "timetz"})
+
+ENCODINGS: dict[str, frozenset[str] | None] = {
+    "raw": None,
+    "az64": _NUMBERS | _DATES | _TIMES,
+    "bytedict": _NUMBERS | _FLOATS | _TEXTS | _DATES,
+    "delta": _NUMBERS | {"date", "timestamp"},
+    "delta32k": frozenset({"integer", "bigint", "decimal", "date", "timestamp"}),
+    "lzo": _NUMBERS | _TEXTS | _DATES | {"super", "varbyte"},
+    "mostly8": _NUMBERS,
+    "mostly16": frozenset({"integer", "bigint", "decimal"}),
+    "mostly32": frozenset({"bigint", "decimal"}),
+    "runlength": _NUMBERS | _FLOATS | _TEXTS | _DATES | {"boolean"},
+    "text255": frozenset({"varchar"}),
+    "text32k": frozenset({"varchar"}),
+    "zstd": _NUMBERS | _FLOATS | _TEXTS | _DATES | {"boolean", "super"},
+}
+"""Encoding → the types it takes; None is every type."""
+
+KEY_TYPES = _NUMBERS | _FLOATS | _TEXTS | _DATES | _TIMES | {"boolean"}
+"""Types a dist or sort key may have."""
+
+NOT_COMPARABLE = frozenset({"geometry", "geography", "hllsketch"})
+"""Types whose values cannot be held to be equal."""
+
+NOT_RESIZABLE = frozenset({"bytedict", "runlength", "text255", "text32k"})
+"""Encodings of VARCHAR columns whose size cannot be changed (``r_ALTER_TABLE``)."""
+
+NOT_IN_PARQUET = {
+    "time": "csv",
+    "timetz": "csv",
+    "geometry": "csv",
+    "geography": "csv",
+    "hllsketch": "csv",
+    "interval year to month": "csv",
+    "interval day to second": "csv",
+}
+"""Types that COPY cannot read from Parquet → the staging format that carries them."""
+
+NOT_IN_JSON = NOT_IN_PARQUET | {"varbyte": "parquet"}
+"""Types that COPY cannot read from JSON → the staging format that carries them."""
+
+
+def _differs(data_type: DataType, live: str) -> bool:
+    try:
+        there = parse(live)
+    except ValueError:  # a spelling that is not known proves nothing
+        return False
+    # Catalogs leave out the length of some types.
+    return there.name != data_type.name if "(" not in live else there != data_type
+
+
+def _known(live: str) -> DataType | None:
+    try:
+        return parse(live)
+    except ValueError:
+        return None
+
+
+def _spelling(live: str) -> str:
+    return str(_known(live) or live)
+
+
+def _widens(live: DataType, wanted: DataType) -> bool:
+    """Only the size of a VARCHAR can change in place (``r_ALTER_TABLE``)."""
+    return live.name == wanted.name == "varchar" and wanted.length > live.length
+
+
+DIALECT = Dialect(
+    name="redshift",
+    column_type=str,
+    default=str,
+    differs=_differs,
+    spelling=_spelling,
+    known=_known,
+    widens=_widens,
+    identity_by_hand=False,
+    trusts_keys=True,
+    nul_in_text=False,
+    # The order of text depends on the collation of the database and of the column.
+    text_figures=("ends",),
+    opaque=frozenset(
+        {
+            "super",
+            "timetz",
+            "geometry",
+            "geography",
+            "hllsketch",
+            "interval year to month",
+            "interval day to second",
+        }
+    ),
+    ignores_trailing_blanks=True,
+    backslash=True,
+    documents={"parquet": "nested", "json": "json"},
+    empty_is_null=True,
+    positional=True,
+    commits={
+        r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
+        r"TRUNCATE\b": "it commits the transaction; use DELETE",
+        r"VACUUM\b": "it cannot run inside a transaction",
+        r"ALTER TABLE\b.*\bAPPEND\b": "it commits by itself",
+        r"ALTER TABLE\b.*\bALTER COLUMN\b.*\bTYPE\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP|ALTER) DATABASE\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP) LIBRARY\b": "it cannot run inside a transaction",
+        r"(CREATE|DROP|ALTER) EXTERNAL\b": "it cannot run inside a transaction",
+        r"(CALL|EXECUTE)\b": "what it runs cannot be checked",
+    },
+)

@@ -1,0 +1,92 @@
+"""Finds SQL templates: those that come with Loader, and a project's own laid over them by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from loader.errors import Problem, TemplateError
+from loader.sql.renderer import OWN, SUFFIX, Template
+from loader.text_files import UnreadableError, is_folder, read_text
+
+_REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*"|'[^']*'|\S)""")
+
+
+def read_templates(overlay: Path | None = None) -> dict[str, Template]:
+    """All templates by name, such as ``redshift/copy_parquet.sql.j2``."""
+    found = dict(_own())
+    if overlay is not None and is_folder(overlay) and overlay.resolve() != _own_folder().resolve():
+        found.update(_read(overlay, overlay.name))
+    return found
+
+
+def strays(templates: Mapping[str, Template], named: Iterable[str]) -> Iterator[Problem]:
+    """The templates in folders that nothing will ever use: their names are misspelt.
+
+    A template is used when it has the name of one of Loader's own, when a spec names it (those
+    are in ``named``), or when another template includes it.
+    """
+    own = {tuple(name.split("/", 1)) for name in _own()}
+    folders, files = {folder for folder, _ in own}, {file for _, file in own}
+    used = {*named, *_included(templates.values())}
+    for name, template in templates.items():
+        folder, _, file = name.partition("/")
+        if template.path.startswith(OWN) or not file or {name, file, None} & used:
+            continue
+        if folder not in folders or file not in files:
+            hint = "name it in a spec's `templates`, or as one of Loader's own templates is named"
+            close = [_closest(folder, folders), _closest(file, files)]
+            if all(close):
+                hint = f"did you mean `{'/'.join(close)}`?"
+            blamed = (template.path, 0)
+            yield Problem(
+                "nothing uses this template", path=template.path, hint=hint, template=blamed
+            )
+
+
+def _included(templates: Iterable[Template]) -> Iterator[str | None]:
+    """The names in includes and the like; None where only the run will tell."""
+    for template in templates:
+        for word in _REFERENCE.findall(template.source):
+            yield word[1:-1] if word[0] in "'\"" else None
+
+
+def _closest(word: str, words: Iterable[str]) -> str:
+    known = {other.removesuffix(SUFFIX): other for other in words}
+    found = difflib.get_close_matches(word.removesuffix(SUFFIX), known, n=1, cutoff=0.7)
+    return known[found[0]] if found else ""
+
+
+@cache
+def _own() -> dict[str, Template]:
+    return _read(_own_folder(), OWN)
+
+
+def _own_folder() -> Path:
+    """The copy in the wheel, or the folder of a checkout."""
+    packaged = Path(str(files("loader") / "_templates"))
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "templates"
+
+
+def _read(folder: Path, shown: str) -> dict[str, Template]:
+    templates: dict[str, Template] = {}
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        name = path.relative_to(folder).as_posix()
+        try:
+            source = read_text(path)
+        except UnreadableError as error:
+            place = (f"{shown}/{name}", 0)
+            raise TemplateError(f"{path}: {error.message}", place=place) from error
+        # A link of a stranger's would have its errors tell what some file of this machine says;
+        # Loader's own may be links, as uv can install them.
+        out = path.is_symlink() and not path.resolve().is_relative_to(folder.parent.resolve())
+        if out and shown != OWN:
+            place = (f"{shown}/{name}", 0)
+            message = f"{path}: is a link that leads out of the project"
+            raise TemplateError(message, hint="put the template itself there", place=place)
+        templates[name] = Template(f"{shown}/{name}", source)
+    return templates

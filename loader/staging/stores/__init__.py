@@ -1,0 +1,1 @@
+"""Stores of staged files: a local folder, or S3."""

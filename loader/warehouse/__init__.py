@@ -1,0 +1,1 @@
+"""Warehouses: sessions and statements; one adapter each."""

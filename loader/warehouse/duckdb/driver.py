@@ -1,0 +1,269 @@
+"""DuckDB in this process, on a database file that one process at a time may write."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import tenacity
+
+from loader.config import DuckDBTarget
+from loader.errors import ExecuteError
+from loader.warehouse.base import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 65_536
+"""Rows in one batch of a streamed result."""
+
+MAX_THREADS = 4
+"""Each thread that reads staged files holds some of them in memory."""
+
+_writers: dict[Path, threading.RLock] = {}
+_writers_lock = threading.Lock()
+
+_ELSEWHERE = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
+    """The database file of a target, relative to the project's folder."""
+    return DuckDB(Path(os.path.realpath(root / settings.database)), settings)
+
+
+class DuckDB:
+    """A database file."""
+
+    lasting = False
+    """An open file is locked for others."""
+
+    def __init__(self, path: Path, settings: DuckDBTarget) -> None:
+        self.path = path
+        self._settings = settings
+
+    def exists(self) -> bool:
+        """Whether the file is there, or may be: opening it will tell what is in the way."""
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            pass
+        return True
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Iterator[DuckDBSession]:
+        """Open the file; writers in this process take turns, as DuckDB makes processes do.
+
+        Raises:
+            ExecuteError: another process held it for longer than ``lock_timeout``, or it is no
+                database.
+        """
+        if not write:
+            with self._opened(read_only=True) as session:
+                yield session
+            return
+        with _writers_lock:
+            turn = _writers.setdefault(self.path, threading.RLock())
+        with turn, self._opened(read_only=False) as session:
+            yield session
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Iterator[DuckDBSession]:
+        connection = self._wait_for_lock(read_only=read_only)
+        try:
+            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            connection.execute("SET TimeZone = 'UTC'")
+            # Standard output is for answers.
+            connection.execute("SET enable_progress_bar = false")
+            yield DuckDBSession(connection)
+        finally:
+            with _turn_in(self.path.parent):
+                connection.close()
+
+    def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        patience = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_in_use),
+            wait=tenacity.wait_random_exponential(0.05, max=2),
+            stop=tenacity.stop_after_delay(self._settings.lock_timeout),
+            reraise=True,
+        )
+        try:
+            if not read_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            return patience(self._connect_in_turn, read_only=read_only)
+        except (duckdb.Error, OSError) as error:
+            raise self._unopened(error) from error
+
+    def _connect_in_turn(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        with _turn_in(self.path.parent):
+            return self._connect(read_only=read_only)
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self._settings.memory_limit,
+            "threads": min(os.cpu_count() or 1, MAX_THREADS),
+        }
+        try:
+            return duckdb.connect(self.path, read_only=read_only, config=config)
+        except duckdb.ConnectionException:
+            # This process has the file open already, in another way: share that.
+            try:
+                return duckdb.connect(self.path, config=config)
+            except duckdb.ConnectionException:
+                return duckdb.connect(self.path)
+
+    def _unopened(self, error: Exception) -> ExecuteError:
+        if (holder := _ELSEWHERE.search(str(error))) is not None:
+            return ExecuteError(
+                f"another process holds {self.path}: PID {holder['pid']}, {holder['program']};"
+                f" waited {self._settings.lock_timeout:g} s",
+                hint="wait for it or stop it; lock_timeout of the target sets how long to wait",
+                transient=True,
+                rolled_back=True,
+            )
+        if isinstance(error, _CONFLICTS):
+            return ExecuteError(
+                f"this process has {self.path} open in another way;"
+                f" waited {self._settings.lock_timeout:g} s",
+                hint="close the connections and the streams that still read from it",
+                transient=True,
+                rolled_back=True,
+            )
+        return ExecuteError(
+            f"{self.path} cannot be opened: {_words(error)}",
+            hint="check `database` of the target in the project's settings",
+            rolled_back=True,
+        )
+
+
+class DuckDBSession:
+    """One connection to the file."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._open = False
+
+    def begin(self) -> None:
+        """Start the transaction."""
+        self.execute("BEGIN TRANSACTION")
+        self._open = True
+
+    def commit(self) -> None:
+        """End the transaction, keeping what it did."""
+        self._open = False
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction, undoing what it did; harmless when there is none."""
+        if self._open:
+            self._open = False
+            self.execute("ROLLBACK")
+
+    def execute(self, sql: str) -> list[Row]:
+        """Run one statement; DuckDB answers INSERT and DELETE with their row count."""
+        try:
+            return _interruptibly(
+                lambda: self._connection.execute(sql).fetchall(), self._connection.interrupt
+            )
+        except duckdb.Error as error:
+            raise _failed(error, sql) from error
+
+    def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
+        """Run a query; its rows as batches, in DuckDB's own types."""
+        try:
+            reader = self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+        except duckdb.Error as error:
+            raise _failed(error, sql) from error
+        try:
+            yield from reader
+        finally:
+            # DuckDB waits for open results when its file is opened again.
+            reader.close()
+            del reader
+
+
+def _interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None]) -> list[Row]:
+    """Do something that a signal ends at once.
+
+    Python sees to signals between two steps of its main thread, and DuckDB may not let it take one
+    for minutes: so it works in a thread of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return action()
+    answer: Future[list[Row]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(action())
+        except BaseException as error:  # noqa: BLE001  raised in the main thread
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=work, name="loader-duckdb", daemon=True)
+    try:
+        thread.start()
+        return answer.result()
+    finally:
+        # Again and again: DuckDB forgets it when it has not begun yet.
+        while thread.is_alive() and not answer.done():
+            interrupt()
+            thread.join(0.05)
+
+
+@contextmanager
+def _turn_in(folder: Path) -> Iterator[None]:
+    """Let no other process open or close a database of the folder meanwhile.
+
+    DuckDB 2.0 loses a commit now and then when one process opens a file as another one closes it:
+    its own lock does not cover the whole of either.
+    """
+    with ExitStack() as stack:
+        # Where folders cannot be locked, DuckDB's own lock is all there is.
+        with suppress(OSError, ImportError):
+            import fcntl  # noqa: PLC0415  # Windows has none, and locks whole files by itself
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+_CONFLICTS = (
+    duckdb.ConnectionException,
+    # What DuckDB 2 raises while another thread closes the file.
+    getattr(duckdb, "ResourceInUseException", duckdb.ConnectionException),
+)
+
+
+def _in_use(error: BaseException) -> bool:
+    """Whether another process, or a reader in this one, has the file and may let go of it."""
+    if isinstance(error, _CONFLICTS):
+        return True
+    return isinstance(error, duckdb.IOException) and bool(_ELSEWHERE.search(str(error)))
+
+
+def _failed(error: duckdb.Error, sql: str) -> ExecuteError:
+    hint = None
+    text = _words(error)
+    if re.search(r"No space left|disk quota", text, re.IGNORECASE):
+        hint = "free space on the disk of the database, then load again"
+    elif isinstance(error, duckdb.OutOfMemoryException):
+        hint = "raise memory_limit of the target"
+    elif isinstance(error, duckdb.TransactionException):
+        hint = "something else changed the same table meanwhile: load again, once it has ended"
+    return ExecuteError(
+        text, hint=hint, statement=sql, transient=isinstance(error, duckdb.TransactionException)
+    )
+
+
+def _words(error: Exception) -> str:
+    """What the driver says, without its class and the query it echoes."""
+    text = str(error).split("\n\nLINE ", maxsplit=1)[0]
+    return re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()

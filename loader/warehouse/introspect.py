@@ -1,0 +1,351 @@
+"""Looks at live tables: all that are asked for in a handful of queries, which only read."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from loader.errors import ExecuteError
+from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, unseen
+from loader.sql.renderer import Renderer, Sql, Table
+from loader.warehouse.base import Row, Session, as_whole_number
+
+_PROBES = 1_000
+"""Questions that are asked in one query."""
+
+_IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.IGNORECASE)
+_SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
+_NAMED = re.compile(r"_seq_(-?\d+)_(-?\d+)$")
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+
+_ACL = {"r": "select", "a": "insert", "w": "update", "d": "delete", "x": "references"}
+_GRANTABLE = frozenset(
+    {"select", "insert", "update", "delete", "references", "drop", "alter", "truncate"}
+)
+"""What can be granted on a table (``r_GRANT``); catalogs list more."""
+
+_EFFECTIVE_AUTO = (10, 11, 12)
+"""What ``pg_class_info.releffectivediststyle`` says of tables whose style Redshift manages."""
+
+
+def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> dict[Table, Live]:
+    """What the warehouse has under some names, as far as it lets this user see it.
+
+    The number of queries does not depend on how many tables there are.
+
+    Raises:
+        ExecuteError: the catalog cannot be read at all.
+    """
+    if not tables:
+        return {}
+    look = _Look(session, renderer, tables)
+    found = look.tables()
+    keys = {table: _key(table.schema, table.name) for table in tables}
+    return {table: found.get(key, look.absent(table)) for table, key in keys.items()}
+
+
+def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+    """The answers of queries that each answer with one number, asked many at a time.
+
+    None is the answer of one that the warehouse refuses, or answers with something else.
+    """
+    answers: list[int | None] = []
+    for start in range(0, len(queries), _PROBES):
+        answers += _asked(session, renderer, queries[start : start + _PROBES])
+    return answers
+
+
+def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+    facts = {"queries": [Sql(query) for query in queries]}
+    try:
+        rows = session.execute(renderer.render("probes", facts).sql)
+    except ExecuteError as error:
+        if error.transient:
+            raise
+        if len(queries) == 1:
+            return [None]
+        # One of them is refused, and must not keep the others from their answers.
+        middle = len(queries) // 2
+        return [
+            *_asked(session, renderer, queries[:middle]),
+            *_asked(session, renderer, queries[middle:]),
+        ]
+    return [as_whole_number(answer) for _, answer in sorted(rows, key=lambda row: row[0])]
+
+
+def _key(schema: str | None, name: str) -> tuple[str, str]:
+    return (schema or "").lower(), name.lower()
+
+
+@dataclass
+class _Look:
+    """One look at some tables; what is optional and fails is told, and not guessed."""
+
+    session: Session
+    renderer: Renderer
+    wanted: Sequence[Table]
+    schemas: set[str] = field(default_factory=set)
+    seen: set[Seen] = field(default_factory=set)
+    unseen: list[str] = field(default_factory=list)
+
+    def tables(self) -> dict[tuple[str, str], Live]:
+        rows = self._rows("live_columns")
+        self.schemas = {str(row[0]).lower() for row in rows}
+        asked = {_key(table.schema, table.name) for table in self.wanted}
+        grouped = {
+            key: list(run)
+            for key, run in groupby(
+                (row for row in rows if row[1] is not None), lambda row: _key(row[0], row[1])
+            )
+            if key in asked
+        }
+        tables: dict[tuple[str, str], Live] = {}
+        if grouped:
+            tables.update(self._known(grouped))
+        missing = [table for table in self.wanted if _key(table.schema, table.name) not in tables]
+        if any((table.schema or "").lower() in self.schemas for table in missing):
+            tables.update(self._external(missing))
+        return tables
+
+    def absent(self, table: Table) -> Live:
+        return "absent" if (table.schema or "").lower() in self.schemas else "no schema"
+
+    def _known(self, grouped: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], Live]:
+        layout = self._layout()
+        keys = self._by_table("live_keys", "keys")
+        grants = self._grants()
+        dependants = self._by_table("live_dependants", "dependants")
+        sequences = {
+            _key(row[0], row[1]): (int(row[2]), int(row[3])) for row in self._rows("live_sequences")
+        }
+        found: dict[tuple[str, str], Live] = {}
+        for key, rows in grouped.items():
+            table = replace(
+                _table(rows, layout.columns.get(key, {}), sequences),
+                primary_key=_primary_key(rows, keys.get(key, ())),
+                grants=_granted(grants.get(key, ()), str(rows[0][3] or "").strip()),
+                dependants=tuple(str(row[2]) for row in dependants.get(key, ())),
+                seen=frozenset(self.seen),
+                unseen=tuple(self.unseen),
+            )
+            found[key] = layout.laid_out(key, table)
+        return found
+
+    def _rows(self, template: str) -> list[Row]:
+        """The answer of a query; none where the dialect has no such query."""
+        if not self.renderer.has(template):
+            return []
+        facts = {
+            "schemas": sorted({table.schema for table in self.wanted if table.schema}),
+            "names": sorted({table.name for table in self.wanted}),
+        }
+        return self.session.execute(self.renderer.render(template, facts).sql)
+
+    def _optional(self, template: str) -> list[Row] | ExecuteError:
+        """The same, where a user may lack the right to ask, and a warehouse the view."""
+        try:
+            return self._rows(template)
+        except ExecuteError as error:
+            if error.transient:
+                raise
+            return error
+
+    def _by_table(self, template: str, what: Seen) -> dict[tuple[str, str], list[Row]]:
+        rows = self._optional(template)
+        if isinstance(rows, ExecuteError):
+            self.unseen.append(unseen(what, rows.message))
+            return {}
+        if self.renderer.has(template):
+            self.seen.add(what)
+        grouped: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            grouped[_key(row[0], row[1])].append(row)
+        return grouped
+
+    def _layout(self) -> _Layout:
+        if not self.renderer.has("live_layout"):
+            return _Layout()
+        columns = self._optional("live_layout")
+        if isinstance(columns, ExecuteError):
+            self.unseen.append(unseen("layout", columns.message))
+            return _Layout()
+        found: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
+        for row in columns:
+            found[_key(row[0], row[1])][str(row[2]).lower()] = row
+        self.seen.add("layout")
+        styles = self._optional("live_styles")
+        if isinstance(styles, ExecuteError):
+            return _Layout(found)  # a dist key is seen all the same
+        return _Layout(found, {_key(row[0], row[1]): row for row in styles})
+
+    def _grants(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
+        found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        if not self.renderer.has("live_grants"):
+            return found
+        rows = self._optional("live_grants")
+        if not isinstance(rows, ExecuteError):
+            for schema, name, privilege, kind, who in rows:
+                grantee = "public" if str(kind).lower() == "public" else f"{kind}:{who}".strip()
+                found[_key(schema, name)].add((str(privilege).strip().lower(), grantee))
+            self.seen.add("grants")
+            return found
+        lists = self._optional("live_acl")
+        if isinstance(lists, ExecuteError):
+            self.unseen.append(unseen("grants", rows.message))
+            return found
+        self.seen.add("grants")
+        for schema, name, text, owner in lists:
+            found[_key(schema, name)].update(_acl(str(text or ""), str(owner).strip()))
+        return found
+
+    def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
+        """Those that lie outside, or whose schema does; nobody can make tables there."""
+        rows = self._optional("live_external")
+        if isinstance(rows, ExecuteError):
+            return {}
+        tables = {_key(row[0], row[1]) for row in rows if row[1] is not None}
+        schemas = {str(row[0]).lower() for row in rows}
+        found: dict[tuple[str, str], Live] = {}
+        for table in missing:
+            key = _key(table.schema, table.name)
+            if key in tables:
+                found[key] = LiveTable((), kind="external table")
+            elif key[0] in schemas:
+                found[key] = LiveTable((), kind="name in an external schema")
+        return found
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How tables are laid out: rows of the catalog, by table."""
+
+    columns: Mapping[tuple[str, str], Mapping[str, Row]] = field(default_factory=dict)
+    styles: Mapping[tuple[str, str], Row] = field(default_factory=dict)
+
+    def laid_out(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
+        """The table with what the catalog tells of its layout."""
+        rows = self.columns.get(key)
+        if not table.is_table or "layout" not in table.seen:
+            return table
+        if not rows:
+            return _hidden(table, "this user has no rights on it")
+        by_name = [
+            (column.name, rows[column.name.lower()])
+            for column in table.columns
+            if column.name.lower() in rows
+        ]
+        style = self.styles.get(key)
+        plain = all(str(row[4] or "none").strip().lower() == "none" for _, row in by_name)
+        if style is None and plain and not any(row[5] or row[6] for _, row in by_name):
+            return _hidden(table, "the catalog tells none")
+        keys = sorted((abs(int(row[6] or 0)), name) for name, row in by_name if row[6])
+        sort = tuple(name for _, name in keys)
+        interleaved = any(int(row[6] or 0) < 0 for _, row in by_name)
+        dist_keys = [name for name, row in by_name if row[5]]
+        kind = ("interleaved" if interleaved else "compound") if sort else None
+        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=kind)
+
+    def _style(self, key: tuple[str, str], dist_keys: list[str]) -> str | None:
+        style = self.styles.get(key)
+        if style is not None:
+            number, effective = int(style[2] or 0), int(style[3] or 0)
+            if number not in (0, 1, 8) or effective in _EFFECTIVE_AUTO:
+                return "auto"
+            if number != 1:
+                return "all" if number == 8 else "even"
+        return dist_keys[0] if dist_keys else None
+
+
+def _hidden(table: LiveTable, why: str) -> LiveTable:
+    told = unseen("layout", why)
+    return replace(table, seen=table.seen - {"layout"}, unseen=(*table.unseen, told))
+
+
+def _table(
+    rows: list[Row], layout: Mapping[str, Row], sequences: Mapping[tuple[str, str], tuple[int, int]]
+) -> LiveTable:
+    first = rows[0]
+    columns = tuple(_columns(rows, layout, sequences))
+    owner = str(first[3]).strip() if not first[13] else None
+    return LiveTable(columns, str(first[2]), first[5], owner, readable=bool(first[4]))
+
+
+def _columns(
+    rows: list[Row], layout: Mapping[str, Row], sequences: Mapping[tuple[str, str], tuple[int, int]]
+) -> Iterator[LiveColumn]:
+    for row in rows:
+        name, data_type, nullable, has_default, default, comment = row[7:13]
+        if name is None:
+            continue  # a view that is bound to nothing tells no columns
+        told = layout.get(str(name).lower())
+        text = told[3] if told is not None and told[3] is not None else default
+        identity = _identity(str(text), str(row[0]), sequences) if text is not None else None
+        encoding = str(told[4]).strip().lower() if told is not None and told[4] else None
+        yield LiveColumn(
+            name=str(name),
+            data_type=str(data_type),
+            nullable=bool(nullable),
+            has_default=bool(has_default) or text is not None,
+            default=None if identity or text is None else str(text),
+            identity=identity,
+            comment=comment,
+            encoding="raw" if encoding == "none" else encoding,
+        )
+
+
+def _identity(
+    default: str, schema: str, sequences: Mapping[tuple[str, str], tuple[int, int]]
+) -> tuple[int, int] | None:
+    if (match := _IDENTITY.search(default)) is not None:
+        return int(match[1]), int(match[2])
+    if (match := _SEQUENCE.search(default)) is not None:
+        quoted = match[1].replace("''", "'")
+        parts = [(one[0].replace('""', '"') or one[1]) for one in _PART.findall(quoted)]
+        # DuckDB forgets where a sequence began, so ours say it in their names.
+        if (named := _NAMED.search(parts[-1])) is not None:
+            return int(named[1]), int(named[2])
+        return sequences.get(_key(parts[-2] if len(parts) > 1 else schema, parts[-1]))
+    return None
+
+
+def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
+    """The key's columns, which catalogs tell by number or by name."""
+    if not keys:
+        return ()
+    text = str(keys[0][2])
+    by_number = {str(row[6]): str(row[7]) for row in rows}
+    names = text.split("\n")
+    if len(names) == 1 and all(part in by_number for part in text.split()):
+        return tuple(by_number[part].lower() for part in text.split())
+    return tuple(name.lower() for name in names)
+
+
+def _granted(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[str, str]]:
+    """The grants that somebody made: owners have every right without one."""
+    return frozenset(
+        (privilege, grantee)
+        for privilege, grantee in found
+        if privilege in _GRANTABLE and grantee != f"user:{owner}"
+    )
+
+
+def _acl(text: str, owner: str) -> Iterator[tuple[str, str]]:
+    """The grants of an access list such as ``etl=arwd/etl``, one in each line; not the owner's.
+
+    The list does not tell users from roles, so a name stands for both.
+    """
+    for line in text.splitlines():
+        who, _, rest = line.strip().strip('"').rpartition("=")
+        group = who.startswith("group ")
+        name = who.removeprefix("group ").strip('"\\')
+        if name == owner and not group:
+            continue
+        kinds = ["group"] if group else ["user", "role", "group"]
+        for letter in rest.partition("/")[0]:
+            if letter in _ACL:
+                yield from (
+                    (_ACL[letter], f"{kind}:{name}" if name else "public") for kind in kinds
+                )

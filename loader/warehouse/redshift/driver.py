@@ -1,0 +1,271 @@
+"""Amazon Redshift through its own driver: a password, a secret, or credentials from IAM."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import redshift_connector
+import tenacity
+
+from loader.config import RedshiftTarget
+from loader.errors import ExecuteError
+from loader.redaction import KNOWN
+from loader.warehouse.base import Row
+from loader.warehouse.redshift.errors import Complaint, explain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEEPALIVE: dict[str, Any] = {
+    "tcp_keepalive": True,
+    "tcp_keepalive_idle": 60,
+    "tcp_keepalive_interval": 30,
+    "tcp_keepalive_count": 5,
+}
+"""A COPY is silent for minutes, and idle paths are cut (``connecting-firewall-guidance``)."""
+
+_CONNECT_ATTEMPTS = 5
+
+BATCH_ROWS = 65_536
+"""Rows in one batch of a streamed result."""
+
+
+def connect(settings: RedshiftTarget, _: Path) -> Redshift:
+    """The cluster or workgroup of a target."""
+    return Redshift(settings)
+
+
+class Redshift:
+    """A cluster or workgroup."""
+
+    lasting = True
+
+    def __init__(self, settings: RedshiftTarget) -> None:
+        self._settings = settings
+
+    def exists(self) -> bool:
+        """There is always a database to look into."""
+        return True
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Iterator[RedshiftSession]:  # noqa: ARG002  one kind
+        """Open a connection.
+
+        Raises:
+            ExecuteError: it cannot be reached, or refuses the login.
+        """
+        KNOWN.add(self._settings.password)
+        connection = self._connect()
+        try:
+            yield RedshiftSession(connection)
+        finally:
+            _close(connection)
+
+    def _connect(self) -> Any:
+        patience = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, ExecuteError) and error.transient
+            ),
+            wait=tenacity.wait_random_exponential(0.5, max=10),
+            stop=tenacity.stop_after_attempt(_CONNECT_ATTEMPTS),
+            reraise=True,
+        )
+        return patience(self._try_to_connect)
+
+    def _try_to_connect(self) -> Any:
+        settings = self._settings
+        where = (
+            settings.host
+            or settings.work_group
+            or settings.cluster_identifier
+            or f"the host of the secret {settings.secret_id}"
+        )
+        connection = None
+        try:
+            login = _login(settings)
+            # The driver's `timeout` is for every answer: it would cut each long COPY.
+            connection = redshift_connector.connect(
+                **login,
+                **KEEPALIVE,
+                timeout=None,
+                ssl=settings.ssl,
+                application_name="loader",
+            )
+            # Statements run in the transactions that Loader begins itself.
+            connection.autocommit = True
+            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            connection.cursor().execute("SET timezone TO 'UTC'")
+        except ExecuteError:
+            raise
+        except Exception as error:  # noqa: BLE001  sockets, TLS, IAM: the driver lets all pass
+            _close(connection)
+            told = explain(error)
+            raise ExecuteError(
+                f"cannot connect to {where}:{settings.port}/{settings.database}"
+                f" as {settings.user or 'the user that IAM names'}: {told.message}",
+                hint=told.hint or "check the target's settings; `loader doctor` tries them",
+                transient=told.transient,
+                rolled_back=True,
+            ) from None
+        return connection
+
+
+def _close(connection: Any) -> None:
+    """Close a connection that may be lost already, or never was."""
+    if connection is not None:
+        with suppress(Exception):
+            connection.close()
+
+
+def _login(settings: RedshiftTarget) -> dict[str, Any]:
+    """The driver's own arguments for the way of logging in that the settings ask for."""
+    place: dict[str, Any] = {"database": settings.database, "port": settings.port}
+    if settings.host:
+        place["host"] = settings.host
+    if settings.password:
+        return {**place, "user": settings.user, "password": settings.password}
+    if settings.secret_id:
+        return {**place, **_secret(settings)}
+    iam: dict[str, Any] = {"iam": True, "user": "", "password": ""}
+    if settings.region_name:
+        iam["region"] = settings.region_name
+    if settings.work_group:
+        return {**place, **iam, "is_serverless": True, "serverless_work_group": settings.work_group}
+    if settings.cluster_identifier:
+        iam["cluster_identifier"] = settings.cluster_identifier
+    if settings.user:
+        iam["db_user"] = settings.user
+    elif settings.cluster_identifier:
+        iam["group_federation"] = True
+    return {**place, **iam}
+
+
+def _secret(settings: RedshiftTarget) -> dict[str, Any]:
+    import boto3  # noqa: PLC0415  # slow to import, and only this way of logging in needs it
+
+    client = boto3.client("secretsmanager", region_name=settings.region_name or None)
+    with closing(client):
+        answer = client.get_secret_value(SecretId=settings.secret_id)
+    login: dict[str, Any] = {}
+    document: Any = None
+    with suppress(ValueError):
+        document = json.loads(answer.get("SecretString", ""))
+    if isinstance(document, dict):
+        login = {"user": document.get("username"), "password": document.get("password")}
+    if not login or not all(isinstance(value, str) and value for value in login.values()):
+        raise ExecuteError(
+            f"the secret `{settings.secret_id}` has no username and password",
+            hint="Loader reads secrets of the form Secrets Manager makes for Redshift",
+            rolled_back=True,
+        ) from None
+    KNOWN.add(login["password"])
+    if not settings.host:
+        login["host"] = document.get("host", "")
+    return login
+
+
+def _hide_in(error: Exception) -> None:
+    """Take secrets out of the driver's error, which people see as the cause of ours."""
+    error.args = KNOWN.hide_in(error.args)
+
+
+class RedshiftSession:
+    """One connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._open = False
+
+    def begin(self) -> None:
+        """Start the transaction; its snapshot is taken at its first look at a table."""
+        self.execute("BEGIN")
+        self._open = True
+
+    def commit(self) -> None:
+        """End the transaction, keeping what it did."""
+        self._open = False
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction, undoing what it did; harmless when there is none."""
+        if self._open:
+            self._open = False
+            self.execute("ROLLBACK")
+
+    def execute(self, sql: str) -> list[Row]:
+        """Run one statement; INSERT and DELETE answer with their row count."""
+        try:
+            self._cursor.execute(sql)
+            if self._cursor.description is not None:
+                return [tuple(row) for row in self._cursor.fetchall()]
+        except Exception as error:
+            _hide_in(error)
+            raise self._failed(error, sql) from error
+        except BaseException:
+            # Interrupted while an answer is awaited: nothing more can be asked, not even ROLLBACK,
+            # and what is not committed ends with the connection.
+            self._open = False
+            _close(self._connection)
+            raise
+        counts = re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE)
+        return [(self._cursor.rowcount,)] if counts else []
+
+    def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
+        """Run a query; its rows in the schema's types.
+
+        The driver keeps the whole result in memory: large ones go through UNLOAD.
+        """
+        rows = self.execute(sql)
+        for start in range(0, len(rows), BATCH_ROWS):
+            yield _batch(rows[start : start + BATCH_ROWS], schema)
+
+    def _failed(self, error: Exception, sql: str) -> ExecuteError:
+        told: Complaint = explain(error)
+        return ExecuteError(
+            told.message,
+            hint=told.hint,
+            statement=sql,
+            transient=told.transient,
+            code=told.code,
+        )
+
+
+# Rows of the driver's Python values, as Arrow.
+
+
+def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa  # noqa: PLC0415  # slow to import, and loads without a read need none
+
+    columns = []
+    for at, field in enumerate(schema):
+        convert: Callable[[Any], object] | None = None
+        if pa.types.is_binary(field.type):
+            convert = _bytes
+        elif pa.types.is_string(field.type):
+            convert = _text
+        values = [row[at] for row in rows]
+        if convert is not None:
+            values = [None if value is None else convert(value) for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _bytes(value: Any) -> bytes:
+    """VARBYTE, which the driver hands over as bytes or as hex digits."""
+    return bytes.fromhex(value.removeprefix("\\x")) if isinstance(value, str) else bytes(value)
+
+
+def _text(value: Any) -> str:
+    """Text, and what Arrow has no type for: documents, times with a zone, intervals, shapes."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return json.dumps(value, separators=(",", ":"))
+    return value.isoformat() if isinstance(value, datetime.time) else str(value)

@@ -1,0 +1,123 @@
+"""Reads large slices of Redshift with UNLOAD: Parquet on S3, streamed back, then removed."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loader.config import RedshiftTarget
+from loader.errors import ExecuteError
+from loader.spec.model import TableSpec
+from loader.spec.partitions import Slice
+from loader.sql.renderer import Renderer, Sql, Table
+from loader.staging.int96 import UNIT
+from loader.staging.stager import open_staging
+from loader.staging.stores.base import Store
+from loader.warehouse.base import Session, as_whole_number
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Unload:
+    """A read of a slice by way of the bucket."""
+
+    spec: TableSpec
+    slice: Slice | None
+    columns: Sequence[str]
+    settings: RedshiftTarget
+    renderer: Renderer
+
+    def is_worth_it(self, session: Session) -> bool:
+        """Whether the slice has more rows than should go through the connection."""
+        ((rows,),) = session.execute(self.renderer.render("count", self._facts()).sql)
+        number = as_whole_number(rows)
+        return number is None or number > self.settings.unload_rows
+
+    def batches(self, session: Session) -> Generator[pa.RecordBatch, None, None]:
+        """Unload the slice and stream it back, file by file.
+
+        Raises:
+            ExecuteError: UNLOAD failed, or its manifest tells of other files than there are.
+            StageError: the bucket cannot be read.
+        """
+        store = open_staging(self.settings.staging, self.settings)
+        # With a slash at its end, or UNLOAD's names would run on from it.
+        prefix = f"unload/{self.spec.table}/{uuid.uuid4()}"
+        query = self.renderer.render("select_unload", self._facts()).sql
+        facts = {
+            "query": Sql(query),
+            "url": f"{store.uri(prefix)}/",
+            "load": {"iam_role": self.settings.iam_role},
+        }
+        try:
+            session.execute(self.renderer.render("unload", facts).sql)
+            for key, rows in _files(store, prefix):
+                content = io.BytesIO(store.read(key))
+                file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
+                if rows is not None and file.metadata.num_rows != rows:
+                    raise ExecuteError(
+                        f"{store.uri(key)} has {file.metadata.num_rows:,} rows, and the manifest of"
+                        f" UNLOAD says {rows:,}"
+                    )
+                for batch in file.iter_batches(BATCH_ROWS):
+                    yield self._named(batch)
+        finally:
+            store.delete(prefix)
+
+    def _named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with hex as the bytes that it spells."""
+        columns = [
+            _FROM_TEXT.get(self.spec.by_name[name].data_type.name, _as_it_is)(column)
+            for name, column in zip(self.columns, batch.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=list(self.columns))
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "table": Table(self.spec.schema_name, self.spec.name),
+            "columns": tuple(self.spec.by_name[name] for name in self.columns),
+            "slice": self.slice,
+        }
+
+
+def _files(store: Store, prefix: str) -> list[tuple[str, int | None]]:
+    """The keys of the unloaded files and their rows, as the manifest tells."""
+    manifest = json.loads(store.read(f"{prefix}/manifest"))
+    there = dict(store.list(prefix))
+    found = []
+    for entry in manifest["entries"]:
+        key = entry["url"].removeprefix(f"{store.root}/")
+        meta = entry.get("meta", {})
+        if there.get(key) is None or there[key] != meta.get("content_length", there[key]):
+            raise ExecuteError(f"{entry['url']} of UNLOAD is missing, or not as long as it should")
+        found.append((key, meta.get("record_count")))
+    return found
+
+
+def _as_it_is(column: pa.Array) -> pa.Array:
+    return column
+
+
+def _times(column: pa.Array) -> pa.Array:
+    values = [None if text is None else time.fromisoformat(text) for text in column.to_pylist()]
+    return pa.array(values, pa.time64("us"))
+
+
+def _unhex(column: pa.Array) -> pa.Array:
+    if pa.types.is_binary(column.type):
+        return column
+    values = [None if text is None else bytes.fromhex(text) for text in column.to_pylist()]
+    return pa.array(values, pa.binary())
+
+
+_FROM_TEXT = {"varbyte": _unhex, "time": _times}
+"""What travels as text because UNLOAD has no Parquet type for it."""

@@ -1,0 +1,578 @@
+"""The component for `dg`: a folder of table specs as assets, in a sandbox of Dagster's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from dagster.components.testing import create_defs_folder_sandbox
+from dagster.components.testing.utils import DefsFolderSandbox, component_defs
+
+from loader.dagster_component import TableSpecsComponent
+from loader.dagster_io.managers import DuckDBIOManager
+from loader.errors import LoaderError, SpecError
+from loader.project import Project
+from loader.spec.model import TableSpec
+from tests.redshift.server import StandIn
+
+# Dagster's own loader of defs.yaml uses what pydantic would rather have it not use.
+pytestmark = pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")
+
+COLUMNS = [
+    {"name": "day", "data_type": "date"},
+    {"name": "origin", "data_type": "varchar(3)"},
+    {"name": "n", "data_type": "integer"},
+]
+BY_DAY: dict[str, Any] = {
+    "partition_by": [{"name": "date", "expr": "day", "grain": "day"}],
+    "dagster": {"partitions": {"date": {"start": "2013-01-01"}}},
+}
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+TYPE = "loader.dagster_component.TableSpecsComponent"
+
+
+def table(name: str = "t", **fields: Any) -> dict[str, Any]:
+    return {"schema": "s", "name": name, "columns": COLUMNS, **fields}
+
+
+@dataclass
+class Location:
+    """A code location with one component, and a DuckDB file."""
+
+    sandbox: DefsFolderSandbox
+    folder: Path
+    instance: dg.DagsterInstance
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def spec(self, spec: Mapping[str, Any] | str, name: str = "t.yml") -> None:
+        """Write a spec."""
+        text = spec if isinstance(spec, str) else yaml.safe_dump(dict(spec), sort_keys=False)
+        self.file(f"specs/{name}", text)
+
+    def file(self, name: str, text: str) -> None:
+        """Write a file into the component's folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def defs(self, **attributes: Any) -> Iterator[dg.Definitions]:
+        """The definitions of the component, with a warehouse."""
+        body = {"type": TYPE, "attributes": {**self.attributes, **attributes}}
+        (self.folder / "defs.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
+        with self.sandbox.load_component_and_build_defs(defs_path=self.folder) as (found, defs):
+            assert isinstance(found, TableSpecsComponent)
+            manager = DuckDBIOManager(
+                database=str(self.sandbox.project_root / "warehouse.duckdb"),
+                specs=str(self.folder / found.specs),
+            )
+            yield dg.Definitions.merge(defs, dg.Definitions(resources={"io_manager": manager}))
+
+    def fails(self, **attributes: Any) -> str:
+        """What is wrong with the component."""
+        with pytest.raises(Exception) as caught, self.defs(**attributes) as defs:  # noqa: PT011  # Dagster wraps it as it likes
+            defs.resolve_asset_graph()
+        told = []
+        error: BaseException | None = caught.value
+        while error is not None:
+            told.append(str(error))
+            if isinstance(error, LoaderError):
+                return told[-1]
+            error = error.__cause__ or error.__context__
+        return "\n".join(told)
+
+    def run(
+        self, *keys: str, attributes: Mapping[str, Any] | None = None, **run: Any
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize assets, with their checks."""
+        with self.defs(**(attributes or {})) as defs:
+            selection = dg.AssetSelection.assets(*(key.split("/") for key in keys))
+            job = dg.define_asset_job("job", selection=selection)
+            whole = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+            return whole.resolve_job_def("job").execute_in_process(
+                instance=self.instance, raise_on_error=False, **run
+            )
+
+    def rows(self, name: str = "t") -> list[tuple[Any, ...]]:
+        """What a table holds."""
+        database = str(self.sandbox.project_root / "warehouse.duckdb")
+        project = DuckDBIOManager(database=database, specs=str(self.folder / "specs")).project
+        frame: Any = project.read(project.spec(f"s.{name}"), as_="arrow")
+        return sorted(
+            (str(day), origin, n)
+            for day, origin, n in zip(*frame.to_pydict().values(), strict=True)
+        )
+
+
+@pytest.fixture
+def location() -> Iterator[Location]:
+    with create_defs_folder_sandbox() as sandbox, dg.DagsterInstance.ephemeral() as instance:
+        folder = sandbox.defs_folder_path / "warehouse"
+        folder.mkdir(parents=True)
+        yield Location(sandbox, folder, instance)
+
+
+def failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    found = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            failed = data.user_failure_data
+            found.append(str(failed.description) if failed else data.error_display_string)
+    return found
+
+
+def test_what_is_scaffolded_loads(location: Location) -> None:
+    """The scaffolder writes a table that can be materialized as it is."""
+    folder = location.sandbox.scaffold_component(
+        TableSpecsComponent,
+        defs_path="scaffolded",
+        scaffold_params={"schema_name": "sales", "table": "receipts"},
+    )
+    made = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert made == ["data/receipts-2026-01-01.csv", "defs.yaml", "specs/sales.receipts.yml"]
+    assert yaml.safe_load((folder / "defs.yaml").read_text()) == {
+        "type": TYPE,
+        "attributes": {"specs": "specs"},
+    }
+    database = str(location.sandbox.project_root / "warehouse.duckdb")
+    manager = DuckDBIOManager(database=database, specs=str(folder / "specs"))
+    with location.sandbox.load_component_and_build_defs(defs_path=folder) as (_, defs):
+        graph = defs.resolve_asset_graph()
+        node = graph.get(dg.AssetKey(["sales", "receipts"]))
+        assert node.is_executable
+        assert node.pools == set()
+        whole = dg.Definitions.merge(defs, dg.Definitions(resources={"io_manager": manager}))
+        done = whole.resolve_implicit_global_asset_job_def().execute_in_process(
+            partition_key="2026-01-01", instance=location.instance
+        )
+    assert done.success
+    assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
+    frame: Any = manager.project.read(manager.project.spec("sales/receipts"), as_="arrow")
+    assert frame.num_rows == 2
+
+
+def test_scaffolding_leaves_what_is_there(location: Location) -> None:
+    """A spec that is there is not written over, and a name no table can have is refused."""
+    folder = location.sandbox.defs_folder_path / "other"
+    spec = folder / "specs" / "shop.orders.yml"
+    spec.parent.mkdir(parents=True)
+    spec.write_text("mine")
+    location.sandbox.scaffold_component(TableSpecsComponent, defs_path="other")
+    assert spec.read_text() == "mine"
+    with pytest.raises(SpecError, match="write `sales`"):
+        location.sandbox.scaffold_component(
+            TableSpecsComponent, defs_path="bad", scaffold_params={"schema_name": "Sales"}
+        )
+    assert not list((location.sandbox.defs_folder_path / "bad").rglob("*.yml"))
+
+
+def test_a_table_from_files_of_its_spec(location: Location) -> None:
+    """A spec that names its files is an asset without another word: YAML only."""
+    files: dict[str, Any] = {"source": {"files": "data/t-{date:%Y/%m-%d}.csv"}}
+    checks = [{"metric": "row_count", "must_be_greater_than": 0}]
+    location.spec(table(**BY_DAY, **files, checks=checks))
+    for day, n in (("01", 1), ("02", 2), ("03", 3)):
+        location.file(f"data/t-2013/01-{day}.csv", f"day,origin,n\n2013-01-{day},EWR,{n}\n")
+    assert location.run("s/t", partition_key="2013-01-02").success
+    assert location.rows() == [("2013-01-02", "EWR", 2)]
+    tags = dict(zip(RANGE, ("2013-01-01", "2013-01-03"), strict=True))
+    done = location.run("s/t", tags=tags)
+    assert done.success
+    assert location.rows() == [(f"2013-01-0{n}", "EWR", n) for n in (1, 2, 3)]
+    assert len(done.asset_materializations_for_node("s__t")) == 3
+    assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
+
+
+def test_files_of_a_spec_are_below_the_project(location: Location) -> None:
+    """Paths in a spec begin at the folder of the project's settings, wherever the specs are."""
+    (location.sandbox.project_root / "loader.toml").write_text("")
+    (location.sandbox.project_root / "data.csv").write_text("day,origin,n\n2013-01-01,EWR,1\n")
+    location.spec(table(source={"files": ["data.csv"]}))
+    assert location.run("s/t").success
+    assert location.rows() == [("2013-01-01", "EWR", 1)]
+
+
+def test_a_table_from_files_of_the_component(location: Location) -> None:
+    """Files of an attribute begin at the component's folder, go before the spec's, and are any
+    of the formats that `loader load` reads.
+    """
+    location.spec(table(source={"files": "nowhere.csv"}))
+    location.spec(table("u"), "u.yml")
+    location.file("in/a.csv", "day,origin,n\n2013-01-01,EWR,1\n")
+    location.file("in/b.csv", "day,origin,n\n2013-01-02,JFK,2\n")
+    rows = pa.table({"day": ["2013-01-01"], "origin": ["LGA"], "n": [3]})
+    pq.write_table(
+        rows.set_column(0, "day", rows["day"].cast(pa.date32())), location.folder / "u.parquet"
+    )
+    attributes = {"assets": {"s/t": {"files": "in/*.csv"}, "s/u": {"files": ["u.parquet"]}}}
+    assert location.run("s/t", "s/u", attributes=attributes).success
+    assert location.rows() == [("2013-01-01", "EWR", 1), ("2013-01-02", "JFK", 2)]
+    assert location.rows("u") == [("2013-01-01", "LGA", 3)]
+
+
+def test_files_of_cells(location: Location) -> None:
+    """With two dimensions each cell has files of its own."""
+    crossed: dict[str, Any] = {
+        "partition_by": [*BY_DAY["partition_by"], {"name": "origin", "expr": "origin"}],
+        "dagster": {
+            "partitions": {"date": {"start": "2013-01-01"}, "origin": {"keys": ["EWR", "J*K"]}}
+        },
+    }
+    location.spec(table(**crossed, source={"files": "data/{origin}/{date}.csv"}))
+    for origin in ("EWR", "J*K", "JFK"):
+        location.file(f"data/{origin}/2013-01-01.csv", f"day,origin,n\n2013-01-01,{origin},1\n")
+    for origin in ("EWR", "J*K"):
+        key = dg.MultiPartitionKey({"date": "2013-01-01", "origin": origin})
+        assert location.run("s/t", partition_key=key).success
+    assert location.rows() == [("2013-01-01", "EWR", 1), ("2013-01-01", "J*K", 1)]
+
+
+def test_files_in_s3(location: Location, stand_in: StandIn) -> None:
+    """Objects of a bucket are files like others, with the same places for keys."""
+    url = f"s3://{stand_in.bucket}/raw/{{date:%Y}}/{{date}}*.csv"
+    location.spec(table(**BY_DAY, source={"files": [url]}))
+    for day in ("01", "02"):
+        text = f"day,origin,n\n2013-01-{day},EWR,1\n"
+        stand_in.write_object(f"raw/2013/2013-01-{day}-x.csv", text.encode())
+    assert location.run("s/t", partition_key="2013-01-02").success
+    assert location.rows() == [("2013-01-02", "EWR", 1)]
+    (text,) = failures(location.run("s/t", partition_key="2013-01-03"))
+    assert f"s3://{stand_in.bucket}/raw/2013/2013-01-03" in text
+
+
+def test_files_of_an_hour_that_clocks_show_twice(location: Location) -> None:
+    """A partition of Dagster's is the same to file names, offsets and all."""
+    entry = {"expr": "at", "grain": "hour", "timezone": "America/New_York"}
+    location.spec(
+        {
+            "schema": "s",
+            "name": "t",
+            "columns": [{"name": "at", "data_type": "timestamptz"}],
+            "partition_by": [entry],
+            "dagster": {"partitions": {"at": {"start": "2013-11-03-00:00"}}},
+            "source": {"files": "{at}.csv"},
+        }
+    )
+    location.file("2013-11-03-01:00-0400.csv", "at\n2013-11-03T05:30:00Z\n")
+    location.file("2013-11-03-01:00-0500.csv", "at\n2013-11-03T06:30:00Z\n")
+    for key in ("2013-11-03-01:00", "2013-11-03-01:00-0500"):
+        assert location.run("s/t", partition_key=key).success
+    assert failures(location.run("s/t", partition_key="2013-11-03-02:00")) != []
+
+
+def test_a_file_that_is_not_there(location: Location) -> None:
+    """The partition whose file is missing fails, is not retried, and names what was looked for."""
+    location.spec(table(**BY_DAY, source={"files": "data/{date}.csv"}))
+    location.file("data/2013-01-01.csv", "day,origin,n\n2013-01-01,EWR,1\n")
+    (text,) = failures(location.run("s/t", partition_key="2013-01-02"))
+    assert text.startswith("no file matches ")
+    assert "data/2013-01-02.csv" in text
+    assert "did you mean" in text
+
+
+def test_keys_that_cannot_be_files(location: Location) -> None:
+    """A key that would leave its folder is refused before anything is opened."""
+    by_origin: dict[str, Any] = {"partition_by": [{"expr": "origin"}]}
+    location.spec(table(**by_origin, source={"files": "data/{origin}/rows.csv"}))
+    location.file("rows.csv", "day,origin,n\n2013-01-01,..,1\n")
+    location.instance.add_dynamic_partitions("s.t.origin", ["..", "a/b"])
+    for key in ("..", "a/b"):
+        (text,) = failures(location.run("s/t", partition_key=key))
+        assert f"the partition key `{key}` of `origin` cannot stand in the name of a file" in text
+
+
+def test_a_folder_with_odd_characters(location: Location) -> None:
+    """What looks like a pattern in the folder's own name is not one."""
+    location.folder = location.sandbox.defs_folder_path / "a[b]*"
+    location.spec(table(source={"files": "../a[b]*/in.csv"}))
+    location.file("in.csv", "day,origin,n\n2013-01-01,EWR,1\n")
+    assert location.run("s/t", attributes={"assets": {"s/t": {"files": "in.csv"}}}).success
+
+
+FUNCTIONS = """
+import dagster as dg
+import pyarrow as pa
+
+def frame(n=1):
+    return pa.table({"day": ["2013-01-01"], "origin": ["EWR"], "n": [n]})
+
+def whole(context):
+    return frame()
+
+def stream(context):
+    for n in (1, 2):
+        yield frame(n)
+
+def output(context):
+    return dg.Output(frame(), metadata={"mine": 1})
+
+def result(context):
+    return dg.MaterializeResult(value=frame(), metadata={"mine": 1})
+
+def nothing(context):
+    return None
+
+def partitions(context):
+    days = context.partition_keys
+    return pa.table({"day": days, "origin": ["EWR"] * len(days), "n": [1] * len(days)})
+
+constant = 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "mine"),
+    [
+        ("whole", 1, False),
+        ("stream", 2, False),
+        ("output", 1, True),
+        ("result", 1, True),
+        ("nothing", 0, False),
+    ],
+)
+def test_a_table_from_a_function(location: Location, name: str, rows: int, mine: bool) -> None:
+    """A function beside the component returns whatever an asset may return."""
+    location.spec(table())
+    location.file("loads.py", FUNCTIONS)
+    done = location.run("s/t", attributes={"assets": {"s/*": {"callable": f".loads:{name}"}}})
+    assert done.success
+    assert len(location.rows()) == rows
+    (made,) = done.asset_materializations_for_node("s__t")
+    assert ("mine" in made.metadata) is mine
+    assert "dagster/column_schema" in made.metadata
+
+
+def test_a_function_of_partitions(location: Location) -> None:
+    """A function is called once for all partitions of a run, with the asset's context."""
+    location.spec(table(**BY_DAY))
+    location.file("loads.py", FUNCTIONS)
+    attributes = {"assets": {"s/t": {"callable": ".loads:partitions", "deps": ["up/stream"]}}}
+    tags = dict(zip(RANGE, ("2013-01-01", "2013-01-03"), strict=True))
+    assert location.run("s/t", attributes=attributes, tags=tags).success
+    assert len(location.rows()) == 3
+    with location.defs(**attributes) as defs:
+        node = defs.resolve_asset_graph().get(dg.AssetKey(["s", "t"]))
+        assert node.parent_keys == {dg.AssetKey(["up", "stream"])}
+        assert node.backfill_policy == dg.BackfillPolicy.single_run()
+        assert node.partitions_def == dg.DailyPartitionsDefinition("2013-01-01")
+
+
+def test_an_exact_key_goes_before_a_glob(location: Location) -> None:
+    """Of several entries for a table the one with its key is used, else the first that fits."""
+    for name in ("a", "b"):
+        location.spec(table(name), f"{name}.yml")
+    location.file("loads.py", FUNCTIONS)
+    attributes = {
+        "assets": {
+            "s/*": {"callable": ".loads:stream"},
+            "s/a": {"callable": ".loads:whole"},
+            "*": {"callable": ".loads:nothing"},
+        }
+    }
+    assert location.run("s/a", "s/b", attributes=attributes).success
+    assert (len(location.rows("a")), len(location.rows("b"))) == (1, 2)
+
+
+def test_tables_without_rows_of_their_own(location: Location) -> None:
+    """A table that says nothing of its rows is an asset that others fill, or none at all."""
+    location.spec(table(checks=[{"metric": "row_count", "must_be": 1}]))
+    with location.defs(assets={"s/t": {"deps": ["up"]}}) as defs:
+        node = defs.resolve_asset_graph().get(dg.AssetKey(["s", "t"]))
+        assert not node.is_executable
+        assert node.parent_keys == {dg.AssetKey("up")}
+        assert len(node.check_keys) == 1
+
+    @dg.asset(key=["s", "t"])
+    def by_hand() -> None: ...
+
+    with location.defs(external=False) as defs:
+        graph = dg.Definitions.merge(defs, dg.Definitions(assets=[by_hand])).resolve_asset_graph()
+        assert graph.get(dg.AssetKey(["s", "t"])).is_executable
+        assert len(graph.get(dg.AssetKey(["s", "t"])).check_keys) == 1
+
+
+def test_other_attributes(location: Location) -> None:
+    """Tables are selected, checks left out, and pool and IO manager named."""
+    location.spec(table("a", checks=[{"metric": "row_count", "must_be": 1}], source={"files": "x"}))
+    location.spec(table("b"), "b.yml")
+    attributes = {
+        "select": ["s/a"],
+        "checks": False,
+        "pool": "duckdb",
+        "io_manager_key": "io_manager",
+    }
+    with location.defs(**attributes) as defs:
+        graph = defs.resolve_asset_graph()
+        assert graph.get_all_asset_keys() == {dg.AssetKey(["s", "a"])}
+        node = graph.get(dg.AssetKey(["s", "a"]))
+        assert (node.pools, node.check_keys) == ({"duckdb"}, set())
+        references = node.metadata["dagster/code_references"].code_references
+        assert [Path(one.file_path).name for one in references] == ["t.yml", "defs.yaml"]
+
+
+def test_another_io_manager(location: Location) -> None:
+    """The key of the IO manager reaches assets and checks alike."""
+    checks = [{"metric": "row_count", "must_be": 1}]
+    location.spec(table(checks=checks, source={"files": "in.csv"}))
+    location.file("in.csv", "day,origin,n\n2013-01-01,EWR,1\n")
+    database = str(location.sandbox.project_root / "other.duckdb")
+    manager = DuckDBIOManager(database=database, specs=str(location.folder / "specs"))
+    with location.defs(io_manager_key="other") as defs:
+        whole = dg.Definitions.merge(defs, dg.Definitions(resources={"other": manager}))
+        done = whole.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=location.instance
+        )
+    assert done.success
+    assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
+    assert manager.project.live("s", "t") != "no schema"
+
+
+def test_translation(location: Location) -> None:
+    """Words of the asset can be changed as in other components; its key cannot."""
+    location.spec(table(source={"files": "in.csv"}, tags={"a": "b"}))
+    words = {"description": "Of {{ table_spec.table }}.", "owners": ["team:x"], "tags": {"c": "d"}}
+    with location.defs(translation=words) as defs:
+        node = defs.resolve_asset_graph().get(dg.AssetKey(["s", "t"]))
+        assert (node.description, list(node.owners)) == ("Of s.t.", ["team:x"])
+        assert (node.tags["a"], node.tags["c"]) == ("b", "d")
+        assert "dagster/column_schema" in node.metadata
+    text = location.fails(translation={"key": "other/{{ table_spec.name }}"})
+    assert "is given the key `other/t`, by which the IO manager would not find its spec" in text
+
+
+def test_an_override(location: Location) -> None:
+    """A subclass has the last word on each asset."""
+
+    class Ours(TableSpecsComponent):
+        def get_asset_spec(self, project: Project, table: TableSpec) -> dg.AssetSpec:
+            made = super().get_asset_spec(project, table)
+            return made.merge_attributes(metadata={"columns": len(table.columns)})
+
+    location.spec(table(source={"files": "in.csv"}))
+    defs = component_defs(component=Ours(specs=str(location.folder / "specs")))
+    assert defs.resolve_asset_graph().get(dg.AssetKey(["s", "t"])).metadata["columns"] == 3
+
+
+def _with(*specs: Mapping[str, Any] | str) -> Callable[[Location], None]:
+    def write(location: Location) -> None:
+        for number, spec in enumerate(specs):
+            location.spec(spec, f"{number}.yml")
+        location.file("loads.py", FUNCTIONS)
+
+    return write
+
+
+WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
+    (_with(), {}, "there is no folder .*specs"),
+    (_with(table()), {"specs": "."}, "cannot lie beside defs.yaml"),
+    (_with(table()), {"specs": "nowhere"}, "there is no folder .*nowhere"),
+    (_with(table(), table()), {}, "the asset key `s/t` is already that of"),
+    (_with("schema: s\nname: t\ncolumn: []\n"), {}, "0.yml:3:1: column: unknown key `column`"),
+    (_with(table()), {"select": ["s/u"]}, "no table spec is called `s/u`.*did you mean `s/t`"),
+    (_with(table()), {"assets": {"s/u": {"files": "x"}}}, "assets: `s/u`: names no table spec"),
+    (_with(table()), {"assets": {"s/t": {"files": []}}}, "has an empty list of files"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"files": "x", "callable": "a:b"}}},
+        "has both callable and files",
+    ),
+    (_with(table()), {"assets": {"s/t": {"callable": "json"}}}, "`json` names no function"),
+    (_with(table()), {"assets": {"s/t": {"callable": "getpass:getuser"}}}, "too many positional"),
+    (_with(table()), {"assets": {"s/t": {"callable": "no.such:f"}}}, "No module named"),
+    (_with(table()), {"assets": {"s/t": {"callable": ".loads:whol"}}}, "did you mean `whole`"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"callable": ".loads:constant"}}},
+        "no function `constant`",
+    ),
+    (
+        _with(table(**BY_DAY)),
+        {"assets": {"s/t": {"files": "all.csv"}}},
+        "`all.csv` has no place for the partitions of `date`.*write {date} where",
+    ),
+    (
+        _with(table(**BY_DAY)),
+        {"assets": {"s/t": {"files": "{dat}.csv"}}},
+        "there is no dimension `dat`.*did you mean `{date}`",
+    ),
+    (_with(table()), {"assets": {"s/t": {"files": "{day}.csv"}}}, "so there is no `day`"),
+    (
+        _with(table(partition_by=BY_DAY["partition_by"])),
+        {},
+        "does not say which partition of `date` is the first",
+    ),
+    (_with(table()), {"assets": {"s/t": {"fils": "x"}}}, "fils.*[Ee]xtra"),
+    (_with(table()), {"check": True}, "check.*[Ee]xtra"),
+]
+
+
+@pytest.mark.parametrize(
+    ("write", "attributes", "message"), WRONG, ids=[message for _, _, message in WRONG]
+)
+def test_what_is_wrong_is_told_when_definitions_load(
+    location: Location,
+    write: Callable[[Location], None],
+    attributes: dict[str, Any],
+    message: str,
+) -> None:
+    """Wrong attributes and specs fail when Dagster loads the component, not in the first run."""
+    import re
+
+    write(location)
+    found = location.fails(**attributes)
+    assert re.search(message, found, re.DOTALL), found
+
+
+def test_the_attributes_have_a_schema() -> None:
+    """Editors complete the attributes and tell what each is for."""
+    model = TableSpecsComponent.get_model_cls()
+    assert model is not None
+    schema = model.model_json_schema()
+    fields = schema["properties"]
+    assert set(fields) == {
+        *("specs", "select", "io_manager_key", "checks", "assets", "external", "pool"),
+        "translation",
+    }
+    assert all(one.get("description") for name, one in fields.items() if name != "translation")
+    rows = schema["$defs"]["TableRowsModel"]
+    assert set(rows["properties"]) == {"callable", "files", "deps"}
+    assert schema["additionalProperties"] is rows["additionalProperties"] is False
+
+
+def test_dg_finds_the_component() -> None:
+    """The entry point names a module that has the component at its top."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    points = tomllib.loads(text)["project"]["entry-points"]
+    assert points == {"dagster_dg_cli.registry_modules": {"loader": "loader.dagster_component"}}
+
+
+def test_nothing_heavy_is_imported_for_the_component() -> None:
+    """`dg` imports the module to list components, which loads no frame library or driver."""
+    heavy = ["pandas", "polars", "pyarrow", "boto3", "duckdb", "redshift_connector"]
+    script = f"""
+import sys
+import loader.dagster_component
+loaded = [name for name in {heavy!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,165 @@
+"""The catalog: a folder of specs, what names them, and all their errors in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loader.errors import PlanError, SpecError
+from loader.spec.catalog import Catalog, read_catalog, read_entry
+
+SPEC = "schema: {schema}\nname: {name}\ncolumns:\n  - {{name: id, data_type: bigint}}\n"
+
+
+def write(folder: Path, files: dict[str, str]) -> Catalog:
+    for name, text in files.items():
+        path = folder / "specs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return read_catalog(folder / "specs", folder)
+
+
+def spec(schema: str = "nyc", name: str = "flights", tail: str = "") -> str:
+    return SPEC.format(schema=schema, name=name) + tail
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """Three tables, one with an asset key of its own."""
+    return write(
+        tmp_path,
+        {
+            "nyc/flights.yml": spec(),
+            "nyc/planes.yaml": spec(name="planes"),
+            "weather.yml": spec("raw", "weather", "asset_key: nyc/deep/weather\n"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        ([], ["nyc/flights", "nyc/planes", "nyc/deep/weather"]),
+        (["nyc/flights"], ["nyc/flights"]),
+        (["nyc.flights"], ["nyc/flights"]),
+        (["raw.weather"], ["nyc/deep/weather"]),
+        (["nyc/*"], ["nyc/flights", "nyc/planes", "nyc/deep/weather"]),
+        (["nyc.*"], ["nyc/flights", "nyc/planes"]),
+        (["*lan*"], ["nyc/planes"]),
+        (["specs/nyc/planes.yaml"], ["nyc/planes"]),
+        (["nyc/planes", "nyc/flights", "nyc.planes"], ["nyc/planes", "nyc/flights"]),
+    ],
+)
+def test_select(catalog: Catalog, patterns: list[str], names: list[str]) -> None:
+    """A table is named by asset key, schema.table, glob, or file; in the order asked, once each."""
+    assert [entry.name for entry in catalog.select(patterns)] == names
+
+
+def test_a_file_is_named_from_anywhere(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec file is found by its path from here, and by its full path."""
+    monkeypatch.chdir(catalog.folder / "nyc")
+    full = str(catalog.folder / "nyc" / "planes.yaml")
+    assert catalog.one("planes.yaml") == catalog.one(full) == catalog.one("../nyc/planes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("nyc/flihgts", "did you mean `nyc/flights`?"),
+        ("nyc.flight", "did you mean `nyc.flights`?"),
+        ("zzz", "the tables are nyc/flights, nyc/planes, nyc/deep/weather"),
+        ("specs/nope.yml", "the tables are nyc/flights, nyc/planes, nyc/deep/weather"),
+        ("", "the tables are nyc/flights, nyc/planes, nyc/deep/weather"),
+    ],
+)
+def test_unknown_names_get_suggestions(catalog: Catalog, name: str, hint: str) -> None:
+    """A name of no table is answered with the nearest ones, or with all."""
+    with pytest.raises(PlanError) as error:
+        catalog.select([name])
+    assert error.value.message == f"no table spec is called `{name}`"
+    assert error.value.hint == hint
+
+
+def test_one_is_one(catalog: Catalog) -> None:
+    """Where one table is wanted, a glob of several is refused with their names."""
+    with pytest.raises(PlanError, match="names 2 tables: nyc/flights, nyc/planes"):
+        catalog.one("nyc.*")
+
+
+def test_an_empty_folder_says_so(tmp_path: Path) -> None:
+    """Without any spec the answer is how to make one."""
+    (tmp_path / "specs").mkdir()
+    with pytest.raises(PlanError) as error:
+        write(tmp_path, {}).select(["nyc/flights"])
+    assert "`loader init` makes a first one" in str(error.value)
+    assert write(tmp_path, {}).specs() == []
+
+
+def test_all_errors_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    """One run tells every problem, by file and line; a right file beside them is no help."""
+    catalog = write(
+        tmp_path,
+        {
+            "a.yml": spec(name="a", tail="bananas: 1\nsort: [x]\n"),
+            "b.yml": "- no mapping\n",
+            "c.yml": spec(name="c"),
+            "d.yml": spec(name="d", tail="dist: idd\n"),
+        },
+    )
+    with pytest.raises(SpecError) as error:
+        catalog.specs()
+    assert str(error.value) == (
+        "4 problems in table specs\n"
+        "specs/a.yml:5:1: bananas: unknown key `bananas`\n"
+        "  hint: the keys here are version, schema, name, asset_key, description, tags, owners,"
+        " meta, columns, primary_key, dist, sort, sort_type, partition_by, write_disposition,"
+        " merge, on_empty, schema_contract, staging, source, verify, checks, grants, templates,"
+        " dagster\n"
+        "specs/a.yml:6:8: sort[0]: there is no column `x`\n"
+        "  hint: columns: id\n"
+        "specs/b.yml:1:1: a table spec is a mapping of keys such as schema, name and columns;"
+        " this is a list\n"
+        "specs/d.yml:5:7: dist: there is no column `idd`\n"
+        "  hint: dist is even, all, auto or a column; did you mean `id`?"
+    )
+    assert len(error.value.to_dict()["problems"]) == 4  # type: ignore[arg-type]  # a list of dicts
+
+
+def test_broken_files_do_not_hide_right_ones(tmp_path: Path) -> None:
+    """A table can be used while another file is wrong; the wrong one is named when it may be it."""
+    catalog = write(tmp_path, {"a.yml": spec(), "b.yml": spec(name="b", tail="x: 1\n")})
+    assert catalog.one("nyc/flights").spec is not None
+    with pytest.raises(SpecError):
+        catalog.one("nyc/b")
+    with pytest.raises(PlanError) as error:
+        catalog.one("zzz")
+    assert error.value.hint is not None
+    assert error.value.hint.endswith("these files are wrong: specs/b.yml")
+
+
+def test_two_specs_for_one_asset_key(tmp_path: Path) -> None:
+    """An asset key belongs to one file; the second is refused and names the first."""
+    catalog = write(
+        tmp_path, {"a.yml": spec(), "b.yml": spec("other", "t", "asset_key: nyc/flights\n")}
+    )
+    assert [str(problem) for problem in catalog.problems()] == [
+        "specs/b.yml:5:12: the asset key `nyc/flights` is already that of specs/a.yml\n"
+        "  hint: give one of them an asset_key of its own"
+    ]
+
+
+def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
+    """A spec that is a folder, or cannot be read, is told with its path."""
+    (tmp_path / "specs" / "odd.yml").mkdir(parents=True)
+    assert [str(one) for one in write(tmp_path, {}).problems()] == [
+        "specs/odd.yml: cannot be read: it is a folder, not a file"
+    ]
+
+
+def test_an_anchor_nobody_refers_to_is_told_too(tmp_path: Path) -> None:
+    """Anchors are refused by themselves, with their line."""
+    path = tmp_path / "t.yml"
+    path.write_text("schema: s\nname: &here t\ncolumns: [{name: a, data_type: date}]\n")
+    (problem,) = read_entry(path, tmp_path).problems
+    assert (problem.line, "anchors" in problem.message) == (2, True)

@@ -1,0 +1,220 @@
+"""The JSON Schema: what an editor accepts is what `validate` accepts, in structure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from loader.spec.diagnostics import diagnose
+from loader.spec.json_schema import json_schema
+
+CASES = Path(__file__).parents[1] / "cases" / "specs"
+SHIPPED = sorted((CASES.parents[2] / "specs").rglob("*.yml"))
+GOOD = [*sorted((CASES / "good").glob("*.yml")), *SHIPPED]
+
+STRUCTURAL = [
+    *("check_bound_is_no_number", "columns_are_a_mapping", "columns_are_empty"),
+    *("columns_are_words", "column_is_nothing", "dagster", "encode_unknown", "enum_typo"),
+    *("enum_unknown", "file_size", "file_size_zero", "foreign_column", "foreign_disposition"),
+    *("foreign_sections", "foreign_table", "foreign_table_2", "grantee", "identity_shape"),
+    *("many_at_once", "max_rejects_float", "max_rejects_negative", "max_rejects_word"),
+    *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
+    *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
+    *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
+    "dagster_partitions_shape",
+]
+"""The bad cases that an editor can see without knowing rules between fields."""
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def document(path: Path) -> Any:
+    """The file as an editor sees it: plain JSON values, dates as text."""
+    return json.loads(json.dumps(yaml.safe_load(path.read_text("utf-8-sig")), default=str))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_every_good_spec_is_accepted(path: Path) -> None:
+    """The schema has nothing against a spec that `validate` accepts."""
+    assert [error.message for error in validator().iter_errors(document(path))] == []
+
+
+@pytest.mark.parametrize("name", STRUCTURAL)
+def test_bad_structure_is_refused(name: str) -> None:
+    """Wrong keys, words and types are refused by the schema as they are by `validate`."""
+    assert list(validator().iter_errors(document(CASES / "bad" / f"{name}.yml")))
+
+
+def small(**fields: Any) -> dict[str, Any]:
+    columns = [{"name": "a", "data_type": "integer"}, {"name": "b", "data_type": "varchar(9)"}]
+    return {"schema": "s", "name": "t", "columns": columns, **fields}
+
+
+BY_VALUE: dict[str, Any] = {"partition_by": [{"expr": "b"}]}
+
+
+def check(metric: str, **fields: Any) -> dict[str, Any]:
+    bound = {} if any(name.startswith("must") for name in fields) else {"must_be": 0}
+    return small(checks=[{"metric": metric, **bound, **fields}])
+
+
+def typed(data_type: str, name: str = "a") -> dict[str, Any]:
+    columns = [{"name": name, "data_type": data_type}]
+    return small(columns=columns, staging={"format": "csv"})
+
+
+WRONG_KEYS: list[dict[str, Any]] = [
+    {},
+    {"start": None},
+    {"keys": []},
+    {"dynamic": ""},
+    {"keys": ["x"], "dynamic": "b"},
+    {"keys": ["x"], "end_offset": 1},
+    {"keys": ["x"], "end": "y"},
+    {"keys": [1.5]},
+    {"keys": "x"},
+]
+
+WRONG = [
+    small(checks=[{"metric": "row_count"}]),
+    check("row_count", must_be=None),
+    check("row_count", must_be=1, must_not_be=2),
+    check("row_count", column="a"),
+    check("row_count", columns=["a"]),
+    check("null_values"),
+    check("null_values", column=None),
+    check("null_values", columns=["a"]),
+    check("duplicate_values", column="a", columns=["b"]),
+    check("invalid_values", column="a"),
+    check("invalid_values", column="a", valid_values=[]),
+    check("null_values", column="a", valid_values=["x"]),
+    check("null_values", column="a", missing_values=["x"]),
+    small(tags={"a b": "x"}),
+    small(staging={"format": "csv", "compression": "snappy"}),
+    small(staging={"format": "json", "compression": "snappy"}),
+    *(small(staging={"file_size": size}) for size in ("0MB", "0.0 GB", "00kb", 0)),
+    *(
+        small(schema_contract={"bad_rows": "reject", "max_rejects": share})
+        for share in ("200%", "100.1%", "101%", "1 %", "%", "٣%")
+    ),
+    *(typed(kind) for kind in ("integer(4)", "date (1)", "decimal(5,2,1)", "varchar()", "char(x)")),
+    typed("integer", "A"),
+    typed("integer", "nameWithCapital"),
+    small(primary_key=["A"]),
+    *(small(source={"delimiter": mark}) for mark in ("\n", "\r", "\0", "ä", "ab", "")),
+    small(source={"quote": "ä"}),
+    small(templates={"copy_parquet": ""}),
+    *(small(**BY_VALUE, dagster={"partitions": {"b": listed}}) for listed in WRONG_KEYS),
+    small(source={"files": ""}),
+    small(source={"files": [""]}),
+    small(source={"files": 1}),
+]
+"""Values and pairs of values that an editor can tell are wrong."""
+
+RIGHT = [
+    check("row_count", must_be=1, must_not_be=None),
+    check("row_count", column=None, columns=[], missing_values=[], valid_values=[]),
+    check("duplicate_values", column="a"),
+    check("duplicate_values", columns=["a", "b"]),
+    check("invalid_values", column="a", valid_values=["x", 1]),
+    check("missing_values", column="b", missing_values=["x"]),
+    check("missing_values", column="b"),
+    small(tags={"a/b": "x", "c": ""}),
+    small(staging={"format": "csv", "compression": "zstd"}),
+    small(staging={"compression": "snappy"}),
+    *(small(staging={"file_size": size}) for size in ("0.5MB", "10 kb", "1.5GB", 10)),
+    *(
+        small(schema_contract={"bad_rows": "reject", "max_rejects": share})
+        for share in ("0%", "100%", "100.0%", "7.25%", "099%", 3)
+    ),
+    *(
+        typed(kind)
+        for kind in (
+            *("decimal(5, 2)", "NUMERIC(5)", "character varying(40)", "varchar(MAX)", "float(24)"),
+            *("double precision", " Integer ", "time with time zone", "bpchar", "decimal"),
+        )
+    ),
+    typed("integer", "ä b-1"),
+    *(small(source={"delimiter": mark}) for mark in ("\t", " ", "\x01", "|", "~")),
+    *(
+        small(**BY_VALUE, dagster={"partitions": {"b": listed}})
+        for listed in (
+            {"keys": ["x", "y"]},
+            {"keys": ["x"], "dynamic": None, "start": None, "end": None, "end_offset": 0},
+            {"dynamic": "b"},
+        )
+    ),
+    small(source={"files": "a.csv"}),
+    small(source={"files": ["a.csv", "b.csv"]}),
+    small(source={"files": []}),
+]
+"""Their neighbours, which are right."""
+
+
+@pytest.mark.parametrize("data", WRONG, ids=str)
+def test_what_an_editor_can_see_is_refused_by_both(data: dict[str, Any]) -> None:
+    """Rules between the keys of one entry, and patterns of values, are in the schema too."""
+    assert diagnose(data)[1]
+    assert list(validator().iter_errors(data))
+
+
+@pytest.mark.parametrize("data", RIGHT, ids=str)
+def test_what_is_right_is_accepted_by_both(data: dict[str, Any]) -> None:
+    """The schema is no stricter than `validate`."""
+    assert diagnose(data)[1] == []
+    assert [error.message for error in validator().iter_errors(data)] == []
+
+
+def test_every_key_is_refused_when_unknown() -> None:
+    """No object of the schema takes keys that it does not declare."""
+    schema = json_schema()
+    objects = [schema, *schema["$defs"].values()]
+    assert all(one["additionalProperties"] is False for one in objects if "properties" in one)
+
+
+def test_words_agree_with_the_models() -> None:
+    """A document that the schema refuses is refused by the models too."""
+    for path in sorted((CASES / "bad").glob("*.yml")):
+        try:
+            data = document(path)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            continue
+        if isinstance(data, dict) and not path.stem.startswith("yaml_"):
+            assert diagnose(data)[1] or not list(validator().iter_errors(data)), path.name
+
+
+def test_the_schema_names_itself() -> None:
+    """The schema says what it is of, and requires what a spec requires."""
+    schema = json_schema()
+    assert schema["$id"] == "urn:loader:table-spec:v1"
+    assert schema["title"] == "Loader table spec, version 1"
+    assert set(schema["required"]) == {"schema", "name", "columns"}
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_the_schema_beside_the_example_specs_is_the_current_one() -> None:
+    """`loader schema > specs/table.schema.json` has been run after the last change."""
+    path = Path(__file__).parents[2] / "specs" / "table.schema.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_every_key_says_what_it_means() -> None:
+    """In editors and in `loader docs`, which show the schema's descriptions."""
+    schema = json_schema()
+    parts = {"table": schema, **schema["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, told in part.get("properties", {}).items()
+        if not told.get("description")
+    ]
+    assert silent == []
