@@ -195,7 +195,7 @@ def test_pipes_and_devices_are_written_to(tmp_path: Path) -> None:
 def test_standard_output_that_is_a_file(tmp_path: Path) -> None:
     """`/dev/stdout` is written to where it stands, also when the shell made it a file."""
     script = (
-        "import sys; from pathlib import Path; from loader.newfiles import write_text;"
+        "import sys; from pathlib import Path; from loader.atomic_write import write_text;"
         "print('before', flush=True); write_text(Path('/dev/stdout'), 'x\\n'); print('after')"
     )
     with (tmp_path / "out").open("wb") as out:

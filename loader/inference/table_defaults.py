@@ -31,8 +31,8 @@ _PARAMETERS = re.compile(r"\(\s*(\d+)(?:\s*,\s*(\d+))?\s*\)")
 def default_of(live: str, data_type: DataType, dialect: Dialect) -> str | None:
     """The simplest text of a spec that means the same; None when it needs none, as for NULL.
 
-    >>> from loader import dialects
-    >>> from loader.datatypes import parse
+    >>> from loader.sql import dialects
+    >>> from loader.sql.datatypes import parse
     >>> redshift, duckdb = dialects.get("redshift"), dialects.get("duckdb")
     >>> default_of("'x'::character varying", parse("varchar(9)"), redshift)
     "'x'"

@@ -204,7 +204,7 @@ def same(staged: Value, found: Value) -> bool:
 def show_figure(figure: Figure, value: Value) -> str | int | float | None:
     """A figure as people and JSON have it: decimals and instants as text.
 
-    >>> from loader.datatypes import parse
+    >>> from loader.sql.datatypes import parse
     >>> show_figure(Figure("day", parse("date"), "minimum"), 19723)
     '2024-01-01'
     """

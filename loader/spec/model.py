@@ -788,7 +788,7 @@ class TableSpec(Model):
     def _dimension(self, entry: PartitionBy) -> Dimension:
         column = self.by_name.get(entry.expr)
         data_type = column.data_type if column else entry.data_type
-        assert data_type is not None, "loader.rules has refused this"
+        assert data_type is not None, "loader.spec.rules has refused this"
         return Dimension(
             name=entry.name or (column.name if column else "partition"),
             expr=entry.expr,

@@ -192,8 +192,9 @@ def test_pandas_columns_mean_what_pandas_means(series: Any, values: list[object]
 def test_other_libraries_are_not_imported() -> None:
     """A PyArrow table is opened without pandas or Polars."""
     code = (
-        "import sys, pyarrow as pa; from loader.frames import open_frame; import loader.conform;"
-        "import loader.sources; list(open_frame(pa.table({'a': pa.nulls(1)})).chunks);"
+        "import sys, pyarrow as pa; from loader.data.frames import open_frame;"
+        "import loader.data.cast.conformer;"
+        "import loader.data.files.open; list(open_frame(pa.table({'a': pa.nulls(1)})).chunks);"
         "assert not {'pandas', 'polars', 'pyarrow.dataset'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

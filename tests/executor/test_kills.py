@@ -144,8 +144,12 @@ def test_loads_that_are_killed_at_any_time_leave_one_copy_or_none(
     settings, environment = target
     chance = random.Random(SEED)  # a test's
     forks = multiprocessing.get_context("forkserver")
-    preloaded = ["loader.load", "loader.warehouse.base.duckdb", "loader.staging.stores.base.s3"]
-    forks.set_forkserver_preload([*preloaded, "loader.warehouse.base.redshift", __name__])
+    preloaded = [
+        "loader.executor.load",
+        "loader.warehouse.duckdb.driver",
+        "loader.staging.stores.s3",
+    ]
+    forks.set_forkserver_preload([*preloaded, "loader.warehouse.redshift.driver", __name__])
     counts: collections.Counter[str] = collections.Counter()
     done = 0
     for place, case in enumerate(CASES):

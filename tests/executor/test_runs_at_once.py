@@ -309,7 +309,7 @@ def test_a_database_is_opened_and_closed_by_one_process_at_a_time(
 COMMITTER = """
 import sys
 import loader
-from loader.warehouses import open_warehouse
+from loader.warehouse.base import open_warehouse
 
 project, run = loader.Project.find(), int(sys.argv[1])
 warehouse = open_warehouse(project.config.settings(), project.config.root)
@@ -352,7 +352,7 @@ def test_no_commit_is_lost_when_processes_take_turns(make_project: MakeProject) 
 WORKER = """
 import sys
 import loader
-from tests.test_runs_at_once import frame
+from tests.executor.test_runs_at_once import frame
 
 project, run = loader.Project.find(), int(sys.argv[1])
 print("ready", flush=True)

@@ -389,7 +389,7 @@ def test_an_interrupt_while_the_end_is_awaited(
 
 SCRIPT = """
 import sys, threading, tracemalloc
-from loader.stores import open_store
+from loader.staging.stores.base import open_store
 
 how, root, files = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = open_store(root)
@@ -720,7 +720,7 @@ def test_boto3_loads_when_it_is_needed() -> None:
     """Folders do not pay for boto3."""
     script = """
 import sys
-from loader.stores import open_store
+from loader.staging.stores.base import open_store
 open_store("folder")
 assert not {"boto3", "botocore", "s3transfer"} & set(sys.modules)
 open_store("s3://acme-staging")

@@ -382,9 +382,9 @@ SCRIPT = """
 import resource, signal, sys, threading
 import pyarrow as pa
 from loader.errors import StageError
-from loader.spec import Staging
-from loader.staging import Stager
-from loader.stores import open_store
+from loader.spec.model import Staging
+from loader.staging.stager import Stager
+from loader.staging.stores.base import open_store
 
 how, root, form, keep = sys.argv[1:]
 if how == "limit":

@@ -48,7 +48,7 @@ _RANK = {"smallint": 1, "integer": 2, "bigint": 3}
 def conversion(live: DataType | None, wanted: DataType) -> Conversion:
     """How values of a live column become values of the declared type.
 
-    >>> from loader.datatypes import parse
+    >>> from loader.sql.datatypes import parse
     >>> conversion(parse("integer"), parse("decimal(12,2)")).loss
     ''
     >>> conversion(parse("integer"), parse("decimal(11,2)")).loss

@@ -29,8 +29,8 @@ def same_default(
 
     A catalog tells an expression in its own words, so only values can be told apart for sure.
 
-    >>> from loader import dialects
-    >>> from loader.datatypes import parse
+    >>> from loader.sql import dialects
+    >>> from loader.sql.datatypes import parse
     >>> redshift, text = dialects.get("redshift"), parse("varchar(9)")
     >>> same_default("'new'", "'new'::character varying", text, redshift)
     True
