@@ -15,7 +15,6 @@ from loader.config import Config, RedshiftTarget, TargetSettings
 from loader.data.files.open import open_files
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.stage import Destination, ingest
-from loader.executor.transaction import describe
 from loader.plan.dispositions import Loading, steps
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_load
@@ -35,6 +34,7 @@ from loader.staging.stager import Staged, open_staging
 from loader.staging.stores.base import Store
 from loader.version import version
 from loader.warehouse.base import Row, Session, open_warehouse
+from loader.warehouse.introspect import describe
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 Style = Callable[..., str]

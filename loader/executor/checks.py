@@ -8,15 +8,16 @@ from pathlib import Path
 
 from loader.config import TargetSettings
 from loader.errors import ExecuteError
-from loader.executor.answers import judge, sampled, whole_number
+from loader.executor.check_results import judge, sampled, whole_number
 from loader.executor.results import CheckResult
-from loader.executor.transaction import describe
+from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.model import Statement
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, open_warehouse
+from loader.warehouse.introspect import describe
 
 
 def ask(
@@ -101,5 +102,9 @@ def check(
         ExecuteError: there is no such table, or it cannot be read.
     """
     with table_session(spec, settings, root, renderer) as session:
-        found = [judge(statement, session.execute(statement.sql)) for statement in statements]
+        found = [
+            judge(one.expects.check, one, session.execute(one.sql))
+            for one in statements
+            if isinstance(one.expects, CheckHolds)
+        ]
         return [sampled(result, session, spec, renderer, slice_) for result in found]

@@ -19,6 +19,7 @@ from loader.plan.drift.compare import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
 from loader.plan.table_changes import TableChange, told
+from loader.text_tables import align
 
 _WIDTH = 36
 """Characters of a cell; what is longer is told in full by the statements."""
@@ -169,9 +170,7 @@ def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     head: Row = ("", "column", "spec", "live", "frame", "")
     kept = [at for at in range(1, 6) if at != 4 or framed]
     table = [head, *(tuple(map(one_line, row)) for row in rows)]
-    widths = {at: max(len(row[at]) for row in table) for at in kept}
-    for row in table:
-        cells = "  ".join(row[at].ljust(widths[at]) for at in kept).rstrip()
+    for row, cells in zip(table, align([[row[at] for at in kept] for row in table]), strict=True):
         line = f"{row[0] or ' '} {cells}"
         yield style(line, fg=_COLOURS[row[0]]) if row[0] in _COLOURS else line
 

@@ -13,6 +13,7 @@ from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, un
 from loader.spec.model import Column, TableSpec
 from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
+from loader.text_tables import align
 
 __all__ = ["Conversion", "Difference", "Drift", "Kind", "additions", "conversion", "drift"]
 
@@ -383,11 +384,7 @@ def _sorted(sort: tuple[str, ...], sort_type: str | None) -> str | None:
 def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
     rows = [(one.column or "", one.spec or "-", one.live or "-", _problem(one)) for one in found]
     table = [("column", "spec", "live", ""), *rows]
-    widths = [max(len(row[at]) for row in table) for at in range(3)]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
-        for row in table
-    ]
+    lines = [f"  {line}" for line in align(table)]
     hint = (
         f"`loader plan {spec.asset_key} --live` shows what would mend it,"
         f" `loader apply {spec.asset_key}` does it"
