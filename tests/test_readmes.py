@@ -70,10 +70,12 @@ TOOLS = {"ruff", "mypy"}
 """What `uv run` runs besides, as `.ci/run` does."""
 
 SHOWN = {
-    "nyc.flights (date=2013-01-01..2013-01-31)": "what the first of the two lines prints",
     "cli/ (+ output/)": "the map of the modules; `test_architecture` holds imports to it",
 }
-"""Text that belongs to no command beside it, by its first line: why it is there."""
+"""Text that no command prints, by its first line: why it is there."""
+
+PRINTED: list[str] = []
+"""What the commands of shell blocks have printed, the latest last."""
 
 
 @dataclass
@@ -134,6 +136,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_every_block_does_what_it_says(case: str, shop: Path) -> None:
     """Commands run or are parsed, code and settings are used, and output is what is printed."""
+    PRINTED.clear()
     for block in CASES[case].blocks:
         assert block.language in KINDS, f"{block}: a block of {block.language or 'no language'}"
         try:
@@ -199,6 +202,7 @@ def run_loader(words: list[str]) -> None:
     with _ExampleProject(words):
         done = CliRunner().invoke(main, words, prog_name="loader")
     assert done.exit_code == 0, f"loader {shlex.join(words)}: {done.output}"
+    PRINTED.append(done.output)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(done.stdout, encoding="utf-8")
@@ -274,7 +278,8 @@ def check_dagster(words: list[str]) -> None:
     """Parse a command of Dagster's, whose file must be there."""
     from dagster._cli import create_dagster_cli
 
-    command: click.Command = create_dagster_cli()
+    create: Callable[[], click.Command] = create_dagster_cli
+    command = create()
     while isinstance(command, click.Group):
         name, *words = words
         found = command.get_command(click.Context(command), name)
@@ -290,21 +295,31 @@ def check_dagster(words: list[str]) -> None:
 
 
 def check_text(block: Block) -> None:
-    """Run the commands behind `$`, and find each line below them in what they print, in order."""
+    """Run the commands behind `$`, and find each line below them in what they print, in order.
+
+    Text without commands is what the command of the block before it prints.
+    """
+    if block.text.startswith(tuple(SHOWN)):
+        return
     if not block.text.startswith("$ "):
-        assert any(block.text.startswith(known) for known in SHOWN), f"{block}: text of no command"
+        check_printed(block.text, PRINTED[-1])
         return
     for part in block.text.removeprefix("$ ").split("\n$ "):
         command, _, shown = part.partition("\n")
-        _, *words = shlex.split(command)
+        name, *words = shlex.split(command)
+        assert name == "loader", command
         done = CliRunner().invoke(main, words, prog_name="loader", color=False)
         failed = shown.startswith("error:")
         assert (done.exit_code != 0) is failed, f"{command}: {done.output}"
-        printed = iter([normal(line) for line in done.output.splitlines()])
-        for line in shown.splitlines():
-            wanted, cut, _ = normal(line).partition("…")
-            if wanted and not any(fits(wanted, one, cut=bool(cut)) for one in printed):
-                raise AssertionError(f"`{command}` prints no `{line}` there:\n{done.output}")
+        check_printed(shown, done.output)
+
+
+def check_printed(shown: str, output: str) -> None:
+    printed = iter([normal(line) for line in output.splitlines()])
+    for line in shown.splitlines():
+        wanted, cut, _ = normal(line).partition("…")
+        if wanted.strip() and not any(fits(wanted, one, cut=bool(cut)) for one in printed):
+            raise AssertionError(f"there is no `{line}` at that place of\n{output}")
 
 
 def fits(wanted: str, printed: str, *, cut: bool) -> bool:
@@ -594,7 +609,7 @@ def suites() -> str:
 
 
 def test_the_table_of_suites_is_complete() -> None:
-    """Every file of tests is listed with what it is about; ACCEPT=1 writes the list anew."""
+    """Every file of tests is listed with what it is about; ACCEPT=1 rewrites the list."""
     page = ROOT / "tests" / "README.md"
     text = page.read_text(encoding="utf-8")
     head, found, rest = re.split(
@@ -603,7 +618,7 @@ def test_the_table_of_suites_is_complete() -> None:
     if ACCEPT:
         page.write_text(head + suites() + rest, encoding="utf-8")
         return
-    assert found == suites()
+    assert found == suites(), "ACCEPT=1 uv run pytest -n 0 tests/test_readmes.py rewrites the list"
 
 
 # --- the start with Dagster -----------------------------------------------------------------
