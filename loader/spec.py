@@ -315,7 +315,8 @@ class PartitionBy(Model):
     timezone: Zone = "UTC"
     """The zone the partition keys are in."""
     column_timezone: Zone | None = None
-    """The zone of a `timestamp` column's values; default UTC."""
+    """The zone of the values of a `timestamp` or text column; default UTC, of text that of the
+    keys."""
     format: StrictStr | None = None
     """How a text column writes its times, as strftime; the default is ISO 8601."""
     week_start: Weekday = "monday"

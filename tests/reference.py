@@ -191,8 +191,9 @@ def _checks(_: str, __: str) -> str:
     """What each check of the page's list runs."""
     (listed,) = (t for t in blocks(SPECS.read_text("utf-8"), "yaml") if "# each metric" in t)
     spec = judged(yaml.safe_load(listed))
-    statements = plan_checks(spec, renderer("duckdb"), TARGETS["duckdb"], None)
-    parts = [f"-- {s.check.label}: {s.why}\n{s.sql};\n" for s in statements if s.check]
+    made = [plan_checks(spec, renderer(name), TARGETS[name], None) for name in dialects.NAMES]
+    assert len({tuple(one.sql for one in statements) for statements in made}) == 1
+    parts = [f"-- {s.check.label}: {s.why}\n{s.sql};\n" for s in made[0] if s.check]
     return "```sql\n" + "\n".join(parts) + "```\n"
 
 

@@ -13,7 +13,10 @@ import yaml
 from click.testing import CliRunner
 
 from loader.cli import main
+from loader.datatypes import MAX_CHAR, MAX_PRECISION, MAX_VARBYTE, MAX_VARCHAR
+from loader.dialects.redshift import MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT, MAX_NAME_BYTES
 from loader.errors import TemplateError
+from loader.figures import SAFE_PRECISION
 from loader.scaffold import scaffold
 from loader.spec import OPERATORS
 from tests.conftest import MakeProject
@@ -262,7 +265,24 @@ def test_what_the_sandbox_refuses(source: str) -> None:
         renderer("duckdb", {"duckdb/own.sql.j2": source}).render("own", {})
 
 
-# --- links
+# --- figures, files and links
+
+
+def test_limits_are_those_of_the_code() -> None:
+    """The numbers in sentences are those that specs are held to."""
+    for number in (
+        *(MAX_VARCHAR, MAX_CHAR, MAX_VARBYTE, MAX_PRECISION, SAFE_PRECISION),
+        *(MAX_NAME_BYTES, MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT),
+    ):
+        assert re.search(rf"\b{number:,}\b", page("specs")), number
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_are_there(name: str) -> None:
+    """The files and folders of this repository that a page names exist."""
+    for path in re.findall(r"`((?:loader|tests)/[\w./]+)`", page(name)):
+        assert (ROOT / path).exists(), path
+
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
