@@ -22,6 +22,7 @@ import yaml
 from jinja2 import nodes
 
 from loader import datatypes, dialects, figures, render, sandbox, slices, timeformats
+from loader.changes import plan_change
 from loader.datatypes import DataType
 from loader.diagnose import diagnose
 from loader.dialects.redshift import ENCODINGS, NOT_IN_JSON, NOT_IN_PARQUET
@@ -245,6 +246,7 @@ def recording() -> Recording:
         for dialect in dialects.NAMES:
             deque(rendered(dialect), maxlen=0)
             plan_counts(make_spec(), renderer(dialect), [None])
+            plan_change(make_spec(), renderer(dialect), TARGETS[dialect], "no schema")
             for before, after in CHANGES.values():
                 additive = {**after, "schema_contract": {"evolve": "additive"}}
                 with suppress(PlanError):  # other changes are no load's
