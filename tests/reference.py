@@ -21,24 +21,27 @@ import pytest
 import yaml
 from jinja2 import nodes
 
-from loader import datatypes, dialects, figures, render, sandbox, slices, timeformats
-from loader.changes import plan_change
-from loader.datatypes import DataType
-from loader.diagnose import diagnose
-from loader.dialects.redshift import ENCODINGS, NOT_IN_JSON, NOT_IN_PARQUET
+from loader.docs.language import Section, sections
 from loader.errors import PlanError
-from loader.jsonschema import json_schema
-from loader.live import LiveTable
-from loader.planner import plan_checks, plan_counts, plan_load
-from loader.render import Rendered, Renderer, Sql, Table, Unknown
-from loader.sandbox import Sandbox
-from loader.site.language import Section, sections
-from loader.spec import Check, Column, TableSpec, TemplateName
-from loader.templates import read_templates
-from tests.drifted import live_of
-from tests.test_drift import CHANGES
-from tests.test_plan import TARGETS, make_plan, make_spec, renderer
-from tests.test_templates import PARTS, rendered
+from loader.plan import figures
+from loader.plan.live_table import LiveTable
+from loader.plan.load_plan import plan_checks, plan_counts, plan_load
+from loader.plan.table_changes import plan_change
+from loader.spec import partitions
+from loader.spec.diagnostics import diagnose
+from loader.spec.json_schema import json_schema
+from loader.spec.model import Check, Column, TableSpec, TemplateName
+from loader.sql import datatypes, dialects, sandbox, time_formats
+from loader.sql import renderer as sql_renderer
+from loader.sql.datatypes import DataType
+from loader.sql.dialects.redshift import ENCODINGS, NOT_IN_JSON, NOT_IN_PARQUET
+from loader.sql.renderer import Rendered, Renderer, Sql, Table, Unknown
+from loader.sql.sandbox import Sandbox
+from loader.sql.templates import read_templates
+from tests.plan.drifted import live_of
+from tests.plan.test_drift import CHANGES
+from tests.plan.test_plan import TARGETS, make_plan, make_spec, renderer
+from tests.sql.test_templates import PARTS, rendered
 
 ROOT = Path(__file__).parents[1]
 SPECS = ROOT / "specs" / "README.md"
@@ -143,12 +146,12 @@ def _encodings(_: str, __: str) -> str:
 
 
 def _directives(_: str, __: str) -> str:
-    rows = [(f"`%{letter}`", what) for letter, what in timeformats.ALLOWED.items()]
+    rows = [(f"`%{letter}`", what) for letter, what in time_formats.ALLOWED.items()]
     return table(("Directive", "Reads"), rows)
 
 
 def _refused_directives(_: str, __: str) -> str:
-    rows = [(f"`%{letter}`", why, what) for letter, (why, what) in timeformats.REFUSED.items()]
+    rows = [(f"`%{letter}`", why, what) for letter, (why, what) in time_formats.REFUSED.items()]
     return table(("Refused", "Because", "Instead"), rows)
 
 
@@ -425,11 +428,11 @@ OBJECTS = {
     "DataType": DataType,
     "Check": Check,
     "Figure": figures.Figure,
-    "Slice": slices.Slice,
-    "Box": slices.Box,
-    "Part": slices.Part,
-    "Dimension": slices.Dimension,
-    "Window": slices.Window,
+    "Slice": partitions.Slice,
+    "Box": partitions.Box,
+    "Part": partitions.Part,
+    "Dimension": partitions.Dimension,
+    "Window": partitions.Window,
 }
 """What variables hold that has attributes."""
 
@@ -486,7 +489,7 @@ def _limits(_: str, __: str) -> str:
         ("bits of a whole number", f"{sandbox._BITS:,}"),
         ("digits that `round` takes", f"{sandbox._DIGITS}"),
         ("lists in lists", f"{sandbox._NESTED}"),
-        ("characters of an expression (`expr`)", f"{render._LONGEST:,}"),
+        ("characters of an expression (`expr`)", f"{sql_renderer._LONGEST:,}"),
     ]
     return table(("Of one statement", "At most"), rows)
 

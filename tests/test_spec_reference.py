@@ -13,14 +13,15 @@ import yaml
 from click.testing import CliRunner
 
 from loader.cli import main
-from loader.datatypes import MAX_CHAR, MAX_PRECISION, MAX_VARBYTE, MAX_VARCHAR
-from loader.dialects.redshift import MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT, MAX_NAME_BYTES
 from loader.errors import TemplateError
-from loader.figures import SAFE_PRECISION
+from loader.plan.figures import SAFE_PRECISION
 from loader.scaffold import scaffold
-from loader.spec import OPERATORS
+from loader.spec.model import OPERATORS
+from loader.sql.datatypes import MAX_CHAR, MAX_PRECISION, MAX_VARBYTE, MAX_VARCHAR
+from loader.sql.dialects.redshift import MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT, MAX_NAME_BYTES
 from tests.conftest import MakeProject
 from tests.golden import expect
+from tests.plan.test_plan import renderer
 from tests.reference import (
     BLOCK,
     SPECS,
@@ -36,7 +37,6 @@ from tests.reference import (
     spec_of,
     with_generated,
 )
-from tests.test_plan import renderer
 
 PAGES = {"specs": SPECS, "templates": TEMPLATES}
 ROOT = SPECS.parents[1]
