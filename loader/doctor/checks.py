@@ -46,7 +46,7 @@ LOCK_SECONDS = 2.0
 
 LITTLE_SPACE = 1 << 30
 
-AGAIN = "mend this, then run `loader doctor` again"
+AGAIN = "fix this, then run `loader doctor` again"
 PASSES = "this may pass: run `loader doctor` again"
 
 

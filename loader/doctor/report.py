@@ -65,7 +65,7 @@ def _findings(examination: Examination) -> Iterator[Finding]:
                 causes[step.name] = step.name
         else:
             causes[step.name] = cause
-            verdict = Verdict(f"`{cause}` failed", "skipped", f"mend `{cause}` first")
+            verdict = Verdict(f"`{cause}` failed", "skipped", f"fix `{cause}` first")
         seconds = round(time.perf_counter() - started, 3)
         detail = _one_line(KNOWN.hide(verdict.detail))
         hint = KNOWN.hide(verdict.hint) if verdict.hint else None

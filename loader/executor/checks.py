@@ -74,7 +74,7 @@ def _told_as_drift(spec: TableSpec, live: LiveTable) -> Iterator[None]:
         raise ExecuteError(
             f"the live table {spec.table} lacks the {columns} of its spec",
             hint=f"`loader plan --live {spec.asset_key}` shows all that differs, and"
-            f" `loader apply {spec.asset_key}` mends it",
+            f" `loader apply {spec.asset_key}` fixes it",
             statement=error.statement,
         ) from error
 

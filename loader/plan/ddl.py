@@ -49,7 +49,7 @@ def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that mend differences in place, in the transaction."""
+    """The statements that fix differences in place, in the transaction."""
     differences = [one for one in found if one.remedy == "in place"]
     for one in differences:
         if one.kind == "add column":
@@ -71,7 +71,7 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
 
 
 def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
-    """The table made anew beside the live one, its rows copied and counted, then put in its place.
+    """The table rebuilt beside the live one, its rows copied and counted, then put in its place.
 
     All of it is one transaction, so whoever looks finds the old table or the new one.
     """

@@ -283,7 +283,7 @@ def test_a_commit_that_another_run_was_quicker_with_is_told_as_that(
 
 MEANWHILE: Mapping[str, Mapping[str, str]] = {
     "dropped": {"at": "count before", "sql": "DROP TABLE s.t"},
-    "made anew": {"at": "count before", "sql": "ALTER TABLE s.t RENAME TO old"},
+    "rebuilt": {"at": "count before", "sql": "ALTER TABLE s.t RENAME TO old"},
     "column gone": {"at": "count before", "sql": "ALTER TABLE s.t DROP COLUMN v"},
 }
 

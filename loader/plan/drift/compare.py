@@ -1,4 +1,4 @@
-"""How a live table differs from its spec, and what would mend each difference. Pure."""
+"""How a live table differs from its spec, and what would fix each difference. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Kind = Literal[
 ]
 
 Remedy = Literal["in place", "outside", "rebuild", "none"]
-"""A statement in the transaction; one before it, since it cannot run inside; the table made anew
+"""A statement in the transaction; one before it, since it cannot run inside; the table rebuilt
 and its rows copied; nothing that Loader would do."""
 
 Probe = Literal["", "rows", "nulls"]
@@ -61,14 +61,14 @@ class Difference:
     loss: str = ""
     """What may be lost; a difference with a loss is destructive."""
     blocked: str = ""
-    """Why it cannot be mended."""
+    """Why it cannot be fixed."""
     probe: Probe = ""
     stops_loads: bool = False
     """Whether a load into the table as it is would fail, or put values where they do not fit."""
 
     @property
     def additive(self) -> bool:
-        """Whether a load may mend it by itself under ``evolve: additive``."""
+        """Whether a load may fix it by itself under ``evolve: additive``."""
         return (
             self.kind in ("add column", "widen column")
             and self.remedy in ("in place", "outside")
@@ -91,7 +91,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Drift:
-    """All differences of a table, and what cannot or need not be mended."""
+    """All differences of a table, and what cannot or need not be fixed."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Drift:
 
     @property
     def rebuilds(self) -> bool:
-        """Whether the table has to be made anew."""
+        """Whether the table has to be rebuilt."""
         return any(one.remedy == "rebuild" for one in self.differences)
 
 
@@ -126,7 +126,7 @@ def additions(spec: TableSpec, renderer: Renderer, live: LiveTable) -> tuple[Dif
     """What a load has to change in its table first, when that is allowed and is all there is to do.
 
     Raises:
-        PlanError: the live table differs from the spec in a way that no load mends.
+        PlanError: the live table differs from the spec in a way that no load fixes.
     """
     if not live.is_table:
         raise PlanError(
@@ -183,7 +183,7 @@ class _Comparison:
         if column.identity is not None:
             return replace(found, spec=f"{wanted} {_identity(column.identity)}", remedy="rebuild")
         if not column.nullable and not column.default:
-            # In place it would need a DEFAULT; a table made anew only needs to have no rows.
+            # In place it would need a DEFAULT; a table rebuilt only needs to have no rows.
             return replace(found, spec=f"{wanted} NOT NULL", remedy="rebuild", probe="rows")
         return found
 
@@ -303,7 +303,7 @@ class _Comparison:
                     yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
 
     def lost_by_rebuild(self, found: tuple[Difference, ...]) -> Iterator[Difference]:
-        """What a table that is made anew cannot keep."""
+        """What a table that is rebuilt cannot keep."""
         told = {one.column for one in found if one.kind in ("identity", "add column")}
         if self.renderer.dialect.identity_by_hand:
             return
@@ -321,7 +321,7 @@ class _Comparison:
         them = "them" if several else "it"
         return replace(
             one,
-            blocked=f"the table would be made anew, and {', '.join(self.live.dependants)}"
+            blocked=f"the table would be rebuilt, and {', '.join(self.live.dependants)}"
             f" {'hold' if several else 'holds'} on to it: drop {them} first, and create {them}"
             " again after",
         )
@@ -386,7 +386,7 @@ def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
     table = [("column", "spec", "live", ""), *rows]
     lines = [f"  {line}" for line in align(table)]
     hint = (
-        f"`loader plan {spec.asset_key} --live` shows what would mend it,"
+        f"`loader plan {spec.asset_key} --live` shows what would fix it,"
         f" `loader apply {spec.asset_key}` does it"
     )
     if all(one.additive for one in found):
