@@ -19,7 +19,11 @@ TESTS: Mapping[str, Sequence[str]] = {
         *("plan/test_plan", "executor/test_merge", "executor/test_equal_keys"),
         "executor/test_checks",
     ],
-    "staging/stager": ["staging/test_staging"],
+    "staging/stager": [
+        "staging/test_staging",
+        "staging/test_stager_ends",
+        "executor/test_leftovers",
+    ],
     "executor/transaction": [
         *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
         *("executor/test_equal_keys", "executor/test_faults"),
