@@ -239,7 +239,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_words_stand_out_from_their_ground(scheme: int) -> None:
     """Every colour of text keeps the contrast of WCAG AA on every ground that it may stand on."""
-    css = (ROOT / "loader" / "site" / "pages" / "site.css").read_text()
+    css = (ROOT / "loader" / "docs" / "pages" / "site.css").read_text()
     light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", [light, dark][scheme]))
     pairs = [("mark-ink", "mark"), ("class-ink", "class"), ("ink", "mark"), ("quiet", "mark")]
