@@ -4,7 +4,7 @@ A package adds one with an entry point of the group ``loader.warehouses``, whose
 ``type`` of targets and whose object is a `loader.warehouse.adapter.Adapter`:
 
     [project.entry-points."loader.warehouses"]
-    sqlite = "loader_sqlite:ADAPTER"
+    acme = "loader_acme:ADAPTER"
 """
 
 from __future__ import annotations
@@ -54,15 +54,14 @@ def get_adapter(name: str) -> Adapter[Any]:
 
 
 def adapters_for(kinds: Iterable[str]) -> tuple[Adapter[Any], ...]:
-    """Loader's own adapters, and those of further types of targets; what is no type is left out.
+    """Loader's own adapters, and those of further types of targets.
 
-    Raises:
-        ConfigError: as `get_adapter`.
+    A type that does not exist, or cannot be imported, is left out: whoever uses its target is told.
     """
     found = [get_adapter(name) for name in BUILT_IN]
     for kind in dict.fromkeys(kinds):
         if kind not in BUILT_IN:
-            with suppress(KeyError):
+            with suppress(KeyError, ConfigError):
                 found.append(get_adapter(kind))
     return tuple(found)
 
@@ -75,9 +74,15 @@ def _load_outside(name: str) -> Adapter[Any]:
         try:
             found = entry.load()
         except Exception as error:
-            raise ConfigError(f"{_origin(entry)} cannot be imported: {error}") from error
+            raise ConfigError(
+                f"{_origin(entry)} cannot be imported: {error}",
+                hint="install what the package needs, or another version of it",
+            ) from error
         if not isinstance(found, Adapter):
-            raise ConfigError(f"{_origin(entry)} is not a `loader.warehouse.adapter.Adapter`")
+            raise ConfigError(
+                f"{_origin(entry)} is not a `loader.warehouse.adapter.Adapter`",
+                hint="correct the entry point of the package",
+            )
         return found
     raise KeyError(name)
 

@@ -684,10 +684,10 @@ def listen(progress):
 
 where = sys.argv[1]
 if where == "commit":
-    from loader.warehouse.base.duckdb import DuckDBSession
+    from loader.warehouse.duckdb.driver import DuckDBSession
     DuckDBSession.commit = lambda self: die()
 if where == "after commit":
-    from loader.warehouse.base.duckdb import DuckDBSession
+    from loader.warehouse.duckdb.driver import DuckDBSession
     commit = DuckDBSession.commit
     DuckDBSession.commit = lambda self: (commit(self), die())
 if where == "limit":

@@ -180,8 +180,7 @@ class _Comparison:
                 yield self._extra(other)
         if "layout" in self.live.seen:
             yield from self._layout()
-        if self.spec.description and self.spec.description != self.live.comment:
-            yield self._comment(None, self.spec.description, self.live.comment)
+        yield from self._comment(None, self.spec.description, self.live.comment)
         if "grants" in self.live.seen and self.renderer.has("grant"):
             yield from self._grants()
 
@@ -230,8 +229,7 @@ class _Comparison:
             yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
         elif column.identity is None and self._same_default(column, there) is False:
             yield Difference("default", name, column.default, there.default, "rebuild")
-        if column.description and column.description != there.comment:
-            yield self._comment(name, column.description, there.comment)
+        yield from self._comment(name, column.description, there.comment)
 
     def _type(self, column: Column, there: LiveColumn) -> Difference:
         dialect = self.renderer.dialect
@@ -278,8 +276,11 @@ class _Comparison:
             return None
         return same_default(column.default, there.default, column.data_type, self.renderer.dialect)
 
-    def _comment(self, column: str | None, text: str, live: str | None) -> Difference:
-        return Difference("comment", column, text, live, "in place")
+    def _comment(
+        self, column: str | None, text: str | None, live: str | None
+    ) -> Iterator[Difference]:
+        if text and text != live and self.renderer.dialect.has_comments:
+            yield Difference("comment", column, text, live, "in place")
 
     def _layout(self) -> Iterator[Difference]:
         spec, live = self.spec, self.live

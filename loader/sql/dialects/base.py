@@ -91,6 +91,9 @@ class Dialect:
     has_layout: bool = True
     """Whether tables have distribution, sort keys and encodings."""
 
+    has_comments: bool = True
+    """Whether tables and columns have comments."""
+
     has_grants: bool = True
     """Whether there are users that privileges are granted to."""
 

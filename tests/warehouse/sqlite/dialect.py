@@ -15,7 +15,8 @@ _AS_TEXT = ("super", "geometry", "geography", "hllsketch")
 @dataclass(frozen=True)
 class SQLiteDialect(Dialect):
     """SQLite has no dates, times and decimals: they are kept as text, of which equal values have
-    equal ones, and later values greater ones."""
+    equal ones, and later values greater ones.
+    """
 
     def literal(self, value: Value) -> str:
         """A value as it is kept."""
@@ -70,6 +71,7 @@ DIALECT = SQLiteDialect(
         r"VACUUM\b": "it cannot run inside a transaction",
     },
     has_layout=False,
+    has_comments=False,
     has_grants=False,
     text_figures=("minimum", "maximum"),
     # Of decimals only NULLs are counted, since SQLite adds up text as floats.

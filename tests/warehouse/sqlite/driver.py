@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import struct
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -60,7 +60,7 @@ class SQLiteSession:
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._connection, self._folder = connection, folder
         self._staged: list[Mapping[str, Any]] = []
-        functions = {
+        functions: dict[str, Callable[..., Any]] = {
             "schema_file": self._schema_file,
             "read_staged": self._read_staged,
             "staged": self._staged_value,
@@ -115,9 +115,8 @@ class SQLiteSession:
 
     def _read_staged(self, pattern: str, form: str) -> str:
         """Read the staged files; the answer numbers their rows, as a JSON array."""
-        self._staged = [
-            row for file in sorted(glob.glob(pattern)) for row in _READERS[form](Path(file))
-        ]
+        files = sorted(glob.glob(pattern))  # noqa: PTH207  # all of it is a pattern
+        self._staged = [row for file in files for row in _READERS[form](Path(file))]
         return json.dumps(list(range(len(self._staged))))
 
     def _staged_value(self, row: int, column: str, kind: str) -> Any:
