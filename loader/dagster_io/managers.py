@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import dagster as dg
-from pydantic import PrivateAttr, field_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from loader.config import TargetSettings, given_settings
 from loader.dagster_io.inputs import fetch
 from loader.dagster_io.metadata import Place, failure
 from loader.dagster_io.outputs import store
 from loader.dagster_io.tables import Tables
-from loader.errors import LoaderError, SourceError
+from loader.errors import ConfigError, LoaderError, SourceError
 from loader.project import Project
 
 _TARGET = "dagster"
@@ -43,6 +44,18 @@ class TableIOManager(dg.ConfigurableIOManager):
 
     warehouse: ClassVar[str | None] = None
     """The type of its target."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        # Dagster drops a field that is misspelt; pydantic's own error would show its values.
+        for name in data if isinstance(data, dict) else ():
+            if name not in cls.model_fields:
+                close = difflib.get_close_matches(name, cls.model_fields, n=1)
+                known = f"its fields are {', '.join(cls.model_fields)}"
+                hint = f"did you mean `{close[0]}`?" if close else known
+                raise ConfigError(f"{cls.__name__} has no field `{name}`", hint=hint)
+        return data
 
     @property
     def project(self) -> Project:

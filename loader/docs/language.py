@@ -49,8 +49,9 @@ _UPSTREAM = Key(
     required=False,
     default=None,
     description=Markup(
-        "The asset keys of what the table is made of, such as <code>[shop/orders]</code>: these"
-        " pages tell and draw the lineage, both ways. An address is a key as well."
+        "The asset keys of what the table is made of, such as <code>[shop/orders]</code>:"
+        " <code>loader docs</code> draws the lineage of them, both ways. A web address is a key"
+        " too."
     ),
 )
 

@@ -283,34 +283,40 @@ class Column(Model):
     data_type: Type
     """Redshift's type, such as `varchar(40)`; DuckDB's is derived from it."""
     nullable: StrictBool = True
-    """Whether it may hold NULL."""
+    """Whether it may hold NULL; columns of `primary_key` and identities may not."""
     description: StrictStr | None = None
     """What a value means, with its unit."""
     encode: Encoding | None = None
-    """Compression encoding; Redshift only."""
+    """Compression encoding. Redshift only."""
     default: Expression | None = None
-    """SQL expression for rows that come without this column."""
+    """SQL expression for loads that do not bring this column; `getdate()` and `sysdate` work on
+    DuckDB too."""
     identity: Annotated[tuple[StrictInt, StrictInt] | None, Field(strict=False)] = None
-    """Generated numbers: [seed, step]. Never staged."""
+    """Generated numbers: `[seed, step]`, for integer and bigint. Never staged. IDENTITY on
+    Redshift, a sequence on DuckDB."""
     classification: StrictStr | None = None
-    """A free word such as `pii`, handed on to catalogs."""
+    """A free word such as `pii`, a tag of the column in Dagster. The values of the column stay out
+    of the rows that a failed check shows, and of the figures in results, ledger and Dagster."""
 
 
 class PartitionBy(Model):
     """One partition expression, a dimension of the table."""
 
     name: StrictStr | None = Field(default=None, min_length=1)
-    """The dimension's name; needed with more than one dimension."""
+    """The dimension's name; required with more than one dimension; default the column, or
+    `partition`."""
     expr: StrictStr = Field(min_length=1)
     """SQL over the columns; a bare column takes that column's type."""
     data_type: Type | None = None
-    """The expression's type; needed when it is not a bare column."""
+    """The expression's type; required when it is not a bare column."""
     grain: Grain | None = None
-    """With a grain a key is a half-open window of time; without one, a value."""
+    """With a grain a key is a window of time, its start included and its end not; without one a key
+    is a value."""
     timezone: Zone = "UTC"
     """The zone the partition keys are in."""
     column_timezone: Zone | None = None
-    """The zone of a `timestamp` column's values; default UTC."""
+    """The zone of the values of a `timestamp` or text column; default UTC, of text that of the
+    keys."""
     format: StrictStr | None = None
     """How a text column writes its times, as strftime; the default is ISO 8601."""
     week_start: Weekday = "monday"
@@ -338,9 +344,9 @@ class SchemaContract(Model):
     """What may differ between a frame, its spec, and the live table."""
 
     extra_columns: Literal["fail", "ignore"] = "fail"
-    """Frame columns that the spec lacks."""
+    """Columns of the data that the spec lacks: an error, or left out."""
     bad_rows: Literal["fail", "reject"] = "fail"
-    """Rows that do not fit: fail the load, or set them aside in a Parquet file with the reason."""
+    """Rows that do not fit: an error, or set aside in a Parquet file with the reason of each."""
     max_rejects: Annotated[
         StrictInt | StrictStr,
         AfterValidator(_max_rejects),
@@ -353,9 +359,10 @@ class SchemaContract(Model):
             }
         ),
     ] = 0
-    """With reject: the most rows (`10`) or share (`1%`) that may be set aside."""
+    """With `bad_rows: reject`: the most rows (`10`) or share (`1%`) that may be set aside."""
     evolve: Literal["none", "additive"] = "none"
-    """What a load may do to a live table that lacks spec columns or is too narrow."""
+    """What a load may change in the live table: nothing, or add columns that it lacks and widen
+    VARCHARs."""
 
     def allows(self, rejected: int, rows: int) -> bool:
         """Whether so many rejected rows, of so many read, are within `max_rejects`."""
@@ -372,11 +379,11 @@ class Staging(Model):
     compression: Literal["snappy", "zstd", "gzip", "none"] = "snappy"
     """parquet: snappy (default), zstd, gzip or none; csv and json: gzip (default), zstd or none."""
     file_size: Bytes = 128 << 20
-    """Target size of one staged file."""
+    """Target size of one staged file, in bytes or as `64MB`; KB, MB and GB are powers of 1024."""
     keep: Literal["always", "failed", "never"] = "failed"
-    """Which loads leave their staged files behind. Each run removes only its own files, since
-    another run of its load id may be at work; `loader clean` removes what killed and failed runs
-    have left."""
+    """Which loads leave their staged files: all, those that fail, or none. Each run removes only
+    its own files, since another run of its load id may be at work; `loader clean` removes what
+    failed and killed runs leave."""
 
     @model_validator(mode="before")
     @classmethod
@@ -460,11 +467,12 @@ class Check(Model):
     metric: Literal[
         "row_count", "null_values", "missing_values", "invalid_values", "duplicate_values"
     ]
-    """What is counted."""
+    """What is counted: rows; NULLs; NULLs and words that mean it; values that are not allowed; rows
+    beyond the first of each value."""
     name: StrictStr | None = None
     """What the check is called in messages; default the metric and its columns."""
     column: Name | None = None
-    """The column counted; every metric but `row_count` needs one."""
+    """The column; required by every metric but `row_count`."""
     columns: tuple[Name, ...] = ()
     """For `duplicate_values` over several columns together."""
     missing_values: tuple[StrictStr, ...] = ()
@@ -676,9 +684,9 @@ class TableSpec(Model):
     version: Literal[1] = 1
     """The version of this language."""
     schema_name: SchemaName = Field(alias="schema")
-    """The schema; created when missing."""
+    """The schema; created when it is missing."""
     name: Name
-    """The table."""
+    """The table's name."""
     asset_key: Annotated[
         StrictStr,
         Field(max_length=1_024),
@@ -691,7 +699,8 @@ class TableSpec(Model):
         Annotated[StrictStr, Matching(rf"({_TAG}/)?{_TAG}", "a tag key")],
         Annotated[StrictStr, Matching(rf"({_TAG})?", "a tag value")],
     ] = Field(default={}, json_schema_extra={"additionalProperties": False})
-    """Words to find it by, key and value; Dagster shows them, and its rules hold for them."""
+    """Key and value to find the table by, in Dagster and `loader docs`; Dagster's rules for tags
+    hold."""
     owners: tuple[
         Annotated[
             StrictStr,
@@ -701,41 +710,47 @@ class TableSpec(Model):
     ] = ()
     """Who answers for it: e-mail addresses, or `team:NAME`."""
     meta: dict[StrictStr, Any] = {}
-    """Anything else, kept and handed on."""
+    """Other facts in any shape: shown in Dagster and `loader docs`, kept by `loader export`."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """The columns in table order."""
     primary_key: tuple[Name, ...] = ()
-    """What makes a row one row: informational on Redshift, the merge key, checked in each load."""
+    """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
+    merge. Redshift tables declare the key and do not enforce it; DuckDB tables do not declare
+    it."""
     dist: Name | None = None
-    """even, all, auto, or the column rows are distributed by."""
+    """How rows are distributed: `even`, `all`, `auto`, or the name of a column. Redshift only."""
     sort: tuple[Name, ...] = ()
-    """Sort key columns."""
+    """The columns of the sort key, in order. Redshift only."""
     sort_type: Literal["compound", "interleaved", "auto"] | None = None
-    """How the sort key sorts; `auto` takes no columns."""
+    """The kind of sort key; default Redshift's own, compound. `auto` takes no `sort`. Redshift
+    only."""
     partition_by: tuple[PartitionBy, ...] = ()
     """The partition expressions, one for each dimension."""
     write_disposition: Literal["replace", "append", "merge"] = "replace"
-    """What a load does to rows that are there: replaces the slice, adds, or merges by key."""
+    """What a load does to the rows of the table: `replace` deletes the slice and loads it again,
+    `append` adds rows, `merge` updates and inserts by `primary_key`."""
     merge: Merge = Merge()
-    """How rows are merged by key."""
+    """How rows are merged by key; only with `write_disposition: merge`."""
     on_empty: Literal["keep", "clear", "fail"] = "keep"
-    """What a load of no rows does to its slice."""
+    """What a load of no rows does: `keep` leaves the slice as it is, `clear` lets `replace` empty
+    it, `fail` is an error."""
     schema_contract: SchemaContract = SchemaContract()
     """What happens when the data or the live table differs from this spec."""
     staging: Staging = Staging()
     """The files that rows travel in."""
     source: Source = Source()
-    """How the data is written that is read from files."""
+    """How files are written that this table is loaded from: delimiter, encoding, formats."""
     verify: Literal["values", "counts", "checksums"] | None = None
     """What is compared with the staged rows before COMMIT: figures of all values, only numbers of
     rows, or figures with checksums of text and binary values; default the project's `verify`, and
     else `values`."""
     checks: tuple[Check, ...] = ()
-    """Run inside the transaction, before COMMIT."""
+    """What the loaded rows must fulfil. Measured inside the transaction, before COMMIT."""
     grants: dict[Privilege, tuple[Grantee, ...]] = {}
-    """Who may do what; Redshift only."""
+    """Privilege → who gets it: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
+    only."""
     templates: dict[TemplateName, Annotated[StrictStr, Field(min_length=1)]] = {}
-    """SQL templates of this table's own, by the name of the one they replace."""
+    """Template of Loader → this table's own file in its place, below `templates/`."""
     dagster: DagsterOptions = DagsterOptions()
     """Group, kinds, freshness, automation and partitions of its asset."""
 

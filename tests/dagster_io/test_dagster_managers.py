@@ -24,7 +24,7 @@ from dagster._serdes import serialize_value
 from loader import project
 from loader.config import RedshiftTarget
 from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, RedshiftPandasIOManager
-from loader.errors import ExecuteError
+from loader.errors import ConfigError, ExecuteError
 from loader.executor import transaction
 from loader.spec.catalog import Catalog, read_catalog
 from loader.staging.stores import s3
@@ -270,6 +270,20 @@ def test_empty_settings_are_told_by_the_managers_own_names(
     set_environment(monkeypatch, AWS_REDSHIFT_PORT="many")
     failed = bench.fails(returning(frame()), manager=seed())
     assert "port" in failed.text
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [({"spec": "tables"}, "`specs`"), ({"on_mising_spec": "infer"}, "`on_missing_spec`")],
+)
+def test_a_misspelt_field_is_refused(given: dict[str, Any], meant: str) -> None:
+    """A field that the manager does not have is told with the nearest one, and no value is."""
+    with pytest.raises(ConfigError, match=next(iter(given))) as refused:
+        RedshiftIOManager(
+            database="d", s3_iam_role="default", bucket_name="b", password=SECRET_KEY, **given
+        )
+    assert meant in (refused.value.hint or "")
+    assert SECRET_KEY not in str(refused.value)
 
 
 def test_options_that_are_none_are_refused_where_they_are_written() -> None:
