@@ -7,161 +7,38 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from loader.errors import ConfigError
 from loader.plan.figures import Level
-from loader.redaction import KNOWN, credentials_in, names_secret, secrets_in
-from loader.sql.dialects.base import check_schema
+from loader.redaction import KNOWN, names_secret, secrets_in
 from loader.text_files import UnreadableError, is_folder, read_text
+from loader.warehouse.duckdb.settings import DuckDBTarget
+from loader.warehouse.redshift.settings import RedshiftTarget
+from loader.warehouse.registry import get_adapter, warehouse_names
+from loader.warehouse.settings import TargetSettings
+
+__all__ = [
+    "Config",
+    "DuckDBTarget",
+    "RedshiftTarget",
+    "TargetSettings",
+    "find_config",
+    "given_config",
+    "given_settings",
+]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 _AMBIENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 """Variables that boto3 reads by itself."""
 
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
-_NAMESPACES = re.compile(r"(?:IAM|IAMR|IAMA|AWSIDC):[^:]+", re.IGNORECASE)
-"""Users of IAM and of the Identity Center, as Redshift names them."""
-
-
-def _no_credentials(value: str) -> str:
-    """A setting that is printed."""
-    if any(True for _ in credentials_in(value)):
-        raise ValueError(
-            "holds a password or a key, and this setting is printed; `password` is the only one"
-            " that is not, and boto3 finds keys by itself"
-        )
-    return value
-
-
-def _shaped(pattern: str, expected: str) -> AfterValidator:
-    """What a setting has to look like, where it is known: a preview may lack variables."""
-
-    def check(value: str) -> str:
-        if "${" not in value and not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(f"must be {expected}")
-        return _no_credentials(value)
-
-    return AfterValidator(check)
-
-
-def _check_role(value: str) -> str:
-    known = "${" not in value and value not in ("", "default")
-    if known and not all(map(_ROLE.fullmatch, re.split(r",(?=arn:)", value))):
-        raise ValueError(
-            "must be the ARN of an IAM role (arn:aws:iam::ACCOUNT:role/NAME), several of them"
-            " with commas between, or `default`; keys do not belong here"
-        )
-    return _no_credentials(value)
-
-
-def _check_user(value: str) -> str:
-    if "${" not in value and ":" in value and not _NAMESPACES.fullmatch(value):
-        raise ValueError("must be the name alone; a password has a setting of its own")
-    return _no_credentials(value)
-
-
-Plain = Annotated[str, AfterValidator(_no_credentials)]
-Name = Annotated[str, _shaped(r"[\w.-]*", "a name of letters, digits and `-`")]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-class DuckDBTarget(_Settings):
-    """An embedded DuckDB database file."""
-
-    type: Literal["duckdb"]
-    database: Plain = ".loader/warehouse.duckdb"
-    """The database file, relative to the project."""
-    staging: Plain = ".loader/staging"
-    """The folder loads stage their files in, relative to the project."""
-    ledger_schema: Annotated[Plain, AfterValidator(check_schema)] = "loader"
-    """Schema of the ledger; empty turns it off."""
-    lock_timeout: float = Field(default=30.0, ge=0)
-    """Seconds to wait for another process that holds the file."""
-    memory_limit: Annotated[str, _shaped(r"[\d.]+ *([KMGT]?i?B|%)", "a size, such as 320MB")] = (
-        "320MB"
-    )
-    """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""
-
-
-class RedshiftTarget(_Settings):
-    """An Amazon Redshift cluster or Serverless workgroup."""
-
-    type: Literal["redshift"]
-    host: Annotated[
-        str,
-        _shaped(
-            r"[\w.-]*", "only the name of the host; user, port and database have their own keys"
-        ),
-    ] = ""
-    port: int = 5439
-    database: Annotated[
-        str, _shaped(r"[^/?=&]*", "only the name of the database; others have their own keys")
-    ] = ""
-    user: Annotated[str, AfterValidator(_check_user)] = ""
-    password: str = Field(default="", repr=False)
-    """Empty means IAM, or `secret_id`."""
-    secret_id: Plain = ""
-    """A Secrets Manager secret with user and password."""
-    cluster_identifier: Name = ""
-    """The provisioned cluster to ask IAM credentials for."""
-    work_group: Name = ""
-    """The Serverless workgroup to ask IAM credentials for."""
-    region_name: Name = ""
-    iam_role: Annotated[str, AfterValidator(_check_role)] = ""
-    """The role COPY and UNLOAD read and write the bucket with: its ARN, or `default`."""
-    staging: Plain = ""
-    """Where loads stage their files, `s3://bucket/prefix`."""
-    ssl: bool = True
-    ledger_schema: Annotated[Plain, AfterValidator(check_schema)] = "loader"
-    """Schema of the ledger; empty turns it off."""
-    encryption: Literal["", "AES256", "aws:kms"] = ""
-    """Server-side encryption of staged files; empty is the bucket's own."""
-    kms_key_id: Plain = ""
-    """The key of `aws:kms`; empty is the account's own."""
-    unload_rows: int = Field(default=100_000, ge=0)
-    """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
-
-    def lacks(self) -> dict[str, str]:
-        """The settings without which nothing can be loaded: key → what it is for."""
-        found: dict[str, str] = {}
-        if not self.database:
-            found["database"] = "the database"
-        if not self.staging:
-            found["staging"] = "s3://bucket/prefix that loads stage their files in"
-        elif not re.fullmatch(r"s3://[^/]+(/.*)?", self.staging):
-            found["staging"] = "this is no S3 location; write s3://bucket/prefix"
-        if not self.iam_role:
-            found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
-        serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
-        if self.password:
-            for key in ("host", "user"):
-                if not getattr(self, key):
-                    found[key] = "a login with `password` needs it"
-        elif not (self.secret_id or self.cluster_identifier or self.work_group or serverless):
-            others = "secret_id, or cluster_identifier or work_group for IAM"
-            found["password"] = f"to log in; or set {others}"
-        if not self.password and not self.secret_id and not self.ssl:
-            found["ssl"] = "IAM credentials are only used over TLS; leave out `ssl = false`"
-        return found
-
-
-TargetSettings = DuckDBTarget | RedshiftTarget
-_TYPES: Mapping[str, type[DuckDBTarget] | type[RedshiftTarget]] = {
-    "duckdb": DuckDBTarget,
-    "redshift": RedshiftTarget,
-}
 _LOCAL: Mapping[str, Any] = {"local": {"type": "duckdb"}}
+"""The targets of a project that names none."""
 
 
 @dataclass(frozen=True)
@@ -196,15 +73,11 @@ class Config:
             raise self._no_target(name)
         place = f"[tool.loader.targets.{name}] in {self.source}"
         given = self.targets[name]
-        if isinstance(given, DuckDBTarget | RedshiftTarget):
+        if isinstance(given, TargetSettings):
             _remember(given.model_dump())
             return given
         raw = dict(given)
-        model = _TYPES.get(str(raw.get("type")))
-        if model is None:
-            close = difflib.get_close_matches(str(raw.get("type")), _TYPES, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else None
-            raise ConfigError(f"{place}: type is not one of {', '.join(_TYPES)}", hint=hint)
+        model = _settings_model(str(raw.get("type")), place)
         if misplaced := _misplaced(raw):
             raise ConfigError("\n".join(f"{place}: {line}" for line in misplaced))
         values, missing = _expand(raw, keep=preview)
@@ -215,10 +88,10 @@ class Config:
                 f"the target `{name}` needs {names}, which the environment does not set",
                 hint=f"set it, or give a default as ${{NAME:-default}} under {place}",
             )
-        if preview and model is RedshiftTarget and "${" in str(values.get("port", "")):
-            del values["port"]
+        if preview:
+            values = _without_unknown(values, model)
         settings = _validated(model, values, place)
-        if isinstance(settings, RedshiftTarget) and not preview:
+        if not preview:
             _check_complete(settings, raw, place)
         return settings
 
@@ -242,12 +115,36 @@ def given_settings(
         ConfigError: a value is wrong or missing; with all that is wrong.
     """
     _remember(values)
-    settings = _validated(_TYPES[values["type"]], values, owner, names)
-    lacks = settings.lacks() if isinstance(settings, RedshiftTarget) else {}
-    if lacks:
-        lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in lacks.items()]
+    settings = _validated(get_adapter(values["type"]).settings, values, owner, names)
+    if missing := settings.find_missing():
+        lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in missing.items()]
         raise ConfigError("\n".join([f"{owner} is not complete", *lines]))
     return settings
+
+
+def _settings_model(kind: str, place: str) -> type[TargetSettings]:
+    """The model of the settings of a type of target.
+
+    Raises:
+        ConfigError: there is no such type.
+    """
+    try:
+        return get_adapter(kind).settings
+    except KeyError:
+        names = warehouse_names()
+        close = difflib.get_close_matches(kind, names, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else None
+        raise ConfigError(f"{place}: type is not one of {', '.join(names)}", hint=hint) from None
+
+
+def _without_unknown(values: Mapping[str, Any], model: type[TargetSettings]) -> dict[str, Any]:
+    """The settings without those that are no text and whose variables are not known yet."""
+    texts = {name for name, field in model.model_fields.items() if field.annotation is str}
+    return {
+        key: value
+        for key, value in values.items()
+        if key in texts or key not in model.model_fields or "${" not in str(value)
+    }
 
 
 def _remember(values: Mapping[str, Any]) -> None:
@@ -289,7 +186,7 @@ def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list
 
 
 def _validated(
-    model: type[DuckDBTarget] | type[RedshiftTarget],
+    model: type[TargetSettings],
     values: Mapping[str, Any],
     place: str,
     names: Mapping[str, str] | None = None,
@@ -304,15 +201,15 @@ def _validated(
         raise ConfigError("\n".join(f"{place}: {line}" for line in lines)) from None
 
 
-def _check_complete(settings: RedshiftTarget, raw: Mapping[str, Any], place: str) -> None:
-    lacks = settings.lacks()
-    if not lacks:
+def _check_complete(settings: TargetSettings, raw: Mapping[str, Any], place: str) -> None:
+    missing = settings.find_missing()
+    if not missing:
         return
-    lines = [f"  {key}: {why}{_empty(settings, key, raw)}" for key, why in lacks.items()]
+    lines = [f"  {key}: {why}{_empty(settings, key, raw)}" for key, why in missing.items()]
     raise ConfigError("\n".join([f"{place} is not complete", *lines]))
 
 
-def _empty(settings: RedshiftTarget, key: str, raw: Mapping[str, Any]) -> str:
+def _empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
     """Where a setting that is empty was looked for."""
     if getattr(settings, key) not in ("", None):
         return ""
@@ -405,4 +302,45 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
         targets=targets,
         verify=verify,
         source=source,
+    )
+
+
+def given_config(
+    specs: str | os.PathLike[str] | None,
+    templates: str | os.PathLike[str] | None,
+    root: str | os.PathLike[str] | None,
+    targets: Mapping[str, Mapping[str, Any] | TargetSettings] | None,
+    target: str | None,
+) -> Config:
+    """The settings of a project that a program describes, in whole or in part.
+
+    Without ``root`` and ``targets`` they are those of the nearest project file, in which what is
+    given takes the place of its own.
+
+    Args:
+        specs: The folder of the specs.
+        templates: The folder of the project's own templates.
+        root: The project's folder; default the working one.
+        targets: All targets, by name.
+        target: The one that is used where none is named; default the first of ``targets``.
+
+    Raises:
+        ConfigError: no project was found, and no ``specs`` are given; or its file is wrong.
+    """
+    if root is None and targets is None:
+        try:
+            found = find_config(Path(specs).resolve() if specs is not None else None)
+        except ConfigError:
+            if specs is None:
+                raise
+            found = Config(Path(specs).resolve().parent, Path(specs), None)
+    else:
+        base = Path(root if root is not None else Path.cwd()).resolve()
+        found = Config(base, base / "specs", base / "templates", source="the given targets")
+    return replace(
+        found,
+        specs=Path(specs) if specs is not None else found.specs,
+        templates=Path(templates) if templates is not None else found.templates,
+        target=target or (next(iter(targets)) if targets else found.target),
+        targets=targets if targets is not None else found.targets,
     )

@@ -10,9 +10,8 @@ from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Target
 from loader.project import Project
 from loader.spec.catalog import Entry
-from loader.sql import dialects
 from loader.sql.renderer import OWN, Renderer
-from loader.sql.templates import strays
+from loader.sql.templates import own_templates, unused_templates
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
@@ -25,7 +24,7 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
     entries, problems = _chosen(project, select)
     templates = project.templates
     renderers = [
-        Renderer(templates, dialects.get(name), clock=time.thread_time) for name in dialects.NAMES
+        Renderer(templates, adapter.dialect, clock=time.thread_time) for adapter in project.adapters
     ]
     foreign = any(not template.path.startswith(OWN) for template in templates.values())
     for entry in entries:
@@ -39,19 +38,20 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
 
 def _chosen(project: Project, select: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     if not select:
-        return list(project.catalog.some()), list(_strays(project))
+        return list(project.catalog.some()), list(_unused(project))
     try:
         return list(project.catalog.select(select)), []
     except SpecError as error:
         return [], list(error.problems)
 
 
-def _strays(project: Project) -> Iterator[Problem]:
+def _unused(project: Project) -> Iterator[Problem]:
     """The project's templates that nothing uses, once all specs tell what they use."""
     entries = project.catalog.entries
     if all(entry.spec is not None for entry in entries):
         named = {file for entry in entries if entry.spec for file in entry.spec.templates.values()}
-        yield from strays(project.templates, named)
+        own = own_templates(*(adapter.templates for adapter in project.adapters))
+        yield from unused_templates(project.templates, own, named)
 
 
 def _templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:

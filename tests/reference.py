@@ -32,13 +32,14 @@ from loader.spec import partitions
 from loader.spec.diagnostics import diagnose
 from loader.spec.json_schema import json_schema
 from loader.spec.model import Check, Column, TableSpec, TemplateName
-from loader.sql import datatypes, dialects, sandbox, time_formats
+from loader.sql import datatypes, sandbox, time_formats
 from loader.sql import renderer as sql_renderer
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.redshift import ENCODINGS, NOT_IN_JSON, NOT_IN_PARQUET
 from loader.sql.renderer import Rendered, Renderer, Sql, Table, Unknown
 from loader.sql.sandbox import Sandbox
 from loader.sql.templates import read_templates
+from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.plan.drifted import live_of
 from tests.plan.test_drift import CHANGES
 from tests.plan.test_plan import TARGETS, make_plan, make_spec, renderer
@@ -112,7 +113,7 @@ def _types(_: str, __: str) -> str:
             aliases[name].append(alias)
     for name in datatypes.NAMES:
         parsed = datatypes.parse(name)
-        kinds = [_spelled(parsed, dialects.get(dialect).column_type) for dialect in dialects.NAMES]
+        kinds = [_spelled(parsed, get_adapter(dialect).dialect.column_type) for dialect in BUILT_IN]
         carried = [
             format_
             for format_, missing in {
@@ -196,7 +197,7 @@ def _checks(_: str, __: str) -> str:
     """What each check of the page's list runs."""
     (listed,) = (t for t in blocks(SPECS.read_text("utf-8"), "yaml") if "# each metric" in t)
     spec = judged(yaml.safe_load(listed))
-    made = [plan_checks(spec, renderer(name), TARGETS[name], None) for name in dialects.NAMES]
+    made = [plan_checks(spec, renderer(name), TARGETS[name], None) for name in BUILT_IN]
     assert len({tuple(one.sql for one in statements) for statements in made}) == 1
     parts = [
         f"-- {one.expects.check.label}: {one.why}\n{one.sql};\n"
@@ -251,7 +252,7 @@ def recording() -> Recording:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Renderer, "render", record)
-        for dialect in dialects.NAMES:
+        for dialect in BUILT_IN:
             deque(rendered(dialect), maxlen=0)
             plan_counts(make_spec(), renderer(dialect), [None])
             plan_change(make_spec(), renderer(dialect), TARGETS[dialect], "no schema")
@@ -500,7 +501,7 @@ def _limits(_: str, __: str) -> str:
 
 
 def _commits(dialect: str, _: str) -> str:
-    found = dialects.get(dialect).commits
+    found = get_adapter(dialect).dialect.commits
     rows = [(f"`{_readable(pattern)}`", why) for pattern, why in found.items()]
     return table(("Statement", "Refused, because"), rows)
 
@@ -512,9 +513,9 @@ def _readable(pattern: str) -> str:
 def _needed(_: str, __: str) -> str:
     """The templates that each dialect has to bring itself, and those that only some have."""
     own = {name for name, places in folders().items() if "ansi" not in places}
-    all_have = {n for n in own if set(dialects.NAMES) <= set(folders()[n])}
+    all_have = {n for n in own if set(BUILT_IN) <= set(folders()[n])}
     lines = [("every dialect", _code(sorted(all_have)))]
-    for dialect in dialects.NAMES:
+    for dialect in BUILT_IN:
         only = sorted(n for n in own - all_have if dialect in folders()[n])
         lines.append((f"only {dialect}", _code(only)))
         over = sorted(n for n, p in folders().items() if "ansi" in p and dialect in p)

@@ -78,6 +78,12 @@ def test_a_preview_needs_no_environment() -> None:
     """A plan shows the names of variables that are not set in their place."""
     found = config(prod={**PROD, "port": "${AWS_REDSHIFT_PORT}"}).settings("prod", preview=True)
     assert found.staging == "s3://${AWS_REDSHIFT_BUCKET_NAME}/loader"
+    local = {"type": "duckdb", "lock_timeout": "${SECONDS}", "database": "${FILE}"}
+    assert config(t=local).settings("t", preview=True) == DuckDBTarget(
+        type="duckdb", database="${FILE}"
+    )
+    with pytest.raises(ConfigError, match="lock_tiemout"):
+        config(t={"type": "duckdb", "lock_tiemout": "${SECONDS}"}).settings("t", preview=True)
 
 
 def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:

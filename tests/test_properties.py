@@ -26,9 +26,9 @@ from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.model import TableSpec
 from loader.spec.partitions import locate, make_slice
-from loader.sql import dialects
 from loader.sql.renderer import Renderer
 from loader.sql.templates import read_templates
+from loader.warehouse.registry import get_adapter
 from tests.conftest import redshift_target
 from tests.redshift.server import StandIn
 
@@ -310,7 +310,7 @@ def test_a_slice_selects_exactly_the_rows_it_names(stored: Stored, data: st.Data
         made = make_slice(spec.dimensions, request)
     except PlanError as error:
         raise AssertionError(f"{request}: {error}") from error
-    renderer = Renderer(read_templates(), dialects.get("duckdb"))
+    renderer = Renderer(read_templates(), get_adapter("duckdb").dialect)
     sql = plan_read(spec, renderer, made, ["id"]).sql
     found = {row[0] for row in stored.connection.execute(sql).fetchall()}
     located = []

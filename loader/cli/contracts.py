@@ -16,6 +16,7 @@ from loader.cli.framework import Context, common, main
 from loader.cli.options import counted
 from loader.errors import LoaderError
 from loader.text_files import UnreadableError, bounded, decoded, is_folder, is_there, read_text
+from loader.warehouse.registry import get_adapter
 
 if TYPE_CHECKING:
     from loader.contracts.convert import Imported, Written
@@ -61,9 +62,8 @@ def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
     """The target as a server, as far as the settings tell it without an environment."""
     name = target or project.config.target
     settings = project.config.settings(name, preview=True)
-    if settings.type != "redshift" or not settings.database or "${" in settings.database:
-        return []
-    return [{"server": name, "type": "redshift", "database": settings.database}]
+    server = get_adapter(settings.type).contract_server(settings)
+    return [{"server": name, **server}] if server is not None else []
 
 
 def _write_out(context: Context, documents: Sequence[Written], output: str) -> None:

@@ -20,20 +20,20 @@ import dagster as dg
 
 from loader.dagster_io.checks import asset_checks
 from loader.dagster_io.columns import table_schema
-from loader.dagster_io.managers import DuckDBIOManager, RedshiftIOManager
+from loader.dagster_io.managers import TableIOManager
 from loader.dagster_io.metadata import code_reference
 from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
 from loader.spec.catalog import Entry
 from loader.spec.model import OnCron, TableSpec
+from loader.warehouse.registry import BUILT_IN
 
 __all__ = ["asset_checks", "asset_spec", "asset_specs", "partitions_def", "with_specs"]
 
 _MOST_KINDS = 10
 """Dagster's limit."""
 
-_DIALECTS = ("duckdb", "redshift")
 _REFERENCES, _MANAGER = "dagster/code_references", "dagster/io_manager_key"
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -127,9 +127,7 @@ def _kind(project: Project) -> str | None:
 
 def _kind_of(manager: object) -> str | None:
     """Where the tables of one of Loader's IO managers are."""
-    if isinstance(manager, DuckDBIOManager):
-        return "duckdb"
-    return "redshift" if isinstance(manager, RedshiftIOManager) else None
+    return manager.warehouse if isinstance(manager, TableIOManager) else None
 
 
 def _described(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
@@ -160,7 +158,7 @@ def _described(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
 def _kinds(spec: TableSpec, kind: str | None) -> set[str]:
     """The spec's kinds, and where the table is, when they do not tell it and there is room."""
     kinds = set(spec.dagster.kinds)
-    if kind is not None and kinds.isdisjoint(_DIALECTS) and len(kinds) < _MOST_KINDS:
+    if kind is not None and kinds.isdisjoint((kind, *BUILT_IN)) and len(kinds) < _MOST_KINDS:
         kinds.add(kind)
     return kinds
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import dagster as dg
 from pydantic import PrivateAttr, field_validator, model_validator
@@ -41,6 +41,9 @@ class TableIOManager(dg.ConfigurableIOManager):
     """The schema of the ledger; empty turns it off."""
 
     _project: Project | None = PrivateAttr(default=None)
+
+    warehouse: ClassVar[str | None] = None
+    """The type of its target."""
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +128,8 @@ class DuckDBIOManager(TableIOManager):
     'dagster'
     """
 
+    warehouse = "duckdb"
+
     database: str
     """The database file."""
     staging: str | None = None
@@ -138,7 +143,7 @@ class DuckDBIOManager(TableIOManager):
         beside = Path(self.database).with_suffix(".staging")
         return given_settings(
             {
-                "type": "duckdb",
+                "type": self.warehouse,
                 "database": self.database,
                 "staging": self.staging or str(beside),
                 "ledger_schema": self.ledger_schema,
@@ -159,6 +164,8 @@ class RedshiftIOManager(TableIOManager):
     Without a password IAM credentials are asked for, of `cluster_identifier` or `work_group`, or
     of the secret `secret_id`.
     """
+
+    warehouse = "redshift"
 
     host: str = ""
     port: str = "5439"
@@ -198,7 +205,7 @@ class RedshiftIOManager(TableIOManager):
         prefix = self.prefix.strip("/")
         return given_settings(
             {
-                "type": "redshift",
+                "type": self.warehouse,
                 "host": self.host,
                 "port": self.port or "5439",
                 "database": self.database,

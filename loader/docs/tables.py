@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,13 +15,16 @@ from loader.docs.names import slug
 from loader.docs.words import Fact, facts
 from loader.errors import ConfigError
 from loader.plan.load_plan import plan_load
-from loader.plan.model import LoadRequest, Statement, Target
+from loader.plan.model import LoadRequest, Statement
 from loader.project import Project
 from loader.spec.catalog import Entry
 from loader.spec.model import Column, TableSpec
-from loader.sql import dialects
 from loader.sql.renderer import Renderer
 from loader.version import version
+from loader.warehouse.registry import BUILT_IN, get_adapter
+
+WAREHOUSES = tuple(reversed(BUILT_IN))
+"""What the pages show, in this order: Redshift first, whose types are those of specs."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class ColumnRow:
 
     name: str
     anchor: str
-    redshift: str
-    duckdb: str
+    types: tuple[str, ...]
+    """Its type on each of `WAREHOUSES`."""
     nullable: bool
     roles: tuple[str, ...]
     """What the table does with it, in a word each."""
@@ -100,6 +103,11 @@ class TablePage:
     yaml: Markup
 
     @property
+    def warehouses(self) -> tuple[str, ...]:
+        """What the warehouses are called whose types and scripts it shows."""
+        return tuple(script.title for script in self.scripts)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classifications of its columns."""
         found = {column.classification for column in self.columns}
@@ -119,14 +127,15 @@ def table_pages(project: Project, entries: Sequence[Entry]) -> list[TablePage]:
         ConfigError: a spec file cannot be read any more.
     """
     templates = project.templates
-    renderers = {
-        name: Renderer(templates, dialects.get(name), clock=time.thread_time) for name in _PLACES
-    }
+    renderers = [
+        Renderer(templates, get_adapter(name).dialect, clock=time.thread_time)
+        for name in WAREHOUSES
+    ]
     pages = [_page(entry, entry.spec, renderers) for entry in entries if entry.spec is not None]
     return sorted(pages, key=lambda page: page.key)
 
 
-def _page(entry: Entry, spec: TableSpec, renderers: Mapping[str, Renderer]) -> TablePage:
+def _page(entry: Entry, spec: TableSpec, renderers: Sequence[Renderer]) -> TablePage:
     return TablePage(
         key=spec.asset_key,
         table=spec.table,
@@ -139,7 +148,7 @@ def _page(entry: Entry, spec: TableSpec, renderers: Mapping[str, Renderer]) -> T
         upstream=lineage.upstream(spec),
         columns=tuple(_column(spec, column, renderers) for column in spec.columns),
         facts=tuple(facts(spec)),
-        scripts=tuple(_script(spec, name, renderer) for name, renderer in renderers.items()),
+        scripts=tuple(_script(spec, renderer) for renderer in renderers),
         source=f"{entry.shown}:{entry.line}",
         yaml=yaml_markup(_text(entry)),
     )
@@ -157,7 +166,7 @@ def _load(spec: TableSpec) -> str:
     return f"{spec.write_disposition} by {', '.join(names)}" if names else spec.write_disposition
 
 
-def _column(spec: TableSpec, column: Column, renderers: Mapping[str, Renderer]) -> ColumnRow:
+def _column(spec: TableSpec, column: Column, renderers: Sequence[Renderer]) -> ColumnRow:
     roles = {
         "key": column.name in spec.primary_key,
         "partition": any(dimension.column == column.name for dimension in spec.dimensions),
@@ -170,12 +179,10 @@ def _column(spec: TableSpec, column: Column, renderers: Mapping[str, Renderer]) 
     if column.identity is not None:
         seed, step = column.identity
         details.append(("identity", f"({seed}, {step})"))
-    spelt = {name: r.dialect.column_type(column.data_type) for name, r in renderers.items()}
     return ColumnRow(
         name=column.name,
         anchor=f"column-{slug(column.name)}",
-        redshift=spelt["redshift"].lower(),
-        duckdb=spelt["duckdb"].lower(),
+        types=tuple(one.dialect.column_type(column.data_type).lower() for one in renderers),
         nullable=column.nullable,
         roles=tuple(role for role, given in roles.items() if given),
         classification=column.classification or "",
@@ -185,20 +192,14 @@ def _column(spec: TableSpec, column: Column, renderers: Mapping[str, Renderer]) 
     )
 
 
-_PLACES = {
-    "redshift": Target("prod", "redshift", "s3://<bucket>/loader", "loader", "<iam role>"),
-    "duckdb": Target("local", "duckdb", ".loader/staging", "loader"),
-}
-"""Where the scripts are imagined to run; settings of real targets do not belong on pages."""
-_TITLES = {"redshift": "Redshift", "duckdb": "DuckDB"}
-
-
-def _script(spec: TableSpec, dialect: str, renderer: Renderer) -> Script:
-    plan = plan_load(spec, renderer, _PLACES[dialect], LoadRequest(version=version()))
-    backslash = renderer.dialect.backslash
-    numbered = [_line(at, one, backslash) for at, one in enumerate(plan.statements, 1)]
+def _script(spec: TableSpec, renderer: Renderer) -> Script:
+    dialect = renderer.dialect
+    # Settings of real targets do not belong on pages.
+    place = get_adapter(dialect.name).example_target()
+    plan = plan_load(spec, renderer, place, LoadRequest(version=version()))
+    numbered = [_line(at, one, dialect.backslash) for at, one in enumerate(plan.statements, 1)]
     groups = tuple(_grouped(plan.statements, numbered))
-    return Script(dialect, _TITLES[dialect], groups, plan.notes)
+    return Script(dialect.name, dialect.title, groups, plan.notes)
 
 
 def _line(number: int, statement: Statement, backslash: bool) -> Line:

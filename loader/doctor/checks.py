@@ -7,13 +7,15 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any
 
-from loader.config import Config, RedshiftTarget, TargetSettings
+from loader.config import Config, TargetSettings
 from loader.data.files.open import open_files
 from loader.errors import ConfigError, ExecuteError, LoaderError
+from loader.executor.context import TargetContext
 from loader.executor.stage import Destination, ingest
 from loader.plan.dispositions import Loading, steps
 from loader.plan.live_table import LiveTable
@@ -22,7 +24,6 @@ from loader.plan.model import (
     LoadRequest,
     StagedFacts,
     Statement,
-    Target,
     lock_name,
     missing_ledger_columns,
     stage_prefix,
@@ -30,59 +31,56 @@ from loader.plan.model import (
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
-from loader.staging.stager import Staged, open_staging
+from loader.staging.stager import Staged
 from loader.staging.stores.base import Store
 from loader.version import version
-from loader.warehouse.base import Row, Session, open_warehouse
+from loader.warehouse.adapter import Adapter
+from loader.warehouse.base import Row, Session
+from loader.warehouse.doctor import AGAIN, CommonCheck, Doctor, Step, StepResult
 from loader.warehouse.introspect import describe
+from loader.warehouse.registry import open_staging, open_warehouse
 
-Status = Literal["ok", "warning", "failed", "skipped"]
-Style = Callable[..., str]
-"""Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
-
-CONNECT_SECONDS = 5.0
-LOCK_SECONDS = 2.0
-"""How long another process may hold the DuckDB file until this is a finding."""
-
-LITTLE_SPACE = 1 << 30
-
-AGAIN = "fix this, then run `loader doctor` again"
 PASSES = "this may pass: run `loader doctor` again"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a step found."""
-
-    detail: str
-    status: Status = "ok"
-    hint: str | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step to be: what it does, and the steps without which it is not done."""
-
-    name: str
-    check: Callable[[Any], Verdict]
-    needs: tuple[str, ...] = ("settings",)
 
 
 class Examination:
     """What steps share: the session, the store, and a row that goes the way of a load."""
 
-    steps: ClassVar[Sequence[Step]] = ()
+    def __init__(self, project: Project, name: str, adapter: Adapter[Any] | None) -> None:
+        """Examine a target.
 
-    def __init__(self, project: Project, name: str) -> None:
+        Args:
+            project: The project that has it.
+            name: Its name.
+            adapter: Of its type; None when there is no such type.
+        """
         self.project = project
         self.name = name
         self.config: Config = project.config
         self.settings: TargetSettings
+        self.doctor: Doctor[Any]
+        """The warehouse's own part; there once the settings are known to be right."""
         self.token = uuid.uuid4().hex
         self.prefix = f"doctor/{self.token}"
+        self._kind = adapter.doctor() if adapter is not None else None
         self._opened = ExitStack()
         self._session: Session | None = None
         self._stored = False
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps of this kind of target."""
+        return self._kind.steps if self._kind is not None else (Step("settings", "settings", ()),)
+
+    def check(self, step: Step) -> StepResult:
+        """Do what a step does.
+
+        Raises:
+            LoaderError: it failed.
+        """
+        if isinstance(step.check, str):
+            return _COMMON[step.check](self)
+        return step.check(self.doctor)
 
     def __enter__(self) -> Examination:
         return self
@@ -92,11 +90,18 @@ class Examination:
         if self._stored:
             with suppress(LoaderError):
                 self.store.delete(self.prefix)
+        if hasattr(self, "doctor"):
+            self.doctor.close()
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.config.root
 
     def session(self) -> Session:
         """The session, opened again when it was lost."""
         if self._session is None:
-            warehouse = open_warehouse(self._connecting(), self.config.root)
+            warehouse = open_warehouse(self.doctor.connection_settings(), self.root)
             self._session = self._opened.enter_context(warehouse.session())
         return self._session
 
@@ -108,23 +113,20 @@ class Examination:
                 session.rollback()
         self._opened.close()
 
-    def _connecting(self) -> TargetSettings:
-        return self.settings
-
-    @property
-    def location(self) -> str:
-        """Where loads stage their files."""
-        return self.settings.staging.rstrip("/")
-
     @cached_property
     def store(self) -> Store:
         """The staging location."""
-        return open_staging(self.location, self.settings)
+        return open_staging(self.doctor.location, self.settings)
+
+    @cached_property
+    def context(self) -> TargetContext:
+        """The target as loads have it."""
+        return self.project.context(self.name)
 
     @cached_property
     def renderer(self) -> Renderer:
         """The target's templates."""
-        return self.project.renderer(self.name)
+        return self.context.renderer
 
     @cached_property
     def spec(self) -> TableSpec:
@@ -148,7 +150,7 @@ class Examination:
         return self.session().execute(self.renderer.render(template, facts).sql)
 
     @contextmanager
-    def undone(self) -> Iterator[None]:
+    def rolled_back(self) -> Iterator[None]:
         """A transaction that is rolled back, by ending the session where something fails in it."""
         session = self.session()
         try:
@@ -161,42 +163,44 @@ class Examination:
 
     # --- steps
 
-    def _check_settings(self) -> Verdict:
+    def _check_settings(self) -> StepResult:
         try:
             self.settings = self.config.settings(self.name)
         except ConfigError as error:
             where = f"[tool.loader.targets.{self.name}] in {self.config.source}"
             hint = error.hint or f"set it under {where}"
-            return Verdict(
+            return StepResult(
                 error.message + _also_missing(self.config, self.name, error), "failed", hint
             )
-        return Verdict(f"complete in {self.config.source}")
+        if self._kind is not None:
+            self.doctor = self._kind(self, self.settings)
+        return StepResult(f"complete in {self.config.source}")
 
-    def _check_time_zone(self) -> Verdict:
+    def _check_time_zone(self) -> StepResult:
         ((*_, zone),) = self.run("session")
         if str(zone).upper() in ("UTC", "ETC/UTC"):
-            return Verdict(f"{zone}, as Loader sets it")
+            return StepResult(f"{zone}, as Loader sets it")
         hint = "see what sets `timezone` for this user after Loader did"
-        return Verdict(f"{zone}, although Loader sets UTC", "failed", hint)
+        return StepResult(f"{zone}, although Loader sets UTC", "failed", hint)
 
-    def _check_schemas(self) -> Verdict:
+    def _check_schemas(self) -> StepResult:
         try:
-            with self.undone():
+            with self.rolled_back():
                 self.run("create_schema", schema=self.spec.schema_name)
         except ExecuteError as error:
             if error.transient:
                 raise
             hint = "GRANT CREATE ON DATABASE to the user, or make the schemas of the specs yourself"
-            return Verdict(f"schemas cannot be created: {error.message}", "warning", hint)
-        return Verdict("schemas can be created")
+            return StepResult(f"schemas cannot be created: {error.message}", "warning", hint)
+        return StepResult("schemas can be created")
 
-    def _check_ledger(self) -> Verdict:
+    def _check_ledger(self) -> StepResult:
         schema = self.settings.ledger_schema
         if not schema:
-            return Verdict("turned off by the settings: ledger_schema is empty", "skipped")
+            return StepResult("turned off by the settings: ledger_schema is empty", "skipped")
         ledger = Table(schema, "loads")
         live = describe(self.session(), self.renderer, ledger)
-        with self.undone():
+        with self.rolled_back():
             if live == "no schema":
                 self.run("create_schema", schema=schema)
             if isinstance(live, LiveTable):
@@ -205,26 +209,31 @@ class Examination:
             else:
                 self.run("ledger_create", ledger=ledger)
                 self._make_lock(schema)
-            self._write_ledger(ledger)
+            self.write_ledger(ledger)
         if not isinstance(live, LiveTable):
-            return Verdict(f"{schema}.loads is not there yet, and can be made")
+            return StepResult(f"{schema}.loads is not there yet, and can be made")
         try:
-            with self.undone():
+            with self.rolled_back():
                 self._make_lock(schema)
         except ExecuteError as error:
             if error.transient:
                 raise
             detail = f"{schema}.loads can be written, and locks of new tables not made beside it"
-            return Verdict(
+            return StepResult(
                 f"{detail}: {error.message}", "warning", f"GRANT CREATE ON SCHEMA {schema}"
             )
-        return Verdict(f"{schema}.loads is there, and can be written")
+        return StepResult(f"{schema}.loads is there, and can be written")
 
     def _make_lock(self, schema: str) -> None:
         if self.renderer.has("lock_create"):
             self.run("lock_create", lock=Table(schema, lock_name(self.spec)))
 
-    def _write_ledger(self, ledger: Table) -> None:
+    def write_ledger(self, ledger: Table) -> None:
+        """Write a row to a ledger and find it there.
+
+        Raises:
+            ExecuteError: it is not there, or cannot be written.
+        """
         load = {"id": self.token, "slice": None, "rows": 0, "bytes": 0, "files": 0}
         self.run(
             "ledger_insert",
@@ -240,59 +249,61 @@ class Examination:
         if len(self.run("ledger_find", ledger=ledger, load=load)) != 1:
             raise ExecuteError(f"a row written to {ledger.schema}.{ledger.name} is not found there")
 
-    def _check_temporary(self) -> Verdict:
-        with self.undone():
-            self.run("create_stage", stage=self._stage_table, columns=self.spec.columns)
-        return Verdict("temporary tables can be made")
+    def _check_temporary(self) -> StepResult:
+        with self.rolled_back():
+            self.run("create_stage", stage=self.stage_table, columns=self.spec.columns)
+        return StepResult("temporary tables can be made")
 
-    def _check_list(self) -> Verdict:
+    def _check_list(self) -> StepResult:
         self.store.list(self.prefix)
-        return Verdict(f"{self.location} can be listed")
+        return StepResult(f"{self.doctor.location} can be listed")
 
-    def _check_write_file(self) -> Verdict:
+    def _check_write_file(self) -> StepResult:
         self._stored = True
         with self.store.create(self._probe) as file:
             file.write(self.token.encode())
-        return Verdict(f"wrote {self.store.uri(self._probe)}")
+        return StepResult(f"wrote {self.store.uri(self._probe)}")
 
-    def _check_read(self) -> Verdict:
+    def _check_read(self) -> StepResult:
         found = self.store.read(self._probe)
         listed = self.store.list(self.prefix)
         if found != self.token.encode() or listed != [(self._probe, len(found))]:
             hint = "see what else writes or changes files there"
-            return Verdict(f"{self.location} holds other files than were written", "failed", hint)
-        return Verdict("what was written is read and listed")
+            return StepResult(
+                f"{self.doctor.location} holds other files than were written", "failed", hint
+            )
+        return StepResult("what was written is read and listed")
 
-    def _check_delete(self) -> Verdict:
+    def _check_delete(self) -> StepResult:
         self.store.delete(self.prefix)
         if left := self.store.list(self.prefix):
-            return Verdict(f"{self.store.uri(left[0][0])} is still there", "failed", AGAIN)
-        return Verdict("nothing is left of it")
+            return StepResult(f"{self.store.uri(left[0][0])} is still there", "failed", AGAIN)
+        return StepResult("nothing is left of it")
 
     @property
     def _probe(self) -> str:
         return f"{self.prefix}/probe.txt"
 
-    def _check_copy(self) -> Verdict:
+    def _check_copy(self) -> StepResult:
         """Bring one row the way of a load; the transaction stays open, for what comes after."""
         prefix = f"{self.prefix}/{stage_prefix(self.spec, self.token, _RUN)}"
         session = self.session()
-        with self._removed(prefix):
+        with self.removed(prefix):
             staged = self._stage(prefix)
             session.begin()
             for statement in self._statements(staged):
                 session.execute(statement.sql)
             found = self.run(
-                "select", table=self._stage_table, columns=self.spec.columns, slice=None, limit=None
+                "select", table=self.stage_table, columns=self.spec.columns, slice=None, limit=None
             )
-        if [tuple(row) for row in found] != [self._row]:
-            return Verdict(
+        if [tuple(row) for row in found] != [self.row]:
+            return StepResult(
                 "the row that was staged is not the one that was loaded", "failed", AGAIN
             )
-        return Verdict("a row was staged as Parquet, loaded and read back")
+        return StepResult("a row was staged as Parquet, loaded and read back")
 
     @contextmanager
-    def _removed(self, prefix: str) -> Iterator[None]:
+    def removed(self, prefix: str) -> Iterator[None]:
         """Remove the block's files; when it fails, roll back as well, and its error is raised."""
         self._stored = True
         try:
@@ -305,11 +316,12 @@ class Examination:
         self.store.delete(prefix)
 
     @property
-    def _row(self) -> tuple[int, str]:
+    def row(self) -> tuple[int, str]:
+        """The row that is staged and loaded."""
         return 1, self.token
 
     def _stage(self, prefix: str) -> Staged:
-        line = json.dumps(dict(zip(("number", "word"), self._row, strict=True)))
+        line = json.dumps(dict(zip(("number", "word"), self.row, strict=True)))
         frame = open_files(["-"], Source(), io.BytesIO(line.encode()))
         rejects = f"{self.prefix}/rejects.parquet"
         return ingest(self.spec, frame, Destination(self.store, prefix, rejects)).staged
@@ -322,13 +334,8 @@ class Examination:
             staged=StagedFacts(staged.rows, staged.bytes, len(staged.files)),
             version=version(),
         )
-        target = Target(
-            self.name,
-            self.settings.type,
-            f"{self.location}/{self.prefix}",
-            self.settings.ledger_schema,
-            getattr(self.settings, "iam_role", ""),
-        )
+        location = f"{self.doctor.location}/{self.prefix}"
+        target = replace(self.context.target, staging=location, verify="values")
         plan = plan_load(self.spec, self.renderer, target, request)
         names = {step.name for step in self._steps() if step.template in _LOADING}
         return [statement for statement in plan.statements if statement.name in names]
@@ -338,7 +345,8 @@ class Examination:
         return steps(Loading(self.spec, None, 1, counts, self.spec.columns), full_refresh=False)
 
     @cached_property
-    def _stage_table(self) -> Table:
+    def stage_table(self) -> Table:
+        """The temporary table that it is loaded into."""
         made = next(step for step in self._steps() if step.template == "create_stage")
         table = made.facts["stage"]
         assert isinstance(table, Table)
@@ -357,10 +365,9 @@ def _also_missing(config: Config, name: str, error: ConfigError) -> str:
         settings = config.settings(name, preview=True)
     except ConfigError:
         return ""
-    lacks = settings.lacks() if isinstance(settings, RedshiftTarget) else {}
     return "".join(
         f"; {key}: {why}{_looked_for(settings, key, config.written(name))}"
-        for key, why in lacks.items()
+        for key, why in settings.find_missing().items()
         if f"  {key}: " not in error.message
     )
 
@@ -371,4 +378,15 @@ def _looked_for(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> s
     return f" ({raw[key]} is empty)" if "${" in str(raw.get(key)) else " (not set)"
 
 
-Examination.steps = (Step("settings", Examination._check_settings, ()),)
+_COMMON: Mapping[CommonCheck, Callable[[Examination], StepResult]] = {
+    "settings": Examination._check_settings,
+    "time zone": Examination._check_time_zone,
+    "schemas": Examination._check_schemas,
+    "ledger": Examination._check_ledger,
+    "temporary tables": Examination._check_temporary,
+    "list": Examination._check_list,
+    "write file": Examination._check_write_file,
+    "read file": Examination._check_read,
+    "delete file": Examination._check_delete,
+    "copy": Examination._check_copy,
+}

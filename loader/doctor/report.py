@@ -6,20 +6,26 @@ All of it is undone: transactions are rolled back, files removed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from loader.doctor.checks import AGAIN, PASSES, Examination, Status, Step, Style, Verdict
-from loader.doctor.duckdb import OfDuckDB
-from loader.doctor.redshift import OfRedshift
-from loader.errors import ExecuteError, LoaderError
+from loader.doctor.checks import PASSES, Examination
+from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.project import Project
 from loader.redaction import KNOWN
+from loader.warehouse.adapter import Adapter
+from loader.warehouse.doctor import AGAIN, Status, Step, StepResult
+from loader.warehouse.registry import get_adapter
+
+Style = Callable[..., str]
+"""Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict of one step."""
+    """What one step found."""
 
     name: str
     status: Status
@@ -43,15 +49,22 @@ def examine(project: Project, target: str | None = None) -> Iterator[Finding]:
     name = target or project.config.target
     if name not in project.config.targets:
         project.config.settings(name)
-    kind = _KINDS.get(target_type(project, name), Examination)
-    with kind(project, name) as examination:
+    with Examination(project, name, _find_adapter(project, name)) as examination:
         yield from _findings(examination)
 
 
 def target_type(project: Project, target: str | None = None) -> str:
-    """The type of a target as the settings have it; what is none is not told."""
-    found = str(project.config.written(target or project.config.target).get("type"))
-    return found if found in _KINDS else "of an unknown type"
+    """The type of a target as the settings have it; one that does not exist is not repeated."""
+    name = target or project.config.target
+    known = _find_adapter(project, name) is not None
+    return str(project.config.written(name)["type"]) if known else "of an unknown type"
+
+
+def _find_adapter(project: Project, name: str) -> Adapter[Any] | None:
+    # What is wrong with the type is told by the step that reads the settings.
+    with suppress(KeyError, ConfigError):
+        return get_adapter(str(project.config.written(name).get("type")))
+    return None
 
 
 def _findings(examination: Examination) -> Iterator[Finding]:
@@ -60,37 +73,34 @@ def _findings(examination: Examination) -> Iterator[Finding]:
         started = time.perf_counter()
         cause = next((causes[need] for need in step.needs if need in causes), None)
         if cause is None:
-            verdict = _verdict(examination, step)
-            if verdict.status == "failed":
+            result = _run_step(examination, step)
+            if result.status == "failed":
                 causes[step.name] = step.name
         else:
             causes[step.name] = cause
-            verdict = Verdict(f"`{cause}` failed", "skipped", f"fix `{cause}` first")
+            result = StepResult(f"`{cause}` failed", "skipped", f"fix `{cause}` first")
         seconds = round(time.perf_counter() - started, 3)
-        detail = _one_line(KNOWN.hide(verdict.detail))
-        hint = KNOWN.hide(verdict.hint) if verdict.hint else None
-        yield Finding(step.name, verdict.status, detail, hint, seconds)
+        detail = _one_line(KNOWN.hide(result.detail))
+        hint = KNOWN.hide(result.hint) if result.hint else None
+        yield Finding(step.name, result.status, detail, hint, seconds)
 
 
-def _verdict(examination: Examination, step: Step) -> Verdict:
+def _run_step(examination: Examination, step: Step) -> StepResult:
     try:
-        return step.check(examination)
+        return examination.check(step)
     except LoaderError as error:
         examination.leave()
         transient = isinstance(error, ExecuteError) and error.transient
-        return Verdict(error.message, "failed", error.hint or (PASSES if transient else AGAIN))
+        return StepResult(error.message, "failed", error.hint or (PASSES if transient else AGAIN))
     except Exception as error:  # noqa: BLE001  what no step foresees is a finding, and others go on
         examination.leave()
-        return Verdict(f"{type(error).__name__}: {error}", "failed", AGAIN)
+        return StepResult(f"{type(error).__name__}: {error}", "failed", AGAIN)
 
 
 def _one_line(text: str) -> str:
     head, *rest = text.strip().splitlines() or [""]
     joint = ": " if rest and rest[0].startswith(" ") else "; "
     return joint.join([head, "; ".join(line.strip() for line in rest)]) if rest else head
-
-
-_KINDS: Mapping[str, type[Examination]] = {"duckdb": OfDuckDB, "redshift": OfRedshift}
 
 
 _MARKS: Mapping[Status, tuple[str, str, str]] = {
@@ -101,7 +111,8 @@ _MARKS: Mapping[Status, tuple[str, str, str]] = {
 }
 """Marks, those where only ASCII can be written, and their colours."""
 
-_WIDTH = max(len(step.name) for kind in _KINDS.values() for step in kind.steps)
+_WIDTH = len("temporary tables")
+"""Of the names of steps, so that what they found begins in one column."""
 
 
 def line(finding: Finding, style: Style, encoding: str = "utf-8", *, verbose: bool = False) -> str:

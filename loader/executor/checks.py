@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from loader.config import TargetSettings
 from loader.errors import ExecuteError
 from loader.executor.check_results import judge, sampled, whole_number
+from loader.executor.context import TargetContext
 from loader.executor.results import CheckResult
 from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
-from loader.plan.model import Statement
+from loader.plan.load_plan import plan_checks, plan_counts
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
-from loader.sql.renderer import Renderer, Table
-from loader.warehouse.base import Row, Session, open_warehouse
+from loader.sql.renderer import Table
+from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
 
 
-def ask(
-    statements: Sequence[Statement],
-    spec: TableSpec,
-    settings: TargetSettings,
-    root: Path,
-    renderer: Renderer,
-) -> list[list[Row]]:
-    """The answers to statements that only read the table.
-
-    Raises:
-        ExecuteError: there is no such table, or it cannot be read.
-    """
-    with table_session(spec, settings, root, renderer) as session:
-        return [session.execute(statement.sql) for statement in statements]
-
-
 @contextmanager
-def table_session(
-    spec: TableSpec, settings: TargetSettings, root: Path, renderer: Renderer, purpose: str = ""
-) -> Iterator[Session]:
+def table_session(spec: TableSpec, context: TargetContext, purpose: str = "") -> Iterator[Session]:
     """A session that only reads, in a warehouse that has the table.
 
     Raises:
         ExecuteError: it has not; ``purpose`` ends the sentence that says so.
     """
-    warehouse = open_warehouse(settings, root)
+    warehouse = context.warehouse
     if warehouse.exists():
         with warehouse.session(write=False) as session:
-            live = describe(session, renderer, Table(spec.schema_name, spec.name))
+            live = describe(session, context.renderer, Table(spec.schema_name, spec.name))
             if isinstance(live, LiveTable):
-                with _told_as_drift(spec, live):
+                with _explain_missing_columns(spec, live):
                     yield session
                 return
     raise ExecuteError(
@@ -60,7 +41,7 @@ def table_session(
 
 
 @contextmanager
-def _told_as_drift(spec: TableSpec, live: LiveTable) -> Iterator[None]:
+def _explain_missing_columns(spec: TableSpec, live: LiveTable) -> Iterator[None]:
     """Tell of columns that the live table lacks, where a statement failed for want of one."""
     try:
         yield
@@ -79,29 +60,28 @@ def _told_as_drift(spec: TableSpec, live: LiveTable) -> Iterator[None]:
         ) from error
 
 
-def counted(statements: Sequence[Statement], answers: Sequence[list[Row]]) -> list[int]:
-    """The numbers that statements which count have answered with.
+def count_rows(
+    spec: TableSpec, slices: Iterable[Slice | None], context: TargetContext
+) -> list[int]:
+    """How many rows a table has in each of some slices; None is the whole table.
 
     Raises:
-        ExecuteError: one has answered with something else.
+        ExecuteError: there is no such table, it cannot be read, or a template's answer is no count.
     """
-    return [whole_number(*both) for both in zip(statements, answers, strict=True)]
+    statements = plan_counts(spec, context.renderer, slices)
+    with table_session(spec, context) as session:
+        return [whole_number(statement, session.execute(statement.sql)) for statement in statements]
 
 
-def check(
-    statements: Sequence[Statement],
-    spec: TableSpec,
-    settings: TargetSettings,
-    root: Path,
-    renderer: Renderer,
-    slice_: Slice | None,
-) -> list[CheckResult]:
-    """What the statements of checks find, and of those that do not hold some rows.
+def run_checks(spec: TableSpec, slice_: Slice | None, context: TargetContext) -> list[CheckResult]:
+    """What a spec's checks find in a slice or the whole table, and rows that break some of them.
 
     Raises:
         ExecuteError: there is no such table, or it cannot be read.
     """
-    with table_session(spec, settings, root, renderer) as session:
+    renderer = context.renderer
+    statements = plan_checks(spec, renderer, context.target, slice_)
+    with table_session(spec, context) as session:
         found = [
             judge(one.expects.check, one, session.execute(one.sql))
             for one in statements

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
 
-from loader.config import TargetSettings
+from loader.errors import PlanError
+from loader.executor.context import TargetContext
 from loader.plan.dispositions import MergeCounts
 from loader.plan.figures import Statistics
 from loader.plan.live_table import LiveTable
 from loader.plan.model import LEDGER_ADDITIONS
-from loader.sql.renderer import Renderer, Table
-from loader.warehouse.base import Row, open_warehouse
+from loader.sql.renderer import Table
+from loader.warehouse.base import Row
 from loader.warehouse.introspect import describe
 
 
@@ -62,18 +62,20 @@ class LedgerEntry:
         return {**asdict(self), "loaded_at": self.loaded_at.isoformat()}
 
 
-def read_history(
-    settings: TargetSettings, root: Path, renderer: Renderer, tables: Sequence[Table], limit: int
-) -> list[LedgerEntry]:
+def read_history(context: TargetContext, tables: Sequence[Table], limit: int) -> list[LedgerEntry]:
     """The newest loads in a target's ledger; of these tables, if any are named.
 
     Raises:
+        PlanError: the target has no ledger.
         ExecuteError: the ledger cannot be read.
     """
-    warehouse = open_warehouse(settings, root)
+    if not context.target.ledger_schema:
+        name = context.target.name
+        raise PlanError(f"the target `{name}` has no ledger", hint="set its ledger_schema")
+    warehouse, renderer = context.warehouse, context.renderer
     if not warehouse.exists():
         return []
-    ledger = Table(settings.ledger_schema, "loads")
+    ledger = Table(context.target.ledger_schema, "loads")
     facts = {"ledger": ledger, "limit": limit, "tables": tuple(tables)}
     with warehouse.session(write=False) as session:
         live = describe(session, renderer, ledger)

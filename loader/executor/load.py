@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-from loader.config import TargetSettings
 from loader.data.cast.conformer import Layout
 from loader.data.frames import Frame, open_frame
 from loader.errors import StageError
+from loader.executor.context import TargetContext
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
@@ -19,17 +18,15 @@ from loader.plan.drift.compare import additions
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import compared_figures, plan_load
-from loader.plan.model import LoadRequest, Plan, StagedFacts, Target, ledger_slice, stage_prefix
+from loader.plan.model import LoadRequest, Plan, StagedFacts, ledger_slice, stage_prefix
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
 from loader.sql.dialects.base import Dialect
-from loader.sql.renderer import Renderer, Table
-from loader.staging.stager import MANIFEST, Staged, apply_keep, leave, open_staging
-from loader.staging.stores.base import Store
-from loader.warehouse.base import Session, Warehouse, open_warehouse
+from loader.sql.renderer import Table
+from loader.staging.stager import MANIFEST, Staged, apply_keep, leave
+from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
-from loader.warehouse.redshift.copy_errors import refused_rows
 from loader.warehouse.retry import with_retries
 
 
@@ -39,13 +36,7 @@ class Load:
 
     spec: TableSpec
     request: LoadRequest
-    settings: TargetSettings
-    target: Target
-    renderer: Renderer
-    root: Path
-    """The project's folder, which the target's paths are relative to."""
-    auto: bool
-    """The partitions are those found in the data."""
+    context: TargetContext
     resumes: bool
     """The load id is the caller's own, so the ledger may have it already."""
     on_progress: OnProgress
@@ -56,39 +47,39 @@ class Load:
         Raises:
             PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
         """
-        if not self.auto:
+        if not self.request.auto:
             self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
-        warehouse = open_warehouse(self.settings, self.root)
         with ExitStack() as stack:
-            looked = with_retries(lambda: self._look(warehouse, stack))
-            return looked.earlier or self._run(frame, warehouse, looked)
+            before = with_retries(lambda: self._look(stack))
+            return before.earlier or self._run(frame, before)
 
-    def _look(self, warehouse: Warehouse, stack: ExitStack) -> _Look:
+    def _look(self, stack: ExitStack) -> _BeforeStaging:
         """What is known before anything is staged; keeps the session open where it may be."""
-        if not warehouse.lasting:
-            return _Look(self._earlier(warehouse, None) if self.resumes else None)
+        warehouse = self.context.warehouse
+        if not warehouse.keeps_session_open:
+            return _BeforeStaging(self._find_earlier(None) if self.resumes else None)
         with ExitStack() as attempt:
             session = attempt.enter_context(warehouse.session())
-            earlier = self._earlier(warehouse, session) if self.resumes else None
+            earlier = self._find_earlier(session) if self.resumes else None
             order = self._live_order(session) if earlier is None else ()
             stack.enter_context(attempt.pop_all())
-            return _Look(earlier, order, session)
+            return _BeforeStaging(earlier, order, session)
 
-    def _run(self, frame: object, warehouse: Warehouse, looked: _Look) -> LoadResult:
+    def _run(self, frame: object, before: _BeforeStaging) -> LoadResult:
         # Other runs of this load id may be at work: below these keys lie only this one's files.
         prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
-        store = open_staging(self.target.staging, self.settings)
+        store = self.context.staging_store
         rejects = f"rejects/{prefix}"
         destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
         started = time.perf_counter()
         try:
-            ingested = self._ingest(frame, destination, looked.order)
+            ingested = self._ingest(frame, destination, before.order)
         except BaseException as error:
             self._note(error, f"nothing was loaded into {self.spec.table}")
             raise
         staged_at = time.perf_counter()
         try:
-            outcome = self._execute(ingested, warehouse, looked, store)
+            outcome = self._execute(ingested, before)
         except BaseException as error:
             self._note(error, f"rolled back; {self.spec.table} holds what it held before")
             leave(store, prefix, self.spec.staging, error)
@@ -96,7 +87,7 @@ class Load:
                 leave(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
         try:
-            kept = self._tidy_up(store, prefix, outcome)
+            kept = self._tidy_up(prefix, outcome)
         except BaseException as error:
             committed = f"the load {self.request.load_id} of {self.spec.table} is committed"
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
@@ -109,17 +100,17 @@ class Load:
         if not isinstance(error, Exception) and not hasattr(error, "__notes__"):
             error.add_note(what)
 
-    def _tidy_up(self, store: Store, prefix: str, outcome: Outcome) -> bool:
+    def _tidy_up(self, prefix: str, outcome: Outcome) -> bool:
         """Remove what a committed load has staged, as `keep` says; returns whether files stay."""
         if outcome.record is not None:
-            outcome.warnings += self._clear_earlier(outcome.record, store)
+            outcome.warnings += self._clear_earlier(outcome.record)
         try:
-            return apply_keep(store, prefix, self.spec.staging, failed=False)
+            return apply_keep(self.context.staging_store, prefix, self.spec.staging, failed=False)
         except StageError as leftover:  # the load is committed; files that stay do not undo it
             outcome.warnings.append(leftover.message)
             return True
 
-    def _clear_earlier(self, record: LoadRecord, store: Store | None = None) -> list[str]:
+    def _clear_earlier(self, record: LoadRecord) -> list[str]:
         """Remove what the run that the ledger tells of has left: it was killed after its COMMIT.
 
         Other runs of the load id may be at work, so theirs stay. Returns what went wrong.
@@ -131,8 +122,7 @@ class Load:
         if run == self.request.run or not manifest.endswith(f"{prefix}/{MANIFEST}"):
             return []
         try:
-            store = store or open_staging(self.target.staging, self.settings)
-            apply_keep(store, prefix, self.spec.staging, failed=False)
+            apply_keep(self.context.staging_store, prefix, self.spec.staging, failed=False)
         except StageError as leftover:
             return [leftover.message]
         return []
@@ -142,35 +132,37 @@ class Load:
 
         A table that differs from its spec fails here, before anything is staged.
         """
-        if not self.renderer.dialect.positional:
+        renderer = self.context.renderer
+        if not renderer.dialect.copies_by_position:
             return ()
-        live = describe(session, self.renderer, self._table)
+        live = describe(session, renderer, self._table)
         if not isinstance(live, LiveTable):
             return ()
-        additions(self.spec, self.renderer, live)
+        additions(self.spec, renderer, live)
         return live.order
 
     def _plan(self, request: LoadRequest, live: Live) -> Plan:
         request = replace(request, live=live)
-        return plan_load(self.spec, self.renderer, self.target, request)
+        return plan_load(self.spec, self.context.renderer, self.context.target, request)
 
-    def _earlier(self, warehouse: Warehouse, session: Session | None) -> LoadResult | None:
+    def _find_earlier(self, session: Session | None) -> LoadResult | None:
         """The result of the load of this id that the ledger already has."""
-        if not self.target.ledger_schema:
+        ledger = self.context.target.ledger_schema
+        if not ledger:
             return None
         load_id = self.request.load_id
-        ledger = self.target.ledger_schema
-        record = find_load(warehouse, self.renderer, ledger, load_id, session)
+        context = self.context
+        record = find_load(context.warehouse, context.renderer, ledger, load_id, session)
         if record is None:
             return None
-        slice_ = record.slice if self.auto else ledger_slice(self.request.slice)
+        slice_ = record.slice if self.request.auto else ledger_slice(self.request.slice)
         check_same_load(record, load_id, self._table, slice_)
         warnings = self._clear_earlier(record)
         return LoadResult(
             "already_loaded",
             load_id,
             self.spec.table,
-            self.target.name,
+            self.context.target.name,
             slice_,
             rows_loaded=record.rows,
             warnings=tuple(warnings),
@@ -182,6 +174,7 @@ class Load:
 
     def _ingest(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
         opened = frame if isinstance(frame, Frame) else open_frame(frame)
+        renderer, target = self.context.renderer, self.context.target
 
         def report(rows: int, size: int, files: int) -> None:
             self.on_progress(Progress("staging", rows, size, files, opened.rows))
@@ -191,44 +184,46 @@ class Load:
             opened,
             destination,
             slice_=self.request.slice,
-            discover=self.auto,
+            discover=self.request.auto,
             progress=report,
-            layout=_layout(self.spec, self.renderer.dialect, order),
-            figures=lambda columns: compared_figures(
-                self.spec, self.renderer, self.target, columns
-            ),
+            layout=_layout(self.spec, renderer.dialect, order),
+            figures=lambda columns: compared_figures(self.spec, renderer, target, columns),
         )
 
-    def _execute(
-        self, ingested: Ingested, warehouse: Warehouse, looked: _Look, store: Store
-    ) -> Outcome:
+    def _execute(self, ingested: Ingested, before: _BeforeStaging) -> Outcome:
         staged = ingested.staged
         statistics = self._statistics(staged)
         facts = StagedFacts(staged.rows, staged.bytes, len(staged.files), statistics)
         request = replace(
-            _with_partitions(self.spec, self.request, ingested.keys, auto=self.auto),
+            _with_partitions(self.spec, self.request, ingested.keys),
             present=ingested.present or None,
             staged=facts,
             keys_alike=ingested.keys_alike,
-            order=looked.order,
+            order=before.order,
         )
 
-        def explain(session: Session, plan: Plan, message: str) -> list[str]:
-            return refused_rows(session, self.renderer, plan, store, message)
-
+        context = self.context
         return execute(
             lambda live, widened: self._plan(replace(request, widened=widened), live),
             table=self._table,
-            warehouse=warehouse,
-            renderer=self.renderer,
+            warehouse=context.warehouse,
+            renderer=context.renderer,
             rows=facts.rows,
             figures=staged.figures,
-            session=looked.session,
-            explain=explain if self.renderer.has("load_errors") else None,
+            session=before.session,
+            explain=self._copy_explainer(),
             on_statement=lambda statement: self.on_progress(
                 Progress(statement.name, facts.rows, facts.bytes, facts.files)
             ),
         )
+
+    def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
+        """What finds out which rows a failed COPY refused, where the warehouse tells them apart."""
+        explain = self.context.adapter.copy_explainer()
+        if explain is None:
+            return None
+        renderer, store = self.context.renderer, self.context.staging_store
+        return lambda session, plan, message: explain(session, renderer, plan, store, message)
 
     def _result(
         self, ingested: Ingested, outcome: Outcome, seconds: Mapping[str, float], *, kept: bool
@@ -241,7 +236,7 @@ class Load:
             status=status if mine else "already_loaded",
             load_id=self.request.load_id,
             table=self.spec.table,
-            target=self.target.name,
+            target=self.context.target.name,
             slice=outcome.plan.slice_text,
             rows_read=ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
@@ -269,8 +264,8 @@ class Load:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What the warehouse told before anything was staged."""
+class _BeforeStaging:
+    """What the warehouse tells before anything is staged."""
 
     earlier: LoadResult | None
     """The result of the load of this id that is there already."""
@@ -292,7 +287,7 @@ def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> L
 
 
 def with_data(
-    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect, *, auto: bool
+    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect
 ) -> LoadRequest:
     """The request with what a look at the data tells: its columns, rows, and partitions.
 
@@ -302,9 +297,9 @@ def with_data(
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = _layout(spec, dialect)
-    seen = inspect(spec, opened, slice_=request.slice, discover=auto, layout=layout)
+    seen = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
     return replace(
-        _with_partitions(spec, request, seen.keys, auto=auto),
+        _with_partitions(spec, request, seen.keys),
         present=seen.present or None,
         rows=seen.rows,
         keys_alike=seen.keys_alike,
@@ -312,10 +307,10 @@ def with_data(
 
 
 def _with_partitions(
-    spec: TableSpec, request: LoadRequest, keys: tuple[dict[str, str], ...], *, auto: bool
+    spec: TableSpec, request: LoadRequest, keys: tuple[dict[str, str], ...]
 ) -> LoadRequest:
     """The request with the partitions found in the data, when those were asked for."""
-    if not auto:
+    if not request.auto:
         return request
     if not keys:
         return replace(request, no_partitions=True)

@@ -7,23 +7,21 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
-from loader.config import RedshiftTarget, TargetSettings
 from loader.data.cast.conformer import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
+from loader.executor.context import TargetContext
 from loader.plan.load_plan import chosen_columns
 from loader.plan.model import Statement
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
-from loader.sql.renderer import Renderer
+from loader.warehouse.adapter import Read
 from loader.warehouse.base import Session
-from loader.warehouse.redshift.unload import Unload
 
 FORMS = ("pandas", "polars", "arrow", "batches")
 
@@ -37,9 +35,7 @@ class Reading:
     slice: Slice | None
     columns: Sequence[str] | None
     limit: int | None
-    settings: TargetSettings
-    root: Path
-    renderer: Renderer
+    context: TargetContext
 
     def read(self, form: str) -> Any:
         """Run the SELECT and hand its rows over as ``form``.
@@ -66,7 +62,7 @@ class Reading:
         return _FORMS[form](reader.read_all(), self.spec)
 
     def _batches(self, schema: pa.Schema, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
-        found = table_session(self.spec, self.settings, self.root, self.renderer, " to read")
+        found = table_session(self.spec, self.context, " to read")
         try:
             # Rows are closed here, not when collected: a warehouse may wait for open results.
             with found as session, closing(self._rows(session, schema)) as batches:
@@ -80,13 +76,17 @@ class Reading:
             raise failures[0] from error
 
     def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        unloads = isinstance(self.settings, RedshiftTarget) and self.renderer.has("unload")
-        if unloads and self.limit is None:  # UNLOAD takes no LIMIT
-            assert isinstance(self.settings, RedshiftTarget)
-            read = Unload(self.spec, self.slice, schema.names, self.settings, self.renderer)
-            if read.is_worth_it(session):
-                return read.batches(session)
-        return session.stream(self.statement.sql, schema)
+        context = self.context
+        read = Read(
+            self.spec,
+            self.statement.sql,
+            schema,
+            self.slice,
+            self.limit,
+            context.renderer,
+            lambda: context.staging_store,
+        )
+        return context.adapter.stream(context.settings, session, read)
 
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)

@@ -10,7 +10,6 @@ from typing import Any
 from loader.errors import PlanError, Problem, SpecError
 from loader.inference.building import Drafted, Wanted
 from loader.inference.table_defaults import default_of, is_value
-from loader.inference.table_types import spec_type
 from loader.plan.live_table import LiveColumn, LiveTable, Seen
 from loader.spec.comments import Remarks
 from loader.spec.model import TableSpec
@@ -32,9 +31,6 @@ _GROUPS: dict[Seen, str] = {
     "dependants": "what is bound to it",
 }
 
-_MADE_NOWHERE = {"duckdb": ("layout", "grants")}
-"""What a warehouse does not have, and so nobody misses."""
-
 
 def of_live(columns: Sequence[LiveColumn], dialect: Dialect, wanted: Wanted) -> list[Drafted]:
     """The columns of a live table as a spec declares them, by name, type and nullability alone.
@@ -42,7 +38,7 @@ def of_live(columns: Sequence[LiveColumn], dialect: Dialect, wanted: Wanted) -> 
     Raises:
         PlanError: specs cannot say the type of a column; all such columns are named.
     """
-    found = [(column, spec_type(column.data_type, dialect)) for column in columns]
+    found = [(column, dialect.spec_type(column.data_type)) for column in columns]
     unsaid = [(column.name, column.data_type) for column, kind in found if kind is None]
     if unsaid:
         lines = [f"  `{name}` is {kind}" for name, kind in unsaid]
@@ -157,9 +153,11 @@ class _Drafting:
         if not live.is_table:
             self.notes.append(f"this is a {live.kind}: rows cannot be loaded into it")
         self.notes += [f"not seen: {text}" for text in live.unseen]
-        none = _MADE_NOWHERE.get(self.dialect.name, ())
+        # Nobody misses what the warehouse does not have.
+        had = {"layout": self.dialect.has_layout, "grants": self.dialect.has_grants}
         if not live.unseen:
-            blind = [said for group, said in _GROUPS.items() if group not in {*live.seen, *none}]
+            looked_for = {group: said for group, said in _GROUPS.items() if had.get(group, True)}
+            blind = [said for group, said in looked_for.items() if group not in live.seen]
             if blind:
                 self.notes.append(f"not looked at: {', '.join(blind)}")
         if self.encoded:
@@ -170,8 +168,10 @@ class _Drafting:
         if "dependants" in live.seen and live.dependants:
             self.notes.append(f"bound to it: {', '.join(live.dependants)}")
         lengths = {"VARCHAR", "BLOB"} & {column.data_type for column in live.columns}
-        if self.dialect.name == "duckdb" and lengths:
-            self.notes.append("DuckDB keeps no lengths: those of varchar and varbyte are the most")
+        if lengths and not self.dialect.keeps_lengths:
+            self.notes.append(
+                f"{self.dialect.title} keeps no lengths: those of varchar and varbyte are the most"
+            )
 
     def _sections(self) -> Iterator[tuple[str, Any]]:
         """What a table has beside its columns, as far as it was seen."""

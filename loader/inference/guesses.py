@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from loader.sql.datatypes import MAX_PRECISION, MAX_SCALE, MAX_VARCHAR
-
-ROOMY_VARBYTE = 1_024_000
-"""The bytes of VARBYTE that every Redshift takes."""
+from loader.sql.datatypes import MAX_PRECISION, MAX_SCALE, MAX_VARCHAR, ROOMY_VARBYTE
 
 _LEAST_VARCHAR = 16
 _UNSEEN_VARCHAR = 256

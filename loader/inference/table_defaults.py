@@ -31,9 +31,9 @@ _PARAMETERS = re.compile(r"\(\s*(\d+)(?:\s*,\s*(\d+))?\s*\)")
 def default_of(live: str, data_type: DataType, dialect: Dialect) -> str | None:
     """The simplest text of a spec that means the same; None when it needs none, as for NULL.
 
-    >>> from loader.sql import dialects
+    >>> from loader.sql.dialects import duckdb, redshift
     >>> from loader.sql.datatypes import parse
-    >>> redshift, duckdb = dialects.get("redshift"), dialects.get("duckdb")
+    >>> redshift, duckdb = redshift.DIALECT, duckdb.DIALECT
     >>> default_of("'x'::character varying", parse("varchar(9)"), redshift)
     "'x'"
     >>> default_of("CAST('1' AS INTEGER)", parse("integer"), duckdb)

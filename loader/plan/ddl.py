@@ -30,7 +30,7 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
     yield from _create_sequences(spec, sequences)
     facts = {"columns": spec.columns, "sequences": sequences}
     yield Step("create the table", "as the spec declares it", "create_table", facts=facts)
-    yield from _comments(spec)
+    yield from _comments(spec, renderer)
     if renderer.has("grant"):
         for privilege, grantees in spec.grants.items():
             for grantee in grantees:
@@ -106,7 +106,7 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
     yield Step("drop the old table", why, "drop_table")
     facts = {"table": new, "name": spec.name}
     yield Step("rename the new table", "now it is the table", "rename_table", facts=facts)
-    yield from _comments(spec, live)
+    yield from _comments(spec, renderer, live)
     if live.owner is not None and renderer.has("set_owner"):
         why = "the old table was theirs"
         yield Step(f"give it to {live.owner}", why, "set_owner", facts={"owner": live.owner})
@@ -144,7 +144,7 @@ def _add(spec: TableSpec, renderer: Renderer, one: Difference) -> Iterator[Step]
     if not column.nullable and renderer.has("set_not_null"):
         why = "it is never NULL, which cannot be said when it is added"
         yield Step(f"close {column.name} to NULL", why, "set_not_null", facts=facts)
-    if column.description:
+    if column.description and renderer.dialect.has_comments:
         yield _comment_step(spec, column.name)
 
 
@@ -203,8 +203,10 @@ def _copied(
             yield column, found.name, how
 
 
-def _comments(spec: TableSpec, live: LiveTable | None = None) -> Iterator[Step]:
+def _comments(spec: TableSpec, renderer: Renderer, live: LiveTable | None = None) -> Iterator[Step]:
     """Comments from the spec, and from the live table where the spec has none."""
+    if not renderer.dialect.has_comments:
+        return
     kept = live.comment if live else None
     if spec.description or kept:
         yield _comment_on_table(spec.description or kept or "", "spec" if spec.description else "")

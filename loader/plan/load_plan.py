@@ -11,7 +11,7 @@ from itertools import islice
 from loader.errors import PlanError
 from loader.plan.ddl import alter, create, widen
 from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
-from loader.plan.drift.compare import Difference, Kind, additions
+from loader.plan.drift.compare import Difference, Drift, Kind, additions
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
@@ -38,9 +38,20 @@ _SAMPLE_COLUMNS = 5
 
 
 def plan_load(
-    spec: TableSpec, renderer: Renderer, target: Target, request: LoadRequest | None = None
+    spec: TableSpec,
+    renderer: Renderer,
+    target: Target,
+    request: LoadRequest | None = None,
+    found: Drift | None = None,
 ) -> Plan:
     """The plan of a load. Without a request it is a preview, with placeholders that say so.
+
+    Args:
+        spec: The table.
+        renderer: In the dialect of the target.
+        target: Where it will run.
+        request: What is to be loaded.
+        found: What differs in the request's live table, where it is known already.
 
     Raises:
         PlanError: a partitioned table would be emptied, or the live table differs from the spec.
@@ -52,7 +63,7 @@ def plan_load(
     chosen, notes = _choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
-    builder = _Builder(spec, renderer, target, request, chosen, prefix, columns)
+    builder = _Builder(spec, renderer, target, request, chosen, prefix, columns, found)
     return Plan(
         spec=spec,
         target=target,
@@ -252,6 +263,8 @@ class _Builder:
     slice: Slice | None
     prefix: str
     columns: tuple[Column, ...]
+    drift: Drift | None = None
+    """What differs in the live table, where it is known already."""
 
     def setup(self) -> Iterator[Statement]:
         if not self.target.ledger_schema:
@@ -316,7 +329,9 @@ class _Builder:
     def additions(self) -> tuple[Difference, ...]:
         """What the load has to change in a live table first."""
         live = self.request.live
-        return additions(self.spec, self.renderer, live) if isinstance(live, LiveTable) else ()
+        if not isinstance(live, LiveTable):
+            return ()
+        return additions(self.spec, self.renderer, live, self.drift)
 
     def changed(self, kind: Kind) -> tuple[str, ...]:
         """The columns that are changed in this way."""

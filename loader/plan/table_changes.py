@@ -99,6 +99,7 @@ def plan_change(
     target: Target,
     live: Live,
     answers: Mapping[str, int | None] | None = None,
+    found: Drift | None = None,
 ) -> TableChange:
     """What makes a live table what its spec says.
 
@@ -108,11 +109,12 @@ def plan_change(
         target: Where the table is.
         live: The table as it is there.
         answers: Of the `questions`, by what was asked; what was not asked is taken for possible.
+        found: What differs, where it is known already.
 
     Raises:
         TemplateError: a template is missing, broken, or would commit by itself.
     """
-    found = drift(spec, renderer, live)
+    found = found or drift(spec, renderer, live)
     if answers is not None:
         told = (_settled(spec, one, answers) for one in found.differences)
         found = replace(found, differences=tuple(told))
@@ -144,11 +146,20 @@ def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Ite
             yield from alter(spec, renderer, found.differences)
 
 
-def questions(spec: TableSpec, renderer: Renderer, live: Live) -> tuple[Question, ...]:
-    """What to ask of the live table first: whether rows are in the way of what differs."""
+def questions(
+    spec: TableSpec, renderer: Renderer, live: Live, found: Drift | None = None
+) -> tuple[Question, ...]:
+    """What to ask of the live table first: whether rows are in the way of what differs.
+
+    Args:
+        spec: The table.
+        renderer: In the dialect of the target.
+        live: The table as it is there.
+        found: What differs, where it is known already.
+    """
     if not isinstance(live, LiveTable) or not live.readable:
         return ()
-    found = drift(spec, renderer, live)
+    found = found or drift(spec, renderer, live)
     asked: dict[str, Question] = {}
     facts = {"table": table_of(spec), "slice": None}
     if found.rebuilds or any(one.loss for one in found.differences):
@@ -163,7 +174,7 @@ def questions(spec: TableSpec, renderer: Renderer, live: Live) -> tuple[Question
     return tuple(asked.values())
 
 
-def is_complete(spec: TableSpec, live: Live) -> bool:
+def has_all_columns(spec: TableSpec, live: Live) -> bool:
     """Whether rows of the live table can be counted by any expression over the spec's columns."""
     if not isinstance(live, LiveTable) or not live.readable:
         return False

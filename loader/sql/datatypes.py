@@ -18,6 +18,10 @@ MAX_CHAR = 4_096
 """Bytes, and so characters: CHAR holds single-byte characters only."""
 
 MAX_VARBYTE = 16_777_216
+
+ROOMY_VARBYTE = 1_024_000
+"""The bytes of VARBYTE that every Redshift takes."""
+
 MAX_PRECISION = 38
 MAX_SCALE = 37
 

@@ -16,22 +16,32 @@ from loader.text_files import UnreadableError, is_folder, read_text
 _REFERENCE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+("[^"]*"|'[^']*'|\S)""")
 
 
-def read_templates(overlay: Path | None = None) -> dict[str, Template]:
-    """All templates by name, such as ``redshift/copy_parquet.sql.j2``."""
-    found = dict(_own())
+def read_templates(overlay: Path | None = None, *folders: Path | None) -> dict[str, Template]:
+    """All templates by name, such as ``redshift/copy_parquet.sql.j2``.
+
+    Args:
+        overlay: The project's folder, whose templates take the place of those of their names.
+        folders: Those of warehouses that are not Loader's own, as `own_templates` reads them.
+
+    Raises:
+        TemplateError: a file cannot be read.
+    """
+    found = own_templates(*folders)
     if overlay is not None and is_folder(overlay) and overlay.resolve() != _own_folder().resolve():
         found.update(_read(overlay, overlay.name))
     return found
 
 
-def strays(templates: Mapping[str, Template], named: Iterable[str]) -> Iterator[Problem]:
+def unused_templates(
+    templates: Mapping[str, Template], own: Iterable[str], named: Iterable[str]
+) -> Iterator[Problem]:
     """The templates in folders that nothing will ever use: their names are misspelt.
 
-    A template is used when it has the name of one of Loader's own, when a spec names it (those
-    are in ``named``), or when another template includes it.
+    A template is used when it has the name of one of Loader's own (those are in ``own``), when a
+    spec names it (those are in ``named``), or when another template includes it.
     """
-    own = {tuple(name.split("/", 1)) for name in _own()}
-    folders, files = {folder for folder, _ in own}, {file for _, file in own}
+    pairs = {tuple(name.split("/", 1)) for name in own}
+    folders, files = {folder for folder, _ in pairs}, {file for _, file in pairs}
     used = {*named, *_included(templates.values())}
     for name, template in templates.items():
         folder, _, file = name.partition("/")
@@ -61,8 +71,22 @@ def _closest(word: str, words: Iterable[str]) -> str:
     return known[found[0]] if found else ""
 
 
+def own_templates(*folders: Path | None) -> dict[str, Template]:
+    """Loader's own templates by name, and those of warehouses that are not Loader's own.
+
+    Args:
+        folders: Each has the folder of a dialect that is not Loader's. Its templates are shown as
+            if they lay among Loader's own, for they are no more the project's than those. None is
+            a warehouse whose templates are Loader's own.
+    """
+    found = dict(_built_in())
+    for folder in filter(None, folders):
+        found |= _read(folder, OWN) | found
+    return found
+
+
 @cache
-def _own() -> dict[str, Template]:
+def _built_in() -> dict[str, Template]:
     return _read(_own_folder(), OWN)
 
 

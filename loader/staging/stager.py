@@ -21,13 +21,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from loader.config import DuckDBTarget, TargetSettings
 from loader.errors import StageError, tell_also
 from loader.plan.figures import Figure, Value
 from loader.spec.model import Staging
 from loader.staging import encoders
 from loader.staging.figure_collector import FigureCollector
-from loader.staging.stores.base import Store, StoreOptions, open_store
+from loader.staging.stores.base import Store
 
 Progress = Callable[[int, int, int], None]
 """Told rows encoded, bytes written and files completed so far; called in the caller's thread."""
@@ -85,18 +84,6 @@ class Staged:
     def bytes(self) -> int:
         """Bytes of all files."""
         return sum(file.bytes for file in self.files)
-
-
-def open_staging(location: str, settings: TargetSettings) -> Store:
-    """The store of a target's staging location; connects to nothing yet.
-
-    Raises:
-        StageError: the location is neither a folder nor an S3 URL.
-    """
-    if isinstance(settings, DuckDBTarget):
-        return open_store(location)
-    options = StoreOptions(settings.region_name, settings.encryption, settings.kms_key_id)
-    return open_store(location, options)
 
 
 def apply_keep(store: Store, prefix: str, staging: Staging, *, failed: bool) -> bool:

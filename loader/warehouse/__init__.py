@@ -1,1 +1,1 @@
-"""Warehouses: sessions and statements; one adapter each."""
+"""Warehouses: one package each, found in `loader.warehouse.registry`."""

@@ -1,8 +1,7 @@
-"""Connections to warehouses: one module each, opened by name, spoken to through one protocol."""
+"""Connections to warehouses: what every driver offers, and what runs on top of each."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
@@ -12,8 +11,6 @@ from loader.errors import ExecuteError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from loader.config import TargetSettings
 
 Row = tuple[Any, ...]
 
@@ -44,7 +41,7 @@ class Session(Protocol):
 class Warehouse(Protocol):
     """A place that sessions are opened to."""
 
-    lasting: bool
+    keeps_session_open: bool
     """Whether a session may stay open, and in nobody's way, while rows are staged."""
 
     def session(self, *, write: bool = True) -> AbstractContextManager[Session]:
@@ -52,22 +49,6 @@ class Warehouse(Protocol):
 
     def exists(self) -> bool:
         """Whether there is anything to read at all."""
-
-
-def open_warehouse(settings: TargetSettings, root: Any) -> Warehouse:
-    """The warehouse of a target; connects to nothing yet.
-
-    Raises:
-        ExecuteError: there is no driver for it.
-    """
-    try:
-        module = importlib.import_module(f"loader.warehouse.{settings.type}.driver")
-    except ModuleNotFoundError as error:
-        raise ExecuteError(
-            f"loading into {settings.type} needs the module `{error.name}`, which is not there"
-        ) from error
-    warehouse: Warehouse = module.connect(settings, root)
-    return warehouse
 
 
 def as_whole_number(answer: object) -> int | None:

@@ -23,7 +23,7 @@ from loader.data.frames import open_frame
 from loader.errors import FrameError, SourceError
 from loader.inference.infer import inferred
 from loader.spec.model import TableSpec
-from loader.sql import dialects
+from loader.warehouse.registry import get_adapter
 
 D = Decimal
 
@@ -233,7 +233,7 @@ INFERRED: list[tuple[Any, str, object]] = [
 
 
 def infer(frame: Any) -> TableSpec:
-    spec, _ = inferred(frame, dialect=dialects.get("duckdb"), schema="s", name="t")
+    spec, _ = inferred(frame, dialect=get_adapter("duckdb").dialect, schema="s", name="t")
     return spec
 
 

@@ -16,9 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from loader.cli import main
-from loader.doctor import checks, redshift
+from loader.doctor import checks
 from loader.doctor.report import Finding, examine, line
 from loader.project import Project
+from loader.warehouse.redshift import doctor as redshift
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.faults import CutCopy, Drop, Error
 from tests.redshift.server import StandIn
@@ -184,7 +185,7 @@ def test_a_silent_host_is_not_waited_for(place: Place, monkeypatch: pytest.Monke
         assert timeout <= 10
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr("loader.doctor.redshift.socket.create_connection", silent)
+    monkeypatch.setattr("loader.warehouse.redshift.doctor.socket.create_connection", silent)
     assert "timed out" in place.see()["network"].detail
 
 
@@ -213,7 +214,7 @@ def test_ways_to_log_in() -> None:
         },
     }
     for words, settings in wanted.items():
-        told = redshift._way(RedshiftTarget(type="redshift", **settings))
+        told = redshift.describe_login(RedshiftTarget(type="redshift", **settings))
         assert words in told
         assert PASSWORD not in told
 
@@ -464,7 +465,7 @@ def _hold(path: Path, held: Any, done: Any) -> None:
 
 def test_who_holds_the_database(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that another process holds is told with its PID, and not waited for."""
-    monkeypatch.setattr("loader.doctor.duckdb.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("loader.warehouse.duckdb.doctor.LOCK_SECONDS", 0.1)
     project = make_project({})
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
@@ -494,7 +495,7 @@ def test_staging_that_cannot_be_written(make_project: MakeProject) -> None:
 def test_little_space(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is nearly full is a warning."""
     usage = shutil.disk_usage("/")._replace(free=5_000_000)
-    monkeypatch.setattr("loader.doctor.duckdb.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("loader.warehouse.duckdb.doctor.shutil.disk_usage", lambda _: usage)
     found = see(make_project({}))["disk space"]
     assert (found.status, "0.0 GB free" in found.detail) == ("warning", True)
 
@@ -506,7 +507,7 @@ def test_what_no_step_foresees(make_project: MakeProject, monkeypatch: pytest.Mo
     def broken(_: object) -> Any:
         raise RuntimeError(f"key {PASSWORD}\nand more")
 
-    monkeypatch.setattr("loader.doctor.duckdb.shutil.disk_usage", broken)
+    monkeypatch.setattr("loader.warehouse.duckdb.doctor.shutil.disk_usage", broken)
     seen = see(make_project({}))
     assert seen.named("failed") == ["disk space"]
     assert seen["disk space"].detail == "RuntimeError: key ***; and more"

@@ -26,8 +26,7 @@ from loader.data.cast.conformer import arrow_schema
 from loader.errors import ExecuteError, FrameError, LoaderError, PlanError, VerifyError
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.staging.stager import open_staging
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_staging, open_warehouse
 from tests.conftest import redshift_target
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from loader.data.files.open import open_files
 from loader.data.primary_keys import KeyIndex
 from loader.errors import ExecuteError, FrameError, PlanError, VerifyError
-from loader.sql import dialects
-from loader.warehouse.base import open_warehouse
 from loader.warehouse.duckdb.driver import DuckDB
+from loader.warehouse.registry import get_adapter, open_warehouse
 from tests.conftest import redshift_target
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def test_duplicates_are_what_redshift_holds_equal(
     everything = [key for batch in batches for key in batch]
     if ordered:
         batches = [sorted(everything)]
-    equality_key = dialects.get("redshift").equality_key
+    equality_key = get_adapter("redshift").dialect.equality_key
     known = {tuple(map(equality_key, key)) for key in everything}
     with KeyIndex(["a", "b"], ignores_trailing_blanks=True) as keys:
         for batch in batches:

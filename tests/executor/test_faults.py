@@ -31,7 +31,8 @@ from loader.errors import (
 )
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.warehouse.base import Row, Session, Warehouse, open_warehouse
+from loader.warehouse.base import Row, Session, Warehouse
+from loader.warehouse.registry import open_warehouse
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
@@ -166,7 +167,7 @@ class _BrokenWarehouse:
 
     def __init__(self, inner: Warehouse, fault: Fault) -> None:
         self._inner, self._fault = inner, fault
-        self.exists, self.lasting = inner.exists, inner.lasting
+        self.exists, self.keeps_session_open = inner.exists, inner.keeps_session_open
 
     @contextmanager
     def session(self, *, write: bool = True) -> Iterator[Session]:
@@ -185,7 +186,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fault], Fault]:
         def opened(settings: Any, root: Any) -> Warehouse:
             return _BrokenWarehouse(open_warehouse(settings, root), fault)
 
-        monkeypatch.setattr("loader.executor.load.open_warehouse", opened)
+        monkeypatch.setattr("loader.executor.context.open_warehouse", opened)
         return fault
 
     return install
@@ -316,7 +317,7 @@ def test_when_the_ledger_cannot_be_asked_nothing_is_claimed(
         broken = _BrokenWarehouse(inner, fault)
 
         class Gone:
-            exists, lasting = inner.exists, inner.lasting
+            exists, keeps_session_open = inner.exists, inner.keeps_session_open
 
             @contextmanager
             def session(self, *, write: bool = True) -> Iterator[Session]:
@@ -328,7 +329,7 @@ def test_when_the_ledger_cannot_be_asked_nothing_is_claimed(
         return Gone()
 
     with monkeypatch.context() as patch:
-        patch.setattr("loader.executor.load.open_warehouse", opened)
+        patch.setattr("loader.executor.context.open_warehouse", opened)
         with pytest.raises(ExecuteError, match="not known") as caught:
             lab.load()
     assert not caught.value.rolled_back
@@ -683,10 +684,10 @@ def listen(progress):
 
 where = sys.argv[1]
 if where == "commit":
-    from loader.warehouse.base.duckdb import DuckDBSession
+    from loader.warehouse.duckdb.driver import DuckDBSession
     DuckDBSession.commit = lambda self: die()
 if where == "after commit":
-    from loader.warehouse.base.duckdb import DuckDBSession
+    from loader.warehouse.duckdb.driver import DuckDBSession
     commit = DuckDBSession.commit
     DuckDBSession.commit = lambda self: (commit(self), die())
 if where == "limit":

@@ -21,9 +21,9 @@ from loader.cli import main
 from loader.errors import LoaderError, StageError
 from loader.executor.results import LoadResult, Progress
 from loader.project import Project
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
-from loader.warehouse.base import open_warehouse, transaction
+from loader.warehouse.base import transaction
+from loader.warehouse.registry import open_staging, open_warehouse
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import ROOT, WAIT, Fault, _BrokenWarehouse
 from tests.redshift.faults import Delay, Drop, Error
@@ -230,7 +230,7 @@ def test_a_load_that_is_there_tells_its_rows_however_it_was_found(
     two = ROWS.slice(0, 2)
     early = found.load(two)
     with monkeypatch.context() as patch:
-        patch.setattr("loader.executor.load.Load._earlier", lambda *_: None)
+        patch.setattr("loader.executor.load.Load._find_earlier", lambda *_: None)
         late = found.load(two)
     for result in (early, late):
         assert (result.status, result.rows_loaded, result.rows_deleted) == ("already_loaded", 3, 0)
@@ -266,7 +266,7 @@ def test_a_commit_that_another_run_was_quicker_with_is_told_as_that(
             inner = open_warehouse(settings, root)
             return inner if done else _BrokenWarehouse(inner, fault)
 
-        monkeypatch.setattr("loader.executor.load.open_warehouse", opened)
+        monkeypatch.setattr("loader.executor.context.open_warehouse", opened)
     done: list[str] = []
 
     def listen(progress: Progress) -> None:

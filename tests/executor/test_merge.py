@@ -21,7 +21,7 @@ from loader.errors import FrameError, VerifyError
 from loader.executor.results import LoadResult
 from loader.plan.dispositions import MergeCounts
 from loader.project import Project
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_warehouse
 from tests.conftest import redshift_target
 from tests.redshift.faults import Error
 

@@ -19,9 +19,8 @@ import pytest
 from loader.errors import LoaderError
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_staging, open_warehouse
 from tests.conftest import MakeProject, redshift_target
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadResult | 
             assert not thread.is_alive()
         return [answers[number] for number in range(len(runs))]
 
-    monkeypatch.setattr("loader.executor.load.open_staging", opened)
+    monkeypatch.setattr("loader.executor.context.open_staging", opened)
     return start
 
 
@@ -309,7 +308,7 @@ def test_a_database_is_opened_and_closed_by_one_process_at_a_time(
 COMMITTER = """
 import sys
 import loader
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_warehouse
 
 project, run = loader.Project.find(), int(sys.argv[1])
 warehouse = open_warehouse(project.config.settings(), project.config.root)

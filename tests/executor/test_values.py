@@ -32,7 +32,7 @@ from loader.plan.expectations import Values
 from loader.project import Project
 from loader.spec.model import TableSpec
 from loader.staging.encoders import open_writer
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.faults import ChangeCopied
 from tests.redshift.server import StandIn

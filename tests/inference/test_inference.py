@@ -33,12 +33,12 @@ from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
-from loader.sql import dialects
+from loader.warehouse.registry import get_adapter
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.server import StandIn
 
 ROOT = Path(__file__).parents[2]
-DUCKDB, REDSHIFT = dialects.get("duckdb"), dialects.get("redshift")
+DUCKDB, REDSHIFT = get_adapter("duckdb").dialect, get_adapter("redshift").dialect
 
 
 def infer(frame: object, live: LiveTable | None = None, **options: Any) -> TableSpec:

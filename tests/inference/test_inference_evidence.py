@@ -43,14 +43,14 @@ from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.comments import comment
 from loader.spec.model import TableSpec
-from loader.sql import dialects
 from loader.sql.datatypes import parse
+from loader.warehouse.registry import get_adapter
 from tests.conftest import MakeProject, redshift_target
 from tests.plan.drifted import live_of
 from tests.plan.test_plan import make_spec, renderer
 from tests.redshift.server import StandIn
 
-DUCKDB, REDSHIFT = dialects.get("duckdb"), dialects.get("redshift")
+DUCKDB, REDSHIFT = get_adapter("duckdb").dialect, get_adapter("redshift").dialect
 ALL: frozenset[Seen] = frozenset({"keys", "layout", "grants", "dependants"})
 
 
@@ -811,7 +811,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 
 def same_columns(found: TableSpec, wanted: TableSpec, dialect: str) -> None:
     """What a catalog tells of columns is in the inferred spec as it was in the first."""
-    known = dialects.get(dialect)
+    known = get_adapter(dialect).dialect
     for one, other in zip(found.columns, wanted.columns, strict=True):
         assert known.column_type(one.data_type) == known.column_type(other.data_type)
         if dialect == "redshift":
@@ -835,7 +835,7 @@ def test_a_recorded_table_is_its_spec_again(
     wanted = make_spec(**data)
     live = live_of(wanted, dialect)
     spec, remarks = draft_live(
-        live, dialect=dialects.get(dialect), schema=wanted.schema_name, name=wanted.name
+        live, dialect=get_adapter(dialect).dialect, schema=wanted.schema_name, name=wanted.name
     )
     same_columns(spec, wanted, dialect)
     assert drift(spec, renderer(dialect), live).differences == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from loader.plan.live_table import LiveColumn, LiveTable, Seen
 from loader.spec.model import TableSpec
-from loader.sql import dialects
+from loader.warehouse.registry import get_adapter
 
 _ALL = ("select", "insert", "update", "delete", "references")
 
@@ -16,7 +16,7 @@ SEEN: frozenset[Seen] = frozenset({"keys", "layout", "grants", "dependants"})
 def live_of(spec: TableSpec, dialect: str, **fields: Any) -> LiveTable:
     """The table as Loader makes it of a spec, and as all can be seen of it."""
     redshift = dialect == "redshift"
-    known = dialects.get(dialect)
+    known = get_adapter(dialect).dialect
     columns = tuple(
         LiveColumn(
             column.name,

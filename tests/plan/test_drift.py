@@ -16,8 +16,8 @@ from loader.plan.drift.compare import Difference, additions, conversion, drift
 from loader.plan.drift.defaults import same_default
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.table_changes import TableChange, allowed, plan_change, questions
-from loader.sql import dialects
 from loader.sql.datatypes import DataType, parse
+from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
 from tests.plan.drifted import live_of
 from tests.plan.test_plan import RICH, TARGETS, make_spec, renderer
@@ -111,7 +111,7 @@ def change(name: str, dialect: str, **live: Any) -> TableChange:
     return plan_change(after, renderer(dialect), TARGETS[dialect], live_of(before, dialect, **live))
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes(name: str, dialect: str) -> None:
     """What fixes a live table is these statements, in this order, with these reasons."""
@@ -125,14 +125,14 @@ def test_changes(name: str, dialect: str) -> None:
     expect(SNAPSHOTS / dialect / "changes" / f"{name}.sql", text)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_no_snapshot_is_left_over(dialect: str) -> None:
     """Every snapshot belongs to a case."""
     found = {path.stem for path in (SNAPSHOTS / dialect / "changes").glob("*.sql")}
     assert found == set(CHANGES)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize("fields", [BASE, RICH, *(after for _, after in CHANGES.values())])
 def test_a_table_that_is_as_declared_has_no_drift(fields: dict[str, Any], dialect: str) -> None:
     """A table that Loader made of a spec needs nothing."""
@@ -141,7 +141,7 @@ def test_a_table_that_is_as_declared_has_no_drift(fields: dict[str, Any], dialec
     assert found.differences == ()
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_order_case_and_spelling_are_no_drift(dialect: str) -> None:
     """Another order of columns, names in capitals and other spellings of types need nothing."""
     spec = make_spec(**BASE)
@@ -380,7 +380,7 @@ def test_defaults_are_compared_by_meaning(
     declared: str | None, live: str | None, kind: str, same: bool | None
 ) -> None:
     """What a catalog adds to a value does not make it another; what texts cannot tell is None."""
-    found = same_default(declared, live, parse(kind), dialects.get("redshift"))
+    found = same_default(declared, live, parse(kind), get_adapter("redshift").dialect)
     assert found is same
 
 

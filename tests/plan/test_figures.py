@@ -24,9 +24,9 @@ from loader.plan.figures import (
     same,
     show_figure,
 )
-from loader.sql import dialects
 from loader.sql.datatypes import NAMES, parse
 from loader.staging.figure_collector import FigureCollector
+from loader.warehouse.registry import BUILT_IN, get_adapter
 
 
 def collect(kind: Kind, data_type: str, *batches: Sequence[Any]) -> Value:
@@ -40,7 +40,7 @@ def collect(kind: Kind, data_type: str, *batches: Sequence[Any]) -> Value:
     return collector.values[figure]
 
 
-OPAQUE = dialects.get("duckdb").opaque | dialects.get("redshift").opaque
+OPAQUE = get_adapter("duckdb").dialect.opaque | get_adapter("redshift").dialect.opaque
 
 INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)
 
@@ -135,14 +135,14 @@ def test_floats_that_differ_have_other_figures() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_every_type_has_figures(name: str, dialect: str) -> None:
     """Each type of the spec language is compared by something in each dialect."""
     for level in ("values", "checksums"):
-        figures = figures_of([("x", parse(name))], dialects.get(dialect), level)
+        figures = figures_of([("x", parse(name))], get_adapter(dialect).dialect, level)
         assert figures[0].kind == "nulls"
-        assert len(figures) > 1 or name in dialects.get(dialect).opaque
-    assert figures_of([("x", parse(name))], dialects.get(dialect), "counts") == ()
+        assert len(figures) > 1 or name in get_adapter(dialect).dialect.opaque
+    assert figures_of([("x", parse(name))], get_adapter(dialect).dialect, "counts") == ()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_floats_agree_to_the_digits_that_drivers_print() -> None:
 def test_a_statement_has_at_most_a_thousand_figures() -> None:
     """The figures of one column stay together, and no statement asks for too many."""
     columns = [(f"c{at}", parse("integer")) for at in range(700)]
-    figures = figures_of(columns, dialects.get("duckdb"), "values")
+    figures = figures_of(columns, get_adapter("duckdb").dialect, "values")
     statements = in_statements(figures)
     assert [figure for part in statements for column in part for figure in column] == list(figures)
     assert all(sum(map(len, part)) <= 1_000 for part in statements)
@@ -236,8 +236,8 @@ def test_naive_moments_of_year_one_have_figures() -> None:
 def test_columns_of_nothing_but_null_have_figures(name: str) -> None:
     """A column without a value has NULLs, no minimum, and sums of zero, whatever its type."""
     for level in ("values", "checksums"):
-        for dialect in dialects.NAMES:
-            figures = figures_of([("x", parse(name))], dialects.get(dialect), level)
+        for dialect in BUILT_IN:
+            figures = figures_of([("x", parse(name))], get_adapter(dialect).dialect, level)
             collector = FigureCollector(figures)
             array = pa.nulls(2, arrow_type(parse(name)))
             collector.add(pa.RecordBatch.from_arrays([array], names=["x"]))

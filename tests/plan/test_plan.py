@@ -30,10 +30,10 @@ from loader.plan.model import (
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
-from loader.sql import dialects
 from loader.sql.lexer import bare_words, statements
 from loader.sql.renderer import Renderer, Template
 from loader.sql.templates import read_templates
+from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
@@ -74,7 +74,7 @@ def renderer(dialect: str, own: Mapping[str, str] | None = None) -> Renderer:
     templates = read_templates()
     for name, text in (own or {}).items():
         templates[name] = Template(f"mine/{name}", text)
-    return Renderer(templates, dialects.get(dialect))
+    return Renderer(templates, get_adapter(dialect).dialect)
 
 
 def make_plan(spec: TableSpec, dialect: str = "duckdb", **request: Any) -> Plan:
@@ -87,7 +87,7 @@ def make_plan(spec: TableSpec, dialect: str = "duckdb", **request: Any) -> Plan:
 
 def live(spec: TableSpec, dialect: str, *missing: str) -> LiveTable:
     """The table as the spec declares it, without some columns."""
-    spell = dialects.get(dialect).column_type
+    spell = get_adapter(dialect).dialect.column_type
     return LiveTable(
         tuple(
             LiveColumn(column.name, spell(column.data_type), column.nullable)
@@ -256,7 +256,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize("case", CASES)
 def test_plans(case: str, dialect: str) -> None:
     """The whole script of a plan is the one that was reviewed."""
@@ -275,7 +275,7 @@ def hostile() -> TableSpec:
     return spec
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_hostile_names(dialect: str) -> None:
     """Quotes, semicolons, line breaks and template marks in names and texts are data."""
     plan = make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
@@ -284,7 +284,7 @@ def test_hostile_names(dialect: str) -> None:
 
 def test_no_snapshot_is_left_over() -> None:
     """Every snapshot belongs to a case."""
-    for dialect in dialects.NAMES:
+    for dialect in BUILT_IN:
         found = {path.stem for path in (SNAPSHOTS / dialect).glob("*.sql")}
         assert found == {*CASES, "hostile_names"}
 
@@ -359,7 +359,7 @@ def test_nothing_commits_by_itself(dialect: str, sql: str) -> None:
             guarded(dialect, written)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize(
     "sql",
     [
@@ -377,7 +377,7 @@ def test_ordinary_statements_pass(dialect: str, sql: str) -> None:
     guarded(dialect, sql)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize(
     "sql",
     [
@@ -513,7 +513,7 @@ def test_duckdb_runs_every_plan(case: str) -> None:
                 connection.execute(statement.sql)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_printed_comments_stay_in_their_lines(dialect: str) -> None:
     """In the printed script a name with line breaks does not end the comment that tells it."""
     plan = make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])

@@ -20,7 +20,7 @@ from loader.errors import ConfigError, SpecError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
 from loader.sql.dialects.duckdb import catalog_name
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_warehouse
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject

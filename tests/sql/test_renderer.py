@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.errors import TemplateError
-from loader.sql import datatypes, dialects
+from loader.sql import datatypes
 from loader.sql.renderer import Renderer, Table, Template, Unknown
+from loader.warehouse.registry import get_adapter
 
 CONNECTION = duckdb.connect()
 NASTY = [
@@ -28,7 +29,7 @@ def renderer(dialect: str = "duckdb", **templates: str) -> Renderer:
         f"{dialect}/{name}.sql.j2": Template(f"templates/{dialect}/{name}.sql.j2", text)
         for name, text in templates.items()
     }
-    return Renderer(found, dialects.get(dialect))
+    return Renderer(found, get_adapter(dialect).dialect)
 
 
 def render(text: str, dialect: str = "duckdb", **facts: Any) -> str:
@@ -235,7 +236,7 @@ def test_the_dialects_own_template_wins() -> None:
     }
     chosen = []
     while made:
-        found = Renderer(made, dialects.get("duckdb")).render("x", {})
+        found = Renderer(made, get_adapter("duckdb").dialect).render("x", {})
         chosen.append((found.sql, found.path))
         del made[found.path]
     assert chosen == [
@@ -249,10 +250,3 @@ def test_blank_lines_go_and_the_last_semicolon() -> None:
     """A statement is printed without the blank lines its template leaves, and without its end."""
     text = "\n{% if true %}\n\n  SELECT 1   \n{% endif %}\n\n  , 2;\n\n"
     assert render(text) == "SELECT 1\n  , 2"
-
-
-@pytest.mark.parametrize("name", ["", "oracle", "dialects"])
-def test_unknown_dialects(name: str) -> None:
-    """A dialect that is not carried is a KeyError, whatever module has that name."""
-    with pytest.raises(KeyError):
-        dialects.get(name)

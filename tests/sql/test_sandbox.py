@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from loader.cli import main
 from loader.errors import TemplateError
 from loader.scaffold import scaffold
-from loader.sql import dialects, sandbox
+from loader.sql import sandbox
 from loader.sql.renderer import Renderer, Sql, Table, Template
+from loader.warehouse.registry import get_adapter
 from tests.plan.test_plan import make_spec
 
 FACTS: Mapping[str, Any] = {
@@ -34,7 +35,7 @@ def render(text: str, clock: sandbox.Clock | None = None, **more: str) -> str:
         f"duckdb/{name}.sql.j2": Template(f"templates/duckdb/{name}.sql.j2", source)
         for name, source in {"x": text, **more}.items()
     }
-    return Renderer(found, dialects.get("duckdb"), clock=clock).render("x", FACTS).sql
+    return Renderer(found, get_adapter("duckdb").dialect, clock=clock).render("x", FACTS).sql
 
 
 def refused(text: str, clock: sandbox.Clock | None = None, **more: str) -> TemplateError:
@@ -154,7 +155,7 @@ def test_limits_are_those_of_one_statement(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sandbox, "STEPS", 50)
     found = Renderer(
         {"x.sql.j2": Template("t/x.sql.j2", "{% for a in range(40) %}{% endfor %}SELECT 1")},
-        dialects.get("duckdb"),
+        get_adapter("duckdb").dialect,
     )
     assert {found.render("x", {}).sql for _ in range(5)} == {"SELECT 1"}
     error = refused("{% include 'y.sql.j2' %}", y="\n\n{% for a in range(60) %}{% endfor %}")

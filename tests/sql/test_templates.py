@@ -14,9 +14,9 @@ from sqlglot import exp
 from loader.errors import TemplateError
 from loader.plan.load_plan import plan_ledger_upgrade, plan_read, plan_sample
 from loader.plan.model import Plan, Target
-from loader.sql import dialects
 from loader.sql.renderer import Sql, Table
 from loader.sql.templates import read_templates
+from loader.warehouse.registry import BUILT_IN
 from tests.plan.test_drift import CHANGES, change
 from tests.plan.test_plan import CASES, hostile, live, make_plan, make_spec, renderer
 
@@ -138,7 +138,7 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
         yield found.path, found.sql
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_an_independent_parser_reads_every_statement(
     dialect: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -154,7 +154,7 @@ def test_an_independent_parser_reads_every_statement(
             assert not isinstance(parsed[0], exp.Command), (path, sql)
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_hostile_names_stay_names(dialect: str) -> None:
     """To the parser, the hostile table's statements are about that table and no other."""
     spec = hostile()
@@ -169,7 +169,7 @@ def test_hostile_names_stay_names(dialect: str) -> None:
             assert names <= {*spec.by_name, "found"}
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", BUILT_IN)
 def test_every_template_is_used(dialect: str) -> None:
     """No template is shipped that the cases above do not render."""
     used = {Path(path).name for path, _ in rendered(dialect)}

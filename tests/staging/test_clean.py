@@ -21,9 +21,9 @@ from loader.doctor.report import examine
 from loader.errors import LoaderError
 from loader.project import Project
 from loader.staging.clean import clean, run_folder
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
 from loader.staging.stores.local import FolderStore
+from loader.warehouse.registry import open_staging
 from tests.conftest import MakeProject, redshift_target
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 
 from loader.project import Project
-from loader.warehouse.base import open_warehouse
+from loader.warehouse.registry import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 
 _AWS = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}

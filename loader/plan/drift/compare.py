@@ -122,8 +122,16 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
     return Drift(found, tuple(comparison.notes()))
 
 
-def additions(spec: TableSpec, renderer: Renderer, live: LiveTable) -> tuple[Difference, ...]:
+def additions(
+    spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift | None = None
+) -> tuple[Difference, ...]:
     """What a load has to change in its table first, when that is allowed and is all there is to do.
+
+    Args:
+        spec: The table.
+        renderer: In the dialect of the target.
+        live: The table as it is there.
+        found: What differs, where it is known already.
 
     Raises:
         PlanError: the live table differs from the spec in a way that no load fixes.
@@ -133,11 +141,12 @@ def additions(spec: TableSpec, renderer: Renderer, live: LiveTable) -> tuple[Dif
             f"{spec.table} is {_a(live.kind)}, and rows cannot be loaded into {_a(live.kind)}",
             hint=f"name a table in the spec, or drop the {live.kind}: a load makes the table then",
         )
-    found = [one for one in drift(spec, renderer, live).differences if one.stops_loads]
+    found = found or drift(spec, renderer, live)
+    needed = [one for one in found.differences if one.stops_loads]
     additive = spec.schema_contract.evolve == "additive"
-    if all(one.additive for one in found) and (additive or not found):
-        return tuple(found)
-    raise _error(spec, found)
+    if all(one.additive for one in needed) and (additive or not needed):
+        return tuple(needed)
+    raise _error(spec, needed)
 
 
 def _relation(spec: TableSpec, live: LiveTable) -> Difference:
@@ -172,8 +181,7 @@ class _Comparison:
                 yield self._extra(other)
         if "layout" in self.live.seen:
             yield from self._layout()
-        if self.spec.description and self.spec.description != self.live.comment:
-            yield self._comment(None, self.spec.description, self.live.comment)
+        yield from self._comment(None, self.spec.description, self.live.comment)
         if "grants" in self.live.seen and self.renderer.has("grant"):
             yield from self._grants()
 
@@ -222,8 +230,7 @@ class _Comparison:
             yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
         elif column.identity is None and self._same_default(column, there) is False:
             yield Difference("default", name, column.default, there.default, "rebuild")
-        if column.description and column.description != there.comment:
-            yield self._comment(name, column.description, there.comment)
+        yield from self._comment(name, column.description, there.comment)
 
     def _type(self, column: Column, there: LiveColumn) -> Difference:
         dialect = self.renderer.dialect
@@ -270,8 +277,11 @@ class _Comparison:
             return None
         return same_default(column.default, there.default, column.data_type, self.renderer.dialect)
 
-    def _comment(self, column: str | None, text: str, live: str | None) -> Difference:
-        return Difference("comment", column, text, live, "in place")
+    def _comment(
+        self, column: str | None, text: str | None, live: str | None
+    ) -> Iterator[Difference]:
+        if text and text != live and self.renderer.dialect.has_comments:
+            yield Difference("comment", column, text, live, "in place")
 
     def _layout(self) -> Iterator[Difference]:
         spec, live = self.spec, self.live
@@ -343,7 +353,7 @@ class _Comparison:
                     f"DEFAULT of {column.name} cannot be compared: the spec has"
                     f" {column.default or 'none'}, the live table {live}"
                 )
-        if "keys" in self.live.seen and self.renderer.dialect.trusts_keys:
+        if "keys" in self.live.seen and self.renderer.dialect.unenforced_keys:
             yield from self._keys()
 
     def _unseen(self) -> Iterator[str]:
@@ -364,8 +374,8 @@ class _Comparison:
         if declared != live:
             yield (
                 f"PRIMARY KEY is {', '.join(declared) or 'none'} in the spec and"
-                f" {', '.join(live) or 'none'} in the live table: Redshift trusts it unchecked, so"
-                " it is left to you"
+                f" {', '.join(live) or 'none'} in the live table:"
+                f" {self.renderer.dialect.title} trusts it unchecked, so it is left to you"
             )
 
 

@@ -29,9 +29,9 @@ def same_default(
 
     A catalog tells an expression in its own words, so only values can be told apart for sure.
 
-    >>> from loader.sql import dialects
+    >>> from loader.sql.dialects import redshift
     >>> from loader.sql.datatypes import parse
-    >>> redshift, text = dialects.get("redshift"), parse("varchar(9)")
+    >>> redshift, text = redshift.DIALECT, parse("varchar(9)")
     >>> same_default("'new'", "'new'::character varying", text, redshift)
     True
     >>> same_default("'new'", "'old'::character varying", text, redshift)

@@ -1,5 +1,1 @@
-"""What differs between warehouses in SQL: one module each, found by name."""
-
-from loader.sql.dialects.base import NAMES, Dialect, Value, check_schema, get
-
-__all__ = ["NAMES", "Dialect", "Value", "check_schema", "get"]
+"""What differs between warehouses in SQL: one module of facts for each of Loader's own."""

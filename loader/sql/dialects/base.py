@@ -1,8 +1,7 @@
-"""What differs between warehouses, as data: one record each, found by name."""
+"""What differs between warehouses in SQL, as data: one record each."""
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,6 @@ from decimal import Decimal
 from typing import Literal
 
 from loader.sql.datatypes import DataType
-
-NAMES = ("duckdb", "redshift")
-"""The dialects Loader carries; each is a module here and a folder under ``templates/``."""
 
 Value = str | int | float | bool | Decimal | date | datetime | time | None
 """What can be rendered as a literal."""
@@ -25,6 +21,9 @@ class Dialect:
 
     name: str
     """Also the folder of its templates."""
+
+    title: str
+    """The warehouse's name as people write it."""
 
     column_type: Callable[[DataType], str]
     """The column type as the warehouse itself spells it in its catalog."""
@@ -41,20 +40,19 @@ class Dialect:
     known: Callable[[str], DataType | None]
     """A type of the warehouse's catalog as one of ours; None when it is none."""
 
+    spec_type: Callable[[str], str | None]
+    """The type that a spec inferred from a live table declares for a type of the catalog; None
+    when specs cannot say it. What Redshift has not becomes the narrowest type that holds it, and
+    lengths that a catalog does not tell are the most there is."""
+
     backslash: bool
     """Whether a backslash escapes the next character inside a literal."""
 
     commits: Mapping[str, str]
     """Statements that end a transaction by themselves: pattern over bare words → what to say."""
 
-    comment_of_identity: str = ""
-    """How identity columns come about, when not by the column definition."""
-
     catalogs: frozenset[str] = frozenset()
     """Databases that are always there: a schema of such a name needs its own database in front."""
-
-    formats: tuple[str, ...] = ("parquet", "csv", "json")
-    """Staging formats it can load."""
 
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
@@ -65,7 +63,7 @@ class Dialect:
     identity_by_hand: bool = True
     """Whether rows can be inserted with the numbers they have in an identity column."""
 
-    trusts_keys: bool = False
+    unenforced_keys: bool = False
     """Whether tables declare their primary key, which nobody checks."""
 
     nul_in_text: bool = True
@@ -84,8 +82,20 @@ class Dialect:
     opaque: frozenset[str] = frozenset()
     """Types of which only NULLs are counted: their values have more than one spelling."""
 
-    positional: bool = False
+    copies_by_position: bool = False
     """Whether staged columns must lie in the order of the live table's columns."""
+
+    keeps_lengths: bool = True
+    """Whether its catalog tells the declared lengths of text and binary columns."""
+
+    has_layout: bool = True
+    """Whether tables have distribution, sort keys and encodings."""
+
+    has_comments: bool = True
+    """Whether tables and columns have comments."""
+
+    has_grants: bool = True
+    """Whether there are users that privileges are granted to."""
 
     def ident(self, name: str) -> str:
         """Quote a name.
@@ -100,7 +110,8 @@ class Dialect:
     def equality_key(self, text: str) -> str:
         """The text that stands for all those which the warehouse holds equal to this one.
 
-        >>> get("redshift").equality_key(" a  "), get("duckdb").equality_key("a ")
+        >>> from loader.sql.dialects import duckdb, redshift
+        >>> redshift.DIALECT.equality_key(" a  "), duckdb.DIALECT.equality_key("a ")
         (' a', 'a ')
         """
         return text.rstrip(" ") if self.ignores_trailing_blanks else text
@@ -164,16 +175,3 @@ def check_schema(name: str) -> str:
             f"`{name}` is reserved: pg_* and information_schema are the warehouse's own schemas"
         )
     return name
-
-
-def get(name: str) -> Dialect:
-    """The dialect of that name.
-
-    Raises:
-        KeyError: there is none.
-    """
-    if name not in NAMES:
-        raise KeyError(name)
-    dialect = importlib.import_module(f"loader.sql.dialects.{name}").DIALECT
-    assert isinstance(dialect, Dialect)
-    return dialect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from loader.sql.datatypes import MAX_VARBYTE, MAX_VARCHAR, DataType, parse
+from loader.sql.datatypes import MAX_VARBYTE, MAX_VARCHAR, ROOMY_VARBYTE, DataType, parse
 from loader.sql.dialects.base import Dialect
 
 _TYPES = {
@@ -60,8 +60,58 @@ _KNOWN = {spelling: DataType(name) for name, spelling in reversed(_TYPES.items()
 
 def _known(live: str) -> DataType | None:
     if live.upper().startswith("DECIMAL("):
-        return parse(live)
+        try:
+            return parse(live)
+        except ValueError:  # more digits after the point than Redshift has
+            return None
     return _KNOWN.get(live.upper())
+
+
+_SPEC_TYPES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "smallint",
+    "UTINYINT": "smallint",
+    "SMALLINT": "smallint",
+    "USMALLINT": "integer",
+    "INTEGER": "integer",
+    "UINTEGER": "bigint",
+    "BIGINT": "bigint",
+    "UBIGINT": "decimal(20,0)",
+    "HUGEINT": "decimal(38,0)",
+    "FLOAT": "real",
+    "DOUBLE": "double precision",
+    "VARCHAR": f"varchar({MAX_VARCHAR})",
+    "UUID": "varchar(36)",
+    "JSON": "super",
+    "VARIANT": "super",
+    "BLOB": f"varbyte({ROOMY_VARBYTE})",
+    "DATE": "date",
+    "TIME": "time",
+    "TIME WITH TIME ZONE": "timetz",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP_S": "timestamp",
+    "TIMESTAMP_MS": "timestamp",
+    "TIMESTAMP_NS": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "INTERVAL": "interval day to second",
+}
+
+_NESTED = re.compile(r"(STRUCT|MAP|UNION)\(.*\)|.*\[\d*\]", re.DOTALL)
+_ENUM = re.compile(r"ENUM\((.*)\)", re.DOTALL)
+_WORD = re.compile(r"'((?:[^']|'')*)'")
+
+
+def _spec_type(live: str) -> str | None:
+    name = live.strip()
+    if _NESTED.fullmatch(name):
+        return "super"
+    if (enum := _ENUM.fullmatch(name)) is not None:
+        sizes = [len(word.replace("''", "'").encode()) for word in _WORD.findall(enum[1])]
+        return f"varchar({min(max([*sizes, 1]), MAX_VARCHAR)})"
+    if name.upper().startswith("DECIMAL("):
+        decimal = _known(name)
+        return None if decimal is None else str(decimal)
+    return _SPEC_TYPES.get(name.upper())
 
 
 _CATALOGS = frozenset({"system", "temp"})
@@ -79,12 +129,17 @@ def catalog_name(database: str) -> str:
 
 DIALECT = Dialect(
     name="duckdb",
+    title="DuckDB",
     catalogs=_CATALOGS,
     column_type=_column_type,
     default=_default,
     differs=_differs,
     spelling=str,
     known=_known,
+    spec_type=_spec_type,
+    keeps_lengths=False,
+    has_layout=False,
+    has_grants=False,
     text_figures=("minimum", "maximum"),
     opaque=frozenset({"timetz", "interval year to month", "interval day to second"}),
     backslash=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loader.sql.datatypes import DataType, parse
+from loader.sql.datatypes import MAX_VARCHAR, ROOMY_VARBYTE, DataType, parse
 from loader.sql.dialects.base import Dialect
 
 MAX_NAME_BYTES = 127
@@ -80,6 +80,18 @@ def _spelling(live: str) -> str:
     return str(_known(live) or live)
 
 
+def _spec_type(live: str) -> str | None:
+    found = _known(live)
+    if found is None:
+        return None
+    if "(" not in live:
+        # What a length would be by default says nothing of a table that is there.
+        most = {"varchar": MAX_VARCHAR, "varbyte": ROOMY_VARBYTE}
+        if found.name in most:
+            return f"{found.name}({most[found.name]})"
+    return str(found)
+
+
 def _widens(live: DataType, wanted: DataType) -> bool:
     """Only the size of a VARCHAR can change in place (``r_ALTER_TABLE``)."""
     return live.name == wanted.name == "varchar" and wanted.length > live.length
@@ -87,14 +99,16 @@ def _widens(live: DataType, wanted: DataType) -> bool:
 
 DIALECT = Dialect(
     name="redshift",
+    title="Redshift",
     column_type=str,
     default=str,
     differs=_differs,
     spelling=_spelling,
     known=_known,
+    spec_type=_spec_type,
     widens=_widens,
     identity_by_hand=False,
-    trusts_keys=True,
+    unenforced_keys=True,
     nul_in_text=False,
     # The order of text depends on the collation of the database and of the column.
     text_figures=("ends",),
@@ -113,7 +127,7 @@ DIALECT = Dialect(
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,
-    positional=True,
+    copies_by_position=True,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
         r"TRUNCATE\b": "it commits the transaction; use DELETE",

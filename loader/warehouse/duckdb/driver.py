@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import duckdb
 import tenacity
 
-from loader.config import DuckDBTarget
 from loader.errors import ExecuteError
 from loader.warehouse.base import Row
+from loader.warehouse.duckdb.settings import DuckDBTarget
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
 class DuckDB:
     """A database file."""
 
-    lasting = False
+    keeps_session_open = False
     """An open file is locked for others."""
 
     def __init__(self, path: Path, settings: DuckDBTarget) -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import redshift_connector
 import tenacity
 
-from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
 from loader.redaction import KNOWN
 from loader.warehouse.base import Row
 from loader.warehouse.redshift.errors import Complaint, explain
+from loader.warehouse.redshift.settings import RedshiftTarget
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def connect(settings: RedshiftTarget, _: Path) -> Redshift:
 class Redshift:
     """A cluster or workgroup."""
 
-    lasting = True
+    keeps_session_open = True
 
     def __init__(self, settings: RedshiftTarget) -> None:
         self._settings = settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -13,15 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
-from loader.spec.model import TableSpec
-from loader.spec.partitions import Slice
-from loader.sql.renderer import Renderer, Sql, Table
+from loader.sql.renderer import Sql, Table
 from loader.staging.int96 import UNIT
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
+from loader.warehouse.adapter import Read
 from loader.warehouse.base import Session, as_whole_number
+from loader.warehouse.redshift.settings import RedshiftTarget
 
 BATCH_ROWS = 65_536
 
@@ -30,15 +28,12 @@ BATCH_ROWS = 65_536
 class Unload:
     """A read of a slice by way of the bucket."""
 
-    spec: TableSpec
-    slice: Slice | None
-    columns: Sequence[str]
+    read: Read
     settings: RedshiftTarget
-    renderer: Renderer
 
     def is_worth_it(self, session: Session) -> bool:
         """Whether the slice has more rows than should go through the connection."""
-        ((rows,),) = session.execute(self.renderer.render("count", self._facts()).sql)
+        ((rows,),) = session.execute(self._render("count", self._facts()))
         number = as_whole_number(rows)
         return number is None or number > self.settings.unload_rows
 
@@ -49,17 +44,16 @@ class Unload:
             ExecuteError: UNLOAD failed, or its manifest tells of other files than there are.
             StageError: the bucket cannot be read.
         """
-        store = open_staging(self.settings.staging, self.settings)
+        store = self.read.open_store()
         # With a slash at its end, or UNLOAD's names would run on from it.
-        prefix = f"unload/{self.spec.table}/{uuid.uuid4()}"
-        query = self.renderer.render("select_unload", self._facts()).sql
+        prefix = f"unload/{self.read.spec.table}/{uuid.uuid4()}"
         facts = {
-            "query": Sql(query),
+            "query": Sql(self._render("select_unload", self._facts())),
             "url": f"{store.uri(prefix)}/",
             "load": {"iam_role": self.settings.iam_role},
         }
         try:
-            session.execute(self.renderer.render("unload", facts).sql)
+            session.execute(self._render("unload", facts))
             for key, rows in _files(store, prefix):
                 content = io.BytesIO(store.read(key))
                 file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
@@ -75,17 +69,22 @@ class Unload:
 
     def _named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with hex as the bytes that it spells."""
+        names, types = self.read.schema.names, self.read.spec.by_name
         columns = [
-            _FROM_TEXT.get(self.spec.by_name[name].data_type.name, _as_it_is)(column)
-            for name, column in zip(self.columns, batch.columns, strict=True)
+            _FROM_TEXT.get(types[name].data_type.name, _as_it_is)(column)
+            for name, column in zip(names, batch.columns, strict=True)
         ]
-        return pa.RecordBatch.from_arrays(columns, names=list(self.columns))
+        return pa.RecordBatch.from_arrays(columns, names=names)
+
+    def _render(self, template: str, facts: Mapping[str, Any]) -> str:
+        return self.read.renderer.render(template, facts).sql
 
     def _facts(self) -> dict[str, Any]:
+        spec = self.read.spec
         return {
-            "table": Table(self.spec.schema_name, self.spec.name),
-            "columns": tuple(self.spec.by_name[name] for name in self.columns),
-            "slice": self.slice,
+            "table": Table(spec.schema_name, spec.name),
+            "columns": tuple(spec.by_name[name] for name in self.read.schema.names),
+            "slice": self.read.slice,
         }
 
 

@@ -9,8 +9,8 @@ from loader.data.frames import open_frame
 from loader.executor.stage import Destination, Ingested, ingest
 from loader.plan.figures import Level, figures_of
 from loader.plan.model import stage_prefix
-from loader.sql import dialects
 from loader.staging.stores.base import Store
+from loader.warehouse.registry import get_adapter
 from tests.benchmarks.workers.loader_api import SPECS
 
 KEY = ("l_orderkey", "l_linenumber")
@@ -34,7 +34,7 @@ def stage(
         layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
         figures=lambda columns: figures_of(
             [(column.name, column.data_type) for column in columns],
-            dialects.get("redshift"),
+            get_adapter("redshift").dialect,
             verify,
         ),
     )

@@ -1,0 +1,59 @@
+"""What a caller asks of a load, as the inputs of its plan."""
+
+from __future__ import annotations
+
+from loader.errors import PlanError
+from loader.plan.load_plan import full_refresh_conflict
+from loader.plan.model import LoadRequest
+from loader.spec.model import TableSpec
+from loader.spec.partitions import Request, Slice, make_slice
+from loader.version import version
+
+AUTO = "auto"
+"""As a partition: exactly the partitions found in the data."""
+
+
+def choose_slice(spec: TableSpec, partition: Request | None) -> Slice | None:
+    """The slice of a table that a partition request names; None names the whole table.
+
+    Raises:
+        PlanError: the table has no partitions, or the request does not parse.
+    """
+    if partition is None:
+        return None
+    if not spec.partition_by:
+        raise PlanError(
+            f"{spec.table} has no partitions, and one was asked for",
+            hint="leave the partition out, or add partition_by to the spec",
+        )
+    return make_slice(spec.dimensions, partition)
+
+
+def make_request(
+    spec: TableSpec, partition: Request | None, load_id: str, *, full_refresh: bool
+) -> LoadRequest:
+    """The inputs of a load's plan, as far as they are known before the data is.
+
+    Args:
+        spec: The table.
+        partition: The partitions to be loaded; None for none, ``"auto"`` for those in the data.
+        load_id: The id of the load.
+        full_refresh: Replace the whole table.
+
+    Raises:
+        PlanError: they contradict each other, a partition does not parse, or the load id is none.
+    """
+    if not load_id or len(load_id.encode()) > 128 or "\0" in load_id:
+        raise PlanError(
+            f"{load_id!r} cannot be a load id", hint="it has 1 to 128 bytes and no NUL character"
+        )
+    auto = partition == AUTO and bool(spec.partition_by)
+    if auto and full_refresh:
+        raise full_refresh_conflict()
+    return LoadRequest(
+        slice=None if auto else choose_slice(spec, partition),
+        full_refresh=full_refresh,
+        load_id=load_id,
+        version=version(),
+        auto=auto,
+    )

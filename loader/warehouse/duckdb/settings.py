@@ -1,0 +1,25 @@
+"""The settings of a DuckDB target."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from loader.warehouse.settings import Printed, TargetSettings, matching
+
+
+class DuckDBTarget(TargetSettings):
+    """An embedded DuckDB database file."""
+
+    type: Literal["duckdb"]
+    database: Printed = ".loader/warehouse.duckdb"
+    """The database file, relative to the project."""
+    staging: Printed = ".loader/staging"
+    """The folder loads stage their files in, relative to the project."""
+    lock_timeout: float = Field(default=30.0, ge=0)
+    """Seconds to wait for another process that holds the file."""
+    memory_limit: Annotated[str, matching(r"[\d.]+ *([KMGT]?i?B|%)", "a size, such as 320MB")] = (
+        "320MB"
+    )
+    """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""

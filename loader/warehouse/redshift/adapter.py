@@ -1,0 +1,84 @@
+"""Amazon Redshift: clusters and Serverless workgroups, with files staged in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loader.plan.figures import Level
+from loader.plan.model import Target
+from loader.sql.dialects.redshift import DIALECT
+from loader.warehouse.adapter import Adapter, ExplainCopy, Read
+from loader.warehouse.base import Session, Warehouse
+from loader.warehouse.redshift.settings import RedshiftTarget
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from loader.staging.stores.base import Store
+    from loader.warehouse.doctor import Doctor
+
+
+class RedshiftAdapter(Adapter[RedshiftTarget]):
+    """A cluster or workgroup, and a bucket."""
+
+    dialect = DIALECT
+    settings = RedshiftTarget
+
+    def connect(self, settings: RedshiftTarget, root: Path) -> Warehouse:
+        """The cluster or workgroup of a target."""
+        from loader.warehouse.redshift.driver import connect  # noqa: PLC0415  # the driver is slow to import
+
+        return connect(settings, root)
+
+    def doctor(self) -> type[Doctor[RedshiftTarget]]:
+        """The steps that examine network, login, rights, bucket and role."""
+        from loader.warehouse.redshift.doctor import RedshiftDoctor  # noqa: PLC0415
+
+        return RedshiftDoctor
+
+    def target(
+        self, name: str, settings: RedshiftTarget, root: Path, verify: Level = "values"
+    ) -> Target:
+        """What plans need to know of a target, with the role that COPY reads the bucket with."""
+        return replace(super().target(name, settings, root, verify), iam_role=settings.iam_role)
+
+    def example_target(self) -> Target:
+        """A target that is made up, for pages that show the SQL of a load."""
+        return Target("prod", self.dialect.name, "s3://<bucket>/loader", "loader", "<iam role>")
+
+    def open_staging(self, location: str, settings: RedshiftTarget) -> Store:
+        """The store of a staging location, with the encryption that the settings ask for."""
+        from loader.staging.stores.base import StoreOptions, open_store  # noqa: PLC0415  # plans open none
+
+        options = StoreOptions(settings.region_name, settings.encryption, settings.kms_key_id)
+        return open_store(location, options)
+
+    def stream(
+        self, settings: RedshiftTarget, session: Session, read: Read
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """The rows of a read: large ones go through UNLOAD and the bucket."""
+        if read.limit is None and read.renderer.has("unload"):  # UNLOAD takes no LIMIT
+            from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
+
+            unload = Unload(read, settings)
+            if unload.is_worth_it(session):
+                return unload.batches(session)
+        return super().stream(settings, session, read)
+
+    def copy_explainer(self) -> ExplainCopy | None:
+        """What reads the system views of load errors."""
+        from loader.warehouse.redshift.copy_errors import refused_rows  # noqa: PLC0415
+
+        return refused_rows
+
+    def contract_server(self, settings: RedshiftTarget) -> Mapping[str, str] | None:
+        """The target as a server of type ``redshift``, once its database is known."""
+        if not settings.database or "${" in settings.database:
+            return None
+        return {"type": "redshift", "database": settings.database}
+
+
+ADAPTER = RedshiftAdapter()

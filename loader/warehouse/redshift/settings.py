@@ -1,0 +1,93 @@
+"""The settings of a Redshift target."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from loader.warehouse.settings import Printed, TargetSettings, check_no_credentials, matching
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
+_NAMESPACES = re.compile(r"(?:IAM|IAMR|IAMA|AWSIDC):[^:]+", re.IGNORECASE)
+"""Users of IAM and of the Identity Center, as Redshift names them."""
+
+
+def _check_role(value: str) -> str:
+    known = "${" not in value and value not in ("", "default")
+    if known and not all(map(_ROLE.fullmatch, re.split(r",(?=arn:)", value))):
+        raise ValueError(
+            "must be the ARN of an IAM role (arn:aws:iam::ACCOUNT:role/NAME), several of them"
+            " with commas between, or `default`; keys do not belong here"
+        )
+    return check_no_credentials(value)
+
+
+def _check_user(value: str) -> str:
+    if "${" not in value and ":" in value and not _NAMESPACES.fullmatch(value):
+        raise ValueError("must be the name alone; a password has a setting of its own")
+    return check_no_credentials(value)
+
+
+Name = Annotated[str, matching(r"[\w.-]*", "a name of letters, digits and `-`")]
+Host = Annotated[
+    str,
+    matching(r"[\w.-]*", "only the name of the host; user, port and database have their own keys"),
+]
+Database = Annotated[
+    str, matching(r"[^/?=&]*", "only the name of the database; others have their own keys")
+]
+
+
+class RedshiftTarget(TargetSettings):
+    """An Amazon Redshift cluster or Serverless workgroup."""
+
+    type: Literal["redshift"]
+    host: Host = ""
+    port: int = 5439
+    database: Database = ""
+    user: Annotated[str, AfterValidator(_check_user)] = ""
+    password: str = Field(default="", repr=False)
+    """Empty means IAM, or `secret_id`."""
+    secret_id: Printed = ""
+    """A Secrets Manager secret with user and password."""
+    cluster_identifier: Name = ""
+    """The provisioned cluster to ask IAM credentials for."""
+    work_group: Name = ""
+    """The Serverless workgroup to ask IAM credentials for."""
+    region_name: Name = ""
+    iam_role: Annotated[str, AfterValidator(_check_role)] = ""
+    """The role COPY and UNLOAD read and write the bucket with: its ARN, or `default`."""
+    staging: Printed = ""
+    """Where loads stage their files, `s3://bucket/prefix`."""
+    ssl: bool = True
+    encryption: Literal["", "AES256", "aws:kms"] = ""
+    """Server-side encryption of staged files; empty is the bucket's own."""
+    kms_key_id: Printed = ""
+    """The key of `aws:kms`; empty is the account's own."""
+    unload_rows: int = Field(default=100_000, ge=0)
+    """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
+
+    def find_missing(self) -> dict[str, str]:
+        """The settings without which nothing can be loaded, each with what it is for."""
+        found: dict[str, str] = {}
+        if not self.database:
+            found["database"] = "the database"
+        if not self.staging:
+            found["staging"] = "s3://bucket/prefix that loads stage their files in"
+        elif not re.fullmatch(r"s3://[^/]+(/.*)?", self.staging):
+            found["staging"] = "this is no S3 location; write s3://bucket/prefix"
+        if not self.iam_role:
+            found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
+        serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
+        if self.password:
+            for key in ("host", "user"):
+                if not getattr(self, key):
+                    found[key] = "a login with `password` needs it"
+        elif not (self.secret_id or self.cluster_identifier or self.work_group or serverless):
+            others = "secret_id, or cluster_identifier or work_group for IAM"
+            found["password"] = f"to log in; or set {others}"
+        if not self.password and not self.secret_id and not self.ssl:
+            found["ssl"] = "IAM credentials are only used over TLS; leave out `ssl = false`"
+        return found
