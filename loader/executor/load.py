@@ -10,7 +10,8 @@ from pathlib import Path
 
 from loader.config import TargetSettings
 from loader.data.cast.conformer import Layout
-from loader.data.frames import Frame, open_frame
+from loader.data.chunk import Frame
+from loader.data.frames import open_frame
 from loader.errors import StageError
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect

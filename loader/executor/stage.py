@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loader.data.cast.conformer import PLAIN, Conformer, Layout, match_columns
-from loader.data.frames import Frame
+from loader.data.chunk import Frame
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.plan.figures import Figure

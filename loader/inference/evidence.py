@@ -9,7 +9,7 @@ from typing import Any
 from loader.data.cast.arrow_types import is_arrow
 from loader.data.cast.column import without_empty
 from loader.data.cast.errors import HOLDS_EMPTY
-from loader.data.frames import Chunk
+from loader.data.chunk import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition

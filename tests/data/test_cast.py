@@ -26,7 +26,8 @@ from loader.data.cast.column import BLOCK, ColumnCast
 from loader.data.cast.conformer import Conformed, Conformer, arrow_schema, match_columns
 from loader.data.cast.errors import Reading, Refusal
 from loader.data.cast.exact import judge
-from loader.data.frames import Chunk, open_frame
+from loader.data.chunk import Chunk
+from loader.data.frames import open_frame
 from loader.errors import FrameError, LoaderError, PlanError
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice

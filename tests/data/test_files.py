@@ -24,10 +24,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.data.chunk import Frame
 from loader.data.files import csv as csv_files
 from loader.data.files import csv_quoting, encodings, json_lines
 from loader.data.files.open import open_files
-from loader.data.frames import Frame
 from loader.errors import LoaderError, SourceError
 from loader.project import Project
 from loader.spec.model import Source, TableSpec

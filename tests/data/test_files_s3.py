@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 
 from loader.cli import main
+from loader.data.chunk import Frame
 from loader.data.files import s3
 from loader.data.files.open import open_files
-from loader.data.frames import Frame
 from loader.errors import FrameError, SourceError
 from loader.inference.infer import infer_files
 from loader.spec.model import Source

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from loader.data.frames import CHUNK_ROWS, Frame, number_batches, open_frame
+from loader.data.batches import number_batches
+from loader.data.chunk import CHUNK_ROWS, Frame
+from loader.data.frames import open_frame
 from loader.errors import SourceError
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})

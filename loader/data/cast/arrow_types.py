@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.data.frames import Opaque, one_array
+from loader.data.batches import to_array
+from loader.data.chunk import UnsupportedValue
 from loader.sql.datatypes import DataType
 
 Array = Any
@@ -63,7 +64,7 @@ def plain_documents(array: Array) -> Any:
     kind = array.type
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         kind = kind.value_type
-    return python_values(one_array(array)) if kind == pa.uuid() else plain(array)
+    return python_values(to_array(array)) if kind == pa.uuid() else plain(array)
 
 
 def plain(array: Array) -> Any:
@@ -71,12 +72,12 @@ def plain(array: Array) -> Any:
     try:
         return unwrapped(array)
     except (pa.ArrowException, ValueError, TypeError):
-        return python_values(one_array(array))
+        return python_values(to_array(array))
 
 
 def unwrapped(array: Array) -> Array:
     """The same values without dictionaries, run ends, large offsets, views and extensions."""
-    array = one_array(array)
+    array = to_array(array)
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
         return _from_extension(array)
@@ -168,7 +169,7 @@ def kind_of(arrow: Any) -> str:
 
 
 def python_values(array: Array) -> list[object]:
-    """The values as Python objects; those that Python cannot hold as `Opaque`."""
+    """The values as Python objects; those that Python cannot hold as `UnsupportedValue`."""
     if pa.types.is_float32(array.type):
         # NumPy's own 32-bit floats know the decimal they print as.
         floats = array.to_numpy(zero_copy_only=False)
@@ -202,7 +203,9 @@ def _from_nanoseconds(array: Array) -> list[object]:
         return python_values(coarse)
     texts = array.view(pa.int64()) if pa.types.is_duration(array.type) else array.cast(pa.string())
     return [
-        value if value is None or exactly else Opaque(str(text), "is finer than a microsecond")
+        value
+        if value is None or exactly
+        else UnsupportedValue(str(text), "is finer than a microsecond")
         for value, exactly, text in zip(
             python_values(coarse), whole.to_pylist(), texts.to_pylist(), strict=True
         )
@@ -251,21 +254,25 @@ def _opaque_values(array: Array, name: str) -> list[object]:
     stored = array.storage if isinstance(array, pa.ExtensionArray) else array
     texts = map(str, stored.to_pylist())
     valid = array.is_valid().to_pylist()
-    return [Opaque(text, why) if ok else None for text, ok in zip(texts, valid, strict=True)]
+    return [
+        UnsupportedValue(text, why) if ok else None for text, ok in zip(texts, valid, strict=True)
+    ]
 
 
 def _one_value(single: Array) -> object:
     try:
         single = _inner_microseconds(single)
     except pa.ArrowException:
-        return Opaque(str(single.to_pylist()[0]), "holds a time that is finer than a microsecond")
+        return UnsupportedValue(
+            str(single.to_pylist()[0]), "holds a time that is finer than a microsecond"
+        )
     try:
         return single[0].as_py(maps_as_pydicts="strict")
     except UnicodeDecodeError:
-        return Opaque(repr(single.cast(pa.binary())[0].as_py()), "is not valid UTF-8")
+        return UnsupportedValue(repr(single.cast(pa.binary())[0].as_py()), "is not valid UTF-8")
     except Exception as error:  # noqa: BLE001  # whatever stops Python from holding it, it cannot be loaded
         try:
             text = str(single.cast(pa.string())[0].as_py())
         except Exception:  # noqa: BLE001  # nor can Arrow print it
             text = f"a {single.type}"
-        return Opaque(text, f"is out of bounds: {error}")
+        return UnsupportedValue(text, f"is out of bounds: {error}")

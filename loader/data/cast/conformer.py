@@ -22,7 +22,7 @@ from loader.data.cast.errors import Reading, show
 from loader.data.cast.nested import DocumentCast, shape_of
 from loader.data.cast.partition_of_row import Discovery, Membership, TrailingBlanks, all_but
 from loader.data.cast.scalars import base_value
-from loader.data.frames import Chunk
+from loader.data.chunk import Chunk
 from loader.errors import FrameError
 from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice

@@ -28,7 +28,7 @@ from loader.data.cast.errors import (
     utf8,
 )
 from loader.data.cast.scalars import base_value, is_finer, microseconds
-from loader.data.frames import Opaque
+from loader.data.chunk import UnsupportedValue
 from loader.sql.datatypes import DataType
 
 MAX_SUPER = 16_000_000
@@ -40,8 +40,8 @@ def judge(data_type: DataType, reading: Reading) -> Judge:
     rule = _RULES[data_type.name]
 
     def decide(value: object) -> object:
-        if isinstance(value, Opaque):
-            raise Refusal(value.why)
+        if isinstance(value, UnsupportedValue):
+            raise Refusal(value.reason)
         try:
             return rule(_plain(value, data_type), data_type, reading)
         except Refusal:

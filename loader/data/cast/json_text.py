@@ -13,7 +13,7 @@ from uuid import UUID
 
 from loader.data.cast.errors import is_numpy
 from loader.data.cast.scalars import base_value, is_finer, microseconds
-from loader.data.frames import Opaque, is_missing
+from loader.data.chunk import UnsupportedValue, is_missing
 
 MAX_STRING = 65_535
 """Bytes of one string inside a SUPER value."""
@@ -150,8 +150,8 @@ def _key(key: object) -> str:
 
 
 def _encode_other(value: Any, nan_is_null: bool) -> str:  # as above
-    if isinstance(value, Opaque):
-        raise ValueError(value.why)  # a verdict on a value, no fault
+    if isinstance(value, UnsupportedValue):
+        raise ValueError(value.reason)  # a verdict on a value, no fault
     if is_finer(value):
         raise ValueError("holds a time that is finer than a microsecond")
     base = _from_numpy(value) if is_numpy(value) else base_value(value)

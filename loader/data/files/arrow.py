@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from loader.data.batches import number_batches
+from loader.data.chunk import Frame
+from loader.data.column_names import check_names
 from loader.data.files.inputs import Input
-from loader.data.frames import Frame, check_names, number_batches
 from loader.errors import SourceError
 
 _END = b"\xff\xff\xff\xff\0\0\0\0"

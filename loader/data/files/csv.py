@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from loader.data.batches import number_batches
+from loader.data.chunk import Chunk, Frame
+from loader.data.column_names import check_names
 from loader.data.files.csv_quoting import QuoteCheck
 from loader.data.files.encodings import Utf8
-from loader.data.frames import Chunk, Frame, check_names, number_batches
 from loader.errors import SourceError
 from loader.spec.model import Source
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from loader.data.chunk import Chunk, Frame
+from loader.data.column_names import check_names
 from loader.data.files.encodings import EncodingError, codec_of
-from loader.data.frames import Chunk, Frame, check_names
 from loader.errors import SourceError
 from loader.spec.model import Source
 

@@ -20,12 +20,14 @@ from typing import Any, BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loader.data.chunk import Chunk, Frame
+from loader.data.column_names import check_same_columns
+from loader.data.combine_batches import combine_small_chunks
 from loader.data.files import arrow, csv, json_lines, kinds, parquet, s3
 from loader.data.files.csv import DelimiterError
 from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decoded
 from loader.data.files.inputs import Input
-from loader.data.frames import Chunk, Frame, check_same, gathered
 from loader.errors import LoaderError, SourceError
 from loader.spec.model import Source
 from loader.text_files import is_folder, is_there
@@ -117,7 +119,7 @@ def _joined(first: Frame, files: Sequence[_File], source: Source) -> Iterator[Ch
         wanted = first.columns
         if _format(file) == "json":
             wanted = tuple(name for name in wanted if name in frame.columns)
-        check_same(frame.columns, wanted, file.name, files[0].name)
+        check_same_columns(frame.columns, wanted, file.name, files[0].name)
         for chunk in frame.chunks:
             lacking = {name: [None] * chunk.rows for name in first.columns if name not in wanted}
             yield Chunk(
@@ -291,7 +293,7 @@ def _guarded(file: _File, frame: Frame) -> Frame:
         except _BROKEN as error:
             raise _unreadable(file.name, error) from error
 
-    return Frame(frame.columns, gathered(chunks()), frame.rows)
+    return Frame(frame.columns, combine_small_chunks(chunks()), frame.rows)
 
 
 def _seekable(file: _File, plain: Input, packed: bool) -> Any:

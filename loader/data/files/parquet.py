@@ -6,7 +6,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from loader.data.frames import CHUNK_ROWS, Frame, check_names, exact_int96, number_batches
+from loader.data.batches import number_batches
+from loader.data.chunk import CHUNK_ROWS, Frame
+from loader.data.column_names import check_names
+from loader.data.exact_int96 import exact_int96
 from loader.staging.int96 import UNIT, has_int96
 
 _OPTIONS: dict[str, Any] = {

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from loader.data.frames import Chunk
+from loader.data.chunk import Chunk
 from loader.errors import SourceError
 
 if TYPE_CHECKING:
