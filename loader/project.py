@@ -311,7 +311,7 @@ class Project:
             StageError: something cannot be listed or removed.
         """
         from loader.staging.clean import DEFAULT_AGE, clean  # noqa: PLC0415  # stores are slow to import
-        from loader.staging.stager import open_staging  # noqa: PLC0415
+        from loader.staging.stores.open import open_staging  # noqa: PLC0415
 
         settings = self.config.settings(target)
         store = open_staging(self._target(target, settings).staging, settings)

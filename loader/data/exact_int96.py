@@ -54,10 +54,10 @@ def _rows_where(row_filter: Any, columns: Mapping[str, Any], rows: int) -> Any:
 
 def _exact_timestamps(coarse: Any, fine: Any) -> Values:
     """An array with all digits of the column, or a list of Python values where no array has."""
-    exact = int96.exact_stamps(coarse, fine)
+    exact = int96.exact_timestamps(coarse, fine)
     if exact is not None:
         return exact
-    is_finer = int96.finer_rows(coarse, fine)
+    is_finer = int96.rows_finer_than_microsecond(coarse, fine)
     return [_to_python(value, finer=flag) for value, flag in zip(coarse, is_finer, strict=True)]
 
 
@@ -67,4 +67,4 @@ def _to_python(value: Any, *, finer: bool) -> object:
     try:
         return value.as_py()
     except (ValueError, OverflowError) as error:
-        return UnsupportedValue(str(value), f"is out of bounds: {error}")
+        return UnsupportedValue(str(value), f"is out of range: {error}")

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from loader.atomic_write import new_file
 from loader.errors import PlanError
 from loader.spec.model import Staging, TableSpec
-from loader.staging.encoders import JSON_METADATA, as_hex, open_writer
+from loader.staging.encoders.base import JSON_METADATA
+from loader.staging.encoders.open import open_writer
+from loader.staging.encoders.text_values import to_hex
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -92,7 +94,7 @@ def _write(writer: Any, batch: pa.RecordBatch, form: str) -> None:
         case "json":
             writer.write(batch)
         case "csv":
-            columns = [as_hex(one) if pa.types.is_binary(one.type) else one for one in batch]
+            columns = [to_hex(one) if pa.types.is_binary(one.type) else one for one in batch]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_texts(batch.schema)))
         case _:
             writer.write_batch(batch)

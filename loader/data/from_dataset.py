@@ -23,12 +23,12 @@ def open_dataset(obj: Any) -> Frame:
     """
     scanner = obj.scanner(batch_size=CHUNK_ROWS) if hasattr(obj, "scanner") else obj
     names = check_names(scanner.projected_schema.names, "the dataset")
-    if scanner is not obj and int96.may_be_in(obj.schema):
+    if scanner is not obj and int96.may_have_int96(obj.schema):
         # PyArrow has no public access to the filter of a dataset, nor to its files when it has one.
         row_filter = getattr(obj, "_scan_options", {}).get("filter")
         fragments = list(obj._get_fragments(row_filter))
         if all(hasattr(each, "row_groups") for each in fragments):  # they are Parquet files
-            stamps = int96.columns_of(fragments, obj.schema)
+            stamps = int96.int96_columns(fragments, obj.schema)
             if stamps:
                 chunks = _int96_chunks(fragments, obj.schema, stamps, row_filter)
                 return Frame(names, raise_source_errors(chunks))

@@ -75,9 +75,7 @@ def _pandas_values(series: Any) -> Values:
         except (pa.ArrowException, TypeError, ValueError):
             pass  # a type without an Arrow form: its values are cast one by one
     values = series.to_numpy(dtype=object, copy=True)
-    with suppress(
-        ArithmeticError
-    ):  # pandas fails on the decimal sNaN, which no cast takes
+    with suppress(ArithmeticError):  # pandas fails on the decimal sNaN, which no cast takes
         values[series.isna().to_numpy()] = None
     found: list[object] = values.tolist()
     return found

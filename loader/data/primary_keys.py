@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.data.cast.errors import show
-from loader.data.cast.partition_of_row import trimmed
+from loader.data.cast.partition_of_row import strip_trailing_blanks
 from loader.errors import FrameError, StageError
 
 TOLD = 5
@@ -243,7 +243,9 @@ def _is_in_case(keys: Any, case: str) -> bool:
 
 def _trimmed(keys: Any) -> Any:
     """The keys without blanks at the end of text."""
-    return pa.RecordBatch.from_arrays([trimmed(one) for one in keys.columns], keys.schema.names)
+    return pa.RecordBatch.from_arrays(
+        [strip_trailing_blanks(one) for one in keys.columns], keys.schema.names
+    )
 
 
 def _before(left: Any, right: Any) -> Any:

@@ -31,8 +31,9 @@ from loader.plan.model import (
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
-from loader.staging.stager import Staged, open_staging
+from loader.staging.staged import Staged
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.version import version
 from loader.warehouse.base import Row, Session, open_warehouse
 

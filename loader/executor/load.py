@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loader.config import TargetSettings
-from loader.data.cast.conformer import Layout
+from loader.data.cast.layout import Layout
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.errors import StageError
@@ -32,8 +32,10 @@ from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
 from loader.sql.dialects.base import Dialect
 from loader.sql.renderer import Renderer, Table
-from loader.staging.stager import MANIFEST, Staged, apply_keep, leave, open_staging
+from loader.staging.keep import apply_keep, clean_up_failed
+from loader.staging.staged import MANIFEST, Staged
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import Row, Session, Warehouse, open_warehouse
 from loader.warehouse.redshift.copy_errors import refused_rows
 
@@ -96,9 +98,9 @@ class Load:
             outcome = self._execute(ingested, warehouse, looked, store)
         except BaseException as error:
             self._note(error, f"rolled back; {self.spec.table} holds what it held before")
-            leave(store, prefix, self.spec.staging, error)
+            clean_up_failed(store, prefix, self.spec.staging, error)
             if ingested.rejects:
-                leave(store, rejects, self.spec.staging, error, "the rejected rows")
+                clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
         try:
             kept = self._tidy_up(store, prefix, outcome)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from loader.config import RedshiftTarget, TargetSettings
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
 from loader.plan.load_plan import chosen_columns

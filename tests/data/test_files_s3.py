@@ -250,9 +250,9 @@ def test_no_hint_of_s3_speaks_of_staging() -> None:
     """All that S3 may answer is told to those who read in words of their own."""
     hints = [fault.hint for fault in s3_errors._CODES.values()]
     hints += [fault.hint for fault in s3_errors._EXCEPTIONS.values()]
-    hints += [s3_errors._KMS.hint, s3_errors._SOMEWHERE.hint, s3_errors._OTHER.hint]
+    hints += [s3_errors._KMS.hint, s3_errors._UNKNOWN_REGION.hint, s3_errors._OTHER.hint]
     for hint in hints:
-        assert not re.search(r"stag|target", s3_objects.for_readers(hint)), hint
+        assert not re.search(r"stag|target", s3_objects.rephrase_for_readers(hint)), hint
 
 
 def test_a_busy_s3_is_asked_again(bucket: str, stand_in: StandIn) -> None:

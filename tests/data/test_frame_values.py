@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from loader.data.cast.conformer import Conformer, match_columns
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.match_columns import match_columns
 from loader.data.frames import open_frame
 from loader.errors import FrameError, SourceError
 from loader.inference.infer import inferred

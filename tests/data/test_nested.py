@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from loader.data.cast.conformer import Conformer, Layout, match_columns
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.layout import Layout
+from loader.data.cast.match_columns import match_columns
 from loader.data.cast.nested import shape_of
 from loader.data.frames import open_frame
 from loader.errors import FrameError

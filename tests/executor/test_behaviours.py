@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from loader.config import RedshiftTarget
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, FrameError, LoaderError, PlanError, VerifyError
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.staging.stager import open_staging
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import open_warehouse
 from tests.conftest import redshift_target
 

@@ -22,8 +22,8 @@ import pytest
 
 from loader.project import Project
 from loader.staging.clean import run_folder
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import CASES

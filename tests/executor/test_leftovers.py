@@ -21,8 +21,8 @@ from loader.cli import main
 from loader.errors import LoaderError, StageError
 from loader.executor.results import LoadResult, Progress
 from loader.project import Project
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import open_warehouse, transaction
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import ROOT, WAIT, Fault, _BrokenWarehouse

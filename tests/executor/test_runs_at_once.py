@@ -19,8 +19,8 @@ import pytest
 from loader.errors import LoaderError
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 

@@ -26,7 +26,7 @@ from loader.plan.figures import (
 )
 from loader.sql import dialects
 from loader.sql.datatypes import NAMES, parse
-from loader.staging.figure_collector import FigureCollector
+from loader.staging.figures.collector import FigureCollector
 
 
 def collect(kind: Kind, data_type: str, *batches: Sequence[Any]) -> Value:

@@ -32,9 +32,11 @@ from moto.server import ThreadedMotoServer
 
 from loader.errors import StageError
 from loader.spec.model import Staging
-from loader.staging.stager import Stager, apply_keep
-from loader.staging.stores.base import Store, StoreOptions, open_store
+from loader.staging.keep import apply_keep
+from loader.staging.stager import Stager
+from loader.staging.stores.base import Store, StoreOptions
 from loader.staging.stores.local import FolderStore
+from loader.staging.stores.open import open_store
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -389,7 +391,7 @@ def test_an_interrupt_while_the_end_is_awaited(
 
 SCRIPT = """
 import sys, threading, tracemalloc
-from loader.staging.stores.base import open_store
+from loader.staging.stores.open import open_store
 
 how, root, files = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = open_store(root)
@@ -720,7 +722,7 @@ def test_boto3_loads_when_it_is_needed() -> None:
     """Folders do not pay for boto3."""
     script = """
 import sys
-from loader.staging.stores.base import open_store
+from loader.staging.stores.open import open_store
 open_store("folder")
 assert not {"boto3", "botocore", "s3transfer"} & set(sys.modules)
 open_store("s3://acme-staging")

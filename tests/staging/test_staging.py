@@ -28,9 +28,12 @@ from loader.config import DuckDBTarget
 from loader.errors import StageError
 from loader.project import Project
 from loader.spec.model import Staging
-from loader.staging.stager import Staged, Stager, apply_keep
-from loader.staging.stores.base import Store, open_store
+from loader.staging.keep import apply_keep
+from loader.staging.staged import Staged
+from loader.staging.stager import Stager
+from loader.staging.stores.base import Store
 from loader.staging.stores.local import FolderStore
+from loader.staging.stores.open import open_store
 from tests.conftest import MakeProject
 
 SCHEMA = pa.schema([("id", pa.int64()), ("noise", pa.binary())])
@@ -384,7 +387,7 @@ import pyarrow as pa
 from loader.errors import StageError
 from loader.spec.model import Staging
 from loader.staging.stager import Stager
-from loader.staging.stores.base import open_store
+from loader.staging.stores.open import open_store
 
 how, root, form, keep = sys.argv[1:]
 if how == "limit":

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import FrameError, SpecError
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.server import StandIn

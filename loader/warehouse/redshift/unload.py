@@ -19,8 +19,8 @@ from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.staging.int96 import UNIT
-from loader.staging.stager import open_staging
 from loader.staging.stores.base import Store
+from loader.staging.stores.open import open_staging
 from loader.warehouse.base import Session, as_whole_number
 
 BATCH_ROWS = 65_536
