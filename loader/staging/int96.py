@@ -78,7 +78,7 @@ def exact_timestamps(coarse: Any, fine: Any) -> Any | None:
 
 
 def rows_finer_than_microsecond(coarse: Any, fine: Any) -> list[bool]:
-    """Whether each row has a time stamp finer than a microsecond; arguments as `exact_timestamps`."""
+    """Whether each row has a time finer than a microsecond; arguments as `exact_timestamps`."""
     rows = map(_as_index, range(len(coarse)))
     singles = ((coarse.take(row), fine.take(row)) for row in rows)
     return [not all(_is_exact(*pair) for pair in _timestamps(*single)) for single in singles]

@@ -313,9 +313,9 @@ def test_a_full_disk_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_other_files_need_no_boto3() -> None:
     """A pattern without s3:// is none of S3's business."""
-    assert not s3.is_meant("data/s3/x.csv")
-    assert not s3.is_meant("s3.csv")
-    assert s3.is_meant("S3A://x/y")
+    assert not s3.is_s3_url("data/s3/x.csv")
+    assert not s3.is_s3_url("s3.csv")
+    assert s3.is_s3_url("S3A://x/y")
 
 
 def test_the_command_line_loads_from_s3(

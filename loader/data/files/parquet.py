@@ -1,4 +1,4 @@
-"""Parquet files as frames; INT96 is read exactly."""
+"""Reads Parquet files; INT96 is read exactly."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ def open_parquet(content: Any, origin: str) -> Frame:
     """The rows of a file.
 
     Args:
-        content: The file, as something with random access.
+        content: The file, with random access.
         origin: Its name, for messages.
 
     Raises:
-        SourceError: its columns have no usable names. What goes wrong while it is read is raised
-            by the chunks.
+        SourceError: a column name occurs twice. Errors of reading rows are raised by the chunks.
     """
     reader = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT, **_OPTIONS)
     names = check_names(reader.schema_arrow.names, origin)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.plan.figures import MODULUS
+from loader.plan.figures import MODULUS, decimal_units
 
 Array = Any
 """A `pyarrow.Array` without nulls; pyarrow has no type stubs."""
