@@ -16,6 +16,7 @@ from loader.atomic_write import new_file
 from loader.errors import PlanError
 from loader.spec.model import Staging, TableSpec
 from loader.staging.encoders.base import JSON_METADATA
+from loader.staging.encoders.open import open_writer
 from loader.staging.encoders.text_values import to_hex
 
 _SUFFIXES = {

@@ -106,9 +106,11 @@ class KeyIndex:
             StageError: the keys cannot be compared.
         """
         # Equal keys are similar too, so the data is only compared twice where some are similar.
-        similar = _NO_DUPLICATES if self._cases else self._find_duplicates(self._similar)
+        similar = (
+            _NO_DUPLICATES if self._cases else self._find_duplicates(self._similarity_expression)
+        )
         if not self._ascending and (self._cases or similar.keys):
-            found = self._find_duplicates(self._equal)
+            found = self._find_duplicates(self._equality_expression)
             if found.keys:
                 raise _duplicates_error(table, self._columns, found)
         return tuple(", ".join(map(_show_cell, self._columns, *pair)) for pair in similar.keys)
@@ -119,7 +121,7 @@ class KeyIndex:
             parts = [self._find_in_share(compared, at, passes) for at in range(passes)]
             found = sorted(row for part in parts for row in part)[:SHOWN_KEYS]
             return _Duplicates(
-                [self._spellings(compared, row[:-2]) for row in found],
+                [self._find_spellings(compared, row[:-2]) for row in found],
                 [row[-2] for row in found],
                 sum(part[0][-1] for part in parts if part),
             )
@@ -130,37 +132,41 @@ class KeyIndex:
         Each row has the key, its count, and the number of duplicate keys in the share.
         """
         keys = ", ".join(compared(name) for name in self._names)
-        return self._query(
+        return self._run_query(
             f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
             f" WHERE hash({keys}) % {passes} = {at}"
             f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {SHOWN_KEYS}"
         )
 
-    def _spellings(self, compared: _Compared, key: Sequence[Any]) -> _Pair:
+    def _find_spellings(self, compared: _Compared, key: Sequence[Any]) -> _Pair:
         """Two spellings of a compared key in the data; the same twice where there is only one."""
         if all(compared(name) == name for name in self._names):
             return key, key
         row = f"row({', '.join(self._names)})"
         same = " AND ".join(f"{compared(name)} = ?" for name in self._names)
-        ((first, second),) = self._query(
+        ((first, second),) = self._run_query(
             f"SELECT min({row}), max({row}) FROM keys WHERE {same}", key
         )
         return first, second
 
-    def _query(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _run_query(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with duckdb.connect(config={"memory_limit": _MEMORY}) as database:
             database.execute("SET preserve_insertion_order = false")
-            database.register("keys", self._all())
+            database.register("keys", self._read_all_keys())
             return database.execute(query, values).fetchall()
 
-    def _equal(self, name: str) -> str:
+    def _equality_expression(self, name: str) -> str:
         """The SQL expression of a key column by which equal keys are found."""
         trims = self._ignores_trailing_blanks and self._is_text(name)
         return f"rtrim({name}, ' ')" if trims else name
 
-    def _similar(self, name: str) -> str:
+    def _similarity_expression(self, name: str) -> str:
         """The SQL expression by which keys that differ only in case or accents are found."""
-        return f"strip_accents(lower({self._equal(name)}))" if self._is_text(name) else name
+        return (
+            f"strip_accents(lower({self._equality_expression(name)}))"
+            if self._is_text(name)
+            else name
+        )
 
     def _is_text(self, name: str) -> bool:
         return bool(pa.types.is_string(self._last.schema.field(name).type))
@@ -172,7 +178,7 @@ class KeyIndex:
             pairs.append((self._last, keys.slice(0, 1)))
         if self._ignores_trailing_blanks:
             pairs = [(_strip_blanks(left), _strip_blanks(right)) for left, right in pairs]
-        return all(pc.all(_before(*pair), skip_nulls=False).as_py() for pair in pairs)
+        return all(pc.all(_sorts_before(*pair), skip_nulls=False).as_py() for pair in pairs)
 
     def _spill(self) -> None:
         if self._file is None:
@@ -185,7 +191,7 @@ class KeyIndex:
         self._spilled_bytes += self._buffered_bytes
         self._buffered_bytes = 0
 
-    def _all(self) -> pa.RecordBatchReader:
+    def _read_all_keys(self) -> pa.RecordBatchReader:
         """All keys, as a stream."""
         spilled: Iterable[Any] = ()
         if self._file is not None:
@@ -249,7 +255,7 @@ def _strip_blanks(keys: Any) -> Any:
     )
 
 
-def _before(left: Any, right: Any) -> Any:
+def _sorts_before(left: Any, right: Any) -> Any:
     """A mask: where the left row sorts strictly before the right one, column by column."""
     less: Any = pa.scalar(False)
     for first, second in zip(reversed(left.columns), reversed(right.columns), strict=True):
@@ -269,8 +275,8 @@ def _duplicates_error(table: str, columns: Sequence[str], found: _Duplicates) ->
             isinstance(one, str) and one != other for one, other in zip(first, second, strict=True)
         ):
             hint = (
-                "the warehouse ignores trailing blanks, so these are one key: trim them in the data,"
-                " and keep one row of each key"
+                "the warehouse ignores trailing blanks, so these are one key: trim them in the"
+                " data, and keep one row of each key"
             )
     if count > len(found.keys):
         lines.append(f"  and {count - len(found.keys):,} more")

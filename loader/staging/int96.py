@@ -71,7 +71,7 @@ def exact_timestamps(coarse: Any, fine: Any) -> Any | None:
         coarse: An array with time stamps in microseconds, which may be nested.
         fine: The same in nanoseconds; those outside of 64 bits are wrong.
     """
-    pairs = list(_timestamps(coarse, fine))
+    pairs = list(_pair_timestamps(coarse, fine))
     if all(_is_exact(*pair) for pair in pairs):
         return coarse
     return fine if all(_in_range(stamps) for stamps, _ in pairs) else None
@@ -81,23 +81,23 @@ def rows_finer_than_microsecond(coarse: Any, fine: Any) -> list[bool]:
     """Whether each row has a time finer than a microsecond; arguments as `exact_timestamps`."""
     rows = map(_as_index, range(len(coarse)))
     singles = ((coarse.take(row), fine.take(row)) for row in rows)
-    return [not all(_is_exact(*pair) for pair in _timestamps(*single)) for single in singles]
+    return [not all(_is_exact(*pair) for pair in _pair_timestamps(*single)) for single in singles]
 
 
 def _as_index(at: int) -> Any:
     return pa.array([at])
 
 
-def _timestamps(coarse: Any, fine: Any) -> Iterator[tuple[Any, Any]]:
+def _pair_timestamps(coarse: Any, fine: Any) -> Iterator[tuple[Any, Any]]:
     """The time stamps of an array, also nested ones, in both readings as 64-bit integers."""
     if pa.types.is_nested(coarse.type):
-        for inner in zip(_inner(coarse), _inner(fine), strict=True):
-            yield from _timestamps(*inner)
+        for inner in zip(_inner_arrays(coarse), _inner_arrays(fine), strict=True):
+            yield from _pair_timestamps(*inner)
     elif coarse.type != fine.type:
         yield coarse.view(pa.int64()), fine.view(pa.int64())
 
 
-def _inner(array: Any) -> Iterable[Any]:
+def _inner_arrays(array: Any) -> Iterable[Any]:
     inner = array.flatten()
     return inner if pa.types.is_struct(array.type) else [inner]
 

@@ -177,7 +177,7 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("boolean", "on", "not a boolean"),
     ("varchar(3)", 123, "lost its leading zeros"),
     ("varchar(2)", "€", "has 3 bytes"),
-    ("varchar(9)", "\ud800", "lone surrogate"),
+    ("varchar(9)", "\ud800", "unpaired surrogate"),
     ("char(4)", "é", "outside ASCII"),
     ("varchar(9)", b"x", "is binary"),
     ("date", datetime(2013, 1, 1, 5), "time of day"),
@@ -201,11 +201,11 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("timetz", time(5), "no offset"),
     ("interval year to month", timedelta(1), "duration of days"),
     ("interval day to second", 5, "is a number"),
-    ("super", "plain", "wrapped as a JSON string"),
+    ("super", "plain", "JSON string, in quotes"),
     ("super", "NaN", "is not JSON"),
-    ("super", {"a": b""}, "holds a bytes"),
-    ("super", [math.nan], "holds nan"),
-    ("super", {1: 2}, "keys of a JSON object are text"),
+    ("super", {"a": b""}, "contains a bytes"),
+    ("super", [math.nan], "contains nan"),
+    ("super", {1: 2}, "keys of a JSON object must be"),
     ("varbyte(1)", b"ab", "has 2 bytes"),
     ("varbyte(1)", "ab", "is text"),
     ("geometry", 1, "is a number"),
@@ -524,7 +524,7 @@ def test_numbers_without_a_form_in_staged_json_are_bad_rows(
     assert batches[0].batch["a"].to_pylist() == [1.5, *([None] if None in values else [])]
     strict = json.model_copy(update={"schema_contract": make_spec({"a": "real"}).schema_contract})
     message = refusal(strict, frame)
-    assert re.search("row 2: '?NaN'? has no form in staged JSON .* .1 more row.", message, re.I)
+    assert re.search("row 2: '?NaN'? cannot be staged as JSON.* .1 more row.", message, re.I)
     conformer(make_spec({"a": data_type}), frame).finish()
 
 
@@ -608,7 +608,7 @@ MATCHES: Sequence[tuple[dict[str, Any], dict[str, Any], list[str], object]] = [
     ({"a": "date"}, {}, ["A"], {"a": "A"}),
     ({"a": "date"}, {"schema_contract": {"extra_columns": "ignore"}}, ["A", "a"], {"a": "a"}),
     ({"a": "date"}, {}, ["A", "Á"], "  extra  Á"),
-    ({"ab": "date"}, {}, ["AB", "Ab"], "  unclear  ab  may be any of `AB`, `Ab`"),
+    ({"ab": "date"}, {}, ["AB", "Ab"], "  ambiguous  ab  matches `AB`, `Ab`"),
     ({"a": "date"}, {"source": {"columns": {"a": "When"}}}, ["When"], {"a": "When"}),
     ({"a": "date"}, {"source": {"columns": {"a": "When"}}}, ["a"], {"a": "a"}),
     ({"a": "date", "b": {"data_type": "date", "default": "current_date"}}, {}, ["a"], {"a": "a"}),
@@ -628,7 +628,7 @@ MATCHES: Sequence[tuple[dict[str, Any], dict[str, Any], list[str], object]] = [
 def test_columns_are_matched_by_name(
     columns: dict[str, Any], rest: dict[str, Any], present: list[str], expected: object
 ) -> None:
-    """Exactly, then ignoring case; everything missing, extra or unclear is one error."""
+    """Exactly, then ignoring case; everything missing, extra or ambiguous is one error."""
     spec = make_spec(columns, **rest)
     if isinstance(expected, dict):
         assert match_columns(spec, present) == expected
@@ -745,7 +745,7 @@ def test_an_expression_that_cannot_be_evaluated_is_left_to_the_transaction() -> 
     )
     frame = pa.table({"x": [1]})
     conformer(spec, frame, "5").finish()
-    with pytest.raises(PlanError, match=r"`fnv_hash\(x\)` cannot be evaluated here"):
+    with pytest.raises(PlanError, match=r"`fnv_hash\(x\)` cannot be evaluated"):
         conformer(spec, frame, discover=True)
 
 

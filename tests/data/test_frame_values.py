@@ -280,19 +280,19 @@ def test_values_in_documents_have_one_form(document: Any, text: str) -> None:
 
 
 NOT_IN_DOCUMENTS: list[tuple[Any, str]] = [
-    ([b"x"], "holds a bytes, .* Base64"),
-    ([timedelta(1)], "holds a timedelta, .* seconds"),
-    ([pd.Timedelta(1, "s")], "holds a timedelta, .* seconds"),
-    ([np.timedelta64(1, "s")], "holds a timedelta, .* seconds"),
+    ([b"x"], "contains a bytes, .* Base64"),
+    ([timedelta(1)], "contains a timedelta, .* seconds"),
+    ([pd.Timedelta(1, "s")], "contains a timedelta, .* seconds"),
+    ([np.timedelta64(1, "s")], "contains a timedelta, .* seconds"),
     ([pd.Timestamp(1, unit="ns")], "finer than a microsecond"),
     ([np.datetime64(1, "ns")], "finer than a microsecond"),
-    ([math.inf], "holds inf, which JSON has no number for"),
-    ([D("Infinity")], "holds Infinity"),
-    ([D("sNaN")], "holds sNaN"),
-    ([{1, 2}], "holds a set"),
-    ([1j], "holds a complex"),
-    ({1: 2}, "has the key 1; keys of a JSON object are text"),
-    (np.zeros(1, dtype=[("x", "i4")]), "holds a ndarray"),
+    ([math.inf], "contains inf, which JSON cannot"),
+    ([D("Infinity")], "contains Infinity"),
+    ([D("sNaN")], "contains sNaN"),
+    ([{1, 2}], "contains a set"),
+    ([1j], "contains a complex"),
+    ({1: 2}, "has the key 1; keys of a JSON object must be"),
+    (np.zeros(1, dtype=[("x", "i4")]), "contains a ndarray"),
 ]
 
 
@@ -313,7 +313,7 @@ def test_what_has_no_form_in_json_is_refused(document: Any, message: str) -> Non
 )
 def test_a_nan_in_a_document_of_arrow_is_refused(frame: Any) -> None:
     """NaN is a value for everyone but pandas, and JSON has no number for it."""
-    with pytest.raises(FrameError, match="holds nan, which JSON has no number for"):
+    with pytest.raises(FrameError, match="contains nan, which JSON cannot"):
         stored("super", frame)
 
 

@@ -95,7 +95,7 @@ REFUSED = [
     (None, "type NoneType is not a frame"),
     ([5], "first item of the list is of type int"),
     ([TABLE, "x"], "item 2 of the stream is of type str"),
-    ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and has `c` besides"),
+    ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and also has `c`"),
     (pa.chunked_array([[1]]), "ChunkedArray is not a frame"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named `a`"),
     (pd.DataFrame([[1, 2]]), "not text: 0, 1"),

@@ -761,7 +761,7 @@ def test_floats_that_are_no_numbers_are_kept_or_refused(world: World, staging: s
     for value in (math.inf, -math.inf, math.nan):
         frame = pa.table({"x": [value]})
         if staging == "json":
-            with pytest.raises(FrameError, match=r"row 1: .* has no form in staged JSON"):
+            with pytest.raises(FrameError, match=r"row 1: .* cannot be staged as JSON"):
                 table.load_frame(frame)
             continue
         table.load_frame(frame)

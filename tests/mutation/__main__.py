@@ -20,6 +20,7 @@ TESTS: Mapping[str, Sequence[str]] = {
         "executor/test_checks",
     ],
     "staging/stager": ["staging/test_staging"],
+    "staging/chunk_queue": ["staging/test_staging"],
     "executor/transaction": [
         *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
         *("executor/test_equal_keys", "executor/test_faults"),

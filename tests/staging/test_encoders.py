@@ -324,7 +324,7 @@ def test_types_without_spelling_are_refused(
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_json_refuses_numbers_without_form(folder: Path, value: float) -> None:
     """NaN and infinities cannot be JSON, and are never turned into null."""
-    with pytest.raises(StageError, match="column `x`: JSON has no form"):
+    with pytest.raises(StageError, match="column `x`: JSON cannot represent"):
         _bytes(folder, JSON, x=pa.array([1.0, value]))
 
 

@@ -561,7 +561,7 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.root == str(tmp_path / ".loader/staging")
     assert store.uri("a/b") == str(tmp_path / ".loader/staging/a/b")
     assert not (tmp_path / ".loader").exists()
-    with pytest.raises(StageError, match="no store for gs://"):
+    with pytest.raises(StageError, match="gs:// is not supported"):
         open_store("gs://bucket/prefix")
 
 

@@ -78,7 +78,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def _integer(value: Any, data_type: DataType, _: CastOptions) -> int:
+def _cast_integer(value: Any, data_type: DataType, _: CastOptions) -> int:
     high = 1 << (INTEGER_BITS[data_type.name] - 1)
     match value:
         case bool():
@@ -126,7 +126,7 @@ def _parse_number_text(value: str, data_type: DataType, options: CastOptions) ->
 _SWAPPED = str.maketrans(",.", ".,")
 
 
-def _decimal(value: Any, data_type: DataType, options: CastOptions) -> Decimal:
+def _cast_decimal(value: Any, data_type: DataType, options: CastOptions) -> Decimal:
     match value:
         case bool():
             raise type_mismatch(value, data_type)
@@ -172,14 +172,14 @@ def _with_noun(number: int, noun: str) -> str:
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _float(value: Any, data_type: DataType, options: CastOptions) -> float:
-    number = _any_float(value, data_type, options)
+def _cast_float(value: Any, data_type: DataType, options: CastOptions) -> float:
+    number = _cast_any_float(value, data_type, options)
     if options.finite and not math.isfinite(number):
         raise CastError("cannot be staged as JSON; use staging: {format: parquet}")
     return number
 
 
-def _any_float(value: Any, data_type: DataType, options: CastOptions) -> float:
+def _cast_any_float(value: Any, data_type: DataType, options: CastOptions) -> float:
     real = data_type.name == "real"
     match value:
         case bool():
@@ -187,7 +187,7 @@ def _any_float(value: Any, data_type: DataType, options: CastOptions) -> float:
         case float():
             number, exact = _to_float_width(value, real), True
         case int() | Decimal():
-            number = _to_float_width(_nearest(value), real)
+            number = _to_float_width(_nearest_float(value), real)
             # A number in a text file means the nearest float.
             exact = not options.text
         case str() if value in _NOT_FINITE:
@@ -208,7 +208,7 @@ def _any_float(value: Any, data_type: DataType, options: CastOptions) -> float:
     return number
 
 
-def _nearest(value: int | Decimal) -> float:
+def _nearest_float(value: int | Decimal) -> float:
     try:
         return float(value)
     except OverflowError:
@@ -240,7 +240,7 @@ def _shortest_decimal(number: float, real: bool) -> Decimal | None:
 # Words
 
 
-def _boolean(value: Any, data_type: DataType, _: CastOptions) -> bool:
+def _cast_boolean(value: Any, data_type: DataType, _: CastOptions) -> bool:
     match value:
         case bool():
             return value
@@ -256,7 +256,7 @@ def _boolean(value: Any, data_type: DataType, _: CastOptions) -> bool:
             raise type_mismatch(value, data_type)
 
 
-def _text(value: Any, data_type: DataType, options: CastOptions) -> str:
+def _cast_text(value: Any, data_type: DataType, options: CastOptions) -> str:
     if isinstance(value, UUID):
         value = str(value)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
@@ -274,7 +274,7 @@ def _text(value: Any, data_type: DataType, options: CastOptions) -> str:
     return check_null_marker(value, options)
 
 
-def _varbyte(value: Any, data_type: DataType, options: CastOptions) -> bytes:
+def _cast_varbyte(value: Any, data_type: DataType, options: CastOptions) -> bytes:
     if isinstance(value, str) and options.text:
         if not re.fullmatch(r"([0-9A-Fa-f]{2})*", value):
             raise CastError(f"is not hexadecimal, the text form of {data_type}")
@@ -289,7 +289,7 @@ def _varbyte(value: Any, data_type: DataType, options: CastOptions) -> bytes:
     return content
 
 
-def _hex_or_text(value: Any, data_type: DataType, options: CastOptions) -> str:
+def _cast_hex_or_text(value: Any, data_type: DataType, options: CastOptions) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex().upper()
     if not isinstance(value, str):
@@ -298,7 +298,7 @@ def _hex_or_text(value: Any, data_type: DataType, options: CastOptions) -> str:
     return check_null_marker(value, options)
 
 
-def _super(value: Any, _: DataType, options: CastOptions) -> str:
+def _cast_super(value: Any, _: DataType, options: CastOptions) -> str:
     try:
         if isinstance(value, str) and not options.json:
             text = json_text.check_json(value)
@@ -312,25 +312,25 @@ def _super(value: Any, _: DataType, options: CastOptions) -> str:
 
 
 _RULES: dict[str, Callable[[Any, DataType, CastOptions], object]] = {
-    "smallint": _integer,
-    "integer": _integer,
-    "bigint": _integer,
-    "decimal": _decimal,
-    "real": _float,
-    "double precision": _float,
-    "boolean": _boolean,
-    "char": _text,
-    "varchar": _text,
-    "date": exact_times.date_value,
-    "time": exact_times.time_value,
-    "timetz": exact_times.timetz_value,
-    "timestamp": exact_times.timestamp_value,
-    "timestamptz": exact_times.timestamptz_value,
-    "super": _super,
-    "varbyte": _varbyte,
-    "geometry": _hex_or_text,
-    "geography": _hex_or_text,
-    "hllsketch": _hex_or_text,
-    "interval year to month": exact_times.interval_value,
-    "interval day to second": exact_times.interval_value,
+    "smallint": _cast_integer,
+    "integer": _cast_integer,
+    "bigint": _cast_integer,
+    "decimal": _cast_decimal,
+    "real": _cast_float,
+    "double precision": _cast_float,
+    "boolean": _cast_boolean,
+    "char": _cast_text,
+    "varchar": _cast_text,
+    "date": exact_times.cast_date,
+    "time": exact_times.cast_time,
+    "timetz": exact_times.cast_timetz,
+    "timestamp": exact_times.cast_timestamp,
+    "timestamptz": exact_times.cast_timestamptz,
+    "super": _cast_super,
+    "varbyte": _cast_varbyte,
+    "geometry": _cast_hex_or_text,
+    "geography": _cast_hex_or_text,
+    "hllsketch": _cast_hex_or_text,
+    "interval year to month": exact_times.cast_interval,
+    "interval day to second": exact_times.cast_interval,
 }

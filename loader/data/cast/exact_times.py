@@ -45,7 +45,7 @@ _INTERVALS = {
 }
 
 
-def date_value(value: Any, data_type: DataType, options: CastOptions) -> date:
+def cast_date(value: Any, data_type: DataType, options: CastOptions) -> date:
     """A date; from time stamps at midnight and from ISO text as well."""
     match value:
         case datetime():
@@ -69,7 +69,7 @@ def _parse_date(text: str, options: CastOptions) -> date:
     try:
         if written:
             stamp = time_formats.parse(text, written)
-            return date_value(stamp, DataType("date"), options)
+            return cast_date(stamp, DataType("date"), options)
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
     except CastError:
@@ -84,9 +84,9 @@ def _describe_format(written: str | None) -> str:
     return f" written as {written}" if written else ""
 
 
-def timestamp_value(value: Any, data_type: DataType, options: CastOptions) -> datetime:
+def cast_timestamp(value: Any, data_type: DataType, options: CastOptions) -> datetime:
     """A time stamp without a zone."""
-    stamp = _stamp(value, data_type, options)
+    stamp = _to_datetime(value, data_type, options)
     if stamp.tzinfo is not None:
         raise CastError(
             "has a time zone, which a timestamp cannot keep; declare the column timestamptz"
@@ -94,22 +94,22 @@ def timestamp_value(value: Any, data_type: DataType, options: CastOptions) -> da
     return stamp
 
 
-def timestamptz_value(value: Any, data_type: DataType, options: CastOptions) -> datetime:
+def cast_timestamptz(value: Any, data_type: DataType, options: CastOptions) -> datetime:
     """A time stamp in UTC; one without a zone is in the zone of the options, if they have one."""
-    stamp = _stamp(value, data_type, options)
+    stamp = _to_datetime(value, data_type, options)
     if stamp.utcoffset() is None:
         if options.timezone is None:
             raise CastError(
                 "has no time zone; set source: {timezone: …}, or declare the column timestamp"
             )
-        stamp = _localize(stamp.replace(tzinfo=None), options.timezone)
+        stamp = _localize_time(stamp.replace(tzinfo=None), options.timezone)
     try:
         return stamp.astimezone(UTC)
     except OverflowError:
         raise CastError("is outside the years 1 to 9999 in UTC") from None
 
 
-def _localize(stamp: datetime, zone: str) -> datetime:
+def _localize_time(stamp: datetime, zone: str) -> datetime:
     """Attach a zone to a local time that exists there exactly once."""
     first = stamp.replace(tzinfo=ZoneInfo(zone), fold=0)
     second = first.replace(fold=1)
@@ -120,7 +120,7 @@ def _localize(stamp: datetime, zone: str) -> datetime:
     raise CastError(f"occurs twice in {zone}, where the clocks went back; add its UTC offset")
 
 
-def _stamp(value: Any, data_type: DataType, options: CastOptions) -> datetime:
+def _to_datetime(value: Any, data_type: DataType, options: CastOptions) -> datetime:
     match value:
         case datetime():
             return value
@@ -155,7 +155,7 @@ def _check_precision(text: str) -> None:
         raise CastError("is finer than a microsecond")
 
 
-def time_value(value: Any, data_type: DataType, _: CastOptions) -> time:
+def cast_time(value: Any, data_type: DataType, _: CastOptions) -> time:
     """A time of day without a zone."""
     match value:
         case time():
@@ -176,7 +176,7 @@ def time_value(value: Any, data_type: DataType, _: CastOptions) -> time:
             raise type_mismatch(value, data_type)
 
 
-def timetz_value(value: Any, data_type: DataType, _: CastOptions) -> str:
+def cast_timetz(value: Any, data_type: DataType, _: CastOptions) -> str:
     """A time of day with its offset, as text."""
     match value:
         case time():
@@ -197,7 +197,7 @@ def timetz_value(value: Any, data_type: DataType, _: CastOptions) -> str:
             raise type_mismatch(value, data_type)
 
 
-def interval_value(value: Any, data_type: DataType, options: CastOptions) -> str:
+def cast_interval(value: Any, data_type: DataType, options: CastOptions) -> str:
     """An interval as text; a duration has days to seconds, a calendar interval only months."""
     if isinstance(value, str):
         if not _INTERVALS[data_type.name].fullmatch(value):
@@ -206,15 +206,15 @@ def interval_value(value: Any, data_type: DataType, options: CastOptions) -> str
             raise CastError("is finer than a microsecond")
         return check_null_marker(time_formats.without_zeros(value), options)
     if type(value).__name__ == "MonthDayNano":
-        return _calendar_interval(value, data_type)
+        return _format_calendar_interval(value, data_type)
     if not isinstance(value, timedelta):
         raise type_mismatch(value, data_type)
     if data_type.name == "interval year to month":
         raise CastError(f"is a duration of days, not {with_article(data_type)}")
-    return interval_text(value)
+    return format_interval(value)
 
 
-def _calendar_interval(value: Any, data_type: DataType) -> str:
+def _format_calendar_interval(value: Any, data_type: DataType) -> str:
     months, days, nanoseconds = value
     if data_type.name == "interval year to month":
         if days or nanoseconds:
@@ -224,13 +224,13 @@ def _calendar_interval(value: Any, data_type: DataType) -> str:
         raise CastError(
             f"has months, or is finer than a microsecond; not {with_article(data_type)}"
         )
-    return interval_text(timedelta(days=days, microseconds=nanoseconds // 1000))
+    return format_interval(timedelta(days=days, microseconds=nanoseconds // 1000))
 
 
-def interval_text(value: timedelta) -> str:
+def format_interval(value: timedelta) -> str:
     """A duration as text that both dialects parse; every field carries the sign.
 
-    >>> interval_text(timedelta(days=1, hours=2)), interval_text(timedelta(hours=-26))
+    >>> format_interval(timedelta(days=1, hours=2)), format_interval(timedelta(hours=-26))
     ('1 days 02:00:00.000000', '-1 days -02:00:00.000000')
     """
     sign, size = ("-", -value) if value < timedelta() else ("", value)

@@ -35,7 +35,7 @@ def encode_json(value: Any, *, nan_is_null: bool = False) -> str:
         ValueError: JSON cannot represent a part of it; the text follows the value.
     """
     try:
-        return _encode(value, nan_is_null)
+        return _encode_value(value, nan_is_null)
     except RecursionError:
         raise ValueError("is nested too deeply for JSON") from None
 
@@ -73,7 +73,7 @@ def find_redshift_error(text: str, *, null: bool) -> str | None:
     if text == "null" and not null:
         return "is the JSON null, which COPY loads as NULL; leave the field empty"
     if "\\u" in text or len(text) > MAX_STRING:
-        for part in _strings(json.loads(text)):
+        for part in _iterate_strings(json.loads(text)):
             if "\0" in part:
                 return NUL_IN_TEXT
             try:
@@ -85,17 +85,17 @@ def find_redshift_error(text: str, *, null: bool) -> str | None:
     return None
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _iterate_strings(value: Any) -> Iterator[str]:
     """All keys and strings of a parsed document."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for key, item in value.items():
             yield key
-            yield from _strings(item)
+            yield from _iterate_strings(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _iterate_strings(item)
 
 
 class _RepeatedKeyError(Exception):
@@ -114,7 +114,7 @@ def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(word)
 
 
-def _encode(value: Any, nan_is_null: bool) -> str:
+def _encode_value(value: Any, nan_is_null: bool) -> str:
     match value:
         case None:
             return "null"
@@ -125,19 +125,22 @@ def _encode(value: Any, nan_is_null: bool) -> str:
         case int():
             return int.__repr__(value)
         case float():
-            return _number(float.__repr__(value), math.isfinite(value), nan_is_null)
+            return _encode_number(float.__repr__(value), math.isfinite(value), nan_is_null)
         case Decimal():
-            return _number(str(Decimal(value)), value.is_finite(), nan_is_null)
+            return _encode_number(str(Decimal(value)), value.is_finite(), nan_is_null)
         case dict():
-            pairs = [f"{_key(key)}:{_encode(item, nan_is_null)}" for key, item in value.items()]
+            pairs = [
+                f"{_encode_key(key)}:{_encode_value(item, nan_is_null)}"
+                for key, item in value.items()
+            ]
             return "{" + ",".join(pairs) + "}"
         case list() | tuple():
-            return "[" + ",".join([_encode(item, nan_is_null) for item in value]) + "]"
+            return "[" + ",".join([_encode_value(item, nan_is_null) for item in value]) + "]"
         case _:
             return "null" if is_missing(value) else _encode_other(value, nan_is_null)
 
 
-def _number(text: str, finite: bool, nan_is_null: bool) -> str:
+def _encode_number(text: str, finite: bool, nan_is_null: bool) -> str:
     if finite:
         return text
     if nan_is_null and text.lower() == "nan":
@@ -145,7 +148,7 @@ def _number(text: str, finite: bool, nan_is_null: bool) -> str:
     raise ValueError(f"contains {text}, which JSON cannot represent")
 
 
-def _key(key: object) -> str:
+def _encode_key(key: object) -> str:
     key = to_builtin(key)
     if not isinstance(key, str):
         raise ValueError(f"has the key {key!r}; keys of a JSON object must be text")
@@ -163,7 +166,7 @@ def _encode_other(value: Any, nan_is_null: bool) -> str:
     if isinstance(base, UUID):
         return encode_basestring(str(base))
     if base is not value and not is_numpy(base):
-        return _encode(base, nan_is_null)
+        return _encode_value(base, nan_is_null)
     name = type(value).__name__
     raise ValueError(f"contains a {name}, which JSON cannot represent{_ADVICE.get(type(base), '')}")
 

@@ -37,7 +37,7 @@ def shape_of(texts: Sequence[str | None], source: Type | None) -> Type | None:
             shape = pa.array([_parse_json(text) for text in texts if text is not None]).type
         except (pa.ArrowException, ValueError, OverflowError):
             return None
-        shape = _ANY if pa.types.is_null(shape) else _storable(shape)
+        shape = _ANY if pa.types.is_null(shape) else _storable_type(shape)
     nested = shape is not None and (pa.types.is_struct(shape) or pa.types.is_list(shape))
     return shape if nested else None
 
@@ -50,7 +50,7 @@ class DocumentCast:
         self.texts = cast.values
         texts = cast.values.to_pylist()
         self._mismatched: set[int] = set()
-        values = [self._value(row, text) for row, text in enumerate(texts)]
+        values = [self._parse_value(row, text) for row, text in enumerate(texts)]
         try:
             self.values = pa.array(values, shape)
         except (pa.ArrowException, OverflowError):
@@ -58,7 +58,7 @@ class DocumentCast:
             self.values = pa.array(values, shape)
         # Arrow leaves out keys that a shape lacks, and adds those that a value lacks.
         stored = self.values.to_pylist()
-        changed = [row for row, value in enumerate(values) if not _equal(value, stored[row])]
+        changed = [row for row, value in enumerate(values) if not _are_equal(value, stored[row])]
         if changed:
             self._mismatched.update(changed)
             kept = [None if row in self._mismatched else value for row, value in enumerate(values)]
@@ -73,7 +73,7 @@ class DocumentCast:
         shown = text if len(text) <= 80 else f"{text[:79]}…"
         return f"{shown} does not have the structure of the first rows; {_HINT}"
 
-    def _value(self, row: int, text: str | None) -> object:
+    def _parse_value(self, row: int, text: str | None) -> object:
         try:
             value = None if text is None else _parse_json(text)
         except ValueError:
@@ -102,25 +102,27 @@ def _parse_double(text: str) -> float:
     return number
 
 
-def _equal(left: object, right: object) -> bool:
+def _are_equal(left: object, right: object) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(
+            _are_equal(left[key], right[key]) for key in left
+        )
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_equal, left, right))
+        return len(left) == len(right) and all(map(_are_equal, left, right))
     # 1 equals 1.0, but True is not 1.
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _storable(shape: Type) -> Type | None:
+def _storable_type(shape: Type) -> Type | None:
     """The type with text for what is null so far; None where Parquet cannot store it."""
     types = pa.types
     if types.is_null(shape):
         return pa.string()
     if types.is_list(shape):
-        inner = _storable(shape.value_type)
+        inner = _storable_type(shape.value_type)
         return None if inner is None else pa.list_(inner)
     if types.is_struct(shape):
-        inners = {field.name: _storable(field.type) for field in shape}
+        inners = {field.name: _storable_type(field.type) for field in shape}
         if not inners or None in inners.values():
             return None
         return pa.struct(inners)

@@ -49,9 +49,9 @@ class PartitionExpressions:
 
     def values(self, batch: Batch) -> list[Array | duckdb.Error]:
         """For each dimension its values in the batch, or the error of its expression."""
-        return [self._values(dimension, batch) for dimension in self._dimensions]
+        return [self._dimension_values(dimension, batch) for dimension in self._dimensions]
 
-    def _values(self, dimension: Dimension, batch: Batch) -> Array | duckdb.Error:
+    def _dimension_values(self, dimension: Dimension, batch: Batch) -> Array | duckdb.Error:
         found = (
             batch.column(dimension.column)
             if dimension.column in batch.schema.names
@@ -108,7 +108,7 @@ class SliceCheck:
         if inside is True or pc.all(inside, skip_nulls=False).as_py():
             return {}
         rows = pc.indices_nonzero(pc.invert(pc.fill_null(inside, False))).to_pylist()
-        outside = f"is outside the slice {self._slice}"
+        outside = f"lies outside the slice {self._slice}"
         found = {
             row: _NO_PARTITION if _has_null(values, row) else outside
             for row in rows
@@ -141,11 +141,13 @@ def _in_part(part: Part, array: Array) -> Array:
             for window in part.windows
         ]
         return reduce(pc.or_, masks)
-    known = [scalar for value in part.values if (scalar := _scalar(value, array.type)) is not None]
+    known = [
+        scalar for value in part.values if (scalar := _to_scalar(value, array.type)) is not None
+    ]
     return pc.is_in(array, pa.array(known, array.type))
 
 
-def _scalar(value: KeyValue, kind: Any) -> Any:
+def _to_scalar(value: KeyValue, kind: Any) -> Any:
     """The key as a scalar of the column's type; None where the type has no such value."""
     try:
         return pa.scalar(value, kind)
@@ -238,7 +240,7 @@ class PartitionDiscovery:
         )
         distinct = good.group_by(names).aggregate([([], "count_all")])
         counts = distinct["count_all"].to_pylist()
-        cells = _rows(distinct, names)
+        cells = _row_tuples(distinct, names)
         counted = [self._count_cell(*item) for item in zip(cells, counts, strict=True)]
         if all(counted):
             return {}
@@ -258,13 +260,13 @@ class PartitionDiscovery:
         }
 
     def _count_cell(self, cells: Sequence[Any], rows: int) -> bool:
-        keys = [self._key(at, cell) for at, cell in enumerate(cells)]
+        keys = [self._find_key(at, cell) for at, cell in enumerate(cells)]
         if any(key is None for key in keys):
             return False
         self._counts[tuple(key for key in keys if key is not None)] += rows
         return True
 
-    def _key(self, at: int, cell: Any) -> str | None:
+    def _find_key(self, at: int, cell: Any) -> str | None:
         known = self._known[at]
         if cell not in known:
             try:
@@ -278,12 +280,13 @@ class PartitionDiscovery:
     ) -> dict[int, str]:
         return {
             row: f"{_show_cell(values, row)} {_NO_PARTITION}"
-            for row, cells in enumerate(_rows(rows, names))
-            if row not in bad and any(self._key(at, cell) is None for at, cell in enumerate(cells))
+            for row, cells in enumerate(_row_tuples(rows, names))
+            if row not in bad
+            and any(self._find_key(at, cell) is None for at, cell in enumerate(cells))
         }
 
 
-def _rows(table: Any, names: Sequence[str]) -> list[tuple[Any, ...]]:
+def _row_tuples(table: Any, names: Sequence[str]) -> list[tuple[Any, ...]]:
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 

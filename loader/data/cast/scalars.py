@@ -58,13 +58,13 @@ def to_microseconds(value: Any) -> datetime | timedelta:
     return converted
 
 
-def _time(value: Any) -> time:
+def _to_time(value: Any) -> time:
     return time(
         value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
     )
 
 
-def _date(value: Any) -> date:
+def _to_date(value: Any) -> date:
     return date(value.year, value.month, value.day)
 
 
@@ -74,9 +74,9 @@ _BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (float, float.__float__),
     (Decimal, Decimal),
     (bytes, lambda value: bytes(memoryview(value))),
-    (datetime, lambda value: datetime.combine(_date(value), _time(value))),
-    (date, _date),
-    (time, _time),
+    (datetime, lambda value: datetime.combine(_to_date(value), _to_time(value))),
+    (date, _to_date),
+    (time, _to_time),
     (timedelta, lambda value: timedelta(value.days, value.seconds, value.microseconds)),
     (UUID, lambda value: UUID(int=value.int)),
 )

@@ -70,13 +70,13 @@ def _integer_from_decimal(array: Array, data_type: DataType, options: CastOption
 
 
 def _decimal_from_integer(array: Array, data_type: DataType, options: CastOptions) -> Array:
-    return _decimal(array.cast(pa.decimal128(20, 0)), data_type, options)
+    return _cast_decimal(array.cast(pa.decimal128(20, 0)), data_type, options)
 
 
 def _decimal_from_float(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if pa.types.is_float64(array.type) and data_type.scale <= EXACT_POWERS:
         try:
-            return _decimal(_scale_floats(array, data_type.scale), data_type, options)
+            return _cast_decimal(_scale_floats(array, data_type.scale), data_type, options)
         except UnsureError:
             pass
     return decimal_from_text(array.cast(pa.string()), data_type, options)
@@ -128,7 +128,7 @@ def _parse_decimals(array: Array, target: Any) -> Array:
     return array.cast(target)
 
 
-def _decimal(array: Array, data_type: DataType, options: CastOptions) -> Array:
+def _cast_decimal(array: Array, data_type: DataType, options: CastOptions) -> Array:
     # Checked here, since Arrow does not notice when rescaling overflows 128 bits.
     ends = pc.min_max(array)
     high = Decimal(10) ** (data_type.precision - data_type.scale)
@@ -183,48 +183,48 @@ def _boolean_from_text(array: Array, _: DataType, __: CastOptions) -> Array:
     return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))
 
 
-def _text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+def _cast_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
     longest = pc.max(pc.binary_length(array)).as_py()
     if longest is not None and longest > data_type.length:
         raise UnsureError
     if data_type.name == "char":
         _require(pc.string_is_ascii(array))
-    return _any_text(array, data_type, options)
+    return _check_text(array, data_type, options)
 
 
-def _any_text(array: Array, _: DataType, options: CastOptions) -> Array:
+def _check_text(array: Array, _: DataType, options: CastOptions) -> Array:
     if options.null_marker:
         _require(pc.not_equal(array, NULL_MARKER))
     # The cast through binary validates the UTF-8 of arrays from other libraries.
     return array if options.text else array.cast(pa.binary()).cast(pa.string())
 
 
-def _varbyte(array: Array, data_type: DataType, _: CastOptions) -> Array:
+def _check_varbyte(array: Array, data_type: DataType, _: CastOptions) -> Array:
     longest = pc.max(pc.binary_length(array)).as_py()
     if longest is not None and longest > data_type.length:
         raise UnsureError
     return array
 
 
-def _date(array: Array, data_type: DataType, options: CastOptions) -> Array:
+def _cast_date(array: Array, data_type: DataType, options: CastOptions) -> Array:
     days = _arrow_cast(array, data_type, options)
     _require_range(days.view(pa.int32()), FIRST_DAY, LAST_DAY)
     return days
 
 
 def _date_from_timestamp(array: Array, data_type: DataType, options: CastOptions) -> Array:
-    days = _date(array, data_type, options)
+    days = _cast_date(array, data_type, options)
     _require(pc.equal(days.cast(array.type), array))
     return days
 
 
 def _date_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if options.text and options.date_format:
-        return _date_from_timestamp(_strptime(array, options.date_format), data_type, options)
-    return _date(array, data_type, options)
+        return _date_from_timestamp(_parse_format(array, options.date_format), data_type, options)
+    return _cast_date(array, data_type, options)
 
 
-def _strptime(array: Array, written: str) -> Array:
+def _parse_format(array: Array, written: str) -> Array:
     """Time stamps parsed by a format, provided that formatting them gives the same text."""
     stamps = pc.strptime(array, format=written, unit="s")
     if stamps.type.tz is not None:
@@ -233,7 +233,7 @@ def _strptime(array: Array, written: str) -> Array:
     return stamps
 
 
-def _check_timestamps(array: Array, data_type: DataType, options: CastOptions) -> Array:
+def _cast_timestamps(array: Array, data_type: DataType, options: CastOptions) -> Array:
     stamps = _arrow_cast(array, data_type, options)
     _require_range(stamps.view(pa.int64()), FIRST_MICROSECOND, LAST_MICROSECOND)
     return stamps
@@ -248,10 +248,10 @@ def _strip_zeros(array: Array) -> Array:
 
 def _timestamp_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if options.text and options.timestamp_format:
-        array = _strptime(array, options.timestamp_format)
+        array = _parse_format(array, options.timestamp_format)
     else:
         array = _strip_zeros(array)
-    return _check_timestamps(array, data_type, options)
+    return _cast_timestamps(array, data_type, options)
 
 
 def _timestamptz_from_naive(array: Array, data_type: DataType, options: CastOptions) -> Array:
@@ -260,23 +260,23 @@ def _timestamptz_from_naive(array: Array, data_type: DataType, options: CastOpti
     naive = array.cast(pa.timestamp("us"))
     _require_range(naive.view(pa.int64()), *KNOWN_ZONES)
     local = pc.assume_timezone(naive, options.timezone, ambiguous="raise", nonexistent="raise")
-    return _check_timestamps(local, data_type, options)
+    return _cast_timestamps(local, data_type, options)
 
 
 def _timestamptz_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if options.text and options.timestamp_format:
-        naive = _strptime(array, options.timestamp_format)
+        naive = _parse_format(array, options.timestamp_format)
         return _timestamptz_from_naive(naive, data_type, options)
     array = _strip_zeros(array)
     try:
-        return _check_timestamps(array, data_type, options)
+        return _cast_timestamps(array, data_type, options)
     except pa.ArrowInvalid:
         if options.timezone is None:
             raise
         return _timestamptz_from_naive(array, data_type, options)
 
 
-def _check_times(array: Array, data_type: DataType, options: CastOptions) -> Array:
+def _cast_times(array: Array, data_type: DataType, options: CastOptions) -> Array:
     times = _arrow_cast(array, data_type, options)
     _require_range(times.view(pa.int64()), 0, 86_400_000_000 - 1)
     return times
@@ -315,7 +315,7 @@ VECTORIZED_CASTS = _by_type_and_family(
     (_INTEGERS, "float", _arrow_cast),
     (_INTEGERS, "decimal", _integer_from_decimal),
     (_INTEGERS, "text", _integer_from_text),
-    (["decimal"], "decimal", _decimal),
+    (["decimal"], "decimal", _cast_decimal),
     (["decimal"], "integer", _decimal_from_integer),
     (["decimal"], "float", _decimal_from_float),
     (["decimal"], "text", _decimal_from_text),
@@ -326,22 +326,22 @@ VECTORIZED_CASTS = _by_type_and_family(
     (["boolean"], "boolean", _arrow_cast),
     (["boolean"], "integer", _boolean_from_integer),
     (["boolean"], "text", _boolean_from_text),
-    (["char", "varchar"], "text", _text),
-    (["date"], "date", _date),
+    (["char", "varchar"], "text", _cast_text),
+    (["date"], "date", _cast_date),
     (["date"], "timestamp", _date_from_timestamp),
     (["date"], "text", _date_from_text),
-    (["timestamp"], "timestamp", _check_timestamps),
-    (["timestamp"], "date", _check_timestamps),
+    (["timestamp"], "timestamp", _cast_timestamps),
+    (["timestamp"], "date", _cast_timestamps),
     (["timestamp"], "text", _timestamp_from_text),
-    (["timestamptz"], "timestamptz", _check_timestamps),
+    (["timestamptz"], "timestamptz", _cast_timestamps),
     (["timestamptz"], "timestamp", _timestamptz_from_naive),
     (["timestamptz"], "date", _timestamptz_from_naive),
     (["timestamptz"], "text", _timestamptz_from_text),
-    (["time"], "time", _check_times),
+    (["time"], "time", _cast_times),
     (["time"], "text", _time_from_text),
     (["timetz"], "text", _timetz_from_text),
-    (["varbyte"], "binary", _varbyte),
-    (_HEXABLE, "text", _any_text),
+    (["varbyte"], "binary", _check_varbyte),
+    (_HEXABLE, "text", _check_text),
 )
 
 EXACT_ONLY = frozenset(

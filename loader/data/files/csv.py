@@ -61,7 +61,7 @@ def _apply_excel_line(text: Utf8, name: str, source: Source) -> Source:
     delimiter = found[1].decode()
     if source.delimiter not in (delimiter, Source.model_fields["delimiter"].default):
         raise SourceError(
-            f"{name}:1: the line `sep={delimiter}` declares the delimiter `{delimiter}`, but the spec"
+            f"{name}:1: the line `sep={delimiter}` declares the delimiter `{delimiter}`, the spec"
             f" declares `{source.delimiter}`",
             hint=f'set source: {{delimiter: "{_quote_delimiter(delimiter)}"}}, or skip the line by'
             " skip_rows: 1 when it is wrong",
@@ -154,8 +154,8 @@ def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:
     for delimiter in _DELIMITERS:
         if delimiter in line and delimiter != source.delimiter:
             raise DelimiterError(
-                f"{name} has one column with the delimiter `{source.delimiter}`,"
-                f" but its {what} seems to be separated by `{_quote_delimiter(delimiter)}`: {line[:80]}",
+                f"{name} has one column with the delimiter `{source.delimiter}`, but its {what}"
+                f" seems to be separated by `{_quote_delimiter(delimiter)}`: {line[:80]}",
                 delimiter,
             )
 

@@ -83,7 +83,7 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
     for file in files:
         named.setdefault(_unique_name(file), file)
     unique = list(named.values())
-    first = _open(unique[0], source)
+    first = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
     return Frame(first.columns, _chain_files(first, unique, source), rows)
@@ -114,7 +114,7 @@ def _unique_name(file: _File) -> str:
 def _chain_files(first: Frame, files: Sequence[_File], source: Source) -> Iterator[Chunk]:
     yield from first.chunks
     for file in files[1:]:
-        frame = _open(file, source)
+        frame = _open_file(file, source)
         wanted = first.columns
         if _detect_format(file) == "json":
             wanted = tuple(name for name in wanted if name in frame.columns)
@@ -191,7 +191,7 @@ def _detect_format(file: _File, head: bytes = b"") -> Format:
 # Bytes
 
 
-def _open(file: _File, source: Source) -> Frame:
+def _open_file(file: _File, source: Source) -> Frame:
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
@@ -210,7 +210,7 @@ def _open_downloaded(remote: s3.S3File, file: _File, source: Source) -> Frame:
     """The rows of a file in S3; the downloaded copy is removed after the last one."""
     copy = remote.download()
     try:
-        frame = _open(replace(file, remote=None, local=copy.path), source)
+        frame = _open_file(replace(file, remote=None, local=copy.path), source)
     except BaseException:
         copy.remove()
         raise
@@ -244,7 +244,7 @@ def _open_bytes(file: _File) -> tuple[Input, bool]:
     if named and not codec:
         start = head[:8]
         raise SourceError(
-            f"{file.name} does not have the compression of its name, {named}: it starts with {start!r}"
+            f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
     return plain, codec is not None
 
@@ -272,17 +272,17 @@ def _check_format(file: _File, kind: Format, head: bytes, source: Source) -> Non
 # Readers
 
 
-def _csv(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+def _open_csv(file: _File, plain: Input, source: Source, _: bool) -> Frame:
     return csv.open_csv(plain, file.name, source)
 
 
-def _tsv(file: _File, plain: Input, source: Source, packed: bool) -> Frame:
+def _open_tsv(file: _File, plain: Input, source: Source, packed: bool) -> Frame:
     if source.delimiter == Source.model_fields["delimiter"].default:
         source = source.model_copy(update={"delimiter": "\t"})
-    return _csv(file, plain, source, packed)
+    return _open_csv(file, plain, source, packed)
 
 
-def _json(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+def _open_json(file: _File, plain: Input, source: Source, _: bool) -> Frame:
     return json_lines.open_json(plain, file.name, source)
 
 
@@ -313,22 +313,22 @@ def _open_seekable(file: _File, plain: Input, packed: bool) -> Any:
         )  # stays readable until it is closed, though the name is removed
 
 
-def _parquet(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
+def _open_parquet(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
     return parquet.open_parquet(_open_seekable(file, plain, packed), file.name)
 
 
-def _arrow(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
+def _open_arrow(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
         return arrow.open_arrow_file(_open_seekable(file, plain, packed), file.name)
     return arrow.open_arrow_stream(plain, file.name)
 
 
 _READERS: dict[Format, Callable[[_File, Input, Source, bool], Frame]] = {
-    "csv": _csv,
-    "tsv": _tsv,
-    "json": _json,
-    "parquet": _parquet,
-    "arrow": _arrow,
+    "csv": _open_csv,
+    "tsv": _open_tsv,
+    "json": _open_json,
+    "parquet": _open_parquet,
+    "arrow": _open_arrow,
 }
 
 

@@ -60,14 +60,14 @@ class _ThreadPool:
             self._tasks.put((future, call))
             # One thread for each task, since a task may wait for another one.
             if self._threads < min(self._unfinished, self._limit):
-                threading.Thread(target=self._work, name="loader-s3", daemon=True).start()
+                threading.Thread(target=self._run_tasks, name="loader-s3", daemon=True).start()
                 self._threads += 1
 
     def end_threads(self) -> None:
         for _ in range(self._threads):
             self._tasks.put(None)
 
-    def _work(self) -> None:
+    def _run_tasks(self) -> None:
         while (task := self._tasks.get()) is not None:
             future, call = task
             try:

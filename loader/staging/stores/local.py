@@ -34,12 +34,12 @@ class FolderStore:
 
     def uri(self, key: str) -> str:
         """The path of the key."""
-        return str(self._path(key))
+        return str(self._path_of(key))
 
     @contextmanager
     def create(self, key: str) -> Iterator[io.BufferedIOBase]:
         """Write under a temporary name, then rename."""
-        path = self._path(key)
+        path = self._path_of(key)
         partial = _partial_path(path)
         try:
             # Not synced to disk: a crash of the machine fails the load anyway.
@@ -57,7 +57,7 @@ class FolderStore:
 
     def read(self, key: str) -> bytes:
         """Read all bytes of a complete file."""
-        path = self._path(key)
+        path = self._path_of(key)
         try:
             return path.read_bytes()
         except OSError as error:
@@ -68,7 +68,7 @@ class FolderStore:
 
     def delete(self, prefix: str) -> None:
         """Remove the folder of the prefix, and the folders above it that become empty."""
-        path = self._path(prefix)
+        path = self._path_of(prefix)
         try:
             shutil.rmtree(path)
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class FolderStore:
 
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """List keys and bytes of the complete files below the prefix, sorted."""
-        path = self._path(prefix)
+        path = self._path_of(prefix)
         try:
             return sorted(
                 (file.relative_to(self._root).as_posix(), file.stat().st_size)
@@ -91,16 +91,16 @@ class FolderStore:
 
     def files(self) -> Iterator[StoredFile]:
         """All complete files below the root, without links."""
-        return (found for found in self._walk() if not found.unfinished)
+        return (found for found in self._walk_files() if not found.unfinished)
 
     def unfinished(self) -> Iterator[StoredFile]:
         """What killed writers have left: partial files and empty folders."""
-        return (found for found in self._walk() if found.unfinished)
+        return (found for found in self._walk_files() if found.unfinished)
 
     def remove(self, files: Iterable[StoredFile]) -> None:
         """Remove these, and the folders that become empty; some may no longer exist."""
         for file in files:
-            path = self._path(file.path.removesuffix("/"))
+            path = self._path_of(file.path.removesuffix("/"))
             try:
                 path.rmdir() if file.path.endswith("/") else path.unlink()
             except FileNotFoundError:
@@ -111,7 +111,7 @@ class FolderStore:
                     raise self._stage_error("remove", path, error) from error
             self._remove_empty_folders(path.parent)
 
-    def _walk(self) -> Iterator[StoredFile]:
+    def _walk_files(self) -> Iterator[StoredFile]:
         def fail(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
                 raise self._stage_error("list", Path(error.filename or self.root), error) from error
@@ -133,7 +133,7 @@ class FolderStore:
         partial = path.name.endswith(_PARTIAL)
         return StoredFile(whole, info.st_size, info.st_mtime, key, unfinished=partial)
 
-    def _path(self, key: str) -> Path:
+    def _path_of(self, key: str) -> Path:
         return self._root.joinpath(*split_key(key, f"staging folder {self.root}"))
 
     def _remove_partial(self, partial: Path) -> None:
@@ -152,7 +152,7 @@ class FolderStore:
         alternative = "or set the target's `staging` to another folder"
         hint = f"make {self.root} writable, {alternative}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = f"{_free(self._root)} MB are free there now"
+            free = f"{_free_megabytes(self._root)} MB are free there now"
             hint = f"free some disk space ({free}), {alternative}"
         elif error.errno == errno.EFBIG:
             hint = f"raise the limit on file sizes (ulimit -f), lower `file_size`, {alternative}"
@@ -187,7 +187,7 @@ def _try_create(path: Path) -> io.BufferedWriter:
     return path.open("xb")
 
 
-def _free(folder: Path) -> str:
+def _free_megabytes(folder: Path) -> str:
     """The free megabytes on the disk of a folder, as text."""
     try:
         return f"{shutil.disk_usage(folder).free / (1 << 20):,.1f}"

@@ -83,7 +83,7 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._extra = _encryption(options)
+        self._extra = _encryption_parameters(options)
         self._location = S3Location(bucket, self._prefix, options.region)
         with self._raise_stage_errors(f"stage in {self.root}"):
             # Its own session, since the default one of boto3 is not thread-safe.
@@ -100,13 +100,13 @@ class S3Store:
 
     def uri(self, key: str) -> str:
         """The key as an S3 URL."""
-        return f"s3://{self._bucket}/{self._key(key)}"
+        return f"s3://{self._bucket}/{self._full_key(key)}"
 
     @contextmanager
     def create(self, key: str) -> Iterator[io.BufferedIOBase]:
         """Upload bytes as they are written; the object appears when the block ends."""
         raise_errors = partial(self._raise_stage_errors, f"write {self.uri(key)}")
-        upload = Upload(partial(self._start_upload, self._key(key)))
+        upload = Upload(partial(self._start_upload, self._full_key(key)))
         try:
             with raise_errors():
                 upload.start()
@@ -118,13 +118,13 @@ class S3Store:
             if upload.abandon():
                 # The upload was completed before it could be aborted.
                 with suppress(BotoCoreError, ClientError):
-                    self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
+                    self._client.delete_object(Bucket=self._bucket, Key=self._full_key(key))
             raise
 
     def read(self, key: str) -> bytes:
         """Read all bytes of an object."""
         with self._raise_stage_errors(f"read {self.uri(key)}"):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._full_key(key))
             # `with body` would give the raw stream, which does not check the length.
             with closing(answer["Body"]) as body:
                 data: bytes = body.read()
@@ -133,10 +133,10 @@ class S3Store:
     def delete(self, prefix: str) -> None:
         """Remove the objects below the prefix, then its incomplete uploads."""
         with self._raise_stage_errors(f"remove {self.uri(prefix)}"):
-            for page in self._pages("list_objects_v2", prefix):
+            for page in self._list_pages("list_objects_v2", prefix):
                 self._delete_objects([item["Key"] for item in page.get("Contents", ())])
             try:
-                for page in self._pages("list_multipart_uploads", prefix):
+                for page in self._list_pages("list_multipart_uploads", prefix):
                     for item in page.get("Uploads", ()):
                         self._abort_upload(item["Key"], item["UploadId"])
             except ClientError as error:
@@ -149,7 +149,7 @@ class S3Store:
         with self._raise_stage_errors(f"list {self.uri(prefix)}"):
             return sorted(
                 (item["Key"].removeprefix(self._prefix), item["Size"])
-                for page in self._pages("list_objects_v2", prefix)
+                for page in self._list_pages("list_objects_v2", prefix)
                 for item in page.get("Contents", ())
                 # Consoles create such an object for a folder.
                 if not item["Key"].endswith("/")
@@ -158,7 +158,7 @@ class S3Store:
     def files(self) -> Iterator[StoredFile]:
         """All objects below the root."""
         with self._raise_stage_errors(f"list {self.root}"):
-            for page in self._pages("list_objects_v2"):
+            for page in self._list_pages("list_objects_v2"):
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self._prefix)
                     changed = item["LastModified"].timestamp()
@@ -172,7 +172,7 @@ class S3Store:
             StageError: they cannot be listed, which needs a permission of its own.
         """
         with self._raise_stage_errors(f"list the incomplete uploads of {self.root}"):
-            for page in self._pages("list_multipart_uploads"):
+            for page in self._list_pages("list_multipart_uploads"):
                 for item in page.get("Uploads", ()):
                     upload = {"Key": item["Key"], "UploadId": item["UploadId"]}
                     size, changed = self._measure_parts(upload)
@@ -186,9 +186,9 @@ class S3Store:
             keys = []
             for file in files:
                 if file.unfinished:
-                    self._abort_upload(self._key(file.key), file.path)
+                    self._abort_upload(self._full_key(file.key), file.path)
                 else:
-                    keys.append(self._key(file.key))
+                    keys.append(self._full_key(file.key))
             for start in range(0, len(keys), _PAGE):
                 self._delete_objects(keys[start : start + _PAGE])
 
@@ -206,7 +206,7 @@ class S3Store:
                 raise
         return size, changed
 
-    def _key(self, key: str) -> str:
+    def _full_key(self, key: str) -> str:
         split_key(key, f"staging location {self.root}")
         return self._prefix + key
 
@@ -224,9 +224,9 @@ class S3Store:
         subscribers = [WakeWriter(pipe)]
         return self._transfers.upload(pipe, self._bucket, key, self._extra, subscribers)
 
-    def _pages(self, operation: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
+    def _list_pages(self, operation: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
         # With a slash, so that `a/b` does not match `a/bc`.
-        below = self._prefix if prefix is None else self._key(prefix) + "/"
+        below = self._prefix if prefix is None else self._full_key(prefix) + "/"
         yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=below)
 
     def _delete_objects(self, keys: Sequence[str]) -> None:
@@ -255,7 +255,7 @@ class S3Store:
                 raise
 
 
-def _encryption(options: StoreOptions) -> dict[str, str]:
+def _encryption_parameters(options: StoreOptions) -> dict[str, str]:
     """The encryption parameters of each upload."""
     if options.kms_key_id and options.encryption != "aws:kms":
         raise StageError(

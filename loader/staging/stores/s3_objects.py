@@ -97,7 +97,7 @@ class S3Objects:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **rest)
             tag = answer["ETag"]
             try:
-                for part in _pieces(answer["Body"]):
+                for part in _read_pieces(answer["Body"]):
                     done, failures = done + len(part), 0
                     yield part
             except (IncompleteReadError, HTTPClientError) as error:
@@ -130,7 +130,7 @@ def rephrase_for_readers(hint: str) -> str:
     return hint
 
 
-def _pieces(body: Any) -> Iterator[bytes]:
+def _read_pieces(body: Any) -> Iterator[bytes]:
     # `with body` would give the raw stream, which does not check the length.
     with closing(body):
         while part := body.read(_PART_BYTES):
