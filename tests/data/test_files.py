@@ -150,7 +150,9 @@ def test_files_with_other_columns_are_refused(write: Any, tmp_path: Path) -> Non
     write("a.csv", CSV)
     write("b.csv", b"a,c\n1,2\n")
     message = refusal(tmp_path / "*.csv")
-    assert re.search(r"b\.csv has other columns than .*a\.csv: it lacks `b` and has `c`", message)
+    assert re.search(
+        r"b\.csv has other columns than .*a\.csv: it lacks `b` and also has `c`", message
+    )
 
 
 def test_rows_are_known_when_files_say_so(write: Any) -> None:
@@ -236,7 +238,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), "UTF-16 without a byte.*encoding: utf-16-le"),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-be"), "UTF-16 without a byte.*encoding: utf-16-be"),
     ("t.csv", codecs.BOM_UTF16_LE + b"a\0,\0b\0\n\0x", r"t\.csv:\d: the text is not utf-16"),
-    ("t.csv", bytes(range(256)) * 9, "not text.*full of control characters"),
+    ("t.csv", bytes(range(256)) * 9, "not text.*many control characters"),
     ("t.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(200)), "not text"),
     ("t.csv", workbook("xl/workbook.xml"), "an Excel workbook .*save it as CSV"),
     ("t.xlsx", workbook("xl/workbook.xml"), "an Excel workbook .*pandas.read_excel"),
@@ -255,8 +257,8 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.jsonl", b'{"a": 1}\n\n[1]\n', r"t\.jsonl:3: not a JSON object.*one object on each line"),
     ("t.jsonl", b'{"a": NaN}\n', r"t\.jsonl:1: .*NaN is not JSON"),
     ("t.jsonl", b'{"a": 1, "a": 2}\n', "the key 'a' occurs twice"),
-    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not utf-8"),
-    ("t.jsonl", b"\n\n", "no line that is not blank"),
+    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not valid utf-8"),
+    ("t.jsonl", b"\n\n", "all of its lines are blank"),
     ("t.jsonl", b"[" * 100_000, "not a JSON object"),
     ("t.json", b"1" * 5000, "not a JSON object"),
 ]
@@ -343,7 +345,7 @@ def test_a_row_of_a_file_without_header_has_the_names(write: Any) -> None:
 def test_the_line_of_excel_and_the_spec_have_to_agree(write: Any) -> None:
     """`sep=;` in the file and another delimiter in the spec are refused."""
     path = write("t.csv", b"sep=;\na;b\n")
-    assert "says that `;` is the delimiter" in refusal(path, delimiter="|")
+    assert "declares the delimiter `;`" in refusal(path, delimiter="|")
 
 
 def test_a_late_key_is_an_error(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files, which holds nothing else."""
+    """The folder of temporary files, which contains nothing else."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -146,7 +146,9 @@ def test_nothing_stays_of_a_broken_file(bucket: str, temporary: Path, stand_in: 
     stand_in.write_object("bad/u.csv.gz", b"a,b\n1,2\n")
     stand_in.write_object("bad/v.csv", b"")
     assert f"{bucket}/bad/t.csv:3: the header has 2 fields" in str(refusal(f"{bucket}/bad/t.csv"))
-    assert f"{bucket}/bad/u.csv.gz is not gzip" in str(refusal(f"{bucket}/bad/u.csv.gz"))
+    assert f"{bucket}/bad/u.csv.gz is not compressed as gzip" in str(
+        refusal(f"{bucket}/bad/u.csv.gz")
+    )
     assert f"{bucket}/bad/v.csv is empty" in str(refusal(f"{bucket}/bad/v.csv"))
     assert not list(temporary.iterdir())
 
@@ -169,10 +171,10 @@ def test_rows_that_do_not_fit_are_told_with_the_url(
 NAMES = [
     ("/raw/2026/a.csv", r"no file matches .*did you mean .*/raw/2026/a\.csv\.gz"),
     ("/raw/2026/*.parquet", r"no file matches .*"),
-    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ holds nothing"),
-    ("/raw/2026", r"is a folder.*name its files: 's3://[^']+/raw/2026/\*\.csv'"),
-    ("/raw/2026/", r"is a folder.*name its files: 's3://[^']+/raw/2026/\*\.csv'"),
-    ("", r"is a folder.*name its files: 's3://[^']+[^/]/\*\.csv'"),
+    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ contains nothing"),
+    ("/raw/2026", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
+    ("/raw/2026/", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
+    ("", r"is a folder.*use a glob for its files: 's3://[^']+[^/]/\*\.csv'"),
 ]
 
 

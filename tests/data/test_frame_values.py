@@ -509,7 +509,10 @@ def test_what_duckdb_hands_over_as_something_else_is_refused(
     name: str, expression: str, data_type: str
 ) -> None:
     """Types of DuckDB that Arrow has none for are refused by name, with what to do."""
-    with duckdb.connect() as connection, pytest.raises(FrameError, match=f"{name}.* make it text"):
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(FrameError, match=f"{name}.* convert it to text"),
+    ):
         stored(data_type, connection.sql(f"SELECT {expression} AS a"))
 
 
@@ -564,12 +567,12 @@ def test_an_index_with_a_name_is_a_column(frame: Any, columns: dict[str, list[An
 @pytest.mark.parametrize(
     ("frame", "message", "hint"),
     [
-        (pd.DataFrame({"n": [1]}, ["x"]), "an index of .* without a name", "rename_axis"),
+        (pd.DataFrame({"n": [1]}, ["x"]), "an unnamed index of", "rename_axis"),
         (pd.DataFrame({"n": [1]}, DAYS[:1].rename(None)), "index of datetime64", "reset_index"),
         (pd.DataFrame({"n": [1]}, [0.5]), "index of float64", "reset_index"),
         (
             pd.DataFrame({"n": [1]}, pd.MultiIndex.from_tuples([("x", 5)], names=[None, "b"])),
-            "without a name",
+            "unnamed index",
             "rename_axis",
         ),
         (
@@ -577,7 +580,7 @@ def test_an_index_with_a_name_is_a_column(frame: Any, columns: dict[str, list[An
             "index and a column of the same name: `n`",
             r"reset_index\(drop=True\)",
         ),
-        (pd.DataFrame({"n": [1]}, pd.Index([1], name=5)), "not text: 5", "name the columns"),
+        (pd.DataFrame({"n": [1]}, pd.Index([1], name=5)), "not text: 5", "rename the columns"),
     ],
 )
 def test_an_index_that_is_not_clear_is_refused(frame: Any, message: str, hint: str) -> None:

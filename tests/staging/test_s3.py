@@ -967,7 +967,7 @@ def test_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StageError, match="no AWS credentials were found") as caught:
         open_store(store.root).list("a")
-    assert "boto3 looked in the environment" in str(caught.value.hint)
+    assert "environment (AWS_ACCESS_KEY_ID" in str(caught.value.hint)
 
 
 def test_incomplete_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from loader.data.cast.errors import UNPAIRED_SURROGATE, is_numpy
 from loader.data.cast.scalars import is_finer_than_microsecond, to_builtin, to_microseconds
 from loader.data.chunk import UnsupportedValue, is_missing
+from loader.data.json_parsing import RepeatedKeyError, object_without_repeats, refuse_constant
 
 MAX_STRING = 65_535
 """The limit of Redshift for one string inside a SUPER value, in bytes."""
@@ -49,13 +50,13 @@ def check_json(text: str) -> str:
     try:
         json.loads(
             text,
-            parse_constant=_refuse_constant,
+            parse_constant=refuse_constant,
             parse_int=str,
             parse_float=str,
-            object_pairs_hook=_object_without_repeats,
+            object_pairs_hook=object_without_repeats,
         )
-    except _RepeatedKeyError as error:
-        raise ValueError(f"has the key {error.args[0]!r} twice") from None
+    except RepeatedKeyError as error:
+        raise ValueError(f"has the key {error.key!r} twice") from None
     except (ValueError, RecursionError):
         raise ValueError("is not JSON; write plain text as a JSON string, in quotes") from None
     return str(text)
@@ -96,22 +97,6 @@ def _iterate_strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _iterate_strings(item)
-
-
-class _RepeatedKeyError(Exception):
-    """A JSON object repeats a key, of which warehouses keep one value."""
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _RepeatedKeyError(next(name for name in names if names.count(name) > 1))
-    return found
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(word)
 
 
 def _encode_value(value: Any, nan_is_null: bool) -> str:

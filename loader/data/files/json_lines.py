@@ -11,11 +11,12 @@ import io
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from loader.data.chunk import Chunk, Frame
 from loader.data.column_names import check_names
 from loader.data.files.encodings import EncodingError, find_codec
+from loader.data.json_parsing import object_without_repeats, refuse_constant
 from loader.errors import SourceError
 from loader.spec.model import Source
 
@@ -67,9 +68,9 @@ def _to_chunks(
 
 def _parse_groups(stream: Any, name: str, source: Source) -> Iterator[_Group]:
     decode = json.JSONDecoder(
-        object_pairs_hook=_object_without_repeats,
+        object_pairs_hook=object_without_repeats,
         parse_float=Decimal,
-        parse_constant=_refuse_constant,
+        parse_constant=refuse_constant,
     ).decode
     group: _Group = []
     size = 0
@@ -124,16 +125,3 @@ def _parse_line(line: str, number: int, name: str, decode: Any) -> dict[str, obj
 
 
 _ARRAY = "JSON lines have one object on each line; convert an array with: jq -c '.[]'"
-
-
-def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [key for key, _ in pairs]
-        repeated = next(key for key in names if names.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} occurs twice")
-    return found
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")

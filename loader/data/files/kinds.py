@@ -97,12 +97,12 @@ def find_binary(head: bytes, encoding: str, allowed: str) -> UnsupportedFile | N
     controls = sum(character not in allowed for character in _CONTROL.findall(text))
     if controls <= _FEW or controls * 20 <= len(text):
         return None
-    codec = find_codec(head, "")
+    marked = find_codec(head, "")
     for codec, offset in (("utf-16-le", 1), ("utf-16-be", 0)):
         high, low = head[offset::2], head[1 - offset :: 2]
-        if not codec and high.count(0) * 2 > len(high) and 0 not in low:
+        if not marked and high.count(0) * 2 > len(high) and 0 not in low:
             return UnsupportedFile("UTF-16 without a byte order mark", "", codec)
     return UnsupportedFile(
-        f"not text in {codec or encoding}: it has many control characters",
+        f"not text in {marked or encoding}: it has many control characters",
         "supported are CSV, JSON lines, Parquet and Arrow IPC; check whether it is encrypted",
     )
