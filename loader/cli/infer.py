@@ -46,10 +46,10 @@ def _of_files(
     context: Context, files: Sequence[str], name: str | None, encoding: str
 ) -> tuple[TableSpec, Remarks]:
     from loader.data.files.open import EncodingError  # noqa: PLC0415
-    from loader.data.frames import spare_pandas  # noqa: PLC0415
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
     from loader.inference.infer import infer_files, table_name  # noqa: PLC0415
 
-    spare_pandas()
+    block_pandas_import()
     schema, table = _qualified(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
     try:

@@ -115,10 +115,10 @@ def read(
 ) -> None:
     """Read a table, or a slice of it: CSV on standard output, JSON lines with --format json."""
     from loader.data.export import Plain, write_file, write_stream  # noqa: PLC0415
-    from loader.data.frames import spare_pandas  # noqa: PLC0415
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
     from loader.executor.read import batches_of  # noqa: PLC0415
 
-    spare_pandas()
+    block_pandas_import()
     project = context.project()
     spec = project.spec(select)
     names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]

@@ -43,9 +43,9 @@ def partition_request(values: Sequence[str]) -> Request | None:
 def open_data(spec: Any, files: Sequence[str]) -> Any:
     """The rows of files, as the spec says they are written."""
     from loader.data.files.open import open_files  # noqa: PLC0415
-    from loader.data.frames import spare_pandas  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415  # pyarrow is slow to import
 
-    spare_pandas()
+    block_pandas_import()
     return open_files(files, spec.source, sys.stdin.buffer)
 
 

@@ -34,10 +34,10 @@ def doctor(context: Context) -> int:
 
     Each step does what a load does; nothing of it stays in the warehouse or the bucket.
     """
-    from loader.data.frames import spare_pandas  # noqa: PLC0415
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
     from loader.doctor.report import examine, line, summary, target_type  # noqa: PLC0415
 
-    spare_pandas()
+    block_pandas_import()
     project = context.project()
     findings = []
     for finding in examine(project, context.target):

@@ -1,1 +1,1 @@
-"""Rows on their way: frames and files in, casts, keys, and files out."""
+"""Reads frames and files, casts rows to the types of a table, and writes files."""

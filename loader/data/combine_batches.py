@@ -1,133 +1,177 @@
-"""Small pieces of a stream put together: each costs kilobytes, however few values it holds."""
+"""Combines small chunks of a stream: each chunk costs kilobytes, however few values it has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
 import pyarrow as pa
 
+from loader.data.chunk import Chunk
+
 Columns = Mapping[str, Any]
 """Arrays, or lists of Python objects, by name."""
 
 SMALL_ROWS = 8_192
-"""A piece of so many rows is worth its cost, and so is one of `SMALL_BYTES`."""
+"""Chunks with fewer rows than this, and fewer than `SMALL_BYTES`, are combined."""
 
 SMALL_BYTES = 1 << 20
 
 FULL_ROWS = 32_768
-"""Pieces of so many rows or `FULL_BYTES` in all are not held any longer."""
+"""A combined chunk is passed on when it has this many rows, or `FULL_BYTES`."""
 
 FULL_BYTES = 4 << 20
 
 _ARRAYS = 1_024
-"""Arrays that are put together at once. What is held are a few times as many."""
+"""Arrays that are concatenated at once. A few times as many are held."""
 
 
-class Pile:
-    """Small pieces that have the same columns of the same types, in the order they came in.
+def combine_small_chunks(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The same rows, where successive small chunks of one source are combined."""
+    buffer, first = _ChunkBuffer(), None
+    for chunk in chunks:
+        small = _copy_if_small(chunk.columns, chunk.rows)
+        if first and (small is None or not _can_append(first, buffer, chunk)):
+            yield from _take_chunks(buffer, first)
+            first = None
+        if small is None:
+            yield chunk
+            continue
+        first = first or chunk
+        buffer.add(small, chunk.rows)
+        if buffer.is_full:
+            yield from _take_chunks(buffer, first)
+            first = None
+    if first:
+        yield from _take_chunks(buffer, first)
 
-    Pieces are put together a number at a time, and what comes of it likewise, so that few are held
-    and each value is copied a few times only.
+
+def _can_append(first: Chunk, buffer: _ChunkBuffer, chunk: Chunk) -> bool:
+    """Whether a chunk follows the buffered ones in one source, with the same types."""
+    expected = replace(chunk, columns=first.columns, rows=first.rows, first_row=first.first_row)
+    return (
+        expected == first
+        and chunk.first_row == first.first_row + buffer.rows
+        and buffer.accepts(chunk.columns)
+    )
+
+
+def _take_chunks(buffer: _ChunkBuffer, first: Chunk) -> Iterator[Chunk]:
+    """Empty the buffer into chunks like its first one."""
+    row = first.first_row
+    for columns, rows in buffer.take():
+        yield replace(first, columns=columns, rows=rows, first_row=row)
+        row += rows
+
+
+class _ChunkBuffer:
+    """Columns of small chunks with the same names and types, in order.
+
+    Chunks are combined in levels, like runs of a merge sort, so that few are held and each value
+    is copied only a few times.
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[str, Any] = {}
+        self._types: dict[str, Any] = {}
         self._clear()
 
     def _clear(self) -> None:
         self._levels: list[list[tuple[Columns, int]]] = [[]]
-        self._size = 0
-        self._apart = False
-        """Whether PyArrow cannot put them together."""
+        self._bytes = 0
+        self._cannot_join = False
+        """Whether PyArrow has failed to concatenate columns of these types."""
         self.rows = 0
-        """Rows of all pieces."""
+        """Rows of all chunks."""
 
     @property
     def is_full(self) -> bool:
-        """Whether there is enough for one piece that is not small."""
-        return self.rows >= FULL_ROWS or self._size >= FULL_BYTES
+        """Whether there is enough for one chunk that is not small."""
+        return self.rows >= FULL_ROWS or self._bytes >= FULL_BYTES
 
-    def takes(self, piece: Columns) -> bool:
-        """Whether a piece can be added to those that are there."""
-        return not self.rows or self._kinds == _kinds(piece)
+    def accepts(self, columns: Columns) -> bool:
+        """Whether columns have the names and types of those in the buffer."""
+        return not self.rows or self._types == _types_of(columns)
 
-    def add(self, piece: Columns, rows: int) -> None:
-        """Put a piece of `small` behind the others."""
+    def add(self, columns: Columns, rows: int) -> None:
+        """Append columns that `accepts` allows."""
         if not self.rows:
-            self._kinds = _kinds(piece)
+            self._types = _types_of(columns)
         self.rows += rows
-        self._size += _size(piece)
-        self._levels[0].append((piece, rows))
-        most = max(2, _ARRAYS // max(len(piece), 1))
+        self._bytes += _count_bytes(columns)
+        self._levels[0].append((columns, rows))
+        most = max(2, _ARRAYS // max(len(columns), 1))
         for at in count():
-            if self._apart or len(self._levels[at]) < most:
+            if self._cannot_join or len(self._levels[at]) < most:
                 return
             if at + 1 == len(self._levels):
                 self._levels.append([])
-            self._levels[at + 1] += self._joined(self._levels[at])
+            self._levels[at + 1] += self._join(self._levels[at])
             self._levels[at] = []
 
     def take(self) -> list[tuple[Columns, int]]:
-        """Take all of it: one piece and its rows, or several when PyArrow cannot join them."""
+        """Empty the buffer: one set of columns and its rows, or several that cannot be joined."""
         pieces = list(chain.from_iterable(reversed(self._levels)))
-        found = self._joined(pieces) if len(pieces) > 1 else pieces
+        found = self._join(pieces) if len(pieces) > 1 else pieces
         self._clear()
         return found
 
-    def _joined(self, pieces: list[tuple[Columns, int]]) -> list[tuple[Columns, int]]:
-        if self._apart:
+    def _join(self, pieces: list[tuple[Columns, int]]) -> list[tuple[Columns, int]]:
+        if self._cannot_join:
             return pieces
         try:
-            columns = {name: _joined([piece[name] for piece, _ in pieces]) for name in pieces[0][0]}
+            columns = {
+                name: _join_arrays([piece[name] for piece, _ in pieces]) for name in pieces[0][0]
+            }
         except pa.ArrowException:  # such as dictionaries that are too long for their indices
-            self._apart = True
+            self._cannot_join = True
             return pieces
         return [(columns, sum(rows for _, rows in pieces))]
 
 
-def small(columns: Columns, rows: int) -> Columns | None:
-    """A copy of columns that are not worth their cost; None when they are, or cannot be joined.
+def _copy_if_small(columns: Columns, rows: int) -> Columns | None:
+    """A copy of the columns of a small chunk; None where it is large, or cannot be joined.
 
-    It is a copy because a slice of an array keeps all of that in memory.
+    It is a copy because a slice of an array keeps the whole array in memory.
     """
     if rows >= SMALL_ROWS or not all(
         isinstance(values, pa.Array | list) for values in columns.values()
     ):
         return None
-    if _size(columns) >= SMALL_BYTES:
+    if _count_bytes(columns) >= SMALL_BYTES:
         return None
     try:
-        return {name: _joined([values]) for name, values in columns.items()}
-    except pa.ArrowException:  # PyArrow cannot do it with every type
+        return {name: _join_arrays([values]) for name, values in columns.items()}
+    except pa.ArrowException:  # PyArrow cannot concatenate every type
         return None
 
 
-def _kinds(columns: Columns) -> dict[str, Any]:
+def _types_of(columns: Columns) -> dict[str, Any]:
     return {name: getattr(values, "type", list) for name, values in columns.items()}
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def _join_arrays(parts: Sequence[Any]) -> Any:
+    """One array from several, or one list from several."""
     if isinstance(parts[0], pa.Array):
         return pa.concat_arrays(parts)
     return list(chain.from_iterable(parts))
 
 
-def _size(columns: Columns) -> int:
-    return sum(map(_bytes, columns.values()))
+def _count_bytes(columns: Columns) -> int:
+    return sum(map(_bytes_of, columns.values()))
 
 
-def _bytes(values: Any) -> int:
-    return values.nbytes if isinstance(values, pa.Array) else sum(map(_weight, values))
+def _bytes_of(values: Any) -> int:
+    return values.nbytes if isinstance(values, pa.Array) else sum(map(_estimate_bytes, values))
 
 
-def _weight(value: object) -> int:
-    """About how many bytes a Python object has; an array that it may be part of has its own."""
+def _estimate_bytes(value: object) -> int:
+    """About how many bytes a Python object has."""
     if isinstance(value, str | bytes | bytearray | memoryview):
         return 64 + len(value)
     if isinstance(value, Mapping):
-        return 64 + sum(map(_weight, chain(value, value.values())))
+        return 64 + sum(map(_estimate_bytes, chain(value, value.values())))
     if isinstance(value, list | tuple | set | frozenset):
-        return 64 + sum(map(_weight, value))
+        return 64 + sum(map(_estimate_bytes, value))
     return 64 + int(getattr(value, "nbytes", 0))

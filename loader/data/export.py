@@ -1,4 +1,4 @@
-"""Writes what `loader read` reads: to a file by its suffix, or to standard output."""
+"""Writes the rows of `loader read` to a file, in the format of its suffix, or to stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from loader.atomic_write import new_file
 from loader.errors import PlanError
 from loader.spec.model import Staging, TableSpec
-from loader.staging.encoders import JSON_METADATA, as_hex, open_writer
+from loader.staging.encoders.base import JSON_METADATA
+from loader.staging.encoders.open import open_writer
+from loader.staging.encoders.text_values import to_hex
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -29,7 +31,7 @@ _SUFFIXES = {
 
 
 Plain = Literal["csv", "json"]
-"""What is written where no suffix says more."""
+"""The formats for output without a suffix."""
 
 
 def write_stream(
@@ -40,41 +42,44 @@ def write_stream(
     form: Plain,
 ) -> None:
     """Write rows as CSV with a header (NULL is an empty field), or as JSON lines."""
-    for _ in _writing(batches, schema, spec, sink, form):
+    for _ in _write_batches(batches, schema, spec, sink, form):
         sink.flush()
 
 
 def write_file(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, spec: TableSpec, path: Path, form: Plain
 ) -> int:
-    """Write rows to a file in the format of its suffix; returns how many there were.
+    """Write rows to a file in the format of its suffix; returns their number.
 
     Args:
         batches: The rows.
-        schema: What they are.
-        spec: Whose they are.
-        path: Where to; a file that is there is replaced once all rows are written.
-        form: How they are written to a device, such as ``/dev/stdout``.
+        schema: Their schema.
+        spec: Their table.
+        path: The file; an existing one is replaced once all rows are written.
+        form: The format for a device, such as ``/dev/stdout``.
 
     Raises:
-        PlanError: the suffix names no format.
+        PlanError: the suffix is not that of a format.
         StageError: the file cannot be written.
         LoaderError: the rows cannot be read.
     """
     chosen = _SUFFIXES.get(path.suffix.lower(), form if path.is_relative_to("/dev") else None)
     if chosen is None:
         raise PlanError(
-            f"`{path}` has no suffix that names a format", hint=f"use {', '.join(_SUFFIXES)}"
+            f"the suffix of `{path}` is not that of a supported format",
+            hint=f"use {', '.join(_SUFFIXES)}",
         )
     with new_file(path) as sink:
-        return sum(_writing(batches, schema, spec, sink, chosen))
+        return sum(_write_batches(batches, schema, spec, sink, chosen))
 
 
-def _writing(
+def _write_batches(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, spec: TableSpec, sink: Any, form: str
 ) -> Iterator[int]:
-    """Write batch by batch, telling the rows of each."""
-    writer = _writer(_texts(schema) if form == "csv" else _with_json(schema, spec), sink, form)
+    """Write batch by batch, and yield the number of rows of each."""
+    writer = _open_writer(
+        _binary_as_text(schema) if form == "csv" else _mark_json(schema, spec), sink, form
+    )
     try:
         for batch in batches:
             if batch.num_rows:
@@ -83,7 +88,7 @@ def _writing(
         writer.close()
     except BaseException:
         if form == "parquet":
-            writer.is_open = False  # or it would be closed when collected, after its file
+            writer.is_open = False  # or the garbage collector would close it after its file
         raise
 
 
@@ -92,14 +97,18 @@ def _write(writer: Any, batch: pa.RecordBatch, form: str) -> None:
         case "json":
             writer.write(batch)
         case "csv":
-            columns = [as_hex(one) if pa.types.is_binary(one.type) else one for one in batch]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_texts(batch.schema)))
+            columns = [
+                to_hex(column) if pa.types.is_binary(column.type) else column for column in batch
+            ]
+            writer.write_batch(
+                pa.RecordBatch.from_arrays(columns, schema=_binary_as_text(batch.schema))
+            )
         case _:
             writer.write_batch(batch)
 
 
-def _texts(schema: pa.Schema) -> pa.Schema:
-    """The schema with text for binary, which CSV holds as hex digits, as it is read."""
+def _binary_as_text(schema: pa.Schema) -> pa.Schema:
+    """The schema with text for binary, which CSV has as hex digits."""
     return pa.schema(
         [
             field.with_type(pa.large_string()) if pa.types.is_binary(field.type) else field
@@ -108,8 +117,8 @@ def _texts(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _with_json(schema: pa.Schema, spec: TableSpec) -> pa.Schema:
-    """The schema with a mark on text that is JSON, so that JSON lines nest it."""
+def _mark_json(schema: pa.Schema, spec: TableSpec) -> pa.Schema:
+    """The schema with JSON columns marked, so that JSON lines embed them."""
     return pa.schema(
         [
             field.with_metadata(JSON_METADATA)
@@ -120,7 +129,7 @@ def _with_json(schema: pa.Schema, spec: TableSpec) -> pa.Schema:
     )
 
 
-def _writer(schema: pa.Schema, sink: Any, form: str) -> Any:
+def _open_writer(schema: pa.Schema, sink: Any, form: str) -> Any:
     match form:
         case "parquet":
             return pq.ParquetWriter(sink, schema)
@@ -128,13 +137,13 @@ def _writer(schema: pa.Schema, sink: Any, form: str) -> Any:
             return pa_ipc.new_file(sink, schema)
         case "json":
             plain = Staging(format="json", compression="none")
-            return open_writer(plain, _Unclosed(sink), schema, json_numbers=True)
+            return open_writer(plain, _KeepOpen(sink), schema, json_numbers=True)
         case _:
-            return pa_csv.CSVWriter(_Unclosed(sink), schema)
+            return pa_csv.CSVWriter(_KeepOpen(sink), schema)
 
 
-class _Unclosed(io.BufferedIOBase):
-    """A sink that stays open when its writer is done with it, as standard output must."""
+class _KeepOpen(io.BufferedIOBase):
+    """A sink that its writer does not close, for standard output."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink

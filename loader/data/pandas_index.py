@@ -1,4 +1,4 @@
-"""What the index of a pandas frame is: columns, or the numbers of its rows."""
+"""Decides which levels of a pandas index are columns, and which only number the rows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from loader.errors import SourceError
 
 
 def index_columns(obj: Any) -> dict[int, object]:
-    """The levels of an index that are columns, and their names.
+    """The levels of an index that are columns: position → name.
 
     A level without a name is left out when it holds whole numbers, which number the rows.
 
     Raises:
-        SourceError: a level without a name holds anything else, or its name is a column's too.
+        SourceError: a level without a name holds other values, or a level has the name of a column.
     """
     named = {at: name for at, name in enumerate(obj.index.names) if name is not None}
-    twice = [f"`{name}`" for name in named.values() if name in set(obj.columns)]
-    if twice:
+    shared = [f"`{name}`" for name in named.values() if name in set(obj.columns)]
+    if shared:
         raise SourceError(
-            f"the frame has an index and a column of the same name: {', '.join(twice)}",
-            hint="`frame.reset_index(drop=True)` leaves the index out; `frame.rename_axis(…)`"
-            " gives it another name",
+            f"the frame has an index and a column of the same name: {', '.join(shared)}",
+            hint="drop the index with `frame.reset_index(drop=True)`, or rename it with"
+            " `frame.rename_axis(…)`",
         )
     kinds = [obj.index.dtype] if obj.index.nlevels == 1 else list(obj.index.dtypes)
     unnamed = [
@@ -30,15 +30,15 @@ def index_columns(obj: Any) -> dict[int, object]:
     ]
     if unnamed and len(obj):
         raise SourceError(
-            f"the frame has an index of {' and '.join(unnamed)} without a name",
-            hint="`frame.rename_axis('<column>')` makes it a column; `frame.reset_index(drop=True)`"
-            " leaves it out",
+            f"the frame has an unnamed index of {' and '.join(unnamed)}",
+            hint="make it a column with `frame.rename_axis('<column>')`, or drop it with"
+            " `frame.reset_index(drop=True)`",
         )
     return named
 
 
 def index_level(index: Any, at: int) -> Any:
-    """The values of a level, of which none turns into a float because others are missing."""
+    """The values of a level; missing ones do not turn integers into floats."""
     if index.nlevels > 1 and (index.codes[at] < 0).any():
         values = index.levels[at].astype(object)
         return values.take(index.codes[at], allow_fill=True, fill_value=math.nan)

@@ -31,7 +31,7 @@ from loader.plan.model import (
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
-from loader.staging.stager import Staged
+from loader.staging.staged import Staged
 from loader.staging.stores.base import Store
 from loader.version import version
 from loader.warehouse.adapter import Adapter

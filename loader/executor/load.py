@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
-from loader.data.cast.conformer import Layout
-from loader.data.frames import Frame, open_frame
+from loader.data.cast.layout import Layout
+from loader.data.chunk import Frame
+from loader.data.frames import open_frame
 from loader.errors import StageError
 from loader.executor.context import TargetContext
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
@@ -23,7 +24,8 @@ from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
 from loader.sql.dialects.base import Dialect
 from loader.sql.renderer import Table
-from loader.staging.stager import MANIFEST, Staged, apply_keep, leave
+from loader.staging.keep import apply_keep, clean_up_failed
+from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
@@ -82,9 +84,9 @@ class Load:
             outcome = self._execute(ingested, before)
         except BaseException as error:
             self._note(error, f"rolled back; {self.spec.table} holds what it held before")
-            leave(store, prefix, self.spec.staging, error)
+            clean_up_failed(store, prefix, self.spec.staging, error)
             if ingested.rejects:
-                leave(store, rejects, self.spec.staging, error, "the rejected rows")
+                clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
         try:
             kept = self._tidy_up(prefix, outcome)

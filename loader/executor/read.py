@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
 from loader.executor.context import TargetContext

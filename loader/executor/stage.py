@@ -11,14 +11,17 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.data.cast.conformer import PLAIN, Conformer, Layout, match_columns
-from loader.data.frames import Frame
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.layout import PLAIN, Layout
+from loader.data.cast.match_columns import match_columns
+from loader.data.chunk import Frame
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.plan.figures import Figure
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
-from loader.staging.stager import Staged, Stager
+from loader.staging.staged import Staged
+from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
 
 Progress = Callable[[int, int, int], None]

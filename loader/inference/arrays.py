@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.data.cast.arrow_types import is_arrow, kind_of, plain, unknown_extension
+from loader.data.cast.arrow_types import is_arrow, to_plain, type_family, unknown_extension_name
 from loader.inference.guesses import NOTHING, Guess, Refused
 from loader.inference.objects import DURATIONS, guess_objects
 from loader.inference.texts import guess_text
@@ -33,7 +33,7 @@ def guess_values(values: Any, *, text: bool) -> Guess:
     Raises:
         Refused: there is no type for it.
     """
-    bare = plain(values) if is_arrow(values) else values
+    bare = to_plain(values) if is_arrow(values) else values
     if not is_arrow(bare):
         return guess_objects(bare, text=text)
     if text and pa.types.is_string(bare.type):
@@ -54,7 +54,7 @@ def guess_type(arrow: Any) -> Guess:
 
 def _of_type(array: Any) -> Guess:
     arrow = array.type
-    match kind_of(arrow):
+    match type_family(arrow):
         case "null":
             return NOTHING
         case "text":
@@ -93,7 +93,7 @@ def _decimal(arrow: Any) -> Guess:
 
 
 def _other(arrow: Any) -> Guess:
-    if unknown_extension(arrow):
+    if unknown_extension_name(arrow):
         raise Refused(f"is of the type {arrow}, which has no counterpart in Redshift: make it text")
     if pa.types.is_map(arrow):
         return Guess("super", shaped=False)

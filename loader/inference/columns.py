@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from loader.data.frames import Chunk
+from loader.data.chunk import Chunk
 from loader.errors import FrameError
 from loader.inference.arrays import guess_type, guess_values
 from loader.inference.building import Drafted, Wanted, check_names, refused

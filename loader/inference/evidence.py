@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from loader.data.cast.arrow_types import is_arrow
-from loader.data.cast.column import without_empty
-from loader.data.cast.errors import HOLDS_EMPTY
-from loader.data.frames import Chunk
+from loader.data.cast.column import null_empty_text
+from loader.data.cast.errors import TYPES_WITH_EMPTY
+from loader.data.chunk import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition
@@ -53,9 +53,9 @@ class Evidence:
             values, kind = plain_values(chunk.columns[name]), guesses[name].kind
             self._nulls[name] += nulls_in(values)
             if chunk.text and is_arrow(values):
-                filled = without_empty(values)
+                filled = null_empty_text(values)
                 self._empty[name] += nulls_in(filled) - nulls_in(values)
-                values = values if kind in HOLDS_EMPTY else filled
+                values = values if kind in TYPES_WITH_EMPTY else filled
             found[name] = meant(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])
@@ -85,7 +85,7 @@ class Evidence:
         self, name: str, guess: Guess, data_type: DataType, looked: Looked
     ) -> tuple[str, dict[str, Any]]:
         """A column in words, and the same for programs."""
-        nulls = self._nulls[name] + self._empty[name] * (guess.kind not in HOLDS_EMPTY)
+        nulls = self._nulls[name] + self._empty[name] * (guess.kind not in TYPES_WITH_EMPTY)
         facts: dict[str, Any] = {"nulls": nulls}
         if not self._rows:
             return "no rows", facts

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from loader.data.chunk import Frame
 from loader.data.files.open import DelimiterError, EscapeError, open_files, stem
-from loader.data.frames import Frame, open_frame
+from loader.data.frames import open_frame
 from loader.errors import SourceError
 from loader.inference.building import Wanted
 from loader.inference.columns import ColumnGuesses

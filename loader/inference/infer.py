@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from loader.data.frames import Frame, open_frame
+from loader.data.chunk import Frame
+from loader.data.frames import open_frame
 from loader.inference.building import Disposition, Wanted
 from loader.inference.columns import ColumnGuesses
 from loader.inference.from_files import Draft, infer_files, infer_frame, table_name

@@ -11,7 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from loader.data.cast.errors import is_numpy
-from loader.data.cast.scalars import base_value
+from loader.data.cast.scalars import to_builtin
 from loader.inference.guesses import NOTHING, Guess, Refused, merged, told
 from loader.inference.texts import guess_written_time
 
@@ -37,7 +37,7 @@ def guess_objects(values: Sequence[object], *, text: bool) -> Guess:
         Refused: there is no type for them, or they are of different kinds.
     """
     by_type: dict[type, list[Any]] = {}
-    for value in map(base_value, values):
+    for value in map(to_builtin, values):
         if value is not None:
             by_type.setdefault(type(value), []).append(value)
     found = NOTHING

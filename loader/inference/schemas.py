@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from loader.data.frames import columns_without_arrow
+from loader.data.from_polars import columns_without_arrow
 
 
 def schema_of(frame: Any) -> Any:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.data.cast.column import ColumnCast
-from loader.data.cast.errors import Reading
+from loader.data.cast.errors import CastOptions
 from loader.inference.guesses import NOTHING, Guess
 from loader.sql.datatypes import MAX_PRECISION, DataType
 
@@ -117,4 +117,4 @@ def _all(values: Any, pattern: str) -> bool:
 
 
 def _casts(values: Any, kind: str) -> bool:
-    return not ColumnCast(values, DataType(kind), Reading(text=True)).bad
+    return not ColumnCast(values, DataType(kind), CastOptions(text=True)).bad_rows

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.data.cast.arrow_types import is_arrow, plain
-from loader.data.cast.scalars import base_value
+from loader.data.cast.arrow_types import is_arrow, to_plain
+from loader.data.cast.scalars import to_builtin
 
 Family = str
 """``whole``, ``time``, ``zoned`` or ``text``: what can be compared with each other."""
@@ -46,7 +46,7 @@ _FAULTS = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 def plain_values(values: Any) -> Any:
     """A column as a plain Arrow array, or as a list of objects."""
-    return plain(values) if is_arrow(values) else list(map(base_value, values))
+    return to_plain(values) if is_arrow(values) else list(map(to_builtin, values))
 
 
 def nulls_in(values: Any) -> int:

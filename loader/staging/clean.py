@@ -1,7 +1,7 @@
-"""What runs have left below a staging location, found by the names that Loader gives, and removed.
+"""Finds and removes the leftovers of runs in a staging location, by the names that Loader gives.
 
-A run writes below a name of its own and never again below another's, so what has not changed for
-longer than any load takes belongs to no load that is at work.
+Each run writes to a folder of its own, so a folder that has not changed for longer than any load
+takes belongs to no running load.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from loader.errors import StageError
-from loader.staging.stores.base import Store
-from loader.staging.stores.found import Found
+from loader.staging.stores.base import Store, StoredFile
 
 DEFAULT_AGE = timedelta(days=7)
-"""Older than any load that is still at work."""
+"""Longer than any load runs."""
 
 _MOST_FOREIGN = 1_000
-"""Foreign files that are named; all are counted."""
+"""The most foreign files that are listed; all are counted."""
 
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _RUN = rf"{_NAME}/{_NAME}/[0-9a-f]{{12}}"
@@ -38,12 +37,12 @@ _LAYOUT = tuple(
         (_RUN, _FILES),
     )
 )
-"""The folders of runs, and the files that Loader or its UNLOAD puts there."""
+"""The folders of runs, with the files that Loader or its UNLOAD writes there."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """What one run has left in one folder."""
+    """The files that one run has left in its folder."""
 
     uri: str
     files: int
@@ -51,7 +50,7 @@ class Leftover:
     unfinished: int
     """How many of the files were never completed."""
     changed: float
-    """When the run wrote last, in seconds since 1970."""
+    """When the run last wrote a file, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -61,68 +60,68 @@ class Cleaned:
     location: str
     removed: tuple[Leftover, ...]
     younger: int
-    """Folders of runs that stay, since a load may be at work in them."""
+    """Folders of runs that are kept, since a load may still use them."""
     foreign: int
-    """Files that Loader has not made; they stay."""
+    """Files that are not of Loader, which are kept."""
     foreign_keys: tuple[str, ...] = ()
     """The first thousand of them."""
     notes: tuple[str, ...] = ()
-    """What could not be looked at."""
+    """What could not be listed, as messages."""
 
     @property
     def files(self) -> int:
         """Files removed."""
-        return sum(one.files for one in self.removed)
+        return sum(file.files for file in self.removed)
 
     @property
     def bytes(self) -> int:
-        """Their bytes."""
-        return sum(one.bytes for one in self.removed)
+        """Bytes removed."""
+        return sum(file.bytes for file in self.removed)
 
 
 @dataclass
-class _Folders:
-    """Everything below the location, by the folders of runs."""
+class _Contents:
+    """All files below the location, by the folder of their run."""
 
-    runs: dict[str, list[Found]] = field(default_factory=dict)
+    runs: dict[str, list[StoredFile]] = field(default_factory=dict)
     foreign: int = 0
     foreign_keys: list[str] = field(default_factory=list)
 
-    def add(self, found: Iterable[Found]) -> None:
-        for one in found:
-            run = run_folder(one.key)
+    def add(self, found: Iterable[StoredFile]) -> None:
+        for file in found:
+            run = run_folder(file.key)
             if run is not None:
-                self.runs.setdefault(run, []).append(one)
-            # An empty folder of somebody else's is nothing to tell of.
-            elif not one.key.endswith("/"):
+                self.runs.setdefault(run, []).append(file)
+            # Foreign empty folders are not reported.
+            elif not file.key.endswith("/"):
                 self.foreign += 1
                 if len(self.foreign_keys) < _MOST_FOREIGN:
-                    self.foreign_keys.append(one.key)
+                    self.foreign_keys.append(file.key)
 
     def changed(self, run: str) -> float:
-        """When a run wrote last; its rejected rows lie beside its staged files."""
+        """When a run last wrote a file, its rejected rows included."""
         own = run.removeprefix("rejects/")
         both = (*self.runs.get(own, ()), *self.runs.get(f"rejects/{own}", ()))
         return max(found.changed for found in both)
 
 
 def clean(store: Store, older_than: timedelta = DEFAULT_AGE, *, dry_run: bool = False) -> Cleaned:
-    """Remove what runs have left, where none has written for so long.
+    """Remove the leftovers of runs that have not written for some time.
 
     Args:
-        store: The staging location; only what is below its root is looked at.
-        older_than: How long a run must not have written anything; longer than loads take.
-        dry_run: Only tell what would be removed.
+        store: The staging location.
+        older_than: How long a run must not have written; longer than loads take.
+        dry_run: Whether to only report what would be removed.
 
     Raises:
         StageError: something cannot be listed or removed.
     """
-    folders, notes = _Folders(), []
+    folders, notes = _Contents(), []
     folders.add(store.files())
     try:
         folders.add(store.unfinished())
     except StageError as error:
-        # Listing uploads takes a right that staging does not.
+        # Listing uploads needs a permission that staging does not.
         notes.append(error.message)
     latest = time.time() - older_than.total_seconds()
     old = sorted(run for run in folders.runs if folders.changed(run) <= latest)
@@ -143,7 +142,7 @@ def clean(store: Store, older_than: timedelta = DEFAULT_AGE, *, dry_run: bool = 
 
 
 def run_folder(key: str) -> str | None:
-    """The folder of the run that a file belongs to; None when Loader gives no such name.
+    """The folder of the run that a file belongs to; None for names that Loader does not give.
 
     >>> run_folder("shop.orders/one/0123456789ab/part-00000.parquet")
     'shop.orders/one/0123456789ab'
@@ -154,12 +153,12 @@ def run_folder(key: str) -> str | None:
     return next((match["run"] for match in matches if match), None)
 
 
-def _leftover(store: Store, run: str, found: list[Found], changed: float) -> Leftover:
-    files = [one for one in found if not one.key.endswith("/")]
+def _leftover(store: Store, run: str, found: list[StoredFile], changed: float) -> Leftover:
+    files = [file for file in found if not file.key.endswith("/")]
     return Leftover(
         store.uri(run),
         len(files),
-        sum(one.bytes for one in files),
-        sum(one.unfinished for one in files),
+        sum(file.bytes for file in files),
+        sum(file.unfinished for file in files),
         changed,
     )

@@ -1,7 +1,7 @@
-"""Time stamps of Parquet's INT96, as Spark and Impala write them, exact.
+"""Exact time stamps of Parquet's INT96, as Spark and Impala write them.
 
-Arrow reads them as nanoseconds, of which 64 bits end in the year 2262 and then start again, or as
-microseconds, to which it cuts them. Only both together tell what is in the file.
+Arrow reads them as 64-bit nanoseconds, which overflow after the year 2262, or as microseconds,
+which truncates them. Only both readings together give the value in the file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 UNIT = "us"
-"""The unit that INT96 is read in, wherever Parquet is read."""
+"""The unit in which INT96 is read."""
 
 _LAST = ((1 << 63) - 1) // 1000
-"""The last microsecond that nanoseconds of 64 bits have, and the first one, negative."""
+"""The last microsecond in the range of 64-bit nanoseconds; its negative is the first."""
 
 
 def has_int96(schema: Any) -> bool:
@@ -24,13 +24,13 @@ def has_int96(schema: Any) -> bool:
     return any(schema.column(at).physical_type == "INT96" for at in range(len(schema)))
 
 
-def may_be_in(schema: Any) -> bool:
-    """Whether columns of a dataset may come from INT96, by its Arrow schema."""
+def may_have_int96(schema: Any) -> bool:
+    """Whether columns of a dataset may be INT96, by its Arrow schema."""
     return any("timestamp[ns]" in str(kind) for kind in schema.types)
 
 
-def columns_of(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
-    """The columns of a dataset that hold INT96 in some of its files, with their types in `UNIT`."""
+def int96_columns(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
+    """The columns of a dataset that are INT96 in some file: name → Arrow type in `UNIT`."""
     found = {}
     for each in fragments:
         if has_int96(each.metadata.schema):
@@ -42,12 +42,12 @@ def columns_of(fragments: Sequence[Any], schema: Any) -> dict[str, Any]:
 
 
 _READ_OPTIONS = ("dictionary_columns", "binary_type", "list_type")
-"""The other options of reading Parquet, of which older releases of PyArrow have fewer."""
+"""Further options of reading Parquet; older releases of PyArrow lack some."""
 
 
 def in_microseconds(fragment: Any) -> Any:
-    """A Parquet file of a dataset, read with INT96 in `UNIT`."""
-    import pyarrow.dataset as ds  # noqa: PLC0415  # it is there already, and others need none of it
+    """The same Parquet fragment of a dataset, with INT96 read in `UNIT`."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # slow to import, and only datasets need it
 
     old = fragment.format
     known = [name for name in _READ_OPTIONS if hasattr(old.read_options, name)]
@@ -64,45 +64,46 @@ def in_microseconds(fragment: Any) -> Any:
     )
 
 
-def exact_stamps(coarse: Any, fine: Any) -> Any | None:
-    """Whichever of two readings of a column has all of its digits, None when neither has.
+def exact_timestamps(coarse: Any, fine: Any) -> Any | None:
+    """Whichever of two readings of a column is exact; None where neither is.
 
     Args:
-        coarse: An array whose time stamps were read in microseconds, and may be nested.
-        fine: The same in nanoseconds, of which those beyond 64 bits are wrong.
+        coarse: An array with time stamps in microseconds, which may be nested.
+        fine: The same in nanoseconds; those outside of 64 bits are wrong.
     """
-    pairs = list(_stamps(coarse, fine))
+    pairs = list(_pair_timestamps(coarse, fine))
     if all(_is_exact(*pair) for pair in pairs):
         return coarse
     return fine if all(_in_range(stamps) for stamps, _ in pairs) else None
 
 
-def finer_rows(coarse: Any, fine: Any) -> list[bool]:
-    """Whether each row holds a time stamp finer than a microsecond; the arguments are as above."""
-    singles = ((coarse.take(row), fine.take(row)) for row in map(_row, range(len(coarse))))
-    return [not all(_is_exact(*pair) for pair in _stamps(*single)) for single in singles]
+def rows_finer_than_microsecond(coarse: Any, fine: Any) -> list[bool]:
+    """Whether each row has a time finer than a microsecond; arguments as `exact_timestamps`."""
+    rows = map(_as_index, range(len(coarse)))
+    singles = ((coarse.take(row), fine.take(row)) for row in rows)
+    return [not all(_is_exact(*pair) for pair in _pair_timestamps(*single)) for single in singles]
 
 
-def _row(at: int) -> Any:
+def _as_index(at: int) -> Any:
     return pa.array([at])
 
 
-def _stamps(coarse: Any, fine: Any) -> Iterator[tuple[Any, Any]]:
-    """The time stamps of an array and those within its lists and structs, in both readings."""
+def _pair_timestamps(coarse: Any, fine: Any) -> Iterator[tuple[Any, Any]]:
+    """The time stamps of an array, also nested ones, in both readings as 64-bit integers."""
     if pa.types.is_nested(coarse.type):
-        for inner in zip(_inner(coarse), _inner(fine), strict=True):
-            yield from _stamps(*inner)
+        for inner in zip(_inner_arrays(coarse), _inner_arrays(fine), strict=True):
+            yield from _pair_timestamps(*inner)
     elif coarse.type != fine.type:
         yield coarse.view(pa.int64()), fine.view(pa.int64())
 
 
-def _inner(array: Any) -> Iterable[Any]:
+def _inner_arrays(array: Any) -> Iterable[Any]:
     inner = array.flatten()
     return inner if pa.types.is_struct(array.type) else [inner]
 
 
 def _is_exact(coarse: Any, fine: Any) -> bool:
-    # Both sides start again after 64 bits, so this holds for every year.
+    # Both sides wrap around at 64 bits, so this holds for every year.
     return pc.all(pc.equal(pc.multiply(coarse, 1000), fine)).as_py() is not False
 
 

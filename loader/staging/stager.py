@@ -1,191 +1,66 @@
-"""A stream of batches → files of about one size, several in flight, in constant memory.
+"""Stages a stream of batches as files of about one size, several at once, in constant memory.
 
-The caller's thread hands chunks to writer threads over a belt that holds a bounded number of
-bytes. Each writer owns one open file; encoders release the GIL, so they use as many cores. A
-writer thread is started when chunks pile up before the others: a small load has one.
+The caller's thread passes chunks to writer threads through a `ChunkQueue`. Each writer has one open
+file; encoders release the GIL, so writers run in parallel. A further writer is started when chunks
+pile up: a small load has one.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
-import json
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
-from loader.errors import StageError, tell_also
-from loader.plan.figures import Figure, Value
+from loader.errors import StageError
+from loader.plan.figures import Figure
 from loader.spec.model import Staging
-from loader.staging import encoders
-from loader.staging.figure_collector import FigureCollector
+from loader.staging.chunk_queue import ChunkQueue, StoppedError
+from loader.staging.encoders.open import file_suffix, open_writer
+from loader.staging.figures.collector import FigureCollector
+from loader.staging.keep import apply_keep, clean_up_failed
+from loader.staging.staged import MANIFEST, Staged, StagedFile, encode_manifest
 from loader.staging.stores.base import Store
 
 Progress = Callable[[int, int, int], None]
-"""Told rows encoded, bytes written and files completed so far; called in the caller's thread."""
-
-MANIFEST = "manifest.json"
+"""Called in the caller's thread with rows encoded, bytes written and files completed so far."""
 
 _MAX_WRITERS = 4
-"""More files at once cost memory, and disks and networks are busy with these."""
-
-_BELT_BYTES = 16 << 20
-"""Arrow bytes that wait for writers."""
+"""More files at once cost memory, and these saturate disks and networks."""
 
 _CHUNK_BYTES = (64 << 10, 4 << 20)
-"""The least and the most Arrow bytes handed over at once."""
+"""The least and the most Arrow bytes of one chunk."""
 
 _CHUNKS_PER_FILE = 16
-"""A file is closed between chunks, so these bound how far it misses its size."""
+"""A file ends between chunks, so this bounds how far it exceeds its size."""
 
 _VALUE_BYTES = 16
-"""What a value counts at least: a boolean has one bit in Arrow and several bytes as text."""
+"""The least bytes a value counts: a boolean has one bit in Arrow, but several bytes as text."""
 
 _BACKLOG = 2
-"""Chunks that wait when another writer is worth its file."""
+"""The number of waiting chunks from which another writer is started."""
 
 _POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class StagedFile:
-    """One complete file."""
+class _CountingSink(io.BufferedIOBase):
+    """A file that counts the bytes written, and raises `StoppedError` when the load is given up."""
 
-    uri: str
-    rows: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Staged:
-    """All files of one load."""
-
-    prefix: str
-    """The folder or S3 prefix they are in, as a URI."""
-    manifest: str
-    """The URI of the manifest that lists them."""
-    files: tuple[StagedFile, ...]
-    figures: Mapping[Figure, Value] = field(default_factory=dict)
-    """Those of all rows that were asked for."""
-
-    @property
-    def rows(self) -> int:
-        """Rows in all files."""
-        return sum(file.rows for file in self.files)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(file.bytes for file in self.files)
-
-
-def apply_keep(store: Store, prefix: str, staging: Staging, *, failed: bool) -> bool:
-    """Remove the staged files of a load that has ended, unless its `keep` says otherwise.
-
-    Returns:
-        Whether there are files left.
-    """
-    if staging.keep == "always" or (staging.keep == "failed" and failed):
-        return bool(store.list(prefix))
-    store.delete(prefix)
-    return False
-
-
-def leave(
-    store: Store,
-    prefix: str,
-    staging: Staging,
-    error: BaseException,
-    what: str = "the staged files",
-) -> None:
-    """Tidy up after a load that has failed, as its `keep` says, and tell its error what stays."""
-    try:
-        if apply_keep(store, prefix, staging, failed=True):
-            tell_also(error, f"{what} are kept in {store.uri(prefix)}")
-    except StageError as second:
-        # What went wrong first is what has to be read first.
-        tell_also(error, f"and then: {second.message}")
-
-
-class _StoppedError(Exception):
-    """Ends a writer thread whose file nobody wants any more."""
-
-
-class _Belt:
-    """Carries chunks from one thread to several, and holds a bounded number of bytes."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._chunks: deque[tuple[list[pa.RecordBatch], int]] = deque()
-        self._bytes = 0
-        self._ended = False
-        self._error: BaseException | None = None
-        self.stopped = False
-
-    @property
-    def waiting(self) -> int:
-        """How many chunks wait."""
-        return len(self._chunks)
-
-    def put(self, chunk: list[pa.RecordBatch], size: int) -> None:
-        """Add a chunk; wait while the belt is full; raise what a writer has failed with."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.stopped or self._bytes < _BELT_BYTES)
-            self.raise_error()
-            self._chunks.append((chunk, size))
-            self._bytes += size
-            self._changed.notify_all()
-
-    def get(self) -> list[pa.RecordBatch] | None:
-        """Take the next chunk, once there is one; None when the stream has ended."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.stopped or self._ended or self._chunks)
-            if self.stopped:
-                raise _StoppedError
-            if not self._chunks:
-                return None
-            chunk, size = self._chunks.popleft()
-            self._bytes -= size
-            self._changed.notify_all()
-            return chunk
-
-    def end(self) -> None:
-        """No more chunks will come."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def stop(self, error: BaseException | None = None) -> None:
-        """Make all threads leave, because of an error or because the load is given up."""
-        with self._changed:
-            self._error = self._error or error
-            self.stopped = True
-            self._chunks.clear()
-            self._changed.notify_all()
-
-    def raise_error(self) -> None:
-        """Raise what a writer has failed with, if one has."""
-        if self._error is not None:
-            raise self._error
-
-
-class _Sink(io.BufferedIOBase):
-    """Stands between an encoder and its file: counts, and can turn an encoder back midway."""
-
-    def __init__(self, file: io.BufferedIOBase, belt: _Belt, count: Callable[[int], None]) -> None:
+    def __init__(
+        self, file: io.BufferedIOBase, queue: ChunkQueue, count: Callable[[int], None]
+    ) -> None:
         self._file = file
-        self._belt = belt
+        self._queue = queue
         self._count = count
         self._position = 0
-        self.dropped = False
-        """Whether what still comes is thrown away; encoders write last words when they close."""
+        self.discards = False
+        """Whether further bytes are ignored; encoders still write some when they are closed."""
 
     def writable(self) -> bool:
         return True
@@ -195,9 +70,9 @@ class _Sink(io.BufferedIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
-        if not self.dropped:
-            if self._belt.stopped:
-                raise _StoppedError
+        if not self.discards:
+            if self._queue.stopped:
+                raise StoppedError
             self._file.write(view)
             self._count(view.nbytes)
         self._position += view.nbytes
@@ -207,18 +82,18 @@ class _Sink(io.BufferedIOBase):
 class Stager:
     """Stages one load below one prefix.
 
-    Use it as a context manager: leaving it without `finish` gives the load up, and then only what
-    `keep` says stays.
+    Use it as a context manager: leaving it without `finish` gives the load up, and then its files
+    are removed unless `keep` says otherwise.
 
     Args:
         store: Where the files go.
-        prefix: The key they are below; one that no other run uses, or their files would mix.
-        schema: Of all batches.
+        prefix: The key prefix of the files, which no other run may use.
+        schema: The schema of all batches.
         staging: Format, compression, file size, and what to keep.
         writers: Files written at once; default the number of cores, at most four. With one, the
             files hold the rows in the order of the stream.
-        figures: What to collect of the rows.
-        progress: Told how far it is.
+        figures: The figures to compute from the rows.
+        progress: Called as rows are staged.
     """
 
     def __init__(
@@ -243,13 +118,13 @@ class Stager:
         self._chunk_bytes = max(least, min(most, staging.file_size // _CHUNKS_PER_FILE))
         self._chunk: list[pa.RecordBatch] = []
         self._chunk_size = 0
-        self._belt = _Belt()
+        self._queue = ChunkQueue()
         self._threads: list[threading.Thread] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._rows = self._bytes = 0
         self._files: dict[int, StagedFile] = {}
-        self._settled = False
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -260,13 +135,13 @@ class Stager:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._settled:
+        if self._closed:
             return
-        self._stop()
+        self._stop_writers()
         if error is None:
             apply_keep(self._store, self._prefix, self._staging, failed=True)
         else:
-            leave(self._store, self._prefix, self._staging, error)
+            clean_up_failed(self._store, self._prefix, self._staging, error)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Stage rows; wait while the writers are behind.
@@ -276,7 +151,7 @@ class Stager:
         """
         if not batch.schema.equals(self._schema):
             raise ValueError(f"a batch of {batch.schema} does not belong to {self._schema}")
-        # Here, and not in a writer: encoding takes longer than all that happens in this thread.
+        # In this thread, not in a writer: encoding takes longer than all that this thread does.
         self._figures.add(batch)
         size = max(batch.nbytes, batch.num_rows * batch.num_columns * _VALUE_BYTES)
         pieces = -(-size // self._chunk_bytes)
@@ -286,7 +161,7 @@ class Stager:
             self._chunk.append(piece)
             self._chunk_size += size * piece.num_rows // batch.num_rows
             if self._chunk_size >= self._chunk_bytes:
-                self._send()
+                self._enqueue_chunk()
 
     def finish(self) -> Staged:
         """Wait for the writers, then write the manifest.
@@ -295,124 +170,110 @@ class Stager:
             StageError: a writer has failed.
         """
         if self._chunk:
-            self._send()
-        self._belt.end()
+            self._enqueue_chunk()
+        self._queue.end()
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_POLL_SECONDS)
-                self._report()
-        self._belt.raise_error()
+                self._report_progress()
+        self._queue.raise_error()
         files = tuple(file for _, file in sorted(self._files.items()))
         manifest = f"{self._prefix}/{MANIFEST}"
         with self._store.create(manifest) as file:
-            file.write(_manifest(files))
-        self._settled = True
-        self._report()
+            file.write(encode_manifest(files))
+        self._closed = True
+        self._report_progress()
         self._figures.close()
         uris = self._store.uri(self._prefix), self._store.uri(manifest)
         return Staged(*uris, files, self._figures.values)
 
     def discard(self) -> None:
-        """Give the load up and remove all its files, whatever `keep` says."""
-        self._stop()
+        """Give the load up and remove all its files, regardless of `keep`."""
+        self._stop_writers()
         self._store.delete(self._prefix)
-        self._settled = True
+        self._closed = True
 
-    def _send(self) -> None:
+    def _enqueue_chunk(self) -> None:
         chunk, size = self._chunk, self._chunk_size
         self._chunk, self._chunk_size = [], 0
-        behind = self._belt.waiting >= _BACKLOG and len(self._threads) < self._writers
+        behind = self._queue.waiting >= _BACKLOG and len(self._threads) < self._writers
         if behind or not self._threads:
-            # A daemon, so that a process that leaves without `__exit__` does not hang.
-            thread = threading.Thread(target=self._work, name="loader-staging", daemon=True)
-            # Noted before it runs: Ctrl-C may come between the two, and no writer may be forgotten.
+            # A daemon, so that a process that ends without `__exit__` does not hang.
+            thread = threading.Thread(target=self._write_files, name="loader-staging", daemon=True)
+            # Recorded before it runs: after a Ctrl-C in between, `_stop_writers` must join it.
             self._threads.append(thread)
             thread.start()
-        self._belt.put(chunk, size)
-        self._report()
+        self._queue.put(chunk, size)
+        self._report_progress()
 
-    def _stop(self) -> None:
+    def _stop_writers(self) -> None:
         self._figures.close()
-        self._belt.stop()
+        self._queue.stop()
         for thread in self._threads:
             with suppress(RuntimeError):  # it was never started
                 thread.join()
 
-    def _report(self) -> None:
+    def _report_progress(self) -> None:
         if self._progress is not None:
             self._progress(self._rows, self._bytes, len(self._files))
 
-    def _count(self, size: int) -> None:
+    def _count_bytes(self, size: int) -> None:
         with self._lock:
             self._bytes += size
 
-    def _work(self) -> None:
-        """Write files until the stream ends; what goes wrong is raised in the caller's thread."""
+    def _write_files(self) -> None:
+        """Write files until the stream ends; errors are raised in the caller's thread."""
         try:
-            while (chunk := self._belt.get()) is not None:
+            while (chunk := self._queue.get()) is not None:
                 self._write_file(chunk)
-        except _StoppedError:
+        except StoppedError:
             pass
         except StageError as error:
-            self._belt.stop(self._with_progress(error))
+            self._queue.stop(self._add_progress(error))
         except Exception as error:  # noqa: BLE001  raised again in the caller's thread
             wrapped = StageError(f"cannot stage in {self._store.uri(self._prefix)}: {error}")
             wrapped.__cause__ = error
-            self._belt.stop(wrapped)
+            self._queue.stop(wrapped)
 
-    def _with_progress(self, error: StageError) -> StageError:
-        """Say how much was staged before the disk or bucket failed: it tells what is needed."""
+    def _add_progress(self, error: StageError) -> StageError:
+        """Add how much was staged before the disk or bucket failed, to help size it."""
         if not isinstance(error.__cause__, OSError):
             return error
         so_far = f"{self._rows:,} rows and {self._bytes / (1 << 20):,.1f} MB of this load"
-        told = StageError(f"{error.message} (after {so_far})", hint=error.hint)
-        told.__cause__ = error.__cause__
-        return told
+        longer = StageError(f"{error.message} (after {so_far})", hint=error.hint)
+        longer.__cause__ = error.__cause__
+        return longer
 
     def _write_file(self, first: list[pa.RecordBatch]) -> None:
-        """Write one file, from this chunk on until it is long enough or the stream ends."""
-        # `next` of a count is atomic, and a file that is not completed ends the load: no gaps.
+        """Write one file, from this chunk on until it is full or the stream ends."""
+        # `next` of a count is atomic, and an incomplete file fails the load: no gaps.
         number = next(self._numbers)
-        key = f"{self._prefix}/part-{number:05d}.{encoders.suffix(self._staging)}"
+        key = f"{self._prefix}/part-{number:05d}.{file_suffix(self._staging)}"
         with self._store.create(key) as file:
-            sink = _Sink(file, self._belt, self._count)
-            rows = self._fill(sink, first)
+            sink = _CountingSink(file, self._queue, self._count_bytes)
+            rows = self._encode_chunks(sink, first)
         with self._lock:
             self._files[number] = StagedFile(self._store.uri(key), rows, sink.tell())
 
-    def _fill(self, sink: _Sink, first: list[pa.RecordBatch]) -> int:
-        """Encode chunks into one file; returns its rows."""
+    def _encode_chunks(self, sink: _CountingSink, first: list[pa.RecordBatch]) -> int:
+        """Encode chunks into one file; returns its number of rows."""
         rows = 0
         chunk: list[pa.RecordBatch] | None = first
         writer = None
         try:
-            writer = encoders.open_writer(self._staging, sink, self._schema)
+            writer = open_writer(self._staging, sink, self._schema)
             while chunk is not None:
                 batch = chunk[0] if len(chunk) == 1 else pa.concat_batches(chunk)
                 writer.write(batch)
                 rows += batch.num_rows
                 with self._lock:
                     self._rows += batch.num_rows
-                chunk = self._belt.get() if not writer.full else None
+                chunk = self._queue.get() if not writer.full else None
             writer.close()
         except BaseException:
-            sink.dropped = True
+            sink.discards = True
             if writer is not None:
                 with suppress(Exception):
                     writer.abort()
             raise
         return rows
-
-
-def _manifest(files: tuple[StagedFile, ...]) -> bytes:
-    """The files as a manifest for COPY."""
-    entries = [
-        {
-            "url": file.uri,
-            # A file that is missing is skipped without a word unless it is mandatory.
-            "mandatory": True,
-            "meta": {"content_length": file.bytes, "record_count": file.rows},
-        }
-        for file in files
-    ]
-    return json.dumps({"entries": entries}, indent=2).encode()

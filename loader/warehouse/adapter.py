@@ -113,7 +113,7 @@ class Adapter(ABC, Generic[S]):
         Raises:
             StageError: the location is neither a folder nor an S3 URL.
         """
-        from loader.staging.stores.base import open_store  # noqa: PLC0415  # plans open none
+        from loader.staging.stores.open import open_store  # noqa: PLC0415  # plans open none
 
         return open_store(location)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, TableIOManager
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError
 from loader.spec.model import TableSpec
 from loader.warehouse.base import Row

@@ -21,12 +21,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.data.cast.arrow_types import arrow_type, python_values, unwrapped
+from loader.data.cast.arrow_types import arrow_type, python_values, unwrap_array
 from loader.data.cast.column import BLOCK, ColumnCast
-from loader.data.cast.conformer import Conformed, Conformer, arrow_schema, match_columns
-from loader.data.cast.errors import Reading, Refusal
-from loader.data.cast.exact import judge
-from loader.data.frames import Chunk, open_frame
+from loader.data.cast.conformer import Conformed, Conformer
+from loader.data.cast.errors import CastError, CastOptions
+from loader.data.cast.exact import make_caster
+from loader.data.cast.layout import arrow_schema
+from loader.data.cast.match_columns import match_columns
+from loader.data.chunk import Chunk
+from loader.data.frames import open_frame
 from loader.errors import FrameError, LoaderError, PlanError
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -67,10 +70,10 @@ def refusal(spec: TableSpec, frame: Any, partition: Any = None, **options: Any) 
 
 def cast(data_type: str, values: Any, **reading: Any) -> tuple[list[object], list[int]]:
     """The stored values of one column, and the rows refused."""
-    found = ColumnCast(values, parse(data_type), Reading(**reading))
+    found = ColumnCast(values, parse(data_type), CastOptions(**reading))
     assert found.values.type == arrow_type(parse(data_type))
     found.values.validate(full=True)
-    return found.values.to_pylist(), found.bad
+    return found.values.to_pylist(), found.bad_rows
 
 
 TZ = timezone(timedelta(hours=2))
@@ -174,7 +177,7 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("boolean", "on", "not a boolean"),
     ("varchar(3)", 123, "lost its leading zeros"),
     ("varchar(2)", "€", "has 3 bytes"),
-    ("varchar(9)", "\ud800", "lone surrogate"),
+    ("varchar(9)", "\ud800", "unpaired surrogate"),
     ("char(4)", "é", "outside ASCII"),
     ("varchar(9)", b"x", "is binary"),
     ("date", datetime(2013, 1, 1, 5), "time of day"),
@@ -198,11 +201,11 @@ REFUSED: Sequence[tuple[str, Any, str]] = [
     ("timetz", time(5), "no offset"),
     ("interval year to month", timedelta(1), "duration of days"),
     ("interval day to second", 5, "is a number"),
-    ("super", "plain", "wrapped as a JSON string"),
+    ("super", "plain", "JSON string, in quotes"),
     ("super", "NaN", "is not JSON"),
-    ("super", {"a": b""}, "holds a bytes"),
-    ("super", [math.nan], "holds nan"),
-    ("super", {1: 2}, "keys of a JSON object are text"),
+    ("super", {"a": b""}, "contains a bytes"),
+    ("super", [math.nan], "contains nan"),
+    ("super", {1: 2}, "keys of a JSON object must be"),
     ("varbyte(1)", b"ab", "has 2 bytes"),
     ("varbyte(1)", "ab", "is text"),
     ("geometry", 1, "is a number"),
@@ -219,9 +222,9 @@ def test_a_value_that_fits_is_stored_as_it_is(data_type: str, value: Any, stored
 @pytest.mark.parametrize(("data_type", "value", "why"), REFUSED, ids=str)
 def test_a_value_that_does_not_fit_is_refused(data_type: str, value: Any, why: str) -> None:
     """What would be truncated, rounded, wrapped, re-zoned or guessed is refused with the reason."""
-    found = ColumnCast([None, value], parse(data_type), Reading())
-    assert (found.bad, found.values.to_pylist()) == ([1], [None, None])
-    assert why in found.complaint(1)
+    found = ColumnCast([None, value], parse(data_type), CastOptions())
+    assert (found.bad_rows, found.values.to_pylist()) == ([1], [None, None])
+    assert why in found.describe_error(1)
 
 
 TEXT = [
@@ -367,10 +370,12 @@ NO_EMPTY = ["bigint", "decimal(9,2)", "real", "boolean", "date", "timestamp", "t
 )
 def test_empty_text_is_null_in_columns_that_cannot_hold_it(data_type: str, stored: Any) -> None:
     """A quoted empty field of a CSV file is NULL in a number column, and itself in a text one."""
-    found = ColumnCast(pa.array(["", None]), parse(data_type), Reading(True, empty_is_null=True))
-    assert (found.values.to_pylist(), found.bad) == ([stored, None], [])
+    found = ColumnCast(
+        pa.array(["", None]), parse(data_type), CastOptions(True, empty_is_null=True)
+    )
+    assert (found.values.to_pylist(), found.bad_rows) == ([stored, None], [])
     if stored is None:
-        assert ColumnCast(pa.array([""]), parse(data_type), Reading(text=True)).bad == [0]
+        assert ColumnCast(pa.array([""]), parse(data_type), CastOptions(text=True)).bad_rows == [0]
 
 
 @pytest.mark.parametrize(
@@ -385,8 +390,8 @@ def test_empty_text_is_null_in_columns_that_cannot_hold_it(data_type: str, store
 )
 def test_separators_in_numbers_are_named(value: str, decimal: str, why: str) -> None:
     """A number with a comma or with thousands separators says which key reads it, or that none."""
-    found = ColumnCast([value], parse("decimal(9,2)"), Reading(text=True, decimal=decimal))
-    assert why in found.complaint(0)
+    found = ColumnCast([value], parse("decimal(9,2)"), CastOptions(text=True, decimal=decimal))
+    assert why in found.describe_error(0)
 
 
 ARROW = [
@@ -447,7 +452,7 @@ def test_every_arrow_type_is_cast_or_refused(
     """Large, view, dictionary, run-end, unsigned and extension types are what they hold."""
     values, bad = cast(data_type, array)
     assert values == stored
-    assert len(bad) == stored.count(None) - unwrapped(array).null_count
+    assert len(bad) == stored.count(None) - unwrap_array(array).null_count
 
 
 def test_pandas_periods_are_refused_and_not_stored_as_numbers() -> None:
@@ -493,7 +498,7 @@ def test_only_the_misfits_of_a_mixed_column_are_refused() -> None:
 def test_a_type_that_matches_is_not_copied() -> None:
     """A frame in the staged types costs nothing."""
     array = pa.array(range(10), pa.int16())
-    assert ColumnCast(array, parse("smallint"), Reading()).values.buffers()[1].address == (
+    assert ColumnCast(array, parse("smallint"), CastOptions()).values.buffers()[1].address == (
         array.buffers()[1].address
     )
 
@@ -519,7 +524,7 @@ def test_numbers_without_a_form_in_staged_json_are_bad_rows(
     assert batches[0].batch["a"].to_pylist() == [1.5, *([None] if None in values else [])]
     strict = json.model_copy(update={"schema_contract": make_spec({"a": "real"}).schema_contract})
     message = refusal(strict, frame)
-    assert re.search("row 2: '?NaN'? has no form in staged JSON .* .1 more row.", message, re.I)
+    assert re.search("row 2: '?NaN'? cannot be staged as JSON.* .1 more row.", message, re.I)
     conformer(make_spec({"a": data_type}), frame).finish()
 
 
@@ -603,7 +608,7 @@ MATCHES: Sequence[tuple[dict[str, Any], dict[str, Any], list[str], object]] = [
     ({"a": "date"}, {}, ["A"], {"a": "A"}),
     ({"a": "date"}, {"schema_contract": {"extra_columns": "ignore"}}, ["A", "a"], {"a": "a"}),
     ({"a": "date"}, {}, ["A", "Á"], "  extra  Á"),
-    ({"ab": "date"}, {}, ["AB", "Ab"], "  unclear  ab  may be any of `AB`, `Ab`"),
+    ({"ab": "date"}, {}, ["AB", "Ab"], "  ambiguous  ab  matches `AB`, `Ab`"),
     ({"a": "date"}, {"source": {"columns": {"a": "When"}}}, ["When"], {"a": "When"}),
     ({"a": "date"}, {"source": {"columns": {"a": "When"}}}, ["a"], {"a": "a"}),
     ({"a": "date", "b": {"data_type": "date", "default": "current_date"}}, {}, ["a"], {"a": "a"}),
@@ -623,7 +628,7 @@ MATCHES: Sequence[tuple[dict[str, Any], dict[str, Any], list[str], object]] = [
 def test_columns_are_matched_by_name(
     columns: dict[str, Any], rest: dict[str, Any], present: list[str], expected: object
 ) -> None:
-    """Exactly, then ignoring case; everything missing, extra or unclear is one error."""
+    """Exactly, then ignoring case; everything missing, extra or ambiguous is one error."""
     spec = make_spec(columns, **rest)
     if isinstance(expected, dict):
         assert match_columns(spec, present) == expected
@@ -740,7 +745,7 @@ def test_an_expression_that_cannot_be_evaluated_is_left_to_the_transaction() -> 
     )
     frame = pa.table({"x": [1]})
     conformer(spec, frame, "5").finish()
-    with pytest.raises(PlanError, match=r"`fnv_hash\(x\)` cannot be evaluated here"):
+    with pytest.raises(PlanError, match=r"`fnv_hash\(x\)` cannot be evaluated"):
         conformer(spec, frame, discover=True)
 
 
@@ -854,7 +859,7 @@ columns = st.one_of(
     + [st.lists(nested, min_size=1, max_size=4)]
 )
 readings = st.builds(
-    Reading,
+    CastOptions,
     text=st.booleans(),
     json=st.booleans(),
     decimal=st.sampled_from([".", ","]),
@@ -911,7 +916,7 @@ def arrays(draw: Any) -> Any:
     return pa.array([*found, None], arrow)
 
 
-def same(data_type: str, came: Any, stored: Any, reading: Reading) -> bool:
+def same(data_type: str, came: Any, stored: Any, reading: CastOptions) -> bool:
     """Whether a stored value is the value that came, judged by plain Python alone."""
     name = parse(data_type).name
     if name == "super":
@@ -947,7 +952,7 @@ def same_float(name: str, came: Any, stored: float) -> bool:
     return number == stored or math.isclose(number, stored, rel_tol=1e-7)
 
 
-def same_day(came: date, stored: Any, reading: Reading) -> bool:
+def same_day(came: date, stored: Any, reading: CastOptions) -> bool:
     """Whether a stored time is the date or the naive time that came."""
     if not isinstance(came, datetime):
         came = datetime(came.year, came.month, came.day)
@@ -959,16 +964,18 @@ def same_day(came: date, stored: Any, reading: Reading) -> bool:
     return bool(came.replace(fold=0) == stored.replace(fold=0))
 
 
-def check_cast(data_type: str, values: Any, originals: Iterable[object], reading: Reading) -> None:
+def check_cast(
+    data_type: str, values: Any, originals: Iterable[object], reading: CastOptions
+) -> None:
     """The cast agrees with the judge on every row, and what it stores is what came."""
-    decide = judge(parse(data_type), reading)
+    decide = make_caster(parse(data_type), reading)
     found = ColumnCast(values, parse(data_type), reading)
     found.values.validate(full=True)
     stored = found.values.to_pylist()
     for row, came in enumerate(originals):
-        if row in found.bad:
+        if row in found.bad_rows:
             assert stored[row] is None
-            assert found.complaint(row)
+            assert found.describe_error(row)
         elif came is None:
             assert stored[row] is None
         else:
@@ -984,7 +991,7 @@ SETTINGS = settings(max_examples=1500, deadline=None, suppress_health_check=[Hea
 @SETTINGS
 @given(st.sampled_from(TYPES), columns, readings)
 def test_objects_are_stored_equal_or_refused(
-    data_type: str, values: list[object], reading: Reading
+    data_type: str, values: list[object], reading: CastOptions
 ) -> None:
     """Any Python objects in any declared type are stored equal, or refused."""
     check_cast(data_type, values, values, reading)
@@ -993,28 +1000,28 @@ def test_objects_are_stored_equal_or_refused(
 @SETTINGS
 @given(st.sampled_from(TYPES), arrays(), readings)
 def test_arrow_values_are_stored_equal_or_refused(
-    data_type: str, array: Any, reading: Reading
+    data_type: str, array: Any, reading: CastOptions
 ) -> None:
     """Any Arrow array in any declared type is stored equal, or refused."""
-    check_cast(data_type, array, python_values(unwrapped(array)), reading)
+    check_cast(data_type, array, python_values(unwrap_array(array)), reading)
 
 
 @SETTINGS
 @given(st.sampled_from(TYPES), st.lists(words, max_size=5), readings)
 def test_a_fast_cast_takes_no_text_that_the_judge_refuses(
-    data_type: str, texts: list[str], reading: Reading
+    data_type: str, texts: list[str], reading: CastOptions
 ) -> None:
     """The vectorised reading of text is never more lenient than the rule, and finds the same."""
     sound = [text for text in texts if text.isprintable() and text.isascii()]
-    decide = judge(parse(data_type), reading)
+    decide = make_caster(parse(data_type), reading)
     found = ColumnCast(pa.array(sound, pa.string()), parse(data_type), reading)
     for row, text in enumerate(sound):
         try:
             decide(text)
-        except Refusal:
-            assert row in found.bad
+        except CastError:
+            assert row in found.bad_rows
         else:
-            assert row not in found.bad
+            assert row not in found.bad_rows
 
 
 @settings(max_examples=300, deadline=None)

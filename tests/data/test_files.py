@@ -24,10 +24,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.data.chunk import Frame
 from loader.data.files import csv as csv_files
 from loader.data.files import csv_quoting, encodings, json_lines
 from loader.data.files.open import open_files
-from loader.data.frames import Frame
 from loader.errors import LoaderError, SourceError
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
@@ -150,7 +150,9 @@ def test_files_with_other_columns_are_refused(write: Any, tmp_path: Path) -> Non
     write("a.csv", CSV)
     write("b.csv", b"a,c\n1,2\n")
     message = refusal(tmp_path / "*.csv")
-    assert re.search(r"b\.csv has other columns than .*a\.csv: it lacks `b` and has `c`", message)
+    assert re.search(
+        r"b\.csv has other columns than .*a\.csv: it lacks `b` and also has `c`", message
+    )
 
 
 def test_rows_are_known_when_files_say_so(write: Any) -> None:
@@ -211,32 +213,32 @@ def test_an_empty_line_is_a_row_of_a_file_of_one_column(write: Any) -> None:
 BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", b"", "is empty: it has 0 bytes"),
     ("t.csv", b"\n\n", "has no header"),
-    ("t.csv", b"a;b\n1;2\n", 'looks separated by `;`.*hint: set source: {delimiter: ";"}'),
-    ("t.csv", b"a\tb\n1\t2\n", r"looks separated by `\\t`"),
+    ("t.csv", b"a;b\n1;2\n", 'separated by `;`.*hint: set source: {delimiter: ";"}'),
+    ("t.csv", b"a\tb\n1\t2\n", r"separated by `\\t`"),
     ("t.csv", b"a,a\n1,2\n", "the header of .* has more than one column named `a`"),
     ("t.csv", b'a,b\n"x\ny",1\n2\n', r"t\.csv:4: the header has 2 fields, this row has 1: 2"),
     ("t.csv", b"a,b\n1,2,3\n", r"t\.csv:2: the header has 2 fields, this row has 3"),
-    ("t.csv", b'a,b\n1,"x\n2,y\n', 'a quote `"` opens and never closes'),
-    ("t.csv", b'a,b\n1,"x\n2,y', 'a quote `"` opens and never closes'),
+    ("t.csv", b'a,b\n1,"x\n2,y\n', 'a quote `"` is opened and never closed'),
+    ("t.csv", b'a,b\n1,"x\n2,y', 'a quote `"` is opened and never closed'),
     ("t.csv", b"a,b\n1,2\n3,\xff\n", r"t\.csv:3: the text is not utf-8.*encoding: latin-1"),
-    ("t.csv", CONTENT["parquet"], "is a Parquet file, not what its name says"),
+    ("t.csv", CONTENT["parquet"], "is a Parquet file, unlike its suffix"),
     ("t.parquet", b"a,b\n", "is not Parquet: it starts with b'a,b"),
     ("t.parquet", b"PAR1" + b"x" * 100, "cannot be read"),
     ("t.parquet", CONTENT["parquet"][:-20], "cannot be read"),
     ("t.arrow", CONTENT["arrow"][:300], "cannot be read"),
     ("t.arrow", b"nonsense", "is not Arrow IPC"),
-    ("t.csv.gz", CSV, "is not gzip, as its name says"),
-    ("t.csv.gz", gzip.compress(CSV * 1, mtime=0)[:-4], "the file is cut off"),
-    ("t.csv.gz", gzip.compress(b"", mtime=0), "nothing is in it but compression"),
+    ("t.csv.gz", CSV, "is not compressed as gzip"),
+    ("t.csv.gz", gzip.compress(CSV * 1, mtime=0)[:-4], "truncated"),
+    ("t.csv.gz", gzip.compress(b"", mtime=0), "decompresses to 0 bytes"),
     ("t.csv.bz2", b"BZh9garbage", "cannot be read"),
     ("t.csv.xz", lzma.compress(CSV), "as xz, which is not supported.*gzip, zstd, bz2"),
     ("t.csv", lzma.compress(CSV), "is compressed as xz"),
     ("t.zip", b"PK\x03\x04" + b"x" * 60, "is a zip archive.*unzip -p"),
-    ("t.csv", b"sep=;\na,b\n1,2\n", "looks separated by `,`"),
+    ("t.csv", b"sep=;\na,b\n1,2\n", "separated by `,`"),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), "UTF-16 without a byte.*encoding: utf-16-le"),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-be"), "UTF-16 without a byte.*encoding: utf-16-be"),
     ("t.csv", codecs.BOM_UTF16_LE + b"a\0,\0b\0\n\0x", r"t\.csv:\d: the text is not utf-16"),
-    ("t.csv", bytes(range(256)) * 9, "not text.*full of control characters"),
+    ("t.csv", bytes(range(256)) * 9, "not text.*many control characters"),
     ("t.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(200)), "not text"),
     ("t.csv", workbook("xl/workbook.xml"), "an Excel workbook .*save it as CSV"),
     ("t.xlsx", workbook("xl/workbook.xml"), "an Excel workbook .*pandas.read_excel"),
@@ -255,8 +257,8 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.jsonl", b'{"a": 1}\n\n[1]\n', r"t\.jsonl:3: not a JSON object.*one object on each line"),
     ("t.jsonl", b'{"a": NaN}\n', r"t\.jsonl:1: .*NaN is not JSON"),
     ("t.jsonl", b'{"a": 1, "a": 2}\n', "the key 'a' occurs twice"),
-    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not utf-8"),
-    ("t.jsonl", b"\n\n", "no line that is not blank"),
+    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not valid utf-8"),
+    ("t.jsonl", b"\n\n", "all of its lines are blank"),
     ("t.jsonl", b"[" * 100_000, "not a JSON object"),
     ("t.json", b"1" * 5000, "not a JSON object"),
 ]
@@ -337,27 +339,27 @@ def test_a_row_of_a_file_without_header_has_the_names(write: Any) -> None:
     assert re.search(
         r"t\.csv:2: .*names.* 2 fields", refusal(write("t.csv", b"1,2\n3\n"), **options)
     )
-    assert "looks separated by `;`" in refusal(write("t.csv", b"1;2\n"), **options)
+    assert "separated by `;`" in refusal(write("t.csv", b"1;2\n"), **options)
 
 
 def test_the_line_of_excel_and_the_spec_have_to_agree(write: Any) -> None:
     """`sep=;` in the file and another delimiter in the spec are refused."""
     path = write("t.csv", b"sep=;\na;b\n")
-    assert "says that `;` is the delimiter" in refusal(path, delimiter="|")
+    assert "declares the delimiter `;`" in refusal(path, delimiter="|")
 
 
 def test_a_late_key_is_an_error(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that first occurs after the first chunk is named with its line."""
     monkeypatch.setattr(json_lines, "CHUNK_ROWS", 2)
     path = write("t.jsonl", b'{"a": 1}\n{"b": 1}\n{"a": 2}\n{"c": 1}\n')
-    assert "t.jsonl:4: the key 'c' is new here" in refusal(path)
+    assert "t.jsonl:4: the key 'c' first occurs here" in refusal(path)
 
 
 def test_a_later_json_file_may_lack_keys(write: Any) -> None:
     """In JSON lines a key that is not there is NULL, in any file."""
     one, two = write("1.jsonl", b'{"a": 1, "b": 2}\n'), write("2.jsonl", b'{"b": 3}\n')
     assert read(one, two) == [{"a": 1, "b": 2}, {"a": None, "b": 3}]
-    assert "has `a` besides" in refusal(two, one)
+    assert "also has `a`" in refusal(two, one)
 
 
 def test_no_bytes_make_anything_but_our_errors(write: Any) -> None:
@@ -419,9 +421,9 @@ BAD_QUOTES: list[tuple[bytes, dict[str, Any], str]] = [
     (b'5" disk,1\n"x"y,1\n', {}, r"t\.csv:3:3: text follows"),
     (b'"say \\"hi\\" ok",1\n', {}, r't\.csv:2:7: .*hint: set source: \{escape: "\\\\"\}'),
     (b"a\\nb,1\n", BACKSLASH, r"t\.csv:2:2: `\\n` is not an escape: .*`\\\\`"),
-    (b'1,"x\n2,y\n', {}, r"t\.csv:2:3: a quote `\"` opens and never closes"),
-    (b'1,"\n', {}, r"t\.csv:2:3: a quote `\"` opens and never closes"),
-    (b'"a","b\\"\n', BACKSLASH, r"t\.csv:2:5: a quote `\"` opens and never closes"),
+    (b'1,"x\n2,y\n', {}, r"t\.csv:2:3: a quote `\"` is opened and never closed"),
+    (b'1,"\n', {}, r"t\.csv:2:3: a quote `\"` is opened and never closed"),
+    (b'"a","b\\"\n', BACKSLASH, r"t\.csv:2:5: a quote `\"` is opened and never closed"),
 ]
 
 

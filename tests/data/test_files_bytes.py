@@ -225,7 +225,7 @@ def test_two_arrow_streams_in_one_are_refused(tmp_path: Path) -> None:
     """The rows of a second stream, as `cat` makes it, are not silently left out."""
     path = tmp_path / "t.arrows"
     path.write_bytes(WHOLE["arrows"] * 2)
-    assert "follows the end" in refusal(path)
+    assert "after the end" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["t", "t.csv", "t.jsonl", "t.parquet", "t.feather", "t.csv.gz"])
@@ -307,6 +307,6 @@ def test_a_header_that_is_too_long_is_told_with_the_limit(
     monkeypatch.setattr(csv_files, "_MAX_HEADER", 2 << 20)
     path = tmp_path / "t.csv"
     path.write_bytes(b"name," * (1 << 20))
-    assert re.search(r"t\.csv: the header.* longer than 2 MB", refusal(path))
+    assert re.search(r"t\.csv: the header.* limit of 2 MB", refusal(path))
     path.write_bytes(b"a," + b"x" * (1 << 20) + b"\n1,2\n")
     assert re.search(r"t\.csv:1: .*a name is longer than 131,072 characters", refusal(path))

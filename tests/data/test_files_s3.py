@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 
 from loader.cli import main
+from loader.data.chunk import Frame
 from loader.data.files import s3
 from loader.data.files.open import open_files
-from loader.data.frames import Frame
 from loader.errors import FrameError, SourceError
 from loader.inference.infer import infer_files
 from loader.spec.model import Source
@@ -36,7 +36,7 @@ ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files, which holds nothing else."""
+    """The folder of temporary files, which contains nothing else."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -146,7 +146,9 @@ def test_nothing_stays_of_a_broken_file(bucket: str, temporary: Path, stand_in: 
     stand_in.write_object("bad/u.csv.gz", b"a,b\n1,2\n")
     stand_in.write_object("bad/v.csv", b"")
     assert f"{bucket}/bad/t.csv:3: the header has 2 fields" in str(refusal(f"{bucket}/bad/t.csv"))
-    assert f"{bucket}/bad/u.csv.gz is not gzip" in str(refusal(f"{bucket}/bad/u.csv.gz"))
+    assert f"{bucket}/bad/u.csv.gz is not compressed as gzip" in str(
+        refusal(f"{bucket}/bad/u.csv.gz")
+    )
     assert f"{bucket}/bad/v.csv is empty" in str(refusal(f"{bucket}/bad/v.csv"))
     assert not list(temporary.iterdir())
 
@@ -169,10 +171,10 @@ def test_rows_that_do_not_fit_are_told_with_the_url(
 NAMES = [
     ("/raw/2026/a.csv", r"no file matches .*did you mean .*/raw/2026/a\.csv\.gz"),
     ("/raw/2026/*.parquet", r"no file matches .*"),
-    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ holds nothing"),
-    ("/raw/2026", r"is a folder.*name its files: 's3://[^']+/raw/2026/\*\.csv'"),
-    ("/raw/2026/", r"is a folder.*name its files: 's3://[^']+/raw/2026/\*\.csv'"),
-    ("", r"is a folder.*name its files: 's3://[^']+[^/]/\*\.csv'"),
+    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ contains nothing"),
+    ("/raw/2026", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
+    ("/raw/2026/", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
+    ("", r"is a folder.*use a glob for its files: 's3://[^']+[^/]/\*\.csv'"),
 ]
 
 
@@ -185,14 +187,14 @@ def test_a_name_that_is_not_there_is_answered_with_its_neighbours(
 
 
 URLS = [
-    ("s3://AKIAIOSFODNN7EXAMPLE:wJalr/XUtnFEMI@acme-data/x.csv", "holds a name or a secret"),
-    ("s3a://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@acme-data/x.csv", "holds a name or a secret"),
-    ("s3:/AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@acme-data/x.csv", "holds a name or a secret"),
-    ("s3a://acme-data/x.csv", "is no URL of a file in S3.*write s3://bucket/key"),
-    ("S3://acme-data/x.csv", "is no URL of a file in S3.*write s3://bucket/key"),
-    ("s3:/acme-data/x.csv", "is no URL of a file in S3"),
-    ("s3://", "is no URL of a file in S3"),
-    ("s3://acme-*/x.csv", r"names no bucket: `acme-\*`.*only the key may be a glob"),
+    ("s3://AKIAIOSFODNN7EXAMPLE:wJalr/XUtnFEMI@acme-data/x.csv", "contains credentials"),
+    ("s3a://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@acme-data/x.csv", "contains credentials"),
+    ("s3:/AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@acme-data/x.csv", "contains credentials"),
+    ("s3a://acme-data/x.csv", "is not a valid URL of a file in S3.*use s3://bucket/key"),
+    ("S3://acme-data/x.csv", "is not a valid URL of a file in S3.*use s3://bucket/key"),
+    ("s3:/acme-data/x.csv", "is not a valid URL of a file in S3"),
+    ("s3://", "is not a valid URL of a file in S3"),
+    ("s3://acme-*/x.csv", r"`acme-\*` is not a valid bucket name.*only the key may be a glob"),
 ]
 
 
@@ -209,7 +211,7 @@ FAULTS = [
     (403, "AccessDenied", "ListObjects", "AWS denied s3:ListBucket.*allow s3:ListBucket on arn"),
     (403, "AccessDenied", "GetObject", "AWS denied s3:GetObject.*allow s3:GetObject on arn"),
     (400, "ExpiredToken", "ListObjects", "the AWS credentials have expired"),
-    (404, "NoSuchKey", "GetObject", "it is not there.*was it removed just now"),
+    (404, "NoSuchKey", "GetObject", "it does not exist.*just removed"),
     (400, "KMS.DisabledException", "GetObject", "the KMS key cannot be used.*allow kms:Decrypt"),
 ]
 
@@ -235,7 +237,7 @@ def test_what_s3_refuses_is_told_to_those_who_read(
 def test_a_bucket_that_is_not_there_is_named(bucket: str) -> None:
     """A wrong bucket is told as such."""
     told = str(refusal("s3://acme-nowhere-at-all/x.csv"))
-    assert "there is no bucket `acme-nowhere-at-all`" in told
+    assert "bucket `acme-nowhere-at-all` does not exist" in told
     assert "aws s3 ls" in told
 
 
@@ -250,9 +252,9 @@ def test_no_hint_of_s3_speaks_of_staging() -> None:
     """All that S3 may answer is told to those who read in words of their own."""
     hints = [fault.hint for fault in s3_errors._CODES.values()]
     hints += [fault.hint for fault in s3_errors._EXCEPTIONS.values()]
-    hints += [s3_errors._KMS.hint, s3_errors._SOMEWHERE.hint, s3_errors._OTHER.hint]
+    hints += [s3_errors._KMS.hint, s3_errors._UNKNOWN_REGION.hint, s3_errors._OTHER.hint]
     for hint in hints:
-        assert not re.search(r"stag|target", s3_objects.for_readers(hint)), hint
+        assert not re.search(r"stag|target", s3_objects.rephrase_for_readers(hint)), hint
 
 
 def test_a_busy_s3_is_asked_again(bucket: str, stand_in: StandIn) -> None:
@@ -264,7 +266,7 @@ def test_a_busy_s3_is_asked_again(bucket: str, stand_in: StandIn) -> None:
 
 def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Let connections break after the first piece of an object."""
-    real, left = s3_objects._pieces, [times]
+    real, left = s3_objects._read_pieces, [times]
     monkeypatch.setattr(s3_objects, "_PART_BYTES", 100)
     monkeypatch.setattr("time.sleep", lambda _: None)
 
@@ -275,7 +277,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
                 left[0] -= 1
                 raise IncompleteReadError(actual_bytes=100, expected_bytes=1_000)
 
-    monkeypatch.setattr(s3_objects, "_pieces", pieces)
+    monkeypatch.setattr(s3_objects, "_read_pieces", pieces)
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_was(
@@ -307,15 +309,15 @@ def test_a_full_disk_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> No
     """Without room for the file the error says where it was to be kept."""
     monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
     told = str(refusal(f"{bucket}/top.csv"))
-    assert "top.csv cannot be kept on this machine while it is read" in told
+    assert "top.csv cannot be downloaded" in told
     assert "TMPDIR" in told
 
 
 def test_other_files_need_no_boto3() -> None:
     """A pattern without s3:// is none of S3's business."""
-    assert not s3.is_meant("data/s3/x.csv")
-    assert not s3.is_meant("s3.csv")
-    assert s3.is_meant("S3A://x/y")
+    assert not s3.is_s3_url("data/s3/x.csv")
+    assert not s3.is_s3_url("s3.csv")
+    assert s3.is_s3_url("S3A://x/y")
 
 
 def test_the_command_line_loads_from_s3(

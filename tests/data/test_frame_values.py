@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from loader.data.cast.conformer import Conformer, match_columns
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.match_columns import match_columns
 from loader.data.frames import open_frame
 from loader.errors import FrameError, SourceError
 from loader.inference.infer import inferred
@@ -279,19 +280,19 @@ def test_values_in_documents_have_one_form(document: Any, text: str) -> None:
 
 
 NOT_IN_DOCUMENTS: list[tuple[Any, str]] = [
-    ([b"x"], "holds a bytes, .* Base64"),
-    ([timedelta(1)], "holds a timedelta, .* seconds"),
-    ([pd.Timedelta(1, "s")], "holds a timedelta, .* seconds"),
-    ([np.timedelta64(1, "s")], "holds a timedelta, .* seconds"),
+    ([b"x"], "contains a bytes, .* Base64"),
+    ([timedelta(1)], "contains a timedelta, .* seconds"),
+    ([pd.Timedelta(1, "s")], "contains a timedelta, .* seconds"),
+    ([np.timedelta64(1, "s")], "contains a timedelta, .* seconds"),
     ([pd.Timestamp(1, unit="ns")], "finer than a microsecond"),
     ([np.datetime64(1, "ns")], "finer than a microsecond"),
-    ([math.inf], "holds inf, which JSON has no number for"),
-    ([D("Infinity")], "holds Infinity"),
-    ([D("sNaN")], "holds sNaN"),
-    ([{1, 2}], "holds a set"),
-    ([1j], "holds a complex"),
-    ({1: 2}, "has the key 1; keys of a JSON object are text"),
-    (np.zeros(1, dtype=[("x", "i4")]), "holds a ndarray"),
+    ([math.inf], "contains inf, which JSON cannot"),
+    ([D("Infinity")], "contains Infinity"),
+    ([D("sNaN")], "contains sNaN"),
+    ([{1, 2}], "contains a set"),
+    ([1j], "contains a complex"),
+    ({1: 2}, "has the key 1; keys of a JSON object must be"),
+    (np.zeros(1, dtype=[("x", "i4")]), "contains a ndarray"),
 ]
 
 
@@ -312,7 +313,7 @@ def test_what_has_no_form_in_json_is_refused(document: Any, message: str) -> Non
 )
 def test_a_nan_in_a_document_of_arrow_is_refused(frame: Any) -> None:
     """NaN is a value for everyone but pandas, and JSON has no number for it."""
-    with pytest.raises(FrameError, match="holds nan, which JSON has no number for"):
+    with pytest.raises(FrameError, match="contains nan, which JSON cannot"):
         stored("super", frame)
 
 
@@ -508,7 +509,10 @@ def test_what_duckdb_hands_over_as_something_else_is_refused(
     name: str, expression: str, data_type: str
 ) -> None:
     """Types of DuckDB that Arrow has none for are refused by name, with what to do."""
-    with duckdb.connect() as connection, pytest.raises(FrameError, match=f"{name}.* make it text"):
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(FrameError, match=f"{name}.* convert it to text"),
+    ):
         stored(data_type, connection.sql(f"SELECT {expression} AS a"))
 
 
@@ -563,12 +567,12 @@ def test_an_index_with_a_name_is_a_column(frame: Any, columns: dict[str, list[An
 @pytest.mark.parametrize(
     ("frame", "message", "hint"),
     [
-        (pd.DataFrame({"n": [1]}, ["x"]), "an index of .* without a name", "rename_axis"),
+        (pd.DataFrame({"n": [1]}, ["x"]), "an unnamed index of", "rename_axis"),
         (pd.DataFrame({"n": [1]}, DAYS[:1].rename(None)), "index of datetime64", "reset_index"),
         (pd.DataFrame({"n": [1]}, [0.5]), "index of float64", "reset_index"),
         (
             pd.DataFrame({"n": [1]}, pd.MultiIndex.from_tuples([("x", 5)], names=[None, "b"])),
-            "without a name",
+            "unnamed index",
             "rename_axis",
         ),
         (
@@ -576,7 +580,7 @@ def test_an_index_with_a_name_is_a_column(frame: Any, columns: dict[str, list[An
             "index and a column of the same name: `n`",
             r"reset_index\(drop=True\)",
         ),
-        (pd.DataFrame({"n": [1]}, pd.Index([1], name=5)), "not text: 5", "name the columns"),
+        (pd.DataFrame({"n": [1]}, pd.Index([1], name=5)), "not text: 5", "rename the columns"),
     ],
 )
 def test_an_index_that_is_not_clear_is_refused(frame: Any, message: str, hint: str) -> None:

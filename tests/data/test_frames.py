@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from loader.data.frames import CHUNK_ROWS, Frame, number_batches, open_frame
+from loader.data.batches import number_batches
+from loader.data.chunk import CHUNK_ROWS, Frame
+from loader.data.frames import open_frame
 from loader.errors import SourceError
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
@@ -93,7 +95,7 @@ REFUSED = [
     (None, "type NoneType is not a frame"),
     ([5], "first item of the list is of type int"),
     ([TABLE, "x"], "item 2 of the stream is of type str"),
-    ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and has `c` besides"),
+    ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and also has `c`"),
     (pa.chunked_array([[1]]), "ChunkedArray is not a frame"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named `a`"),
     (pd.DataFrame([[1, 2]]), "not text: 0, 1"),

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.data.cast.conformer import Conformer, match_columns
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.match_columns import match_columns
+from loader.data.chunk import Frame
 from loader.data.files.open import open_files
-from loader.data.frames import Frame, open_frame
+from loader.data.frames import open_frame
 from loader.errors import FrameError
 from loader.inference.infer import infer_files
 from loader.spec.model import Source, TableSpec

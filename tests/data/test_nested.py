@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from loader.data.cast.conformer import Conformer, Layout, match_columns
+from loader.data.cast.conformer import Conformer
+from loader.data.cast.layout import Layout
+from loader.data.cast.match_columns import match_columns
 from loader.data.cast.nested import shape_of
 from loader.data.frames import open_frame
 from loader.errors import FrameError
@@ -62,11 +64,11 @@ def test_documents_of_one_shape_are_nested(values: Sequence[Any], kind: str) -> 
 REFUSED: list[tuple[Sequence[Any], str]] = [
     ([{"a": 1}, {"b": 1}], "row 1: "),  # the shape of both has keys that each of them lacks
     ([{"a": 1.1}, {"a": 1.1, "b": 2}], "row 1: "),
-    ([{"a": 0.1}, {"a": json.loads("[1]")}], "no single shape"),
-    (["text", "more"], "no single shape"),
-    ([1, 2], "no single shape"),
-    ([{}, {}], "no single shape"),
-    ([{"a": 1}, {"a": 2**70}], "no single shape"),
+    ([{"a": 0.1}, {"a": json.loads("[1]")}], "do not share one structure"),
+    (["text", "more"], "do not share one structure"),
+    ([1, 2], "do not share one structure"),
+    ([{}, {}], "do not share one structure"),
+    ([{"a": 1}, {"a": 2**70}], "do not share one structure"),
 ]
 
 
@@ -83,7 +85,7 @@ def test_documents_that_parquet_would_change_are_refused(values: Sequence[Any], 
 def test_a_number_that_is_no_double_is_refused() -> None:
     """Digits that a double cannot hold are not rounded."""
     texts = pa.table({"doc": ['{"a": 1.5}', '{"a": 0.12345678901234567890123}']})
-    with pytest.raises(FrameError, match="no single shape"):
+    with pytest.raises(FrameError, match="do not share one structure"):
         staged(texts)
 
 
@@ -95,7 +97,7 @@ def test_a_later_row_of_another_shape_is_refused_by_its_number() -> None:
     conformer = Conformer(spec, {"doc": "doc"}, layout=NESTED, first=first)
     conformer.conform(first)
     conformer.conform(second)
-    with pytest.raises(FrameError, match=r"row 2: .*has not the shape of the first rows"):
+    with pytest.raises(FrameError, match=r"row 2: .*does not have the structure of the first rows"):
         conformer.finish()
 
 

@@ -55,7 +55,7 @@ def test_the_same_key_in_a_row_is_found_across_batches() -> None:
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The spill folder is removed, also when the check fails."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(primary_keys, "GATHERED_BYTES", 1)
+    monkeypatch.setattr(primary_keys, "BUFFER_BYTES", 1)
     with pytest.raises(FrameError):
         check({"a": [2, 1], "b": ["x", "y"]}, {"a": [2], "b": ["x"]})
     assert list(tmp_path.iterdir()) == []
@@ -63,7 +63,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_long_streams_are_compared_share_by_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit into memory is compared in several passes, and all of them count."""
-    monkeypatch.setattr(primary_keys, "GATHERED_BYTES", 4_000)
+    monkeypatch.setattr(primary_keys, "BUFFER_BYTES", 4_000)
     monkeypatch.setattr(primary_keys, "PASS_BYTES", 10_000)
     numbers = [number * 7_919 % 10_007 for number in range(10_000)]
     batches = [numbers[at : at + 500] for at in range(0, 10_000, 500)]

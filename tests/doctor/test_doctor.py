@@ -279,7 +279,7 @@ def test_a_bucket_that_is_not_there(place: Place) -> None:
     """The bucket's first step tells, and the others of it are skipped."""
     seen = place.see(staging="s3://nobodys-bucket/loader")
     assert "bucket list" in seen.named("failed")
-    assert "there is no bucket" in seen["bucket list"].detail
+    assert "does not exist" in seen["bucket list"].detail
     assert seen["COPY"].detail == "`bucket list` failed"
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loader.config import RedshiftTarget
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, FrameError, LoaderError, PlanError, VerifyError
 from loader.executor.results import LoadResult
 from loader.project import Project
@@ -760,7 +760,7 @@ def test_floats_that_are_no_numbers_are_kept_or_refused(world: World, staging: s
     for value in (math.inf, -math.inf, math.nan):
         frame = pa.table({"x": [value]})
         if staging == "json":
-            with pytest.raises(FrameError, match=r"row 1: .* has no form in staged JSON"):
+            with pytest.raises(FrameError, match=r"row 1: .* cannot be staged as JSON"):
                 table.load_frame(frame)
             continue
         table.load_frame(frame)

@@ -25,13 +25,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loader.dagster_io.metadata import load_metadata
-from loader.data.cast.conformer import arrow_schema
+from loader.data.cast.layout import arrow_schema
 from loader.errors import LoaderError, VerifyError
 from loader.executor.results import LoadResult, Progress
 from loader.plan.expectations import Values
 from loader.project import Project
 from loader.spec.model import TableSpec
-from loader.staging.encoders import open_writer
+from loader.staging.encoders.open import open_writer
 from loader.warehouse.registry import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 from tests.redshift.faults import ChangeCopied

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.cli import main
-from loader.data.frames import Chunk, Frame, open_frame
+from loader.data.chunk import Chunk, Frame
+from loader.data.frames import open_frame
 from loader.errors import PlanError, SpecError
 from loader.inference import from_files, keys
 from loader.inference.infer import (

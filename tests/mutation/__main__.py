@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.runner import ROOT, Reach, prepare, record, survives
 
+_STAGING = ["staging/test_staging", "staging/test_stager_ends", "executor/test_leftovers"]
+
 _EXECUTOR = [
     *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
     *("executor/test_equal_keys", "executor/test_faults", "executor/test_check_samples"),
@@ -24,11 +26,8 @@ TESTS: Mapping[str, Sequence[str]] = {
         *("plan/test_plan", "executor/test_merge", "executor/test_equal_keys"),
         "executor/test_checks",
     ],
-    "staging/stager": [
-        "staging/test_staging",
-        "staging/test_stager_ends",
-        "executor/test_leftovers",
-    ],
+    "staging/stager": _STAGING,
+    "staging/chunk_queue": _STAGING,
     "executor/answers": _EXECUTOR,
     "executor/runner": [*_EXECUTOR, "executor/test_apply"],
     "executor/transaction": _EXECUTOR,

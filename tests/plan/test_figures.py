@@ -25,7 +25,7 @@ from loader.plan.figures import (
     show_figure,
 )
 from loader.sql.datatypes import NAMES, parse
-from loader.staging.figure_collector import FigureCollector
+from loader.staging.figures.collector import FigureCollector
 from loader.warehouse.registry import BUILT_IN, get_adapter
 
 

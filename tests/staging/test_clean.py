@@ -57,7 +57,7 @@ def target(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture
 def store(target: dict[str, Any], tmp_path: Path) -> Store:
     """A staging location of each kind."""
-    from loader.staging.stores.base import open_store
+    from loader.staging.stores.open import open_store
 
     return open_store(target.get("staging", str(tmp_path / "staging")))
 
@@ -190,7 +190,7 @@ def test_half_files_of_killed_runs_go_too(store: Store) -> None:
 
 def test_only_what_lies_below_the_prefix_is_looked_at(stand_in: StandIn) -> None:
     """Objects and uploads of the same form elsewhere in the bucket are not Loader's to remove."""
-    from loader.staging.stores.base import open_store
+    from loader.staging.stores.open import open_store
 
     client = boto3.client("s3")
     outside = [
@@ -215,7 +215,7 @@ def test_uploads_that_may_not_be_listed_are_said(
 ) -> None:
     """Who has no right to list uploads has files removed, and is told what was not looked at."""
     from loader.errors import StageError
-    from loader.staging.stores.base import open_store
+    from loader.staging.stores.open import open_store
 
     store = open_store(f"s3://{stand_in.bucket}/loader")
     put(store, f"{RUN}/part-00000.csv")

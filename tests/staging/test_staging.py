@@ -28,9 +28,12 @@ from loader.config import DuckDBTarget
 from loader.errors import StageError
 from loader.project import Project
 from loader.spec.model import Staging
-from loader.staging.stager import Staged, Stager, apply_keep
-from loader.staging.stores.base import Store, open_store
+from loader.staging.keep import apply_keep
+from loader.staging.staged import Staged
+from loader.staging.stager import Stager
+from loader.staging.stores.base import Store
 from loader.staging.stores.local import FolderStore
+from loader.staging.stores.open import open_store
 from tests.conftest import MakeProject
 
 SCHEMA = pa.schema([("id", pa.int64()), ("noise", pa.binary())])
@@ -342,7 +345,8 @@ def test_cleaning_up_does_not_hide_the_first_error(tmp_path: Path) -> None:
         Stager(Stuck(tmp_path), PREFIX, SCHEMA, PARTIAL),
     ):
         raise ZeroDivisionError
-    assert caught.value.__notes__ == [f"and then: cannot remove {PREFIX}"]
+    (note,) = caught.value.__notes__
+    assert f"cannot remove {PREFIX}" in note
     with (
         pytest.raises(StageError, match="cannot remove"),
         Stager(Stuck(tmp_path), PREFIX, SCHEMA, PARTIAL),
@@ -384,7 +388,7 @@ import pyarrow as pa
 from loader.errors import StageError
 from loader.spec.model import Staging
 from loader.staging.stager import Stager
-from loader.staging.stores.base import open_store
+from loader.staging.stores.open import open_store
 
 how, root, form, keep = sys.argv[1:]
 if how == "limit":
@@ -558,7 +562,7 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.root == str(tmp_path / ".loader/staging")
     assert store.uri("a/b") == str(tmp_path / ".loader/staging/a/b")
     assert not (tmp_path / ".loader").exists()
-    with pytest.raises(StageError, match="no store for gs://"):
+    with pytest.raises(StageError, match="gs:// is not supported"):
         open_store("gs://bucket/prefix")
 
 

@@ -1,7 +1,6 @@
-"""Arrow types and values: what a declared type is staged as, and what a source's arrays hold.
+"""Arrow types of declared types, and source arrays as plain arrays or Python objects.
 
-Beneath dictionaries, run ends, views, large offsets and extensions there is a plain array; and any
-array gives Python objects here, whatever its values.
+A plain array has no dictionary, run ends, views, large offsets or extension type.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.data.frames import Opaque, one_array
+from loader.data.batches import to_array
+from loader.data.chunk import UnsupportedValue
 from loader.sql.datatypes import DataType
 
 Array = Any
@@ -34,18 +34,20 @@ _TYPES = {
 
 
 def arrow_type(data_type: DataType) -> Any:
-    """The Arrow type that values of a declared type are staged as; text where there is none."""
+    """The Arrow type in which values of a declared type are staged; text where Arrow has none."""
     if data_type.name == "decimal":
         return pa.decimal128(data_type.precision, data_type.scale)
     return _TYPES.get(data_type.name, pa.string())
 
 
-def pick(values: Any, rows: Sequence[int]) -> list[object]:
-    """Some values of a column as Python objects."""
+def take_values(values: Any, rows: Sequence[int]) -> list[object]:
+    """The values of some rows of a column, as Python objects."""
     if not is_arrow(values):
         return [values[row] for row in rows]
-    bare = plain(values)
-    return pick(bare, rows) if not is_arrow(bare) else python_values(bare.take(pa.array(rows)))
+    bare = to_plain(values)
+    return (
+        take_values(bare, rows) if not is_arrow(bare) else python_values(bare.take(pa.array(rows)))
+    )
 
 
 def is_arrow(values: object) -> bool:
@@ -53,52 +55,58 @@ def is_arrow(values: object) -> bool:
     return isinstance(values, pa.Array | pa.ChunkedArray)
 
 
-# What a source type is, beneath its wrapping.
+# Source arrays as plain arrays.
 
 _STORED = ("arrow.json", "arrow.fixed_shape_tensor", "geoarrow.wkb", "geoarrow.wkt")
 
 
-def plain_documents(array: Array) -> Any:
-    """What `plain` gives, but UUIDs as such, since text would be taken for JSON."""
+def to_plain_documents(array: Array) -> Any:
+    """Like `to_plain`, but with UUIDs as Python objects, since their text is not JSON."""
     kind = array.type
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         kind = kind.value_type
-    return python_values(one_array(array)) if kind == pa.uuid() else plain(array)
+    return python_values(to_array(array)) if kind == pa.uuid() else to_plain(array)
 
 
-def plain(array: Array) -> Any:
-    """The array unwrapped, or its values as Python objects where Arrow cannot do that."""
+def to_plain(array: Array) -> Any:
+    """The plain array, or a list of its values as Python objects where Arrow cannot unwrap it."""
     try:
-        return unwrapped(array)
+        return unwrap_array(array)
     except (pa.ArrowException, ValueError, TypeError):
-        return python_values(one_array(array))
+        return python_values(to_array(array))
 
 
-def unwrapped(array: Array) -> Array:
-    """The same values without dictionaries, run ends, large offsets, views and extensions."""
-    array = one_array(array)
+def unwrap_array(array: Array) -> Array:
+    """The plain array of the same values.
+
+    Raises:
+        pa.ArrowException: PyArrow cannot convert it; ValueError and TypeError too.
+    """
+    array = to_array(array)
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
         return _from_extension(array)
     if pa.types.is_dictionary(kind):
-        if isinstance(kind.value_type, pa.BaseExtensionType):  # Arrow gives the storage of some
-            return unwrapped(array.dictionary).take(array.indices)
-        return unwrapped(array.dictionary_decode())
+        if isinstance(
+            kind.value_type, pa.BaseExtensionType
+        ):  # decoding would give the storage of some
+            return unwrap_array(array.dictionary).take(array.indices)
+        return unwrap_array(array.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
-        return unwrapped(pc.run_end_decode(array))
+        return unwrap_array(pc.run_end_decode(array))
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return array.cast(pa.string())
     if pa.types.is_float16(kind):
         return array.cast(pa.float32())
     if pa.types.is_date64(kind):
         return _whole_days(array)
-    if kind_of(kind) == "binary" and kind != pa.binary():
+    if type_family(kind) == "binary" and kind != pa.binary():
         return array.cast(pa.binary())
     return array
 
 
 def _whole_days(array: Array) -> Array:
-    """Dates of milliseconds as dates, or as the time stamps that they are."""
+    """64-bit dates as 32-bit dates; as time stamps where one has a time of day."""
     try:
         return array.cast(pa.date32())
     except pa.ArrowInvalid:
@@ -112,24 +120,24 @@ def _from_extension(array: Array) -> Array:
     if name == "arrow.bool8":
         return array.storage.cast(pa.bool_())
     if name == "arrow.fixed_shape_tensor" and len(array.type.shape) > 1:
-        return array  # its storage has lost the inner lists
+        return array  # its storage lacks the inner lists
     if name == "arrow.opaque":
         name = array.type.type_name
-    return unwrapped(array.storage) if name in _STORED else array
+    return unwrap_array(array.storage) if name in _STORED else array
 
 
 _IN_PYTHON = ("arrow.uuid", "arrow.bool8", "geoarrow.wkt")
 
 
-def unknown_extension(arrow: Any) -> str | None:
-    """The name of an extension type that Python gets the storage of, itself or nested in a type."""
+def unknown_extension_name(arrow: Any) -> str | None:
+    """The name of an extension type, also nested, of which Python only sees the storage."""
     if isinstance(arrow, pa.BaseExtensionType):
         opaque = arrow.extension_name == "arrow.opaque"
         name = str(arrow.type_name if opaque else arrow.extension_name)
         return None if name in _IN_PYTHON else name
     if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
-        return unknown_extension(arrow.value_type)
-    inners = (unknown_extension(each.type) for each in _fields(arrow))
+        return unknown_extension_name(arrow.value_type)
+    inners = (unknown_extension_name(each.type) for each in _fields(arrow))
     return next((name for name in inners if name is not None), None)
 
 
@@ -155,8 +163,8 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
 )
 
 
-def kind_of(arrow: Any) -> str:
-    """The family of an Arrow type, as the tables of casts name it."""
+def type_family(arrow: Any) -> str:
+    """The family of an Arrow type, by which `vectorized` finds its casts."""
     if isinstance(arrow, pa.BaseExtensionType):
         return "other"
     if pa.types.is_timestamp(arrow):
@@ -164,30 +172,30 @@ def kind_of(arrow: Any) -> str:
     return next((kind for kind, known in _KINDS if known(arrow)), "other")
 
 
-# Arrow to Python, whatever the values.
+# Arrow values as Python objects.
 
 
 def python_values(array: Array) -> list[object]:
-    """The values as Python objects; those that Python cannot hold as `Opaque`."""
+    """The values as Python objects; those that Python cannot represent as `UnsupportedValue`."""
     if pa.types.is_float32(array.type):
-        # NumPy's own 32-bit floats know the decimal they print as.
+        # NumPy's 32-bit floats keep their shortest decimal.
         floats = array.to_numpy(zero_copy_only=False)
         valid = array.is_valid().to_pylist()
         return [value if ok else None for value, ok in zip(floats, valid, strict=True)]
     if getattr(array.type, "unit", "") == "ns":
         return _from_nanoseconds(array)
-    if name := unknown_extension(array.type):
+    if name := unknown_extension_name(array.type):
         return _opaque_values(array, name)
     try:
         array = _inner_microseconds(array)
         found: list[object] = array.to_pylist(maps_as_pydicts="strict")
     except Exception:  # noqa: BLE001  # dates beyond Python's years, broken text, repeated keys, …
-        return [_one_value(_row_alone(array, row)) for row in range(len(array))]
+        return [_to_python_value(_take_row(array, row)) for row in range(len(array))]
     return found
 
 
-def _row_alone(array: Array, row: int) -> Array:
-    """An array of one row; a slice would keep what the others hold within lists and structs."""
+def _take_row(array: Array, row: int) -> Array:
+    """An array of one row; a slice would keep the nested values of all rows."""
     try:
         return array.take(pa.array([row]))
     except pa.ArrowException:
@@ -195,14 +203,16 @@ def _row_alone(array: Array, row: int) -> Array:
 
 
 def _from_nanoseconds(array: Array) -> list[object]:
-    """Times of nanoseconds, without pandas: whole microseconds, or the text of what is not."""
+    """Times of nanoseconds as Python objects, without pandas; finer ones are unsupported."""
     coarse = array.cast(_in_microseconds(array.type), safe=False)
     whole = pc.equal(coarse.cast(array.type, safe=False), array)
     if array.null_count == len(array) or pc.all(whole).as_py():
         return python_values(coarse)
     texts = array.view(pa.int64()) if pa.types.is_duration(array.type) else array.cast(pa.string())
     return [
-        value if value is None or exactly else Opaque(str(text), "is finer than a microsecond")
+        value
+        if value is None or exactly
+        else UnsupportedValue(str(text), "is finer than a microsecond")
         for value, exactly, text in zip(
             python_values(coarse), whole.to_pylist(), texts.to_pylist(), strict=True
         )
@@ -210,7 +220,7 @@ def _from_nanoseconds(array: Array) -> list[object]:
 
 
 def _in_microseconds(arrow: Any) -> Any:
-    """The type with microseconds for nanoseconds, inside of lists, structs and maps too."""
+    """The type with microseconds for nanoseconds, also inside lists, structs and maps."""
     types = pa.types
     if getattr(arrow, "unit", "") == "ns":
         if types.is_timestamp(arrow):
@@ -230,7 +240,7 @@ def _in_microseconds(arrow: Any) -> Any:
 
 
 def _inner_microseconds(array: Array) -> Array:
-    """Nested times of nanoseconds in microseconds, since Python's own would be cut to them.
+    """The array with nested times in microseconds; PyArrow would truncate them for Python.
 
     Raises:
         pa.ArrowException: one is finer than a microsecond.
@@ -247,25 +257,30 @@ def _holds_nanoseconds(arrow: Any) -> bool:
 
 
 def _opaque_values(array: Array, name: str) -> list[object]:
-    why = f"is of the extension type {name}, of which only the storage is known: make it text"
+    reason = f"is of the unknown extension type {name}; convert it to text"
     stored = array.storage if isinstance(array, pa.ExtensionArray) else array
     texts = map(str, stored.to_pylist())
     valid = array.is_valid().to_pylist()
-    return [Opaque(text, why) if ok else None for text, ok in zip(texts, valid, strict=True)]
+    return [
+        UnsupportedValue(text, reason) if ok else None
+        for text, ok in zip(texts, valid, strict=True)
+    ]
 
 
-def _one_value(single: Array) -> object:
+def _to_python_value(single: Array) -> object:
     try:
         single = _inner_microseconds(single)
     except pa.ArrowException:
-        return Opaque(str(single.to_pylist()[0]), "holds a time that is finer than a microsecond")
+        return UnsupportedValue(
+            str(single.to_pylist()[0]), "contains a time that is finer than a microsecond"
+        )
     try:
         return single[0].as_py(maps_as_pydicts="strict")
     except UnicodeDecodeError:
-        return Opaque(repr(single.cast(pa.binary())[0].as_py()), "is not valid UTF-8")
-    except Exception as error:  # noqa: BLE001  # whatever stops Python from holding it, it cannot be loaded
+        return UnsupportedValue(repr(single.cast(pa.binary())[0].as_py()), "is not valid UTF-8")
+    except Exception as error:  # noqa: BLE001  # PyArrow raises many kinds
         try:
             text = str(single.cast(pa.string())[0].as_py())
-        except Exception:  # noqa: BLE001  # nor can Arrow print it
+        except Exception:  # noqa: BLE001  # likewise
             text = f"a {single.type}"
-        return Opaque(text, f"is out of bounds: {error}")
+        return UnsupportedValue(text, f"is out of range: {error}")

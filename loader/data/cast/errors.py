@@ -1,4 +1,4 @@
-"""What a judgement of values is made of: how they came, why one is refused, how one is shown."""
+"""What all casts share: their options, the error of a value, and how values are shown."""
 
 from __future__ import annotations
 
@@ -11,51 +11,54 @@ from uuid import UUID
 from loader.sql.datatypes import DataType
 
 NULL_MARKER = "\\N"
-"""The word that stands for NULL in staged CSV files, so that no text may be it."""
+"""The text that means NULL in staged CSV files; no value may have it."""
 
 TRUE_WORDS = ("1", "t", "true", "y", "yes")
 FALSE_WORDS = ("0", "f", "false", "n", "no")
-"""The words that are booleans, in any case."""
+"""Text that is a boolean, in any case."""
 
 
-class Refusal(ValueError):  # noqa: N818  # a verdict on a value, no fault
-    """A value does not fit; the text reads on from the value, as in ``'x' is not a date``."""
+UNPAIRED_SURROGATE = "contains an unpaired surrogate, which is not valid text"
+
+
+class CastError(ValueError):
+    """A value does not fit its type; the text follows the value, as in ``'x' is not a date``."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the values of a column came, as far as it changes what they mean."""
+class CastOptions:
+    """How the values of a column are to be read, and in which format they will be staged."""
 
     text: bool = False
-    """They come from a file of text: the formats below apply, and numbers are as written."""
+    """They come from a text file: the formats below apply, and numbers are exact as written."""
     json: bool = False
-    """They were parsed from JSON, where a string is a string and not JSON text."""
+    """They were parsed from JSON: a string is a string, not a document as text."""
     decimal: str = "."
-    """The mark before the decimals of numbers in text."""
+    """The decimal separator of numbers in text."""
     empty_is_null: bool = False
-    """Whether empty text is NULL in columns that cannot hold it."""
+    """Whether empty text is NULL for types that have no empty value."""
     date_format: str | None = None
     timestamp_format: str | None = None
     timezone: str | None = None
-    """The zone of time stamps without one."""
+    """The IANA time zone of time stamps that have none."""
     null_marker: bool = False
     """Whether rows are staged as CSV, where `NULL_MARKER` means NULL."""
     finite: bool = False
-    """Whether rows are staged as JSON, which has no form for NaN and infinity."""
+    """Whether rows are staged as JSON, which cannot represent NaN and infinity."""
     nan_is_null: bool = False
     """Whether NaN inside a document is the JSON null, as in a pandas frame."""
 
 
-HOLDS_EMPTY = ("char", "varchar", "varbyte")
-"""The types that have a value for empty text."""
+TYPES_WITH_EMPTY = ("char", "varchar", "varbyte")
+"""The types in which empty text is a value of its own."""
 
 
-Judge = Callable[[object], object]
-"""Gives the value in the declared type, or raises `Refusal`."""
+Caster = Callable[[object], object]
+"""Returns the value in the declared type, or raises `CastError`."""
 
 
 def show(value: object, limit: int | None = 80) -> str:
-    """A value as messages print it, at most so many characters of it."""
+    """A value as text for messages, cut to ``limit`` characters."""
     try:
         if value is None:
             return "NULL"
@@ -75,8 +78,8 @@ def is_numpy(value: object) -> bool:
     return type(value).__module__ == "numpy"
 
 
-def a(data_type: DataType) -> str:
-    """A type with its article."""
+def with_article(data_type: DataType) -> str:
+    """The name of a type with its indefinite article."""
     text = str(data_type)
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
@@ -95,32 +98,32 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
-def mismatch(value: object, data_type: DataType) -> Refusal:
-    """The refusal of a value that is of another kind altogether."""
+def type_mismatch(value: object, data_type: DataType) -> CastError:
+    """The error for a value of another kind, such as text for a number."""
     for types, kind in _KINDS:
         if isinstance(value, types):
-            return Refusal(f"is {kind}, not {a(data_type)}")
-    return Refusal(f"is a {type(value).__name__}, not {a(data_type)}")
+            return CastError(f"is {kind}, not {with_article(data_type)}")
+    return CastError(f"is a {type(value).__name__}, not {with_article(data_type)}")
 
 
 def utf8(value: str) -> bytes:
-    """Text as bytes of UTF-8.
+    """Encode text as UTF-8.
 
     Raises:
-        Refusal: it holds half a character.
+        CastError: it contains an unpaired surrogate.
     """
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise Refusal("holds half a character (a lone surrogate), which is not text") from None
+        raise CastError(UNPAIRED_SURROGATE) from None
 
 
-def unmarked(value: str, reading: Reading) -> str:
-    """Text as it is staged.
+def check_null_marker(value: str, options: CastOptions) -> str:
+    """Return the text, provided that it is not read back as NULL from a staged CSV file.
 
     Raises:
-        Refusal: it would be read back as NULL.
+        CastError: it equals `NULL_MARKER`.
     """
-    if reading.null_marker and value == NULL_MARKER:
-        raise Refusal("means NULL in staged CSV files; use staging: {format: parquet}")
+    if options.null_marker and value == NULL_MARKER:
+        raise CastError("means NULL in staged CSV files; use staging: {format: parquet}")
     return str(value)

@@ -1,4 +1,4 @@
-"""Dates, times, time stamps and intervals: the part of `exact` that is about time."""
+"""Casts single values to dates, times, time stamps and intervals, exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from loader.data.cast.errors import Reading, Refusal, a, mismatch, unmarked
+from loader.data.cast.errors import (
+    CastError,
+    CastOptions,
+    check_null_marker,
+    type_mismatch,
+    with_article,
+)
 from loader.sql import time_formats
 from loader.sql.datatypes import DataType
 
@@ -39,90 +45,95 @@ _INTERVALS = {
 }
 
 
-def date_value(value: Any, data_type: DataType, reading: Reading) -> date:
-    """Midnights and ISO text are dates too."""
+def cast_date(value: Any, data_type: DataType, options: CastOptions) -> date:
+    """A date; from time stamps at midnight and from ISO text as well."""
     match value:
         case datetime():
             if value.tzinfo is not None:
-                raise Refusal("has a time zone, which a date loses; take the date in one zone")
+                raise CastError(
+                    "has a time zone, which a date cannot keep; convert it to a date in one zone"
+                )
             if value.time() != time():
-                raise Refusal("has a time of day, which a date loses")
+                raise CastError("has a time of day, which a date cannot keep")
             return value.date()
         case date():
             return date(value.year, value.month, value.day)
         case str():
-            return _parse_date(value, reading)
+            return _parse_date(value, options)
         case _:
-            raise mismatch(value, data_type)
+            raise type_mismatch(value, data_type)
 
 
-def _parse_date(text: str, reading: Reading) -> date:
-    written = reading.date_format if reading.text else None
+def _parse_date(text: str, options: CastOptions) -> date:
+    written = options.date_format if options.text else None
     try:
         if written:
             stamp = time_formats.parse(text, written)
-            return date_value(stamp, DataType("date"), reading)
+            return cast_date(stamp, DataType("date"), options)
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
-    except Refusal:
+    except CastError:
         raise
     except ValueError:
         pass
-    raise Refusal(f"is not a date{_written(written)}")
+    raise CastError(f"is not a date{_describe_format(written)}")
 
 
-def _written(written: str | None) -> str:
+def _describe_format(written: str | None) -> str:
+    """The expected format as the end of an error, where a spec declares one."""
     return f" written as {written}" if written else ""
 
 
-def timestamp_value(value: Any, data_type: DataType, reading: Reading) -> datetime:
+def cast_timestamp(value: Any, data_type: DataType, options: CastOptions) -> datetime:
     """A time stamp without a zone."""
-    stamp = _stamp(value, data_type, reading)
+    stamp = _to_datetime(value, data_type, options)
     if stamp.tzinfo is not None:
-        raise Refusal("has a time zone, which a timestamp loses; declare the column timestamptz")
+        raise CastError(
+            "has a time zone, which a timestamp cannot keep; declare the column timestamptz"
+        )
     return stamp
 
 
-def timestamptz_value(value: Any, data_type: DataType, reading: Reading) -> datetime:
-    """An instant; one without a zone is in that of the source, if it says so."""
-    stamp = _stamp(value, data_type, reading)
+def cast_timestamptz(value: Any, data_type: DataType, options: CastOptions) -> datetime:
+    """A time stamp in UTC; one without a zone is in the zone of the options, if they have one."""
+    stamp = _to_datetime(value, data_type, options)
     if stamp.utcoffset() is None:
-        if reading.timezone is None:
-            raise Refusal(
-                "has no time zone; set source: {timezone: …} to the zone it is in, or declare the"
-                " column timestamp"
+        if options.timezone is None:
+            raise CastError(
+                "has no time zone; set source: {timezone: …}, or declare the column timestamp"
             )
-        stamp = _localize(stamp.replace(tzinfo=None), reading.timezone)
+        stamp = _localize_time(stamp.replace(tzinfo=None), options.timezone)
     try:
         return stamp.astimezone(UTC)
     except OverflowError:
-        raise Refusal("lies outside the years 1 to 9999 in UTC") from None
+        raise CastError("is outside the years 1 to 9999 in UTC") from None
 
 
-def _localize(stamp: datetime, zone: str) -> datetime:
+def _localize_time(stamp: datetime, zone: str) -> datetime:
+    """Attach a zone to a local time that exists there exactly once."""
     first = stamp.replace(tzinfo=ZoneInfo(zone), fold=0)
     second = first.replace(fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
     if first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) != stamp:
-        raise Refusal(f"does not exist in {zone}: the clocks skipped it")
-    raise Refusal(f"happened twice in {zone}, when the clocks went back; write it with an offset")
+        raise CastError(f"does not exist in {zone}: the clocks skipped it")
+    raise CastError(f"occurs twice in {zone}, where the clocks went back; add its UTC offset")
 
 
-def _stamp(value: Any, data_type: DataType, reading: Reading) -> datetime:
+def _to_datetime(value: Any, data_type: DataType, options: CastOptions) -> datetime:
     match value:
         case datetime():
             return value
         case date():
             return datetime(value.year, value.month, value.day)
         case str():
-            return _parse_stamp(value, data_type, reading)
+            return _parse_stamp(value, data_type, options)
         case _:
-            raise mismatch(value, data_type)
+            raise type_mismatch(value, data_type)
 
 
-def _parse_stamp(text: str, data_type: DataType, reading: Reading) -> datetime:
-    written = reading.timestamp_format if reading.text else None
+def _parse_stamp(text: str, data_type: DataType, options: CastOptions) -> datetime:
+    written = options.timestamp_format if options.text else None
     try:
         if written:
             return time_formats.parse(text, written)
@@ -134,21 +145,24 @@ def _parse_stamp(text: str, data_type: DataType, reading: Reading) -> datetime:
             return naive.replace(tzinfo=offset)
     except ValueError:
         pass
-    _check_decimals(text)
-    raise Refusal(f"is not {a(data_type)}{_written(written)}")
+    _check_precision(text)
+    raise CastError(f"is not {with_article(data_type)}{_describe_format(written)}")
 
 
-def _check_decimals(text: str) -> None:
+def _check_precision(text: str) -> None:
+    """Refuse text that would be a time but for more than six decimals."""
     if re.search(r":[0-9]{2}[.,][0-9]{6}0*[1-9]", text):
-        raise Refusal("is finer than a microsecond")
+        raise CastError("is finer than a microsecond")
 
 
-def time_value(value: Any, data_type: DataType, _: Reading) -> time:
+def cast_time(value: Any, data_type: DataType, _: CastOptions) -> time:
     """A time of day without a zone."""
     match value:
         case time():
             if value.tzinfo is not None:
-                raise Refusal("has a time zone, which a time loses; declare the column timetz")
+                raise CastError(
+                    "has a time zone, which a time cannot keep; declare the column timetz"
+                )
             return value
         case str():
             try:
@@ -156,65 +170,67 @@ def time_value(value: Any, data_type: DataType, _: Reading) -> time:
                     return time.fromisoformat(time_formats.without_zeros(value))
             except ValueError:
                 pass
-            _check_decimals(value)
-            raise Refusal("is not a time, HH:MM or HH:MM:SS with up to 6 decimals")
+            _check_precision(value)
+            raise CastError("is not a time, HH:MM or HH:MM:SS with up to 6 decimals")
         case _:
-            raise mismatch(value, data_type)
+            raise type_mismatch(value, data_type)
 
 
-def timetz_value(value: Any, data_type: DataType, _: Reading) -> str:
+def cast_timetz(value: Any, data_type: DataType, _: CastOptions) -> str:
     """A time of day with its offset, as text."""
     match value:
         case time():
             if value.utcoffset() is None:
-                raise Refusal("has no offset from UTC, which a timetz needs")
+                raise CastError("has no offset from UTC, which a timetz needs")
             return value.isoformat()
         case str():
             try:
                 if _TIME_ZONED.fullmatch(value):
-                    plain = time_formats.without_zeros(value)
-                    time.fromisoformat(plain)
-                    return plain
+                    text = time_formats.without_zeros(value)
+                    time.fromisoformat(text)
+                    return text
             except ValueError:
                 pass
-            _check_decimals(value)
-            raise Refusal("is not a timetz, HH:MM:SS with an offset such as +01:00")
+            _check_precision(value)
+            raise CastError("is not a timetz, HH:MM:SS with an offset such as +01:00")
         case _:
-            raise mismatch(value, data_type)
+            raise type_mismatch(value, data_type)
 
 
-def interval_value(value: Any, data_type: DataType, reading: Reading) -> str:
-    """An interval as text; durations are days to seconds, calendar intervals whole months."""
+def cast_interval(value: Any, data_type: DataType, options: CastOptions) -> str:
+    """An interval as text; a duration has days to seconds, a calendar interval only months."""
     if isinstance(value, str):
         if not _INTERVALS[data_type.name].fullmatch(value):
-            raise Refusal(f"is not {a(data_type)}")
+            raise CastError(f"is not {with_article(data_type)}")
         if re.search(r"\.[0-9]{6}0*[1-9]", value):
-            raise Refusal("is finer than a microsecond")
-        return unmarked(time_formats.without_zeros(value), reading)
+            raise CastError("is finer than a microsecond")
+        return check_null_marker(time_formats.without_zeros(value), options)
     if type(value).__name__ == "MonthDayNano":
-        return _calendar_interval(value, data_type)
+        return _format_calendar_interval(value, data_type)
     if not isinstance(value, timedelta):
-        raise mismatch(value, data_type)
+        raise type_mismatch(value, data_type)
     if data_type.name == "interval year to month":
-        raise Refusal(f"is a duration of days, not {a(data_type)}")
-    return interval_text(value)
+        raise CastError(f"is a duration of days, not {with_article(data_type)}")
+    return format_interval(value)
 
 
-def _calendar_interval(value: Any, data_type: DataType) -> str:
+def _format_calendar_interval(value: Any, data_type: DataType) -> str:
     months, days, nanoseconds = value
     if data_type.name == "interval year to month":
         if days or nanoseconds:
-            raise Refusal(f"has days or hours, not only months as {a(data_type)}")
+            raise CastError(f"has days or hours; {data_type} takes only months")
         return f"{months} months"
     if months or nanoseconds % 1000:
-        raise Refusal(f"has months, or is finer than a microsecond: not {a(data_type)}")
-    return interval_text(timedelta(days=days, microseconds=nanoseconds // 1000))
+        raise CastError(
+            f"has months, or is finer than a microsecond; not {with_article(data_type)}"
+        )
+    return format_interval(timedelta(days=days, microseconds=nanoseconds // 1000))
 
 
-def interval_text(value: timedelta) -> str:
-    """A duration as both dialects read it: every field carries the sign.
+def format_interval(value: timedelta) -> str:
+    """A duration as text that both dialects parse; every field carries the sign.
 
-    >>> interval_text(timedelta(days=1, hours=2)), interval_text(timedelta(hours=-26))
+    >>> format_interval(timedelta(days=1, hours=2)), format_interval(timedelta(hours=-26))
     ('1 days 02:00:00.000000', '-1 days -02:00:00.000000')
     """
     sign, size = ("-", -value) if value < timedelta() else ("", value)

@@ -1,4 +1,4 @@
-"""Python objects as the built-in values that they are, before any declared type looks at them."""
+"""Converts instances of subclasses, enums and NumPy scalars to built-in Python values."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from loader.data.cast.errors import Refusal, is_numpy
+from loader.data.cast.errors import CastError, is_numpy
 
 
-def base_value(value: Any) -> Any:
-    """The built-in value of an instance of a subclass, or of an enum member; else the object.
+def to_builtin(value: Any) -> Any:
+    """Convert an instance of a subclass or an enum member to its built-in value.
 
-    What a subclass overrides (such as the ``__str__`` of an enum) plays no part, so a value is
-    stored alike from a list, a pandas frame, Polars or Arrow. An enum member that is itself text
-    or a number counts as that, any other as its ``value``. NumPy's scalars are left as they are.
+    Any other object is returned unchanged. What a subclass overrides (such as the ``__str__`` of
+    an enum) plays no part, so a value is stored alike from a list, pandas, Polars or Arrow. An
+    enum member that is itself text or a number counts as that, any other as its ``value``. NumPy's
+    scalars are returned unchanged.
 
     >>> from enum import Enum, Flag
     >>> class Status(str, Enum):
@@ -25,7 +26,7 @@ def base_value(value: Any) -> Any:
     >>> class Access(Flag):
     ...     READ = 1
     ...     WRITE = 2
-    >>> base_value(Status.OPEN), base_value(Access.READ | Access.WRITE)
+    >>> to_builtin(Status.OPEN), to_builtin(Access.READ | Access.WRITE)
     ('open', 3)
     """
     if type(value) in _BUILT_IN or is_numpy(value):
@@ -33,37 +34,37 @@ def base_value(value: Any) -> Any:
     for kind, convert in _BASES:
         if isinstance(value, kind):
             return convert(value)
-    return base_value(value.value) if isinstance(value, Enum) else value
+    return to_builtin(value.value) if isinstance(value, Enum) else value
 
 
-def is_finer(value: object) -> bool:
-    """Whether a time stamp or duration of pandas has more than microseconds."""
+def is_finer_than_microsecond(value: object) -> bool:
+    """Whether a pandas `Timestamp` or `Timedelta` has nanoseconds beyond the microsecond."""
     if not isinstance(value, datetime | timedelta):
         return False
     part = "nanosecond" if isinstance(value, datetime) else "nanoseconds"
     return bool(getattr(value, part, 0))
 
 
-def microseconds(value: Any) -> datetime | timedelta:
-    """A time stamp or duration of NumPy in Python.
+def to_microseconds(value: Any) -> datetime | timedelta:
+    """Convert a `datetime64` or `timedelta64` of NumPy to Python.
 
     Raises:
-        Refusal: it is finer than a microsecond, or outside the years that Python has.
+        CastError: it is finer than a microsecond, or outside of Python's range.
     """
     exact = value.astype(f"{value.dtype.kind}8[us]")
-    plain = exact.item()
-    if exact != value or not isinstance(plain, datetime | timedelta):
-        raise Refusal("is finer than a microsecond, or not a date that exists")
-    return plain
+    converted = exact.item()
+    if exact != value or not isinstance(converted, datetime | timedelta):
+        raise CastError("is finer than a microsecond, or not a valid date")
+    return converted
 
 
-def _time(value: Any) -> time:
+def _to_time(value: Any) -> time:
     return time(
         value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
     )
 
 
-def _date(value: Any) -> date:
+def _to_date(value: Any) -> date:
     return date(value.year, value.month, value.day)
 
 
@@ -73,9 +74,9 @@ _BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (float, float.__float__),
     (Decimal, Decimal),
     (bytes, lambda value: bytes(memoryview(value))),
-    (datetime, lambda value: datetime.combine(_date(value), _time(value))),
-    (date, _date),
-    (time, _time),
+    (datetime, lambda value: datetime.combine(_to_date(value), _to_time(value))),
+    (date, _to_date),
+    (time, _to_time),
     (timedelta, lambda value: timedelta(value.days, value.seconds, value.microseconds)),
     (UUID, lambda value: UUID(int=value.int)),
 )

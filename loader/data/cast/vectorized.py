@@ -1,7 +1,7 @@
-"""Vectorised casts of whole Arrow arrays. Each gives the array of the declared type, or refuses.
+"""Casts whole Arrow arrays to declared types at once, where the result is certain.
 
-A fast cast may be too strict, never too lenient: what it gives is what `exact` would give
-for every row. Where Arrow's own casts truncate, overflow or misread, it checks or stands back.
+Such a cast returns what `exact` returns for each row, or raises one of `UNSURE_ERRORS`, even if
+all rows may fit. It adds checks where Arrow's own casts truncate, overflow or misread.
 """
 
 from __future__ import annotations
@@ -16,268 +16,269 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.data.cast.arrow_types import Array, arrow_type
-from loader.data.cast.errors import FALSE_WORDS, NULL_MARKER, TRUE_WORDS, Reading
+from loader.data.cast.errors import FALSE_WORDS, NULL_MARKER, TRUE_WORDS, CastOptions
 from loader.sql.datatypes import DataType
 
-Fast = Callable[[Any, DataType, Reading], Any]
+VectorizedCast = Callable[[Any, DataType, CastOptions], Any]
 
 FIRST_DAY, LAST_DAY = date.min.toordinal() - 719_163, date.max.toordinal() - 719_163
 FIRST_MICROSECOND = FIRST_DAY * 86_400_000_000
 LAST_MICROSECOND = (LAST_DAY + 1) * 86_400_000_000 - 1
 
 KNOWN_ZONES = (-2_145_916_800_000_000, 2_114_380_800_000_000)
-"""1902 to 2037 in microseconds: outside, Arrow's time zones are not those of the tz database."""
+"""1902 to 2037 in microseconds; outside, Arrow's time zones differ from the tz database."""
 
 MAX_DIGITS = 38
 """Digits that a 128-bit decimal always holds."""
 
 
-class Doubt(ValueError):  # noqa: N818  # it is none: it sends the rows to the judge
-    """A fast cast is not sure that every row of a block fits."""
+class UnsureError(ValueError):
+    """A vectorized cast is not certain that all rows fit; `exact` has to cast them."""
 
 
-DOUBTS = (Doubt, pa.ArrowException, ValueError, TypeError, ArithmeticError)
+UNSURE_ERRORS = (UnsureError, pa.ArrowException, ValueError, TypeError, ArithmeticError)
 
 
-def _sure(condition: Any) -> None:
-    """Go on only when a mask holds in every row that is not NULL."""
+def _require(condition: Any) -> None:
+    """Raise `UnsureError` unless a mask is true in every row that is not NULL."""
     if pc.all(condition).as_py() is False:
-        raise Doubt
+        raise UnsureError
 
 
-def _within(array: Array, low: int, high: int) -> Array:
+def _require_range(array: Array, low: int, high: int) -> Array:
+    """Return the array; raise `UnsureError` when a value is outside of the range."""
     ends = pc.min_max(array)
     if ends["min"].is_valid and not low <= ends["min"].as_py() <= ends["max"].as_py() <= high:
-        raise Doubt
+        raise UnsureError
     return array
 
 
-def _as_is(array: Array, data_type: DataType, _: Reading) -> Array:
-    """Arrow's own cast, where it checks all that has to be checked."""
+def _arrow_cast(array: Array, data_type: DataType, _: CastOptions) -> Array:
+    """Arrow's own cast, for pairs of types where it checks everything."""
     return array.cast(arrow_type(data_type))
 
 
-def _integer_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    _sure(pc.match_substring_regex(array, "^-?[0-9]+$"))
-    return _as_is(array, data_type, reading)
+def _integer_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    _require(pc.match_substring_regex(array, "^-?[0-9]+$"))
+    return _arrow_cast(array, data_type, options)
 
 
-def _integer_from_decimal(array: Array, data_type: DataType, reading: Reading) -> Array:
+def _integer_from_decimal(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if array.type.scale < 0:
-        raise Doubt
-    return _as_is(array, data_type, reading)
+        raise UnsureError
+    return _arrow_cast(array, data_type, options)
 
 
-def _decimal_from_integer(array: Array, data_type: DataType, reading: Reading) -> Array:
-    return _decimal(array.cast(pa.decimal128(20, 0)), data_type, reading)
+def _decimal_from_integer(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    return _cast_decimal(array.cast(pa.decimal128(20, 0)), data_type, options)
 
 
-def _decimal_from_float(array: Array, data_type: DataType, reading: Reading) -> Array:
+def _decimal_from_float(array: Array, data_type: DataType, options: CastOptions) -> Array:
     if pa.types.is_float64(array.type) and data_type.scale <= EXACT_POWERS:
         try:
-            return _decimal(_scaled(array, data_type.scale), data_type, reading)
-        except Doubt:
+            return _cast_decimal(_scale_floats(array, data_type.scale), data_type, options)
+        except UnsureError:
             pass
-    return decimal_from_text(array.cast(pa.string()), data_type, reading)
+    return decimal_from_text(array.cast(pa.string()), data_type, options)
 
 
 EXACT_POWERS = 22
 """The powers of ten up to this one are exact in 64-bit floats."""
 
 
-def _scaled(array: Array, scale: int) -> Array:
-    """Floats as decimals of at most 15 digits, of which only one is the same float."""
+def _scale_floats(array: Array, scale: int) -> Array:
+    """Floats as decimals of at most 15 digits, so that each float has exactly one."""
     power = 10.0**scale
     unscaled = pc.round(pc.multiply(array, power))
-    _sure(pc.and_(pc.less(pc.abs(unscaled), 1e15), pc.equal(pc.divide(unscaled, power), array)))
+    _require(pc.and_(pc.less(pc.abs(unscaled), 1e15), pc.equal(pc.divide(unscaled, power), array)))
     whole = unscaled.cast(pa.int64()).cast(pa.decimal128(19, 0))
     return pa.Array.from_buffers(
         pa.decimal128(38, scale), len(whole), whole.buffers(), offset=whole.offset
     )
 
 
-def _pointed(array: Array, reading: Reading) -> Array:
-    """Numbers of text with a point before their decimals."""
-    if not reading.text or reading.decimal == ".":
+def _with_decimal_point(array: Array, options: CastOptions) -> Array:
+    """Number texts with a decimal point."""
+    if not options.text or options.decimal == ".":
         return array
     if pc.any(pc.match_substring(array, ".")).as_py():
-        raise Doubt
-    return pc.replace_substring(array, reading.decimal, ".")
+        raise UnsureError
+    return pc.replace_substring(array, options.decimal, ".")
 
 
-def _decimal_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    return decimal_from_text(_pointed(array, reading), data_type, reading)
+def _decimal_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    return decimal_from_text(_with_decimal_point(array, options), data_type, options)
 
 
-def decimal_from_text(array: Array, data_type: DataType, _: Reading) -> Array:
-    """Decimals as they are written, exponents included."""
-    return in_64_bits(_parsed(array, arrow_type(data_type)), data_type)
+def decimal_from_text(array: Array, data_type: DataType, _: CastOptions) -> Array:
+    """Decimals from text as written, exponents included."""
+    return check_64_bits(_parse_decimals(array, arrow_type(data_type)), data_type)
 
 
-def _parsed(array: Array, target: Any) -> Array:
-    """Decimals of text, when Arrow reads them right: it does not notice that 128 bits overflow."""
+def _parse_decimals(array: Array, target: Any) -> Array:
+    """Decimals from text, unless 128 bits could overflow, which Arrow does not notice."""
     if (pc.max(pc.binary_length(array)).as_py() or 0) > MAX_DIGITS:
-        raise Doubt
+        raise UnsureError
     size = pc.abs(array.cast(pa.float64()))
     low, high = 10.0**-target.scale, 10.0 ** (target.precision - target.scale)
     zero = pc.equal(size, 0.0)
-    _sure(pc.and_(pc.less(size, high), pc.or_(pc.greater_equal(size, low), zero)))
-    # A zero may be a number that is too small for a float.
-    _sure(pc.match_substring_regex(array.filter(zero), r"^[+-]?[0.]+$"))
+    _require(pc.and_(pc.less(size, high), pc.or_(pc.greater_equal(size, low), zero)))
+    # A number that is too small for a float has become zero.
+    _require(pc.match_substring_regex(array.filter(zero), r"^[+-]?[0.]+$"))
     return array.cast(target)
 
 
-def _decimal(array: Array, data_type: DataType, reading: Reading) -> Array:
+def _cast_decimal(array: Array, data_type: DataType, options: CastOptions) -> Array:
     # Checked here, since Arrow does not notice when rescaling overflows 128 bits.
     ends = pc.min_max(array)
     high = Decimal(10) ** (data_type.precision - data_type.scale)
     if ends["min"].is_valid and not -high < ends["min"].as_py() <= ends["max"].as_py() < high:
-        raise Doubt
-    return in_64_bits(_as_is(array, data_type, reading), data_type)
+        raise UnsureError
+    return check_64_bits(_arrow_cast(array, data_type, options), data_type)
 
 
-def in_64_bits(array: Array, data_type: DataType) -> Array:
-    """Redshift keeps a precision of 19 in 64 bits, which is a little less than 19 nines."""
+def check_64_bits(array: Array, data_type: DataType) -> Array:
+    """Return the array; of precision 19 only values that Redshift can store in 64 bits."""
     if data_type.precision == 19:
         unscaled = (1 << 63) - 1
         top = Decimal((0, tuple(map(int, str(unscaled))), -data_type.scale))
         ends = pc.min_max(array)
         if ends["min"].is_valid and not -top <= ends["min"].as_py() <= ends["max"].as_py() <= top:
-            raise Doubt
+            raise UnsureError
     return array
 
 
-def _float_from_float(array: Array, data_type: DataType, reading: Reading) -> Array:
-    cast = _as_is(array, data_type, reading)
+def _float_from_float(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    cast = _arrow_cast(array, data_type, options)
     if cast.type.bit_width < array.type.bit_width:
         back = cast.cast(array.type)
-        _sure(pc.or_(pc.equal(back, array), pc.and_(pc.is_nan(back), pc.is_nan(array))))
-    if reading.finite:
-        _sure(pc.is_finite(cast))
+        _require(pc.or_(pc.equal(back, array), pc.and_(pc.is_nan(back), pc.is_nan(array))))
+    if options.finite:
+        _require(pc.is_finite(cast))
     return cast
 
 
-def _float_from_decimal(array: Array, data_type: DataType, reading: Reading) -> Array:
-    cast = _float_from_text(array.cast(pa.string()), data_type, replace(reading, text=False))
+def _float_from_decimal(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    cast = _float_from_text(array.cast(pa.string()), data_type, replace(options, text=False))
     if array.type.precision > (6 if data_type.name == "real" else 15):
-        _sure(pc.equal(_parsed(cast.cast(pa.string()), array.type), array))
+        _require(pc.equal(_parse_decimals(cast.cast(pa.string()), array.type), array))
     return cast
 
 
-def _float_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    cast = _as_is(_pointed(array, reading), data_type, reading)
-    _sure(pc.is_finite(cast))
+def _float_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    cast = _arrow_cast(_with_decimal_point(array, options), data_type, options)
+    _require(pc.is_finite(cast))
     return cast
 
 
-def _boolean_from_integer(array: Array, data_type: DataType, reading: Reading) -> Array:
-    return _as_is(_within(array, 0, 1), data_type, reading)
+def _boolean_from_integer(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    return _arrow_cast(_require_range(array, 0, 1), data_type, options)
 
 
-def _boolean_from_text(array: Array, _: DataType, __: Reading) -> Array:
+def _boolean_from_text(array: Array, _: DataType, __: CastOptions) -> Array:
     words = pc.ascii_lower(array)
     true = pc.is_in(words, pa.array(TRUE_WORDS))
     false = pc.is_in(words, pa.array(FALSE_WORDS))
-    _sure(pc.or_(pc.or_(true, false), array.is_null()))
+    _require(pc.or_(pc.or_(true, false), array.is_null()))
     return pc.if_else(array.is_valid(), true, pa.scalar(None, pa.bool_()))
 
 
-def _text(array: Array, data_type: DataType, reading: Reading) -> Array:
+def _cast_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
     longest = pc.max(pc.binary_length(array)).as_py()
     if longest is not None and longest > data_type.length:
-        raise Doubt
+        raise UnsureError
     if data_type.name == "char":
-        _sure(pc.string_is_ascii(array))
-    return _any_text(array, data_type, reading)
+        _require(pc.string_is_ascii(array))
+    return _check_text(array, data_type, options)
 
 
-def _any_text(array: Array, _: DataType, reading: Reading) -> Array:
-    if reading.null_marker:
-        _sure(pc.not_equal(array, NULL_MARKER))
-    # The way through binary checks the UTF-8, which a foreign array may have got wrong.
-    return array if reading.text else array.cast(pa.binary()).cast(pa.string())
+def _check_text(array: Array, _: DataType, options: CastOptions) -> Array:
+    if options.null_marker:
+        _require(pc.not_equal(array, NULL_MARKER))
+    # The cast through binary validates the UTF-8 of arrays from other libraries.
+    return array if options.text else array.cast(pa.binary()).cast(pa.string())
 
 
-def _varbyte(array: Array, data_type: DataType, _: Reading) -> Array:
+def _check_varbyte(array: Array, data_type: DataType, _: CastOptions) -> Array:
     longest = pc.max(pc.binary_length(array)).as_py()
     if longest is not None and longest > data_type.length:
-        raise Doubt
+        raise UnsureError
     return array
 
 
-def _date(array: Array, data_type: DataType, reading: Reading) -> Array:
-    days = _as_is(array, data_type, reading)
-    _within(days.view(pa.int32()), FIRST_DAY, LAST_DAY)
+def _cast_date(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    days = _arrow_cast(array, data_type, options)
+    _require_range(days.view(pa.int32()), FIRST_DAY, LAST_DAY)
     return days
 
 
-def _date_from_timestamp(array: Array, data_type: DataType, reading: Reading) -> Array:
-    days = _date(array, data_type, reading)
-    _sure(pc.equal(days.cast(array.type), array))
+def _date_from_timestamp(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    days = _cast_date(array, data_type, options)
+    _require(pc.equal(days.cast(array.type), array))
     return days
 
 
-def _date_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    if reading.text and reading.date_format:
-        return _date_from_timestamp(_strptime(array, reading.date_format), data_type, reading)
-    return _date(array, data_type, reading)
+def _date_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    if options.text and options.date_format:
+        return _date_from_timestamp(_parse_format(array, options.date_format), data_type, options)
+    return _cast_date(array, data_type, options)
 
 
-def _strptime(array: Array, written: str) -> Array:
-    """Time stamps of a format, when writing them again gives the very same text."""
+def _parse_format(array: Array, written: str) -> Array:
+    """Time stamps parsed by a format, provided that formatting them gives the same text."""
     stamps = pc.strptime(array, format=written, unit="s")
     if stamps.type.tz is not None:
-        raise Doubt
-    _sure(pc.equal(pc.strftime(stamps, format=written), array))
+        raise UnsureError
+    _require(pc.equal(pc.strftime(stamps, format=written), array))
     return stamps
 
 
-def _stamps(array: Array, data_type: DataType, reading: Reading) -> Array:
-    stamps = _as_is(array, data_type, reading)
-    _within(stamps.view(pa.int64()), FIRST_MICROSECOND, LAST_MICROSECOND)
+def _cast_timestamps(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    stamps = _arrow_cast(array, data_type, options)
+    _require_range(stamps.view(pa.int64()), FIRST_MICROSECOND, LAST_MICROSECOND)
     return stamps
 
 
-def _without_zeros(array: Array) -> Array:
-    """Time stamps of text without the zeros that follow six decimals."""
+def _strip_zeros(array: Array) -> Array:
+    """Time stamp texts without the zeros that follow six decimals."""
     if (pc.max(pc.binary_length(array)).as_py() or 0) <= len("2013-01-01T00:00:00.000000"):
         return array
     return pc.replace_substring_regex(array, r"(\.[0-9]{6})0+(Z|[+-].*)?$", r"\1\2")
 
 
-def _timestamp_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    if reading.text and reading.timestamp_format:
-        array = _strptime(array, reading.timestamp_format)
+def _timestamp_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    if options.text and options.timestamp_format:
+        array = _parse_format(array, options.timestamp_format)
     else:
-        array = _without_zeros(array)
-    return _stamps(array, data_type, reading)
+        array = _strip_zeros(array)
+    return _cast_timestamps(array, data_type, options)
 
 
-def _timestamptz_from_naive(array: Array, data_type: DataType, reading: Reading) -> Array:
-    if reading.timezone is None:
-        raise Doubt
+def _timestamptz_from_naive(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    if options.timezone is None:
+        raise UnsureError
     naive = array.cast(pa.timestamp("us"))
-    _within(naive.view(pa.int64()), *KNOWN_ZONES)
-    local = pc.assume_timezone(naive, reading.timezone, ambiguous="raise", nonexistent="raise")
-    return _stamps(local, data_type, reading)
+    _require_range(naive.view(pa.int64()), *KNOWN_ZONES)
+    local = pc.assume_timezone(naive, options.timezone, ambiguous="raise", nonexistent="raise")
+    return _cast_timestamps(local, data_type, options)
 
 
-def _timestamptz_from_text(array: Array, data_type: DataType, reading: Reading) -> Array:
-    if reading.text and reading.timestamp_format:
-        naive = _strptime(array, reading.timestamp_format)
-        return _timestamptz_from_naive(naive, data_type, reading)
-    array = _without_zeros(array)
+def _timestamptz_from_text(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    if options.text and options.timestamp_format:
+        naive = _parse_format(array, options.timestamp_format)
+        return _timestamptz_from_naive(naive, data_type, options)
+    array = _strip_zeros(array)
     try:
-        return _stamps(array, data_type, reading)
+        return _cast_timestamps(array, data_type, options)
     except pa.ArrowInvalid:
-        if reading.timezone is None:
+        if options.timezone is None:
             raise
-        return _timestamptz_from_naive(array, data_type, reading)
+        return _timestamptz_from_naive(array, data_type, options)
 
 
-def _times(array: Array, data_type: DataType, reading: Reading) -> Array:
-    times = _as_is(array, data_type, reading)
-    _within(times.view(pa.int64()), 0, 86_400_000_000 - 1)
+def _cast_times(array: Array, data_type: DataType, options: CastOptions) -> Array:
+    times = _arrow_cast(array, data_type, options)
+    _require_range(times.view(pa.int64()), 0, 86_400_000_000 - 1)
     return times
 
 
@@ -285,15 +286,15 @@ _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _OFFSET = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 
 
-def _time_from_text(array: Array, data_type: DataType, _: Reading) -> Array:
-    _sure(pc.match_substring_regex(array, f"^{_CLOCK}$"))
+def _time_from_text(array: Array, data_type: DataType, _: CastOptions) -> Array:
+    _require(pc.match_substring_regex(array, f"^{_CLOCK}$"))
     # Arrow reads times only as part of a time stamp; on day 0 the two are the same number.
     stamps = pc.binary_join_element_wise("1970-01-01", array, "T").cast(pa.timestamp("us"))
     return stamps.view(pa.int64()).view(arrow_type(data_type))
 
 
-def _timetz_from_text(array: Array, _: DataType, __: Reading) -> Array:
-    _sure(pc.match_substring_regex(array, f"^{_CLOCK}{_OFFSET}$"))
+def _timetz_from_text(array: Array, _: DataType, __: CastOptions) -> Array:
+    _require(pc.match_substring_regex(array, f"^{_CLOCK}{_OFFSET}$"))
     return array
 
 
@@ -303,47 +304,49 @@ _INTERVALS = ("interval year to month", "interval day to second")
 _HEXABLE = ("geometry", "geography", "hllsketch")
 
 
-def _table(*rows: tuple[Sequence[str], str, Fast]) -> dict[tuple[str, str], Fast]:
-    return {(name, kind): fast for names, kind, fast in rows for name in names}
+def _by_type_and_family(
+    *rows: tuple[Sequence[str], str, VectorizedCast],
+) -> dict[tuple[str, str], VectorizedCast]:
+    return {(name, family): cast for names, family, cast in rows for name in names}
 
 
-FAST = _table(
-    (_INTEGERS, "integer", _as_is),
-    (_INTEGERS, "float", _as_is),
+VECTORIZED_CASTS = _by_type_and_family(
+    (_INTEGERS, "integer", _arrow_cast),
+    (_INTEGERS, "float", _arrow_cast),
     (_INTEGERS, "decimal", _integer_from_decimal),
     (_INTEGERS, "text", _integer_from_text),
-    (["decimal"], "decimal", _decimal),
+    (["decimal"], "decimal", _cast_decimal),
     (["decimal"], "integer", _decimal_from_integer),
     (["decimal"], "float", _decimal_from_float),
     (["decimal"], "text", _decimal_from_text),
     (FLOATS, "float", _float_from_float),
-    (FLOATS, "integer", _as_is),
+    (FLOATS, "integer", _arrow_cast),
     (FLOATS, "decimal", _float_from_decimal),
     (FLOATS, "text", _float_from_text),
-    (["boolean"], "boolean", _as_is),
+    (["boolean"], "boolean", _arrow_cast),
     (["boolean"], "integer", _boolean_from_integer),
     (["boolean"], "text", _boolean_from_text),
-    (["char", "varchar"], "text", _text),
-    (["date"], "date", _date),
+    (["char", "varchar"], "text", _cast_text),
+    (["date"], "date", _cast_date),
     (["date"], "timestamp", _date_from_timestamp),
     (["date"], "text", _date_from_text),
-    (["timestamp"], "timestamp", _stamps),
-    (["timestamp"], "date", _stamps),
+    (["timestamp"], "timestamp", _cast_timestamps),
+    (["timestamp"], "date", _cast_timestamps),
     (["timestamp"], "text", _timestamp_from_text),
-    (["timestamptz"], "timestamptz", _stamps),
+    (["timestamptz"], "timestamptz", _cast_timestamps),
     (["timestamptz"], "timestamp", _timestamptz_from_naive),
     (["timestamptz"], "date", _timestamptz_from_naive),
     (["timestamptz"], "text", _timestamptz_from_text),
-    (["time"], "time", _times),
+    (["time"], "time", _cast_times),
     (["time"], "text", _time_from_text),
     (["timetz"], "text", _timetz_from_text),
-    (["varbyte"], "binary", _varbyte),
-    (_HEXABLE, "text", _any_text),
+    (["varbyte"], "binary", _check_varbyte),
+    (_HEXABLE, "text", _check_text),
 )
 
-JUDGED = frozenset(
+EXACT_ONLY = frozenset(
     [(name, "binary") for name in _HEXABLE]
     + [(name, kind) for name in _INTERVALS for kind in ("text", "duration", "interval")]
     + [("varbyte", "text")]
 )
-"""Pairs without a fast cast whose values may fit all the same."""
+"""Pairs of types that only `exact` can cast."""

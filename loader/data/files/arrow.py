@@ -1,4 +1,4 @@
-"""Arrow IPC as frames: files, which are read from their end, and streams."""
+"""Reads Arrow IPC files, which need random access, and Arrow IPC streams."""
 
 from __future__ import annotations
 
@@ -7,67 +7,68 @@ from typing import Any
 
 import pyarrow as pa
 
+from loader.data.batches import number_batches
+from loader.data.chunk import Frame
+from loader.data.column_names import check_names
 from loader.data.files.inputs import Input
-from loader.data.frames import Frame, check_names, number_batches
 from loader.errors import SourceError
 
 _END = b"\xff\xff\xff\xff\0\0\0\0"
-"""What a stream ends with."""
+"""The end mark of a stream."""
 
 
 def open_arrow_file(content: Any, name: str) -> Frame:
     """The rows of a file in the IPC file format.
 
     Args:
-        content: The file, as something with random access.
-        name: What it is called, for messages.
+        content: The file, with random access.
+        name: Its name, for messages.
 
     Raises:
-        SourceError: its columns have no usable names. What goes wrong while it is read is raised
-            by the chunks.
+        SourceError: a column name occurs twice. Errors of reading rows are raised by the chunks.
     """
     reader = pa.ipc.open_file(content)
     names = check_names(reader.schema.names, name)
     batches = (reader.get_batch(at) for at in range(reader.num_record_batches))
-    return Frame(names, number_batches(_valid(batches), name))
+    return Frame(names, number_batches(_validate(batches), name))
 
 
 def open_arrow_stream(stream: Input, name: str) -> Frame:
-    """The rows of a stream in the IPC streaming format, which has to end as its writer ends it.
+    """The rows of a stream in the IPC streaming format, which must have its end mark.
 
-    The format lets a stream just end. One that was broken off between two batches is no different,
-    and all rows or none are wanted.
+    The mark is optional in the format, but without it a truncated stream cannot be recognised.
 
     Raises:
-        SourceError: its columns have no usable names; from the chunks, that it has no end mark, or
-            that something follows it. What goes wrong while it is read is raised by the chunks.
+        SourceError: a column name occurs twice; from the chunks, that there is no end mark, or
+            data after it. Errors of reading rows are raised by the chunks.
     """
     reader = pa.ipc.open_stream(pa.PythonFile(stream, mode="r"))
     names = check_names(reader.schema.names, name)
-    return Frame(names, number_batches(_valid(_whole(reader, stream, name)), name))
+    return Frame(names, number_batches(_validate(_require_end(reader, stream, name)), name))
 
 
-def _whole(reader: Any, stream: Input, name: str) -> Iterator[Any]:
+def _require_end(reader: Any, stream: Input, name: str) -> Iterator[Any]:
+    """The batches of a stream, provided that it ends with its mark."""
     yield from reader
     if stream.tail != _END:
         raise SourceError(
-            f"{name} cannot be read: the Arrow stream has no end mark, so it is cut off",
-            hint="whatever writes the stream has to close its writer, which writes the mark",
+            f"{name} cannot be read: the Arrow stream has no end mark, so it is truncated",
+            hint="close the writer of the stream, which writes the mark",
         )
     if stream.peek(1):
         raise SourceError(
-            f"{name} cannot be read: something follows the end of its Arrow stream",
-            hint="a file holds one stream; name several files instead of joining them",
+            f"{name} cannot be read: there is data after the end of its Arrow stream",
+            hint="a file may have one stream; pass several files instead of concatenating them",
         )
 
 
-def _valid(batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches, once it is known that nothing in them points elsewhere, which would crash."""
+def _validate(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches, validated: invalid offsets would crash the process."""
     for batch in batches:
         for column in batch.columns:
             try:
                 column.validate(full=True)
             except pa.ArrowInvalid as error:
-                if "UTF8" not in str(error):  # such a text is told with its column and row
+                if "UTF8" not in str(error):  # invalid text is reported with its column and row
                     raise
         yield batch

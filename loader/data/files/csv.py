@@ -1,4 +1,4 @@
-"""CSV as a stream of chunks whose columns are all text; types are the spec's business."""
+"""Reads CSV as chunks of text columns; the casts turn them into the types of the spec."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from loader.data.batches import number_batches
+from loader.data.chunk import Chunk, Frame
+from loader.data.column_names import check_names
 from loader.data.files.csv_quoting import QuoteCheck
 from loader.data.files.encodings import Utf8
-from loader.data.frames import Chunk, Frame, check_names, number_batches
 from loader.errors import SourceError
 from loader.spec.model import Source
 
 _HEADER = 1 << 20
-"""Bytes in which a header is looked for first."""
+"""Bytes that are first searched for the header."""
 
 _MAX_HEADER = 64 << 20
 _DELIMITERS = (",", ";", "\t", "|", ":")
@@ -29,62 +31,64 @@ _EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORE
 
 
 class DelimiterError(SourceError):
-    """The header looks separated by another character."""
+    """The header seems to be separated by another delimiter."""
 
     def __init__(self, message: str, delimiter: str) -> None:
-        super().__init__(message, hint=f'set source: {{delimiter: "{_written(delimiter)}"}}')
+        super().__init__(
+            message, hint=f'set source: {{delimiter: "{_quote_delimiter(delimiter)}"}}'
+        )
         self.delimiter = delimiter
 
 
 def open_csv(stream: Any, name: str, source: Source) -> Frame:
-    """The rows of a CSV file; only unquoted null words are NULL.
+    """The rows of a CSV file; only unquoted fields can be NULL.
 
     Raises:
-        SourceError: the header is unusable; from the chunks, with the line, that a row has too few
-            or too many fields, quotes are not well-formed, or the text is not in its encoding.
+        SourceError: the header is invalid; from the chunks, with the line, that a row has too few
+            or too many fields, quotes are malformed, or the text is not in its encoding.
     """
     text = Utf8(stream, name, source.encoding)
-    source = _with_excel_line(text, name, source)
-    lines, names = _header(text, name, source)
-    return Frame(names, _chunks(text, _Rows(name, source, names, lines)))
+    source = _apply_excel_line(text, name, source)
+    lines, names = _read_header(text, name, source)
+    return Frame(names, _read_chunks(text, _RowParser(name, source, names, lines)))
 
 
-def _with_excel_line(text: Utf8, name: str, source: Source) -> Source:
-    """The source with the delimiter of the line ``sep=;`` that Excel writes before the header."""
+def _apply_excel_line(text: Utf8, name: str, source: Source) -> Source:
+    """The options with the delimiter of a line ``sep=;`` that Excel writes before the header."""
     found = _EXCEL_LINE.match(text.peek(_HEADER))
     if found is None:
         return source
     delimiter = found[1].decode()
     if source.delimiter not in (delimiter, Source.model_fields["delimiter"].default):
         raise SourceError(
-            f"{name}:1: the line `sep={delimiter}` says that `{delimiter}` is the delimiter, the"
-            f" spec says `{source.delimiter}`",
-            hint=f'set source: {{delimiter: "{_written(delimiter)}"}}, or skip the line by'
+            f"{name}:1: the line `sep={delimiter}` declares the delimiter `{delimiter}`, the spec"
+            f" declares `{source.delimiter}`",
+            hint=f'set source: {{delimiter: "{_quote_delimiter(delimiter)}"}}, or skip the line by'
             " skip_rows: 1 when it is wrong",
         )
     return source.model_copy(update={"delimiter": delimiter, "skip_rows": max(source.skip_rows, 1)})
 
 
-def _written(delimiter: str) -> str:
+def _quote_delimiter(delimiter: str) -> str:
     return "\\t" if delimiter == "\t" else delimiter
 
 
-def _header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
-    """How many lines there are before the rows, which are dropped, and the names of the columns."""
+def _read_header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
+    """Read the header; returns the number of lines before the rows, and the column names."""
     looks = (
-        (lines, _header_of(lines, name, source, ended=ended))
-        for lines, ended in _beginnings(text, name)
+        (lines, _parse_header(lines, name, source, ended=ended))
+        for lines, ended in _read_heads(text, name)
     )
     lines, (before, names) = next((lines, found) for lines, found in looks if found is not None)
     text.skip(sum(map(len, lines[:before])))
     return before, names
 
 
-def _beginnings(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
-    """The first whole lines of a file, each time more of them, and whether those are all.
+def _read_heads(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
+    """The first whole lines of a file, more of them each time, and whether those are all.
 
     Raises:
-        SourceError: they are too many to be a header.
+        SourceError: they are longer than `_MAX_HEADER`.
     """
     size = _HEADER
     while True:
@@ -96,21 +100,21 @@ def _beginnings(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
         yield _LINE.findall(head, 0, whole), ended
         if len(head) > _MAX_HEADER:
             raise SourceError(
-                f"{name}: the header, with what is before it, is longer than"
-                f" {_MAX_HEADER >> 20} MB, which is the limit",
-                hint="is a quote not closed? A file without a header is read by source:"
+                f"{name}: the header, with the lines before it, is longer than the limit of"
+                f" {_MAX_HEADER >> 20} MB",
+                hint="check for an unclosed quote; for a file without a header, set source:"
                 " {header: false, names: […]}",
             )
         size = 2 * len(head)
 
 
-def _header_of(
+def _parse_header(
     lines: Sequence[bytes], name: str, source: Source, *, ended: bool
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The same of the first lines of a file; None when it needs more of them.
+    """The result of `_read_header` from the first lines; None where more of them are needed.
 
     Raises:
-        SourceError: the names are no header, or are none that columns can have.
+        SourceError: the header is not CSV, or its names are invalid.
     """
     if len(lines) <= source.skip_rows and not ended:
         return None
@@ -126,38 +130,38 @@ def _header_of(
         escapechar=source.escape,
         strict=True,
     )
-    names, wrong = None, ""
+    names, problem = None, ""
     try:
         names = next((row for row in reader if row), None)
     except csv.Error as error:
-        wrong = str(error)
+        problem = str(error)
     before = source.skip_rows + reader.line_num
     if names is None and before >= len(lines) and not ended:
         return None
-    if "field limit" in wrong:
-        wrong = f"a name is longer than {csv.field_size_limit():,} characters"
-    if wrong:
-        raise SourceError(f"{name}:{before}: the header is not CSV: {wrong}")
+    if "field limit" in problem:
+        problem = f"a name is longer than {csv.field_size_limit():,} characters"
+    if problem:
+        raise SourceError(f"{name}:{before}: the header is not CSV: {problem}")
     if names is None:
-        raise SourceError(f"{name} has no header: nothing is in it after {source.skip_rows} lines")
+        raise SourceError(f"{name} has no header: it is empty after {source.skip_rows} lines")
     if len(names) == 1:
         _check_delimiter(names[0], "header", name, source)
     return before, check_names(names, f"the header of {name}")
 
 
 def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:
-    """Refuse a line that seems to be separated by another character."""
+    """Refuse a line that seems to be separated by another delimiter."""
     for delimiter in _DELIMITERS:
         if delimiter in line and delimiter != source.delimiter:
             raise DelimiterError(
-                f"{name} has one column by the delimiter `{source.delimiter}`,"
-                f" but its {what} looks separated by `{_written(delimiter)}`: {line[:80]}",
+                f"{name} has one column with the delimiter `{source.delimiter}`, but its {what}"
+                f" seems to be separated by `{_quote_delimiter(delimiter)}`: {line[:80]}",
                 delimiter,
             )
 
 
-def _options(source: Source, names: Sequence[str]) -> tuple[Any, Any]:
-    """How pyarrow is to parse and convert."""
+def _make_options(source: Source, names: Sequence[str]) -> tuple[Any, Any]:
+    """The parse and convert options of PyArrow."""
     try:
         return (
             pacsv.ParseOptions(
@@ -179,40 +183,40 @@ def _options(source: Source, names: Sequence[str]) -> tuple[Any, Any]:
         raise SourceError(
             f"CSV cannot be read with the delimiter `{source.delimiter}` and the quote"
             f" `{source.quote}`: {error}",
-            hint="both are one ASCII character, and not the same one",
+            hint="both must be single ASCII characters, and differ",
         ) from error
 
 
-def _chunks(text: Utf8, rows: _Rows) -> Iterator[Chunk]:
+def _read_chunks(text: Utf8, rows: _RowParser) -> Iterator[Chunk]:
     with closing(text):
         batches = (batch for part in rows.parts(text) for batch in rows.parse(part))
         for chunk in number_batches(batches, rows.name):
             yield replace(chunk, text=True)
 
 
-class _Rows:
-    """The rows of a CSV file, parsed where they are called for.
+class _RowParser:
+    """Parses the rows of a CSV file in the calling thread.
 
-    PyArrow's own streams read ahead in threads that nobody can wait for: one that calls into Python
+    PyArrow's own streams read ahead in threads that cannot be joined: one that calls into Python
     while the process ends aborts it.
     """
 
     def __init__(self, name: str, source: Source, columns: Sequence[str], line: int) -> None:
-        """``line`` is how many lines there are before the first row."""
+        """``line`` is the number of lines before the first row."""
         self.name, self._source, self._columns, self._line = name, source, columns, line
-        self._options = _options(source, columns)
+        self._options = _make_options(source, columns)
 
     def parts(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The rows as text, some megabytes at a time."""
+        """The text as parts of whole rows, some megabytes each."""
         return QuoteCheck(self.name, self._source, self._line + 1).rows(blocks)
 
     def parse(self, part: bytes) -> Sequence[Any]:
-        """The record batches of some whole rows.
+        """Parse a part of whole rows to record batches.
 
         Raises:
             SourceError: a row has too few or too many fields.
         """
-        # Memory of Arrow's: whatever thread lets go of it last needs no Python.
+        # Arrow's own memory, which any thread can release without Python.
         memory = pa.allocate_buffer(len(part))
         memoryview(memory).cast("B")[:] = part
         reading = pacsv.ReadOptions(
@@ -221,24 +225,24 @@ class _Rows:
         try:
             found = pacsv.read_csv(pa.BufferReader(memory), reading, *self._options)
         except pa.ArrowInvalid as error:
-            raise self._wrong(str(error), part) from error
+            raise self._parse_error(str(error), part) from error
         self._line += part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
         return found.to_batches()
 
-    def _wrong(self, reason: str, part: bytes) -> SourceError:
-        """The error for a row that pyarrow stumbled on."""
+    def _parse_error(self, reason: str, part: bytes) -> SourceError:
+        """The error for a row that PyArrow could not parse."""
         found = re.search(r"Expected (\d+) columns, got (\d+): (.*)", reason, re.DOTALL)
         if found is None:
             return SourceError(f"{self.name} is not CSV: {reason}")
-        place, got = self._place(part) or (self.name, int(found[2]))
+        place, got = self._locate_bad_row(part) or (self.name, int(found[2]))
         text = found[3] if len(found[3]) <= 80 else f"{found[3][:79]}…"
         wanted = "the header has" if self._source.header else "source: {names: …} has"
         return SourceError(
             f"{place}: {wanted} {len(self._columns)} fields, this row has {got}: {text}"
         )
 
-    def _place(self, part: bytes) -> tuple[str, int] | None:
-        """The file and line of the first row of another length, and how many fields it has."""
+    def _locate_bad_row(self, part: bytes) -> tuple[str, int] | None:
+        """File and line of the first row with another number of fields, and that number."""
         rows = csv.reader(
             io.StringIO(part.decode(), newline=""),
             delimiter=self._source.delimiter,

@@ -1,4 +1,4 @@
-"""The text encoding of a file, and its content as blocks of UTF-8."""
+"""Detects the encoding of a text file, and decodes it to blocks of UTF-8."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from loader.errors import SourceError
 
 BLOCK = 4 << 20
-"""Bytes that are read together."""
+"""Bytes that are read at once."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -21,32 +21,32 @@ _MARKS = (
 
 
 class EncodingError(SourceError):
-    """The text is in another encoding than was said."""
+    """The text is not in the declared encoding."""
 
     def __init__(self, message: str, encoding: str = "latin-1") -> None:
-        super().__init__(message, hint=f"say what it is: source: {{encoding: {encoding}}}")
+        super().__init__(message, hint=f"set the encoding: source: {{encoding: {encoding}}}")
         self.encoding = encoding
 
 
-def codec_of(head: bytes, encoding: str) -> str:
-    r"""The codec of a file that starts so: that of its byte order mark, else the one given.
+def find_codec(head: bytes, encoding: str) -> str:
+    r"""The codec of a file by its first bytes: that of a byte order mark, else the given one.
 
-    >>> codec_of(b"\xff\xfea\x00", "utf-8"), codec_of(b"a", "latin-1")
+    >>> find_codec(b"\xff\xfea\x00", "utf-8"), find_codec(b"a", "latin-1")
     ('utf-16', 'latin-1')
     """
     return next((codec for mark, codec in _MARKS if head.startswith(mark)), encoding)
 
 
-def decoded(head: bytes, encoding: str) -> str:
-    """The beginning of a file as text; what is not in its encoding is U+FFFD."""
+def decode_head(head: bytes, encoding: str) -> str:
+    """The first bytes of a file as text; invalid ones become U+FFFD."""
     try:
-        return codecs.getincrementaldecoder(codec_of(head, encoding))("replace").decode(head)
-    except UnicodeError:  # of UTF-16 and UTF-32 without a byte order mark, which reading tells
+        return codecs.getincrementaldecoder(find_codec(head, encoding))("replace").decode(head)
+    except UnicodeError:  # UTF-16 or UTF-32 without a byte order mark; reading reports it
         return head.decode("utf-8", "replace")
 
 
 class Utf8:
-    """A text file as blocks of UTF-8, without its byte order mark and with a last line end."""
+    """A text file as blocks of UTF-8, without byte order mark, and with a final line end."""
 
     def __init__(self, stream: Any, name: str, encoding: str) -> None:
         self._stream, self._name, self._encoding = stream, name, encoding
@@ -57,19 +57,19 @@ class Utf8:
         self._lines = 0
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, at least so many unless the file ends; they stay."""
+        """The next bytes, at least ``size`` unless the file ends, without reading them."""
         while len(self._ahead) < size and not self._ended:
-            self._ahead += self._next()
+            self._ahead += self._decode_block()
         return self._ahead
 
     def skip(self, size: int) -> None:
-        """Drop so many bytes of what `peek` gave."""
+        """Drop the first bytes of what `peek` returned."""
         self._ahead = self._ahead[size:]
 
     def __iter__(self) -> Iterator[bytes]:
-        """What is left, in blocks that are not empty."""
+        """The rest of the file, in blocks that are not empty."""
         while self._ahead or not self._ended:
-            block, self._ahead = self._ahead or self._next(), b""
+            block, self._ahead = self._ahead or self._decode_block(), b""
             if block:
                 yield block
 
@@ -77,15 +77,15 @@ class Utf8:
         """Close the file."""
         self._stream.close()
 
-    def _next(self) -> bytes:
+    def _decode_block(self) -> bytes:
         block = self._stream.read(BLOCK) or b""
         if self._decoder is None:
-            self._encoding = codec_of(block, self._encoding)
+            self._encoding = find_codec(block, self._encoding)
             self._decoder = codecs.getincrementaldecoder(self._encoding)()
         try:
             part = self._decoder.decode(block, final=not block).encode()
         except UnicodeError as error:
-            raise self._bad_encoding(error) from error
+            raise self._encoding_error(error) from error
         if not block:
             self._ended = True
             if not (part or b"\n" * self._line_ended).endswith((b"\n", b"\r")):
@@ -95,7 +95,7 @@ class Utf8:
         self._lines += part.count(b"\n")
         return part
 
-    def _bad_encoding(self, error: UnicodeError) -> EncodingError:
+    def _encoding_error(self, error: UnicodeError) -> EncodingError:
         line = self._lines + 1
         if isinstance(error, UnicodeDecodeError):
             line += error.object[: error.start].count(b"\n")

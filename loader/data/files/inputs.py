@@ -1,4 +1,4 @@
-"""The bytes of files and of standard input: looked at before they are read, never cut short."""
+"""The bytes of files and standard input, which can be peeked at, and are never read short."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 _TAIL = 8
 
 _PART = 16 << 20
-"""Bytes that are asked for at once: damaged files say that petabytes follow."""
+"""The most bytes requested at once: damaged files claim that petabytes follow."""
 
 
 class Input(io.RawIOBase):
-    """A stream of bytes that can be looked at before it is read.
+    """A stream of bytes with `peek`.
 
-    A read gives as many bytes as were asked for, and fewer only where the stream ends, however few
-    its source delivers at a time: readers of binary formats take a short read for the end.
+    A read returns as many bytes as requested, and fewer only at the end, however few the source
+    delivers at a time: readers of binary formats treat a short read as the end.
     """
 
     def __init__(self, stream: Any, *, borrowed: bool = False) -> None:
-        """``borrowed`` streams stay open; those that do not block are waited for."""
+        """``borrowed`` streams are not closed; non-blocking ones are waited for."""
         self._stream, self._ahead, self._borrowed = stream, b"", borrowed
         self.tail = b""
         """The last few bytes that were read."""
@@ -30,23 +30,23 @@ class Input(io.RawIOBase):
         return True
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, so many unless the stream ends; they stay."""
+        """The next ``size`` bytes, fewer only at the end, without reading them."""
         if len(self._ahead) < size:
-            self._ahead = b"".join(self._parts(self._ahead, size))
+            self._ahead = b"".join(self._read_parts(self._ahead, size))
         return self._ahead[:size]
 
     def read(self, size: int | None = -1) -> bytes:
-        """So many bytes, fewer only at the end; all of them without a size."""
+        """Read ``size`` bytes, fewer only at the end; all of them without a size."""
         if size is None or size < 0:
             return self.readall()
         head, self._ahead = self._ahead[:size], self._ahead[size:]
         if len(head) < size:
-            head = b"".join(self._parts(head, size))
+            head = b"".join(self._read_parts(head, size))
         self.tail = (self.tail + head[-_TAIL:])[-_TAIL:]
         return head
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; returns how many bytes it has got."""
+        """Fill a buffer; returns the number of bytes."""
         part = self.read(len(buffer))
         buffer[: len(part)] = part
         return len(part)
@@ -57,18 +57,18 @@ class Input(io.RawIOBase):
             self._stream.close()
         super().close()
 
-    def _parts(self, first: bytes, size: int) -> list[bytes]:
-        """Bytes that are there, and those of the stream that make them so many, as they come."""
+    def _read_parts(self, first: bytes, size: int) -> list[bytes]:
+        """The given bytes, and further ones up to ``size`` in total, as they are delivered."""
         parts = [first] if first else []
-        lacking = size - len(first)
-        while lacking and (part := self._next(min(lacking, _PART))):
+        missing = size - len(first)
+        while missing and (part := self._read_once(min(missing, _PART))):
             parts.append(part)
-            lacking -= len(part)
+            missing -= len(part)
         return parts
 
-    def _next(self, size: int) -> bytes:
+    def _read_once(self, size: int) -> bytes:
         while (part := self._stream.read(size)) is None:
-            # Nothing has come yet, of a stream that does not block: that is not its end.
+            # A non-blocking stream without data, which is not its end.
             with selectors.DefaultSelector() as selector:
                 selector.register(self._stream, selectors.EVENT_READ)
                 selector.select()

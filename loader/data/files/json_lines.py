@@ -1,8 +1,8 @@
-"""JSON lines as a stream of chunks whose columns are Python objects, numbers exact.
+"""Reads JSON lines as chunks of Python objects; numbers are exact.
 
 The columns are the keys of the first chunk (`CHUNK_BYTES` of text or `CHUNK_ROWS` rows, whichever
 comes first). A key that a line lacks is NULL there; one that first occurs later is an error, since
-the rows before it are on their way.
+the rows before it may be staged already.
 """
 
 from __future__ import annotations
@@ -11,40 +11,42 @@ import io
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
-from loader.data.files.encodings import EncodingError, codec_of
-from loader.data.frames import Chunk, Frame, check_names
+from loader.data.chunk import Chunk, Frame
+from loader.data.column_names import check_names
+from loader.data.files.encodings import EncodingError, find_codec
+from loader.data.json_parsing import object_without_repeats, refuse_constant
 from loader.errors import SourceError
 from loader.spec.model import Source
 
 CHUNK_ROWS = 16_384
 CHUNK_BYTES = 8 << 20
 MAX_LINE = 64 << 20
-"""Characters of one line; a longer one is no line but a file without line ends."""
+"""The most characters of a line; longer ones are files without line ends."""
 
 
 def open_json(stream: Any, name: str, source: Source) -> Frame:
     """The rows of a file with one JSON object on each line; blank lines are skipped.
 
     Raises:
-        SourceError: a line is not a JSON object, names a key twice or late, or holds NaN or
-            Infinity; the file and line are named.
+        SourceError: a line is not a JSON object, repeats a key, adds one too late, or contains NaN
+            or Infinity; file and line are named.
     """
-    groups = _groups(stream, name, source)
+    groups = _parse_groups(stream, name, source)
     first = next(groups, None)
     if first is None:
-        raise SourceError(f"{name} is empty: it has no line that is not blank")
+        raise SourceError(f"{name} is empty: all of its lines are blank")
     keys = dict.fromkeys(key for _, row in first for key in row)
     columns = check_names(list(keys), name)
-    return Frame(columns, _chunks(first, groups, name, columns))
+    return Frame(columns, _to_chunks(first, groups, name, columns))
 
 
 _Group = list[tuple[int, dict[str, object]]]
-"""Objects with the numbers of their lines."""
+"""Objects with their line numbers."""
 
 
-def _chunks(
+def _to_chunks(
     first: _Group, groups: Iterator[_Group], name: str, columns: tuple[str, ...]
 ) -> Iterator[Chunk]:
     known = frozenset(columns)
@@ -54,8 +56,8 @@ def _chunks(
             if not known.issuperset(row):
                 late = next(key for key in row if key not in known)
                 raise SourceError(
-                    f"{name}:{line}: the key {late!r} is new here; rows without it have been read",
-                    hint=f"give it in the first lines, as null if need be; known so far:"
+                    f"{name}:{line}: the key {late!r} first occurs here, after rows without it",
+                    hint="add it to the first lines, with null if necessary; known keys:"
                     f" {', '.join(columns[:20])}",
                 )
         values = {key: [row.get(key) for _, row in group] for key in columns}
@@ -64,14 +66,16 @@ def _chunks(
         group = next(groups, [])
 
 
-def _groups(stream: Any, name: str, source: Source) -> Iterator[_Group]:
+def _parse_groups(stream: Any, name: str, source: Source) -> Iterator[_Group]:
     decode = json.JSONDecoder(
-        object_pairs_hook=_object, parse_float=Decimal, parse_constant=_no_constant
+        object_pairs_hook=object_without_repeats,
+        parse_float=Decimal,
+        parse_constant=refuse_constant,
     ).decode
     group: _Group = []
     size = 0
-    for number, line in _lines(stream, name, source):
-        group.append((number, _row(line, number, name, decode)))
+    for number, line in _read_lines(stream, name, source):
+        group.append((number, _parse_line(line, number, name, decode)))
         size += len(line)
         if len(group) >= CHUNK_ROWS or size >= CHUNK_BYTES:
             yield group
@@ -80,9 +84,9 @@ def _groups(stream: Any, name: str, source: Source) -> Iterator[_Group]:
         yield group
 
 
-def _lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
+def _read_lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
     buffered = io.BufferedReader(stream, 1 << 20)
-    encoding = codec_of(buffered.peek(4), source.encoding)
+    encoding = find_codec(buffered.peek(4), source.encoding)
     number = 0
     with io.TextIOWrapper(buffered, encoding, newline="\n") as text:
         while True:
@@ -91,7 +95,7 @@ def _lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
                 line = text.readline(MAX_LINE)
             except UnicodeError as error:
                 raise EncodingError(
-                    f"{name}:{number}: the text is not {encoding}, here or soon after:"
+                    f"{name}:{number}: the text is not valid {encoding} from here on:"
                     f" {getattr(error, 'reason', error)}"
                 ) from error
             if not line:
@@ -102,7 +106,7 @@ def _lines(stream: Any, name: str, source: Source) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _row(line: str, number: int, name: str, decode: Any) -> dict[str, object]:
+def _parse_line(line: str, number: int, name: str, decode: Any) -> dict[str, object]:
     try:
         row = decode(line)
     except (ValueError, RecursionError) as error:
@@ -120,17 +124,4 @@ def _row(line: str, number: int, name: str, decode: Any) -> dict[str, object]:
     return row
 
 
-_ARRAY = "JSON lines have one object on each line: jq -c '.[]' takes an array apart"
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(key for key in names if names.count(key) > 1)
-        raise ValueError(f"the key {twice!r} occurs twice")
-    return found
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
+_ARRAY = "JSON lines have one object on each line; convert an array with: jq -c '.[]'"

@@ -1,31 +1,31 @@
-"""Files that are no tables of text: what they are, by their first bytes, and what to do instead."""
+"""Recognises unsupported files by their first bytes, and says what to do instead."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from loader.data.files.encodings import codec_of, decoded
+from loader.data.files.encodings import decode_head, find_codec
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A kind of file that is not read."""
+class UnsupportedFile:
+    """A kind of file that cannot be read."""
 
     what: str
-    """Reads on from "is"."""
+    """The kind, which follows the word "is"."""
     hint: str
     encoding: str = ""
-    """What it is encoded in, when that is all that is wrong."""
+    """The actual encoding, where only the encoding is wrong."""
 
 
-_EXPORT = "open it in a spreadsheet program and save it as CSV UTF-8, or hand over the frame that"
-_WORKBOOK = f"{_EXPORT} pandas.read_excel makes of it to `project.load`"
+_EXPORT = "open it in a spreadsheet program and save it as CSV UTF-8, or pass the frame of"
+_WORKBOOK = f"{_EXPORT} pandas.read_excel to `project.load`"
 _RECOMPRESS = "compress it as gzip, zstd, bz2, or not at all"
 _UNZIP = "unpack it and name the files in it, or pipe one: `unzip -p FILE | loader load … -`"
-_WEB = "what was downloaded is a page, often a login or an error; download the data itself"
-_DOCUMENT = "get the data as CSV, JSON lines or Parquet from where the document was made"
-_FRAME = "read it with the library it belongs to, and hand over the frame to `project.load`"
+_WEB = "the download is a web page, often a login or an error; download the data itself"
+_DOCUMENT = "export the data as CSV, JSON lines or Parquet from the program that made the document"
+_FRAME = "read it with a library for this format, and pass the frame to `project.load`"
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (
@@ -56,53 +56,53 @@ _HTML = re.compile(
 )
 _XML = re.compile(r"\s*<\?xml\s", re.I)
 _FEW = 4
-"""Control characters that a small file may have."""
+"""Control characters that any file may have."""
 
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-def foreign(head: bytes) -> Foreign | None:
-    """What a file is that is neither a table of text, Parquet nor Arrow; None when it may be one.
+def find_unsupported(head: bytes) -> UnsupportedFile | None:
+    """The kind of an unsupported file; None where it may be text, Parquet or Arrow.
 
     Args:
-        head: Its first bytes, without compression; some kilobytes are enough.
+        head: Its first bytes, decompressed; some kilobytes are enough.
     """
     if head.startswith(b"PK\x03\x04"):
         for part, what, hint in _ZIPPED:
             if part in head:
-                return Foreign(what, hint)
-        return Foreign("a zip archive, which is not supported", _UNZIP)
+                return UnsupportedFile(what, hint)
+        return UnsupportedFile("a zip archive, which is not supported", _UNZIP)
     for magic, what, hint in _MAGIC:
         if head.startswith(magic) and not (magic == b"ORC" and head.isascii()):
-            return Foreign(what, hint)
+            return UnsupportedFile(what, hint)
     if head[257:262] == b"ustar":
-        return Foreign("a tar archive", "unpack it and name the files in it")
+        return UnsupportedFile("a tar archive", "unpack it and name the files in it")
     if head[8:12] == b"DUCK":
-        return Foreign("a DuckDB database", _FRAME)
-    start = decoded(head[:4096], "utf-8").lstrip("\ufeff")
+        return UnsupportedFile("a DuckDB database", _FRAME)
+    start = decode_head(head[:4096], "utf-8").lstrip("\ufeff")
     if _HTML.match(start):
-        return Foreign("an HTML page", _WEB)
-    return Foreign("an XML document", _DOCUMENT) if _XML.match(start) else None
+        return UnsupportedFile("an HTML page", _WEB)
+    return UnsupportedFile("an XML document", _DOCUMENT) if _XML.match(start) else None
 
 
-def not_text(head: bytes, encoding: str, marks: str) -> Foreign | None:
-    """Why a file that should be text is none; None when it looks like text.
+def find_binary(head: bytes, encoding: str, allowed: str) -> UnsupportedFile | None:
+    """The kind of a file that should be text but is binary; None where it looks like text.
 
     Args:
-        head: Its first bytes.
-        encoding: What it is encoded in, unless a byte order mark says more.
-        marks: Control characters that the file may be full of, such as its delimiter.
+        head: Its first bytes, decompressed.
+        encoding: Its encoding, unless it has a byte order mark.
+        allowed: Control characters that it may have in any number, such as its delimiter.
     """
-    text = decoded(head, encoding)
-    odd = sum(mark not in marks for mark in _CONTROL.findall(text))
-    if odd <= _FEW or odd * 20 <= len(text):
+    text = decode_head(head, encoding)
+    controls = sum(character not in allowed for character in _CONTROL.findall(text))
+    if controls <= _FEW or controls * 20 <= len(text):
         return None
-    marked = codec_of(head, "")
+    marked = find_codec(head, "")
     for codec, offset in (("utf-16-le", 1), ("utf-16-be", 0)):
         high, low = head[offset::2], head[1 - offset :: 2]
         if not marked and high.count(0) * 2 > len(high) and 0 not in low:
-            return Foreign("UTF-16 without a byte order mark", "", codec)
-    return Foreign(
-        f"not text in {marked or encoding}: it is full of control characters",
-        "CSV, JSON lines, Parquet and Arrow IPC are read; is it encrypted, or of another program?",
+            return UnsupportedFile("UTF-16 without a byte order mark", "", codec)
+    return UnsupportedFile(
+        f"not text in {marked or encoding}: it has many control characters",
+        "supported are CSV, JSON lines, Parquet and Arrow IPC; check whether it is encrypted",
     )

@@ -1,4 +1,4 @@
-"""Parquet files as frames; INT96 is read exactly."""
+"""Reads Parquet files; INT96 is read exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from loader.data.frames import CHUNK_ROWS, Frame, check_names, exact_int96, number_batches
+from loader.data.batches import number_batches
+from loader.data.chunk import CHUNK_ROWS, Frame
+from loader.data.column_names import check_names
+from loader.data.exact_int96 import exact_int96
 from loader.staging.int96 import UNIT, has_int96
 
 _OPTIONS: dict[str, Any] = {
@@ -20,12 +23,11 @@ def open_parquet(content: Any, origin: str) -> Frame:
     """The rows of a file.
 
     Args:
-        content: The file, as something with random access.
+        content: The file, with random access.
         origin: Its name, for messages.
 
     Raises:
-        SourceError: its columns have no usable names. What goes wrong while it is read is raised
-            by the chunks.
+        SourceError: a column name occurs twice. Errors of reading rows are raised by the chunks.
     """
     reader = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT, **_OPTIONS)
     names = check_names(reader.schema_arrow.names, origin)

@@ -1,21 +1,15 @@
-"""Staged files in S3, uploaded while they are written, in bounded memory.
+"""Staged files in S3, uploaded in parts while they are written, in bounded memory.
 
-The writer fills a pipe; boto3's transfer manager reads parts from it and sends several at once.
-An object appears when its upload is completed, and an upload that is given up is aborted, parts
-and all.
+An object appears when its upload is completed; an upload that is given up is aborted.
 """
 
 from __future__ import annotations
 
 import io
-import queue
 import random
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, Future
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -25,61 +19,56 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.loaders import Loader, create_loader
 from s3transfer.manager import TransferConfig, TransferManager
-from s3transfer.subscribers import BaseSubscriber
 
 from loader.errors import StageError
-from loader.staging.stores.base import StoreOptions
-from loader.staging.stores.found import Found
-from loader.staging.stores.s3_errors import Place, told
-
-_PART_BYTES = 8 << 20
-"""What is sent at once; S3 takes 10,000 of them for one object, which makes 80 GB."""
-
-_SLACK_BYTES = 256 << 10
-"""What a pipe takes while nobody waits for a part."""
+from loader.staging.stores.base import StoredFile, StoreOptions, split_key
+from loader.staging.stores.daemon_executor import DaemonExecutor
+from loader.staging.stores.s3_errors import S3Location, cause_of, to_stage_error
+from loader.staging.stores.s3_upload import PART_BYTES, Pipe, Upload, UploadFile, WakeWriter
 
 _REQUESTS = 4
-"""Requests that are sent at once, for all files of the store."""
+"""Requests at once, for all files of the store."""
 
 _PARTS = 3
-"""Parts that are being sent. Besides, each open file fills or holds one more: four files, as a
-load writes them, come to 57 MB."""
+"""Parts that are sent at once. Each open file buffers one more: the four files of a load take
+57 MB."""
 
 _FILES = 256
-"""Files written at once. An upload that waited for another one's end could wait forever."""
+"""Files written at once. More would wait for each other, and could do so forever."""
 
 _ATTEMPTS = 8
-"""With the pauses between them S3 gets about half a minute to recover."""
+"""With pauses in between, they give S3 about half a minute to recover."""
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     connect_timeout=10,
     read_timeout=60,
-    # Uploads, and the few calls of threads that list, remove or abort meanwhile.
+    # Uploads, and calls that list, remove or abort at the same time.
     max_pool_connections=2 * _REQUESTS,
     user_agent_extra="loader",
 )
 
 _TRANSFER = TransferConfig(
-    multipart_threshold=_PART_BYTES,
-    multipart_chunksize=_PART_BYTES,
+    multipart_threshold=PART_BYTES,
+    multipart_chunksize=PART_BYTES,
     max_request_concurrency=_REQUESTS,
     max_submission_concurrency=_FILES,
     max_in_memory_upload_chunks=_PARTS,
 )
 
 _PAGE = 1_000
-"""Objects that S3 deletes at one request's word."""
+"""The most objects that S3 deletes by one request."""
 
-_UNTOLD = {"AccessDenied", "403", "NotImplemented", "501", "MethodNotAllowed", "405"}
-"""Answers to who may not list or abort uploads, and of stores that cannot."""
+_NOT_ALLOWED = {"AccessDenied", "403", "NotImplemented", "501", "MethodNotAllowed", "405"}
+"""Error codes for identities that may not list or abort uploads, and stores that cannot."""
 
-_PASSING = {"InternalError", "SlowDown", "ServiceUnavailable", "500", "503"}
-"""Answers about one object of many, which botocore does not look at."""
+_TRANSIENT = {"InternalError", "SlowDown", "ServiceUnavailable", "500", "503"}
+"""Error codes of single objects in a batch, which botocore does not retry."""
 
 
 @cache
-def _descriptions() -> Loader:
+def _service_descriptions() -> Loader:
+    """The loader of the description of S3, which takes a quarter of a second to read."""
     return create_loader()
 
 
@@ -94,118 +83,117 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._extra = _encryption(options)
-        self._place = Place(bucket, self._prefix, options.region)
-        with self._telling(f"stage in {self.root}"):
-            # A session of its own: boto3's default one is not made for several threads.
-            # Only what describes S3 is shared, for it takes a quarter of a second to read.
+        self._extra = _encryption_parameters(options)
+        self._location = S3Location(bucket, self._prefix, options.region)
+        with self._raise_stage_errors(f"stage in {self.root}"):
+            # Its own session, since the default one of boto3 is not thread-safe.
             core = botocore.session.get_session()
-            core.register_component("data_loader", _descriptions())
+            core.register_component("data_loader", _service_descriptions())
             session = boto3.session.Session(botocore_session=core)
             self._client = session.client("s3", region_name=options.region or None, config=_CONFIG)
         meta = self._client.meta
-        self._place = Place(
+        self._location = S3Location(
             bucket, self._prefix, meta.region_name, meta.endpoint_url, meta.partition
         )
         meta.events.register_first("needs-retry.s3", _retry_at_once)
-        self._transfers = TransferManager(self._client, _TRANSFER, executor_cls=_Daemons)
+        self._transfers = TransferManager(self._client, _TRANSFER, executor_cls=DaemonExecutor)
 
     def uri(self, key: str) -> str:
         """The key as an S3 URL."""
-        return f"s3://{self._bucket}/{self._key(key)}"
+        return f"s3://{self._bucket}/{self._full_key(key)}"
 
     @contextmanager
     def create(self, key: str) -> Iterator[io.BufferedIOBase]:
-        """Upload what is written, as it comes; the object is there when all of it is."""
-        telling = partial(self._telling, f"write {self.uri(key)}")
-        upload = _Upload(partial(self._start, self._key(key)))
+        """Upload bytes as they are written; the object appears when the block ends."""
+        raise_errors = partial(self._raise_stage_errors, f"write {self.uri(key)}")
+        upload = Upload(partial(self._start_upload, self._full_key(key)))
         try:
-            with telling():
+            with raise_errors():
                 upload.start()
-            with _File(upload, telling) as file:
+            with UploadFile(upload, raise_errors) as file:
                 yield file
-            with telling():
+            with raise_errors():
                 upload.finish()
         except BaseException:
             if upload.abandon():
-                # It was complete before it could be stopped.
+                # The upload was completed before it could be aborted.
                 with suppress(BotoCoreError, ClientError):
-                    self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
+                    self._client.delete_object(Bucket=self._bucket, Key=self._full_key(key))
             raise
 
     def read(self, key: str) -> bytes:
-        """All bytes of an object."""
-        with self._telling(f"read {self.uri(key)}"):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
-            # Entering the body itself would give the bare stream, which checks no length.
+        """Read all bytes of an object."""
+        with self._raise_stage_errors(f"read {self.uri(key)}"):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._full_key(key))
+            # `with body` would give the raw stream, which does not check the length.
             with closing(answer["Body"]) as body:
                 data: bytes = body.read()
         return data
 
     def delete(self, prefix: str) -> None:
-        """Remove the objects below the prefix, then the uploads that never ended."""
-        with self._telling(f"remove {self.uri(prefix)}"):
-            for page in self._pages("list_objects_v2", prefix):
-                self._remove([item["Key"] for item in page.get("Contents", ())])
+        """Remove the objects below the prefix, then its incomplete uploads."""
+        with self._raise_stage_errors(f"remove {self.uri(prefix)}"):
+            for page in self._list_pages("list_objects_v2", prefix):
+                self._delete_objects([item["Key"] for item in page.get("Contents", ())])
             try:
-                for page in self._pages("list_multipart_uploads", prefix):
+                for page in self._list_pages("list_multipart_uploads", prefix):
                     for item in page.get("Uploads", ()):
-                        self._abort(item["Key"], item["UploadId"])
+                        self._abort_upload(item["Key"], item["UploadId"])
             except ClientError as error:
-                # Nobody sees these parts, and a lifecycle rule ends them too.
-                if error.response["Error"]["Code"] not in _UNTOLD:
+                # Their parts are not visible, and a lifecycle rule can remove them.
+                if error.response["Error"]["Code"] not in _NOT_ALLOWED:
                     raise
 
     def list(self, prefix: str) -> list[tuple[str, int]]:
-        """Keys and sizes of the objects below the prefix, sorted."""
-        with self._telling(f"list {self.uri(prefix)}"):
+        """List keys and bytes of the objects below the prefix, sorted."""
+        with self._raise_stage_errors(f"list {self.uri(prefix)}"):
             return sorted(
                 (item["Key"].removeprefix(self._prefix), item["Size"])
-                for page in self._pages("list_objects_v2", prefix)
+                for page in self._list_pages("list_objects_v2", prefix)
                 for item in page.get("Contents", ())
-                # What consoles put down for a folder is no file.
+                # Consoles create such an object for a folder.
                 if not item["Key"].endswith("/")
             )
 
-    def files(self) -> Iterator[Found]:
-        """Every object below the root."""
-        with self._telling(f"list {self.root}"):
-            for page in self._pages("list_objects_v2"):
+    def files(self) -> Iterator[StoredFile]:
+        """All objects below the root."""
+        with self._raise_stage_errors(f"list {self.root}"):
+            for page in self._list_pages("list_objects_v2"):
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self._prefix)
                     changed = item["LastModified"].timestamp()
                     if not key.endswith("/"):
-                        yield Found(key, item["Size"], changed, key)
+                        yield StoredFile(key, item["Size"], changed, key)
 
-    def unfinished(self) -> Iterator[Found]:
-        """Every upload below the root that was neither completed nor aborted.
+    def unfinished(self) -> Iterator[StoredFile]:
+        """All uploads below the root that were neither completed nor aborted.
 
         Raises:
-            StageError: they cannot be listed; that takes a right of its own.
+            StageError: they cannot be listed, which needs a permission of its own.
         """
-        with self._telling(f"list the incomplete uploads of {self.root}"):
-            for page in self._pages("list_multipart_uploads"):
+        with self._raise_stage_errors(f"list the incomplete uploads of {self.root}"):
+            for page in self._list_pages("list_multipart_uploads"):
                 for item in page.get("Uploads", ()):
                     upload = {"Key": item["Key"], "UploadId": item["UploadId"]}
-                    size, changed = self._parts(upload)
+                    size, changed = self._measure_parts(upload)
                     changed = max(changed, item["Initiated"].timestamp())
                     key = item["Key"].removeprefix(self._prefix)
-                    yield Found(key, size, changed, item["UploadId"], unfinished=True)
+                    yield StoredFile(key, size, changed, item["UploadId"], unfinished=True)
 
-    def remove(self, found: Iterable[Found]) -> None:
+    def remove(self, files: Iterable[StoredFile]) -> None:
         """Delete these objects, and abort these uploads."""
-        with self._telling(f"remove from {self.root}"):
+        with self._raise_stage_errors(f"remove from {self.root}"):
             keys = []
-            for one in found:
-                if one.unfinished:
-                    self._abort(self._key(one.key), one.path)
+            for file in files:
+                if file.unfinished:
+                    self._abort_upload(self._full_key(file.key), file.path)
                 else:
-                    keys.append(self._key(one.key))
+                    keys.append(self._full_key(file.key))
             for start in range(0, len(keys), _PAGE):
-                self._remove(keys[start : start + _PAGE])
+                self._delete_objects(keys[start : start + _PAGE])
 
-    def _parts(self, upload: Mapping[str, str]) -> tuple[int, float]:
-        """The bytes of an upload that S3 keeps already, and when the last of them came."""
+    def _measure_parts(self, upload: Mapping[str, str]) -> tuple[int, float]:
+        """The bytes of an incomplete upload, and when its last part was written."""
         size, changed = 0, 0.0
         pages = self._client.get_paginator("list_parts").paginate(Bucket=self._bucket, **upload)
         try:
@@ -213,41 +201,36 @@ class S3Store:
                 size += part["Size"]
                 changed = max(changed, part["LastModified"].timestamp())
         except ClientError as error:
-            # It was completed just now, or this right is not granted.
-            if error.response["Error"]["Code"] not in {"NoSuchUpload", *_UNTOLD}:
+            # It was completed just now, or listing parts is not allowed.
+            if error.response["Error"]["Code"] not in {"NoSuchUpload", *_NOT_ALLOWED}:
                 raise
         return size, changed
 
-    def _key(self, key: str) -> str:
-        parts = key.split("/")
-        # The keys that a folder takes, so that a load may move from one to the other.
-        if not all(parts) or {".", ".."} & set(parts) or "\0" in key or "\\" in key:
-            raise StageError(f"`{key}` is not a key of the staging location {self.root}")
+    def _full_key(self, key: str) -> str:
+        split_key(key, f"staging location {self.root}")
         return self._prefix + key
 
     @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
-        """Raise what goes wrong in boto3 as a StageError."""
+    def _raise_stage_errors(self, what: str) -> Iterator[None]:
+        """Raise errors of boto3 as `StageError`; ``what`` failed, as in ``write s3://bucket/key``."""
         try:
             yield
         except StageError:
             raise
         except Exception as error:  # noqa: BLE001  boto3 passes on what its libraries raise
-            # The text of such an error may be a header, with a token in it.
-            cause = None if type(error) is HTTPClientError else error
-            raise told(error, what, self._place) from cause
+            raise to_stage_error(error, what, self._location) from cause_of(error)
 
-    def _start(self, key: str, pipe: _Pipe) -> Any:
-        subscribers = [_WhenDone(pipe)]
+    def _start_upload(self, key: str, pipe: Pipe) -> Any:
+        subscribers = [WakeWriter(pipe)]
         return self._transfers.upload(pipe, self._bucket, key, self._extra, subscribers)
 
-    def _pages(self, operation: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
-        # With the slash: `a/b` is no prefix of `a/bc`.
-        below = self._prefix if prefix is None else self._key(prefix) + "/"
+    def _list_pages(self, operation: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
+        # With a slash, so that `a/b` does not match `a/bc`.
+        below = self._prefix if prefix is None else self._full_key(prefix) + "/"
         yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=below)
 
-    def _remove(self, keys: Sequence[str]) -> None:
-        """Delete the objects of one page; S3 may refuse some of them and delete the others."""
+    def _delete_objects(self, keys: Sequence[str]) -> None:
+        """Delete at most `_PAGE` objects; those that S3 could not delete are tried again."""
         for attempt in range(_ATTEMPTS):
             if not keys:
                 return
@@ -257,14 +240,14 @@ class S3Store:
             answer = self._client.delete_objects(Bucket=self._bucket, Delete=objects)
             refused = answer.get("Errors", [])
             for error in refused:
-                if error["Code"] not in _PASSING or attempt == _ATTEMPTS - 1:
+                if error["Code"] not in _TRANSIENT or attempt == _ATTEMPTS - 1:
                     metadata = {"RetryAttempts": attempt}
                     raise ClientError(
                         {"Error": error, "ResponseMetadata": metadata}, "DeleteObjects"
                     )
             keys = [error["Key"] for error in refused]
 
-    def _abort(self, key: str, upload_id: str) -> None:
+    def _abort_upload(self, key: str, upload_id: str) -> None:
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
         except ClientError as error:
@@ -272,232 +255,21 @@ class S3Store:
                 raise
 
 
-def _encryption(options: StoreOptions) -> dict[str, str]:
-    """What each upload says about encryption."""
+def _encryption_parameters(options: StoreOptions) -> dict[str, str]:
+    """The encryption parameters of each upload."""
     if options.kms_key_id and options.encryption != "aws:kms":
         raise StageError(
-            "a `kms_key_id` is only used with the encryption aws:kms",
-            hint="set the target's `encryption` to aws:kms, or leave the key out",
+            "`kms_key_id` is only valid with `encryption: aws:kms`",
+            hint="set the target's `encryption` to aws:kms, or remove `kms_key_id`",
         )
     extra = {"ServerSideEncryption": options.encryption, "SSEKMSKeyId": options.kms_key_id}
     return {name: value for name, value in extra.items() if value}
 
 
 def _retry_at_once(caught_exception: object = None, attempts: int = 0, **_: object) -> int | None:
-    """Waste no pauses on requests that failed on this side.
+    """Retry without a pause when a request failed on this side.
 
-    Those are parts of an upload that has failed already, and headers that cannot be sent.
-    botocore takes both for a bad network and would try for half a minute.
+    Such requests are parts of an upload that has failed already, or have headers that cannot be
+    sent. botocore treats both as network errors and would retry for half a minute.
     """
     return 0 if type(caught_exception) is HTTPClientError and attempts < _ATTEMPTS else None
-
-
-# ---------------------------------------------------------------- one file
-
-
-class _GivenUpError(CancelledError):
-    """Ends an upload that nobody wants any more; botocore does not retry what is cancelled."""
-
-
-class _Pipe:
-    """What a writer hands to its upload. It holds the part that is asked for, and little more."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._buffer = io.BytesIO()
-        self._size = 0
-        self._wanted = 0
-        self._ended = False
-        self._broken = False
-
-    def write(self, data: memoryview) -> bool:
-        """Add bytes, waiting for room; returns False when nobody reads any more."""
-        while data.nbytes:
-            with self._changed:
-                self._changed.wait_for(lambda: self._broken or self._room > 0)
-                if self._broken:
-                    return False
-                taken = self._buffer.write(data[: self._room])
-                self._size += taken
-                data = data[taken:]
-                if self._size >= self._wanted:
-                    self._changed.notify_all()
-        return True
-
-    def read(self, amount: int = _PART_BYTES) -> bytes:
-        """Exactly that many bytes, waiting for them; fewer when the stream has ended."""
-        with self._changed:
-            self._wanted = amount
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._broken or self._ended or self._size >= amount)
-            if self._broken:
-                raise _GivenUpError
-            self._wanted = self._size = 0
-            # Not a copy: the buffer gives its bytes away.
-            data = self._buffer.getvalue()
-            self._buffer = io.BytesIO()
-            return data
-
-    def end(self) -> None:
-        """No more bytes will come."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        """Make both sides leave, because the upload has ended or is given up."""
-        with self._changed:
-            self._broken = True
-            self._changed.notify_all()
-
-    @property
-    def _room(self) -> int:
-        return max(self._wanted, _SLACK_BYTES) - self._size
-
-
-class _Upload:
-    """One object on its way."""
-
-    def __init__(self, start: Callable[[_Pipe], Any]) -> None:
-        self._start = start
-        self._pipe = _Pipe()
-        self._future: Any = None
-
-    def start(self) -> None:
-        """Let boto3 read the pipe, in threads of its own."""
-        self._future = self._start(self._pipe)
-
-    def write(self, data: memoryview) -> None:
-        """Pass on bytes; raise what the upload has failed with, as soon as it has."""
-        # Parts fail in the background, and s3transfer reads on to the end before it says so.
-        if self._future.done() or not self._pipe.write(data):
-            self._pipe.break_off()
-            self._future.result()
-            raise _GivenUpError
-
-    def finish(self) -> None:
-        """Wait until the object is there."""
-        self._pipe.end()
-        self._future.result()
-
-    def abandon(self) -> bool:
-        """Wait until the upload is aborted; returns whether it was complete before."""
-        self._pipe.break_off()
-        if self._future is None:
-            return False
-        try:
-            self._future.result()
-        except Exception:  # noqa: BLE001  it has failed, as it should
-            return False
-        return True
-
-
-class _WhenDone(BaseSubscriber):
-    """Wakes a writer that waits for an upload which has ended."""
-
-    def __init__(self, pipe: _Pipe) -> None:
-        self._pipe = pipe
-
-    def on_done(self, **_: object) -> None:
-        self._pipe.break_off()
-
-
-class _File(io.BufferedIOBase):
-    """What a block writes to. Closing it ends no upload: the end of the block does."""
-
-    def __init__(
-        self, upload: _Upload, telling: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        self._upload = upload
-        self._telling = telling
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        if self.closed:
-            raise ValueError("write to closed file")
-        view = memoryview(data).cast("B")
-        with self._telling():
-            self._upload.write(view)
-        self._position += view.nbytes
-        return view.nbytes
-
-
-# ---------------------------------------------------------------- threads
-
-
-class _Daemons(Executor):
-    """Threads that let the process end.
-
-    Python waits at its end for those of ThreadPoolExecutor. One of them may wait for a writer
-    that will never write again: the writers of a load that is left without a word just stop.
-    """
-
-    def __init__(self, max_workers: int) -> None:
-        self._crew = _Crew(max_workers)
-        # The threads know the crew only, so that they end with the store.
-        weakref.finalize(self, self._crew.dismiss).atexit = False
-
-    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call in a thread."""
-        future: Future[Any] = Future()
-        self._crew.add(future, partial(call, *args, **kwargs))
-        return future
-
-    def shutdown(
-        self,
-        wait: bool = True,  # noqa: ARG002  the signature of all executors
-        *,
-        cancel_futures: bool = False,  # noqa: ARG002
-    ) -> None:
-        """Let the threads end once they have nothing to do."""
-        self._crew.dismiss()
-
-
-class _Crew:
-    """As many threads as there are unfinished tasks, up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._unfinished = 0
-        self._threads = 0
-
-    def add(self, future: Future[Any], call: Callable[[], Any]) -> None:
-        with self._lock:
-            self._unfinished += 1
-            self._tasks.put((future, call))
-            # Not one less: a task may wait for what another one does.
-            if self._threads < min(self._unfinished, self._limit):
-                threading.Thread(target=self._work, name="loader-s3", daemon=True).start()
-                self._threads += 1
-
-    def dismiss(self) -> None:
-        for _ in range(self._threads):
-            self._tasks.put(None)
-
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            future, call = task
-            try:
-                result = call()
-            except BaseException as error:  # noqa: BLE001  raised where the result is asked for
-                self._settle(partial(future.set_exception, error))
-            else:
-                self._settle(partial(future.set_result, result))
-            # A part of 8 MB hangs on these.
-            del task, future, call
-
-    def _settle(self, settle: Callable[[], None]) -> None:
-        # Counted first: who hears of the end may add a task, and it needs no other thread.
-        with self._lock:
-            self._unfinished -= 1
-        settle()

@@ -1,6 +1,6 @@
-"""What S3 and boto3 can answer, told to the person who has to mend it.
+"""Turns errors of S3 and boto3 into `StageError` with a cause and a hint.
 
-No message holds a key, token or secret: S3's own words are used where they help, and cleaned.
+No message contains a key, token or secret; they are removed from the messages of S3.
 """
 
 from __future__ import annotations
@@ -11,77 +11,81 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from loader.errors import StageError
 
 
 @dataclass(frozen=True)
-class _Fault:
-    """How one kind of failure is told: templates over the names in `told`."""
+class _ErrorText:
+    """Message and hint of one kind of failure, with the placeholders of `to_stage_error`."""
 
-    says: str
+    message: str
     hint: str
-    passing: bool = False
-    """Whether the same may work later."""
+    transient: bool = False
+    """Whether the same request may succeed later."""
 
 
-_DENIED = _Fault(
+_DENIED = _ErrorText(
     "AWS denied {action}{detail}",
     "allow {action} on {resource} to the identity that runs Loader; "
-    "`aws sts get-caller-identity` names it",
+    "`aws sts get-caller-identity` shows it",
 )
-_EXPIRED = _Fault(
+_EXPIRED = _ErrorText(
     "the AWS credentials have expired",
     "renew them (`aws sso login`, or a new session token), then run the load again",
 )
-_UNKNOWN_KEY = _Fault(
-    "AWS does not know the access key or session token it was given",
+_UNKNOWN_KEY = _ErrorText(
+    "AWS does not know the access key or the session token",
     "correct AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile they come from",
 )
-_ELSEWHERE = _Fault(
-    "the bucket `{bucket}` is in {region}, and was asked for in {asked}",
+_WRONG_REGION = _ErrorText(
+    "the bucket `{bucket}` is in the region {region}, not in {asked}",
     "set the target's `region_name` to {region}",
 )
-_SOMEWHERE = _Fault(
-    "the bucket `{bucket}` is not in {asked}",
+_UNKNOWN_REGION = _ErrorText(
+    "the bucket `{bucket}` is not in the region {asked}",
     "set the target's `region_name` to the bucket's region; "
-    "`aws s3api get-bucket-location --bucket {bucket}` names it",
+    "`aws s3api get-bucket-location --bucket {bucket}` shows it",
 )
-_BUSY = _Fault(
-    "S3 stayed too busy through {attempts} ({code})",
+_BUSY = _ErrorText(
+    "S3 was too busy for {attempts} ({code})",
     "run the load again later, with fewer loads at once, or stage below another prefix",
-    passing=True,
+    transient=True,
 )
-_KMS = _Fault(
+_KMS = _ErrorText(
     "the KMS key cannot be used ({code}){detail}",
     "check that the target's `kms_key_id` names an enabled key of the bucket's region",
 )
-_UNREACHABLE = _Fault(
+_UNREACHABLE = _ErrorText(
     "S3 cannot be reached at {endpoint}",
     "check the network, the proxy (HTTPS_PROXY) and, where it is set, AWS_ENDPOINT_URL_S3",
-    passing=True,
+    transient=True,
 )
-_BROKEN_OFF = _Fault(
-    "the connection to {endpoint} broke off or stood still",
+_CONNECTION_LOST = _ErrorText(
+    "the connection to {endpoint} was lost or timed out",
     "check the network, then run the load again",
-    passing=True,
+    transient=True,
 )
-_FETCH = _Fault(
+_NOT_FETCHED = _ErrorText(
     "AWS credentials could not be fetched ({kind})",
     "run `aws sts get-caller-identity` to see why; `aws sso login` renews a session",
 )
-_OTHER = _Fault(
+_OTHER = _ErrorText(
     "S3 answered {code}{detail}",
-    "https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html tells what it means",
+    "see https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
 )
-_SURPRISE = _Fault("{kind}{detail}", "check the AWS settings: environment, ~/.aws, endpoint URL")
+_UNEXPECTED = _ErrorText(
+    "{kind}{detail}", "check the AWS settings: environment, ~/.aws, endpoint URL"
+)
 
-_CODES: Mapping[str, _Fault] = {
-    "NoSuchBucket": _Fault(
-        "there is no bucket `{bucket}`", "create it, or correct the target's `staging`"
+_CODES: Mapping[str, _ErrorText] = {
+    "NoSuchBucket": _ErrorText(
+        "the bucket `{bucket}` does not exist", "create it, or correct the target's `staging`"
     ),
-    "NoSuchKey": _Fault("it is not there", "if the files of this load were removed, run it again"),
+    "NoSuchKey": _ErrorText(
+        "it does not exist", "if the files of this load were removed, run it again"
+    ),
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
     "Forbidden": _DENIED,
@@ -94,21 +98,21 @@ _CODES: Mapping[str, _Fault] = {
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "InvalidToken": _UNKNOWN_KEY,
     "UnrecognizedClientException": _UNKNOWN_KEY,
-    "SignatureDoesNotMatch": _Fault(
-        "the secret access key is not the one of the access key",
+    "SignatureDoesNotMatch": _ErrorText(
+        "the secret access key does not belong to the access key",
         "correct AWS_SECRET_ACCESS_KEY, or the profile it comes from; "
         "a proxy that changes requests has the same effect",
     ),
-    "RequestTimeTooSkewed": _Fault(
-        "this machine's clock is wrong by more than S3 accepts", "set the clock (NTP)"
+    "RequestTimeTooSkewed": _ErrorText(
+        "the clock of this machine differs from S3 by more than it accepts", "set the clock (NTP)"
     ),
-    "PermanentRedirect": _ELSEWHERE,
-    "TemporaryRedirect": _ELSEWHERE,
-    "301": _ELSEWHERE,
-    "307": _ELSEWHERE,
-    "AuthorizationHeaderMalformed": _ELSEWHERE,
-    "IllegalLocationConstraintException": _ELSEWHERE,
-    "IllegalLocationConstraint": _ELSEWHERE,
+    "PermanentRedirect": _WRONG_REGION,
+    "TemporaryRedirect": _WRONG_REGION,
+    "301": _WRONG_REGION,
+    "307": _WRONG_REGION,
+    "AuthorizationHeaderMalformed": _WRONG_REGION,
+    "IllegalLocationConstraintException": _WRONG_REGION,
+    "IllegalLocationConstraint": _WRONG_REGION,
     "SlowDown": _BUSY,
     "ServiceUnavailable": _BUSY,
     "Throttling": _BUSY,
@@ -118,7 +122,7 @@ _CODES: Mapping[str, _Fault] = {
     "RequestLimitExceeded": _BUSY,
     "BandwidthLimitExceeded": _BUSY,
     "TooManyRequests": _BUSY,
-    "RequestTimeout": _BROKEN_OFF,
+    "RequestTimeout": _CONNECTION_LOST,
     "InternalError": _BUSY,
     "OperationAborted": _BUSY,
     "429": _BUSY,
@@ -126,51 +130,51 @@ _CODES: Mapping[str, _Fault] = {
     "502": _BUSY,
     "503": _BUSY,
     "504": _BUSY,
-    "NoSuchUpload": _Fault(
-        "somebody ended the upload",
-        "see that no other load uses this load id, and that the bucket's lifecycle rule gives "
-        "uploads more than a day",
+    "NoSuchUpload": _ErrorText(
+        "the upload was aborted from outside",
+        "check that no other load uses this load id, and that the lifecycle rule of the bucket "
+        "keeps incomplete uploads for more than a day",
     ),
-    "KeyTooLongError": _Fault(
-        "the key is longer than the 1,024 bytes S3 takes", "shorten the target's `staging`"
+    "KeyTooLongError": _ErrorText(
+        "the key is longer than 1,024 bytes, the limit of S3", "shorten the target's `staging`"
     ),
 }
-"""Error codes of S3. Those of KMS, which begin with `KMS.`, are told as one."""
+"""By error code of S3. All codes of KMS, which start with `KMS.`, have one text."""
 
-_EXCEPTIONS: Mapping[str, _Fault] = {
-    "NoCredentialsError": _Fault(
+_EXCEPTIONS: Mapping[str, _ErrorText] = {
+    "NoCredentialsError": _ErrorText(
         "no AWS credentials were found",
-        "boto3 looked in the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE), in ~/.aws, and for a "
-        "role of the container or instance; set up one of them",
+        "set up one of the sources of boto3: the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE), "
+        "~/.aws, or a role of the container or instance",
     ),
-    "PartialCredentialsError": _Fault(
+    "PartialCredentialsError": _ErrorText(
         "the AWS credentials are incomplete{detail}",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct the profile",
     ),
-    "ProfileNotFound": _Fault(
-        "there is no such AWS profile{detail}", "correct AWS_PROFILE, or ~/.aws/config"
+    "ProfileNotFound": _ErrorText(
+        "the AWS profile does not exist{detail}", "correct AWS_PROFILE, or ~/.aws/config"
     ),
-    "CredentialRetrievalError": _FETCH,
-    "RefreshWithMFAUnsupportedError": _FETCH,
-    "MetadataRetrievalError": _FETCH,
-    "TokenRetrievalError": _FETCH,
-    "LoginError": _FETCH,
-    "SSOError": _FETCH,
-    "SSLError": _Fault(
-        "{endpoint} shows a certificate that is not trusted",
+    "CredentialRetrievalError": _NOT_FETCHED,
+    "RefreshWithMFAUnsupportedError": _NOT_FETCHED,
+    "MetadataRetrievalError": _NOT_FETCHED,
+    "TokenRetrievalError": _NOT_FETCHED,
+    "LoginError": _NOT_FETCHED,
+    "SSOError": _NOT_FETCHED,
+    "SSLError": _ErrorText(
+        "the certificate of {endpoint} is not trusted",
         "set AWS_CA_BUNDLE to the certificates of your network, or correct the endpoint URL",
     ),
     "ConnectionError": _UNREACHABLE,
-    "ReadTimeoutError": _BROKEN_OFF,
-    "ConnectionClosedError": _BROKEN_OFF,
-    "ResponseStreamingError": _BROKEN_OFF,
-    "IncompleteReadError": _BROKEN_OFF,
-    "HTTPClientError": _Fault(
+    "ReadTimeoutError": _CONNECTION_LOST,
+    "ConnectionClosedError": _CONNECTION_LOST,
+    "ResponseStreamingError": _CONNECTION_LOST,
+    "IncompleteReadError": _CONNECTION_LOST,
+    "HTTPClientError": _ErrorText(
         "the request to {endpoint} could not be sent",
-        "see whether AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN ends in a line break",
+        "check whether AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN ends in a line break",
     ),
 }
-"""botocore's own exceptions by class or base class; by name, since old versions lack some."""
+"""By name of a class of botocore, or of its base class; old versions lack some classes."""
 
 _ACTIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
@@ -180,9 +184,7 @@ _ACTIONS = {
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListObjectsV2": "s3:ListBucket",
 }
-"""Permissions by operation; what is missing here belongs to an upload."""
-
-_ON_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+"""Permissions by operation; all others belong to uploads."""
 
 _BUCKET_ACTIONS = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
 
@@ -191,58 +193,71 @@ _NAMED_ACTION = re.compile(
 )
 _NAMED_REGION = re.compile(r"expecting '([a-z]{2}[a-z0-9-]+)'|The ([a-z]{2}-[a-z0-9-]+) location")
 _SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=://)\S*(?=@)")
-"""Ids of access keys, and what URLs hold before the host."""
+"""Access key ids, and what a URL contains before its host."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """What was asked for, and of whom."""
+class S3Location:
+    """The bucket that was accessed, and how."""
 
     bucket: str
     prefix: str
-    """Of the store, with a slash at its end, or empty."""
+    """The prefix of the store with a slash at its end, or empty."""
     region: str
-    """The one asked, which may not be the bucket's."""
+    """The region of the client, which may differ from that of the bucket."""
     endpoint: str = "https://s3.amazonaws.com"
     partition: str = "aws"
 
 
-def told(error: Exception, what: str, place: Place) -> StageError:
-    """An error of boto3 as one for people. ``what`` failed: ``write s3://bucket/key``."""
+def to_stage_error(error: Exception, what: str, location: S3Location) -> StageError:
+    """The `StageError` for an exception of boto3.
+
+    Args:
+        error: The exception.
+        what: What failed, as a verb and its object: ``write s3://bucket/key``.
+        location: The bucket that was accessed.
+    """
     if isinstance(error, ClientError):
-        fault, names = _answer(error, place)
+        text, names = _describe_response(error, location)
     else:
-        fault, names = _local(error)
+        text, names = _describe_exception(error)
     names = {
         "kind": type(error).__name__,
-        "bucket": place.bucket,
-        "asked": place.region,
-        "endpoint": _shown(place.endpoint),
+        "bucket": location.bucket,
+        "asked": location.region,
+        "endpoint": _hide_credentials(location.endpoint),
         **names,
     }
-    says = fault.says.format(**names)
-    hint = fault.hint.format(**names)
-    return StageError(f"cannot {what}: {says}", hint=hint, transient=fault.passing)
+    message = text.message.format(**names)
+    hint = text.hint.format(**names)
+    return StageError(f"cannot {what}: {message}", hint=hint, transient=text.transient)
 
 
-def _answer(error: ClientError, place: Place) -> tuple[_Fault, dict[str, str]]:
-    """What S3 answered."""
+def cause_of(error: Exception) -> Exception | None:
+    """The exception to chain to a `StageError`; None where its text may contain a secret header."""
+    return None if type(error) is HTTPClientError else error
+
+
+def _describe_response(
+    error: ClientError, location: S3Location
+) -> tuple[_ErrorText, dict[str, str]]:
+    """The text for an error response of S3, and the values of its placeholders."""
     answer = error.response.get("Error", {})
     metadata = error.response.get("ResponseMetadata", {})
-    code, text = str(answer.get("Code", "")), str(answer.get("Message", ""))
-    fault = _KMS if code.startswith("KMS.") else _CODES.get(code, _OTHER)
+    code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
+    text = _KMS if code.startswith("KMS.") else _CODES.get(code, _OTHER)
     action = _ACTIONS.get(error.operation_name, "s3:PutObject")
-    path = "" if action in _BUCKET_ACTIONS else f"/{place.prefix}*"
-    resource = f"arn:{place.partition}:s3:::{place.bucket}{path}"
-    if named := _NAMED_ACTION.search(text):
+    path = "" if action in _BUCKET_ACTIONS else f"/{location.prefix}*"
+    resource = f"arn:{location.partition}:s3:::{location.bucket}{path}"
+    if named := _NAMED_ACTION.search(message):
         action, resource = named["action"], named["on"] or resource
-    region = _region(answer, metadata)
-    if fault is _ELSEWHERE and region in {"", place.region}:
-        fault = _SOMEWHERE
+    region = _find_region(answer, metadata)
+    if text is _WRONG_REGION and region in {"", location.region}:
+        text = _UNKNOWN_REGION
     attempts = metadata.get("RetryAttempts", 0) + 1
-    return fault, {
+    return text, {
         "code": code or f"HTTP {metadata.get('HTTPStatusCode')}",
-        "detail": _detail(text) if text not in {"Access Denied", "Forbidden"} else "",
+        "detail": _clean_detail(message) if message not in {"Access Denied", "Forbidden"} else "",
         "action": action,
         "resource": resource,
         "region": region,
@@ -250,29 +265,29 @@ def _answer(error: ClientError, place: Place) -> tuple[_Fault, dict[str, str]]:
     }
 
 
-def _local(error: Exception) -> tuple[_Fault, dict[str, str]]:
-    """What never came to S3, or from there."""
+def _describe_exception(error: Exception) -> tuple[_ErrorText, dict[str, str]]:
+    """The text for an exception without a response of S3, and the values of its placeholders."""
     names = (kind.__name__ for kind in type(error).__mro__)
-    fault = next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), _SURPRISE)
-    return fault, {"detail": _detail(str(error))}
+    text = next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), _UNEXPECTED)
+    return text, {"detail": _clean_detail(str(error))}
 
 
-def _region(answer: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
-    """The bucket's region, where the answer tells it."""
+def _find_region(answer: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    """The region of the bucket, where the response contains it; else empty."""
     named = _NAMED_REGION.search(str(answer.get("Message", "")))
-    told_by = (
+    candidates = (
         metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region"),
         answer.get("Region"),
         named and (named[1] or named[2]),
     )
-    return next((str(region) for region in told_by if region), "")
+    return next((str(region) for region in candidates if region), "")
 
 
-def _detail(text: str) -> str:
+def _clean_detail(text: str) -> str:
     return f": {_SECRET.sub('***', text).rstrip('.')}" if text else ""
 
 
-def _shown(endpoint: str) -> str:
-    """An endpoint without the name and password that a URL may hold."""
+def _hide_credentials(endpoint: str) -> str:
+    """An endpoint URL without user name and password."""
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,4 +1,4 @@
-"""Where a bucket is: COPY reads Parquet from the warehouse's own region only."""
+"""Looks up the region of a bucket: COPY reads Parquet only from the region of the warehouse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ _CONFIG = Config(
 
 
 def bucket_region(location: str, region: str = "") -> str:
-    """The region of the bucket of an S3 URL; empty when S3 does not tell."""
+    """The region of the bucket of an S3 URL; empty where it cannot be determined.
+
+    Args:
+        location: The URL.
+        region: Where to send the request; empty leaves it to boto3.
+    """
     bucket = location.removeprefix("s3://").partition("/")[0]
     try:
         client = boto3.session.Session().client("s3", region_name=region or None, config=_CONFIG)
@@ -24,7 +29,7 @@ def bucket_region(location: str, region: str = "") -> str:
         finally:
             client.close()
     except ClientError as error:
-        # S3 names the region in refusals too.
+        # Error responses contain the region too.
         answer = error.response
     except BotoCoreError:
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from loader.staging.stores.found import Found
+from loader.staging.stores.base import StoredFile
 from tests.benchmarks.workers import harness, staging
 
 
@@ -37,13 +37,13 @@ class NullStore:
         """There is nothing."""
         return []
 
-    def files(self) -> Iterator[Found]:
+    def files(self) -> Iterator[StoredFile]:
         """There is nothing."""
         return iter(())
 
     unfinished = files
 
-    def remove(self, found: Iterable[Found]) -> None:
+    def remove(self, found: Iterable[StoredFile]) -> None:
         """There is nothing to remove."""
 
 

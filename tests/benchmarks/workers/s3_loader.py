@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.plan.figures import Level
-from loader.staging.stores.base import open_store
+from loader.staging.stores.open import open_store
 from tests.benchmarks.workers import bucket, harness, staging
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import loader
-from loader.data.cast.conformer import Layout
+from loader.data.cast.layout import Layout
 from loader.data.frames import open_frame
 from loader.executor.stage import Destination, Ingested, ingest
 from loader.plan.figures import Level, figures_of

@@ -1,0 +1,104 @@
+"""Matches the columns of the data with those of the table, by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from loader.data.cast.report import format_rows
+from loader.errors import FrameError
+from loader.spec.model import Column, TableSpec
+
+
+def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
+    """Map each staged column of the table to its column in the data.
+
+    Names match exactly, or else ignoring case where only one column does. The name that
+    `source.columns` gives is looked up first, then the table's own.
+
+    Args:
+        spec: The table.
+        present: The column names of the data.
+
+    Returns:
+        Table column → data column, in the order of the spec.
+
+    Raises:
+        FrameError: columns are missing, unexpected or ambiguous; all of them are listed.
+    """
+    matched: dict[str, str] = {}
+    problems: list[tuple[str, str, str]] = []
+    for column in spec.columns:
+        found = _find_candidates(spec, column, present)
+        if len(found) > 1:
+            names = ", ".join(f"`{name}`" for name in found)
+            problems.append(("ambiguous", column.name, f"matches {names}"))
+        if found and column.identity is None:
+            matched[column.name] = found[0]
+        elif found and spec.schema_contract.extra_columns == "fail":
+            problems.append(("extra", found[0], "is an identity column, which the warehouse fills"))
+        elif not found and _is_required(spec, column):
+            problems.append(("missing", column.name, str(column.data_type)))
+    problems.extend(_find_extra(spec, present, matched, problems))
+    if problems:
+        raise _mismatch_error(spec, problems)
+    return matched
+
+
+def _is_required(spec: TableSpec, column: Column) -> bool:
+    """Whether the data must have the column, because the warehouse does not fill it in."""
+    if column.identity is not None:
+        return False
+    return column.default is None or column.name in spec.merged_by
+
+
+def _find_candidates(spec: TableSpec, column: Column, present: Sequence[str]) -> list[str]:
+    """The data columns that may belong to a table column; more than one where it is ambiguous."""
+    for name in dict.fromkeys([spec.source.columns.get(column.name, column.name), column.name]):
+        if name in present:
+            return [name]
+        similar = [other for other in present if other.casefold() == name.casefold()]
+        if similar:
+            return similar
+    return []
+
+
+def _find_extra(
+    spec: TableSpec,
+    present: Sequence[str],
+    matched: Mapping[str, str],
+    problems: Sequence[tuple[str, str, str]],
+) -> list[tuple[str, str, str]]:
+    """The data columns that no table column matches, as rows of `_mismatch_error`."""
+    if spec.schema_contract.extra_columns == "ignore":
+        return []
+    missing = [name for kind, name, _ in problems if kind == "missing"]
+    listed = {name for kind, name, _ in problems if kind == "extra"}
+    rows = []
+    for name in present:
+        if name not in matched.values() and name not in listed:
+            close = difflib.get_close_matches(name.casefold(), missing, n=1)
+            rows.append(("extra", name, f"did you mean `{close[0]}`?" if close else ""))
+    return rows
+
+
+def _mismatch_error(spec: TableSpec, problems: Sequence[tuple[str, str, str]]) -> FrameError:
+    """The error that lists all problems: rows of kind, column name and explanation."""
+    order = ("missing", "ambiguous", "extra")
+    rows = sorted(problems, key=lambda problem: order.index(problem[0]))
+    lines = [f"the data does not match {spec.table}", *format_rows(rows)]
+    extra = [name for kind, name, _ in rows if kind == "extra"]
+    missing = any(kind == "missing" for kind, _, _ in rows)
+    hint = None
+    if extra and not missing:
+        hint = "schema_contract: {extra_columns: ignore} skips columns that the spec lacks"
+    elif missing and any(re.fullmatch(r"[-+0-9.,:/ ]*[0-9][-+0-9.,:/ ]*", name) for name in extra):
+        hint = "for CSV files without a header, set source: {header: false, names: […]}"
+    return FrameError(
+        "\n".join(lines),
+        hint=hint,
+        details=[
+            {"column": name, "problem": f"{kind} {text}".strip()} for kind, name, text in rows
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Encoders of staged files, one for each format."""

@@ -1,0 +1,1 @@
+"""Figures of staged rows, which prove after the copy that the values arrived."""
