@@ -29,8 +29,8 @@ TESTS: Mapping[str, Sequence[str]] = {
         "staging/test_stager_ends",
         "executor/test_leftovers",
     ],
-    "executor/answers": _EXECUTOR,
-    "executor/runner": [*_EXECUTOR, "executor/test_apply"],
+    "executor/answers": ["executor/test_answers", *_EXECUTOR],
+    "executor/runner": ["executor/test_runner", *_EXECUTOR, "executor/test_apply"],
     "executor/transaction": _EXECUTOR,
 }
 """The test files that are about each module."""
