@@ -87,17 +87,17 @@ class Bytes(bytes):
 
 
 class Day(date):
-    def isoformat(self) -> str:  # noqa: D102
+    def isoformat(self) -> str:
         return "not this"
 
 
 class Moment(datetime):
-    def isoformat(self, *_: Any, **__: Any) -> str:  # noqa: D102
+    def isoformat(self, *_: Any, **__: Any) -> str:
         return "not this"
 
 
 class Clock(time):
-    def isoformat(self, *_: Any, **__: Any) -> str:  # noqa: D102
+    def isoformat(self, *_: Any, **__: Any) -> str:
         return "not this"
 
 

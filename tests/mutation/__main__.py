@@ -28,8 +28,8 @@ TESTS: Mapping[str, Sequence[str]] = {
     ],
     "staging/stager": _STAGING,
     "staging/chunk_queue": _STAGING,
-    "executor/answers": _EXECUTOR,
-    "executor/runner": [*_EXECUTOR, "executor/test_apply"],
+    "executor/answers": ["executor/test_answers", *_EXECUTOR],
+    "executor/runner": ["executor/test_runner", *_EXECUTOR, "executor/test_apply"],
     "executor/transaction": _EXECUTOR,
 }
 """The test files that are about each module."""
