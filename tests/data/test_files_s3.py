@@ -36,7 +36,7 @@ ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files, which contains nothing else."""
+    """The folder of temporary files, which holds nothing else."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -171,7 +171,7 @@ def test_rows_that_do_not_fit_are_told_with_the_url(
 NAMES = [
     ("/raw/2026/a.csv", r"no file matches .*did you mean .*/raw/2026/a\.csv\.gz"),
     ("/raw/2026/*.parquet", r"no file matches .*"),
-    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ contains nothing"),
+    ("/raw/2027/*.csv", r"no file matches .*/raw/2027/ holds nothing"),
     ("/raw/2026", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
     ("/raw/2026/", r"is a folder.*use a glob for its files: 's3://[^']+/raw/2026/\*\.csv'"),
     ("", r"is a folder.*use a glob for its files: 's3://[^']+[^/]/\*\.csv'"),

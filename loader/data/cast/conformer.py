@@ -161,7 +161,7 @@ class Conformer:
                 " partition_by: [{expr: rtrim(…), data_type: …}]"
             )
         if self._slice_check is not None and self._slice_check.found_other_partitions:
-            return "load the partitions of these rows as well, or use the partition `auto`"
+            return "name the partitions of these rows too, or load with the partition `auto`"
         if not self._rejects:
             return "schema_contract: {bad_rows: reject} sets such rows aside instead"
         return None

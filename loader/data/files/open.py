@@ -161,7 +161,7 @@ def _suggest_files(path: Path) -> str:
     if similar:
         return f"did you mean {' or '.join(str(folder / name) for name in similar)}?"
     few = ", ".join(names[:5]) + (", …" if len(names) > len(names[:5]) else "")
-    return f"{folder.resolve()} contains {few or 'nothing'}"
+    return f"{folder.resolve()} holds {few or 'nothing'}"
 
 
 def stem(name: str) -> str:

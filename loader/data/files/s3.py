@@ -185,7 +185,7 @@ def _no_match_error(pattern: str, start: str, bucket: S3Objects, *, folder: bool
     else:
         few = ", ".join(key.removeprefix(place) for key in names[:5])
         more = ", …" if len(names) > len(names[:5]) else ""
-        hint = f"s3://{bucket.bucket}/{place} contains {few + more if few else 'nothing'}"
+        hint = f"s3://{bucket.bucket}/{place} holds {few + more if few else 'nothing'}"
     return SourceError(f"no file matches {pattern}", hint=hint)
 
 
