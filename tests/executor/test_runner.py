@@ -26,7 +26,7 @@ def statement(sql: str, role: Any = "run", name: str = "step") -> Statement:
 class Fake:
     """A warehouse that notes what is done, and does what a test wants for some of it."""
 
-    lasting = False
+    keeps_session_open = False
 
     def __init__(self, acts: dict[str, Act] | None = None) -> None:
         self.acts = acts or {}

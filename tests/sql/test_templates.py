@@ -160,7 +160,8 @@ def test_hostile_names_stay_names(dialect: str) -> None:
     spec = hostile()
     plan = make_plan(spec, dialect, full_refresh=True)
     for statement in plan.statements:
-        if statement.role in ("delete", "count", "verify", "check"):
+        looks = statement.role in ("delete", "count", "verify", "check")
+        if looks and statement.name != "count copied rows":  # a function of the session
             (parsed,) = sqlglot.parse(statement.sql, dialect=dialect)
             assert parsed is not None
             tables = {(table.db, table.name) for table in parsed.find_all(exp.Table)}
