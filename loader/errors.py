@@ -1,4 +1,4 @@
-"""Everything that can go wrong, told to the person who has to mend it.
+"""Everything that can go wrong, told to the person who has to fix it.
 
 The tree::
 

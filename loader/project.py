@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from loader.executor.apply import OnStatement
+    from loader.executor.apply import OnChange
     from loader.executor.history import LedgerEntry
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
@@ -286,7 +286,7 @@ class Project:
         *,
         allow_destructive: Sequence[str] = (),
         target: str | None = None,
-        on_statement: OnStatement | None = None,
+        on_statement: OnChange | None = None,
     ) -> list[TableChange]:
         """Make live tables what their specs say, each in a transaction of its own.
 

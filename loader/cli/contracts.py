@@ -97,7 +97,7 @@ def import_(
 
     FILE is a contract of the Open Data Contract Standard 3.0 or 3.1, or a property file of dbt
     (schema.yml); or - for standard input. `---` stands between specs. What a spec cannot hold is
-    told on standard error (each place of it with -v), and so is every type that had to be chosen.
+    reported on stderr (each place of it with -v), and so is every type that had to be chosen.
     """
     from loader.contracts.convert import declared, read, to_yaml  # noqa: PLC0415
 

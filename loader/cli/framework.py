@@ -110,9 +110,9 @@ def common(*forms: str) -> Callable[[Command], Command]:
                 "form",
                 type=click.Choice(["text", "json", *forms]),
                 default="text",
-                help="How to answer.",
+                help="Output format.",
             ),
-            click.option("-q", "--quiet", is_flag=True, help="Say nothing but the answer."),
+            click.option("-q", "--quiet", is_flag=True, help="Print only the result."),
             click.option("-v", "--verbose", is_flag=True, help="Say more."),
         ]
 

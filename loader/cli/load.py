@@ -84,7 +84,7 @@ def _outcome(result: LoadResult) -> str:
     where = one_line(f"{result.table} ({result.slice})" if result.slice else result.table)
     if result.status == "already_loaded":
         rows = counted(result.rows_loaded, "row")
-        return f"{where}: the load {result.load_id} is there already, with {rows}; nothing was done"
+        return f"{where}: load id `{result.load_id}` is already committed, with {rows}; skipped"
     if result.status == "empty":
         deleted = f"; {result.rows_deleted:,} deleted" if result.rows_deleted else ""
         return f"{where}: no rows to load{deleted}"

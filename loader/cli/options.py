@@ -11,6 +11,7 @@ import click
 
 from loader.cli.framework import Context
 from loader.escaping import one_line
+from loader.text_tables import align
 
 if TYPE_CHECKING:
     from loader.executor.results import OnProgress
@@ -69,9 +70,4 @@ def megabytes(size: int) -> str:
 
 def tabulated(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows under their head, in columns."""
-    rows = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    )
+    return "\n".join(align([head, *([one_line(cell) for cell in row] for row in rows)]))

@@ -117,7 +117,7 @@ class _Look:
         return data, answer(found, context.form), max(one.exit_code for one in found)
 
     def live(self) -> Answer:
-        """The loads held against the live tables, with what would mend those."""
+        """The loads held against the live tables, with what would fix those."""
         from loader.cli.output import reviews  # noqa: PLC0415
         from loader.plan.plan_file import live_document  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ class Findings:
         self.problems.append(self.document.problem(message, loc, hint))
 
     def ask_for_schema(self, told: str) -> None:
-        """Tell of all tables without a schema at once; one option mends them all."""
+        """Tell of all tables without a schema at once; one option fixes them all."""
         if self.homeless:
             names = ", ".join(f"`{name}`" for name, _ in self.homeless[:12])
             more = ", …" if len(self.homeless) > 12 else ""

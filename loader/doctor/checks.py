@@ -17,7 +17,6 @@ from loader.data.files.open import open_files
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.context import TargetContext
 from loader.executor.stage import Destination, ingest
-from loader.executor.transaction import describe
 from loader.plan.dispositions import Loading, steps
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_load
@@ -38,6 +37,7 @@ from loader.version import version
 from loader.warehouse.adapter import Adapter
 from loader.warehouse.base import Row, Session
 from loader.warehouse.doctor import AGAIN, CommonCheck, Doctor, Step, StepResult
+from loader.warehouse.introspect import describe
 from loader.warehouse.registry import open_staging, open_warehouse
 
 PASSES = "this may pass: run `loader doctor` again"

@@ -78,7 +78,7 @@ def _findings(examination: Examination) -> Iterator[Finding]:
                 causes[step.name] = step.name
         else:
             causes[step.name] = cause
-            result = StepResult(f"`{cause}` failed", "skipped", f"mend `{cause}` first")
+            result = StepResult(f"`{cause}` failed", "skipped", f"fix `{cause}` first")
         seconds = round(time.perf_counter() - started, 3)
         detail = _one_line(KNOWN.hide(result.detail))
         hint = KNOWN.hide(result.hint) if result.hint else None

@@ -1,137 +1,194 @@
-"""The answers of statements that count: one number, and for a spec's checks what it says."""
+"""Holds the answers of statements against what they must be, before anything is committed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
-from loader.data.cast.errors import show
 from loader.errors import VerifyError
+from loader.executor.check_results import judge, unexpected_answer, whole_number
 from loader.executor.results import CheckResult
-from loader.plan.load_plan import plan_sample, sample_columns
+from loader.plan.dispositions import MergeCounts
+from loader.plan.expectations import (
+    AFTER,
+    BEFORE,
+    DELETED,
+    STAGED,
+    CheckHolds,
+    MergeCounted,
+    NotLoaded,
+    Number,
+    RowCount,
+    Values,
+    Zero,
+)
+from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
 from loader.plan.model import Statement
-from loader.spec.model import TableSpec
-from loader.spec.partitions import Slice
-from loader.sql.renderer import Renderer
-from loader.warehouse.base import Row, Session, as_whole_number
-
-SAMPLES = 5
-"""Rows that are shown of a check that does not hold."""
+from loader.text_tables import align
+from loader.warehouse.base import Row
+from loader.warehouse.ledger import LoadRecord
 
 _HIDDEN = "(classified)"
 
 
-def judge(statement: Statement, rows: list[Row]) -> CheckResult:
-    """The answer to the statement of a check, held against its bound.
+class AlreadyLoadedError(Exception):
+    """Leaves the transaction: the ledger has this load id, and there is nothing to do."""
 
-    Raises:
-        VerifyError: the answer is not one number.
-    """
-    assert statement.check is not None
-    value = measured(statement, rows)
-    return CheckResult(statement.check, value, statement.check.holds(value))
+    def __init__(self, record: LoadRecord) -> None:
+        super().__init__()
+        self.record = record
 
 
-def sampled(
-    result: CheckResult, session: Session, spec: TableSpec, renderer: Renderer, slice_: Slice | None
-) -> CheckResult:
-    """The result with rows that break the check, where it is one that rows can break.
+@dataclass
+class Answers:
+    """The answers of one transaction's statements: each is checked, its numbers are kept."""
 
-    Raises:
-        ExecuteError: the warehouse does not tell them.
-    """
-    check = result.check
-    shown = sample_columns(spec, check)
-    if result.holds or not check.has_rows(result.value) or not shown:
-        return result
-    sample = plan_sample(spec, renderer, slice_, check, SAMPLES)
-    names = [column.name for column in shown]
-    if check.metric == "duplicate_values":
-        names.append("rows")
-    hidden = {name: _HIDDEN for name in check.counted if spec.by_name[name].classification}
-    rows = tuple(
-        dict(zip(names, map(show, row), strict=True)) | hidden
-        for row in session.execute(sample.sql)[:SAMPLES]
-    )
-    return CheckResult(check, result.value, result.holds, rows)
+    table: str
+    """As people write it; for errors."""
+    state: Callable[[], str]
+    """What the table holds once an error has rolled everything back; the errors' last line."""
+    figures: Mapping[Figure, Value] = field(default_factory=dict)
+    """Those of the staged rows."""
+    classified: frozenset[str] = frozenset()
+    """Columns of which no value is shown."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """By name; `loader.plan.expectations` has the names."""
+    merge_counts: MergeCounts | None = None
+    failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
+    """Checks that do not hold; the caller tells all of them at once."""
+    copied_by: str = "the copy"
+    """The template of the last copy."""
 
+    @property
+    def rows_deleted(self) -> int:
+        """Rows that statements have reported as deleted."""
+        return self.numbers.get(DELETED, 0)
 
-def finding(result: CheckResult, spec: TableSpec, slice_text: str | None) -> str:
-    """What a check that does not hold has found, in words, with rows that break it below."""
-    check = result.check
-    where = slice_text or "the whole table"
-    lines = [
-        f"the check `{check.label}` of {spec.table} ({where}) must be {check.expectation}, and is"
-        f" {shown_value(result)}"
-    ]
-    if result.rows:
-        lines += [f"  {line}" for line in tabulated(result.rows)]
-    return "\n".join(lines)
+    @property
+    def rows_after(self) -> int | None:
+        """Rows now in the slice, or in the whole table; None when nobody has counted them."""
+        return self.numbers.get(AFTER)
 
+    def take(self, statement: Statement, rows: list[Row]) -> None:
+        """Check an answer and keep its numbers.
 
-def facts(result: CheckResult) -> dict[str, str | int]:
-    """The same as a row of a table."""
-    check = result.check
-    told: dict[str, str | int] = {
-        "check": check.label,
-        "must be": check.expectation,
-        "is": shown_value(result),
-    }
-    rows = ("; ".join(f"{name}={value}" for name, value in row.items()) for row in result.rows)
-    return {**told, "rows": "\n".join(rows)} if result.rows else told
+        Raises:
+            AlreadyLoadedError: the ledger has the load.
+            VerifyError: the answer is not what it must be.
+        """
+        if statement.role == "copy":
+            self.copied_by = statement.template
+        match statement.expects:
+            case NotLoaded():
+                if record := LoadRecord.of(rows):
+                    raise AlreadyLoadedError(record)
+            case Number(name, optional):
+                if rows or not optional:
+                    self._keep(name, self.numbers.get(name, 0) + whole_number(statement, rows))
+            case RowCount() as expected:
+                if rows or not expected.optional:
+                    self._check_rows(statement, whole_number(statement, rows), expected)
+            case Zero() as expected:
+                self._check_zero(statement, rows, expected)
+            case Values() as expected:
+                self._check_values(statement, rows, expected)
+            case MergeCounted():
+                self._count_merge(statement, rows)
+            case CheckHolds(check):
+                result = judge(check, statement, rows)
+                if not result.holds:
+                    self.failed_checks.append((statement, result))
 
+    def _keep(self, name: str | None, number: int) -> None:
+        if name is not None:
+            self.numbers[name] = number
 
-def shown_value(result: CheckResult) -> str:
-    """A measured value as people write it."""
-    return f"{result.value.normalize():f}{'%' if result.check.unit == 'percent' else ''}"
+    def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
+        wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        if number == wanted:
+            self._keep(expected.keep, number)
+            return
+        before = self.numbers.get(BEFORE, 0) if STAGED in expected.of[1:] else 0
+        more = f" after {before:,} before" if before else ""
+        hint = (expected.hint_if_fewer if number < wanted else None) or expected.hint
+        message = f"{number:,} {expected.found}{more}, {wanted:,} {expected.expected}"
+        raise self._error(statement, f"`{statement.name}` of {self.table}: {message}", hint)
 
+    def _check_zero(self, statement: Statement, rows: list[Row], expected: Zero) -> None:
+        number = whole_number(statement, [row[:1] for row in rows])
+        if number == 0:
+            return
+        count = f"{number:,} {expected.noun}{'s' * (number != 1)}"
+        examples = ", ".join(repr(value) for value in rows[0][1:])
+        message = expected.problem.replace("<count>", count) + (f": {examples}" * bool(examples))
+        because = f"\n{expected.because}" * bool(expected.because)
+        raise self._error(statement, message + because, expected.hint)
 
-def tabulated(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Rows under the names of their columns, line by line."""
-    names = list(rows[0])
-    cells = [names, *([row[name] for name in names] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+        """Keep the counts of a merge; each row of the load may meet one row of the table."""
+        names = [one.name for one in fields(MergeCounts)]
+        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+            raise unexpected_answer(statement, rows, "the counts of a merge")
+        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
+        self.merge_counts = MergeCounts(*counts)
+        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
+        excess = sum(counts) - self.numbers[STAGED]
+        if excess:
+            raise self._error(
+                statement,
+                f"`{statement.name}` of {self.table}: the rows of the load meet {excess:,} rows of"
+                " the table too many: keys of the load are in the table more than once",
+                "remove the duplicates of the primary key from the table, or replace it whole with"
+                " --full-refresh",
+            )
 
+    def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:
+        """Compare the warehouse's figures with those of the staged rows; all that differ."""
+        if len(rows) != 1 or len(rows[0]) != 1 + len(expected.figures):
+            wanted = f"one row of {1 + len(expected.figures):,} figures"
+            raise unexpected_answer(statement, rows, wanted)
+        count, *answers = rows[0]
+        number = whole_number(statement, [(count,)])
+        staged = RowCount((STAGED,), hint_if_fewer=expected.hint_if_fewer, keep=expected.keep)
+        self._check_rows(statement, number, staged)
+        differences = []
+        for figure, answer in zip(expected.figures, answers, strict=True):
+            try:
+                found = parse_figure(figure, answer)
+            except ValueError as error:
+                wanted = f"the {figure.kind} of `{figure.column}`"
+                raise unexpected_answer(statement, [(answer,)], wanted) from error
+            if not same(self.figures[figure], found):
+                differences.append(self._difference(figure, found))
+        if differences:
+            cells = [list(differences[0]), *(list(row.values()) for row in differences)]
+            raise self._error(
+                statement,
+                f"the values of {self.table} are not those that were staged:\n"
+                + "\n".join(f"  {line}" for line in align(cells)),
+                f"{self.copied_by} stored other values than the staged files hold",
+                differences,
+            )
 
-def whole_number(statement: Statement, rows: list[Row]) -> int:
-    """The one whole number that a statement answers with.
+    def _difference(self, figure: Figure, found: Value) -> dict[str, str]:
+        hidden = figure.column in self.classified and figure.kind in ("minimum", "maximum")
+        staged, there = (
+            _HIDDEN if hidden else str(show_figure(figure, value))
+            for value in (self.figures[figure], found)
+        )
+        return {"column": figure.column, "figure": figure.kind, "staged": staged, "found": there}
 
-    Raises:
-        VerifyError: it answers with something else, of which nothing can be concluded.
-    """
-    number = as_whole_number(rows[0][0]) if len(rows) == 1 and len(rows[0]) == 1 else None
-    if number is None:
-        raise unexpected_answer(statement, rows, "one whole number")
-    return number
-
-
-def unexpected_answer(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
-    """The error of a statement that answers with something else than its kind does."""
-    answer = ", ".join(map(repr, rows[0])) if len(rows) == 1 else f"{len(rows):,} rows"
-    return VerifyError(
-        f"`{statement.name}` answered {answer}, and {wanted} was expected; rolled back",
-        hint=f"correct the template {statement.template}",
-        statement=statement.sql,
-        rolled_back=True,
-    )
-
-
-def measured(statement: Statement, rows: list[Row]) -> Decimal:
-    """The value of a check's metric; a share of no rows is zero.
-
-    Raises:
-        VerifyError: the answer is not one number.
-    """
-    if len(rows) == 1 and len(rows[0]) == 1:
-        value = rows[0][0]
-        if value is None:
-            return Decimal(0)
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            number = Decimal(str(value))
-            if number.is_finite():
-                return number
-    raise unexpected_answer(statement, rows, "one number")
+    def _error(
+        self,
+        statement: Statement,
+        message: str,
+        hint: str,
+        details: Sequence[Mapping[str, str | int]] = (),
+    ) -> VerifyError:
+        return VerifyError(
+            f"{message}\n{self.state()}",
+            hint=hint,
+            details=details,
+            statement=statement.sql,
+            rolled_back=True,
+        )

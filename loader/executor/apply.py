@@ -1,22 +1,22 @@
-"""Runs the changes of tables: for each what no transaction takes, then all else in one."""
+"""Changes live tables to what their specs say, each in a transaction of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from loader.errors import ApplyError, ExecuteError, VerifyError
-from loader.executor.answers import whole_number
-from loader.executor.transaction import describe, patiently
+from loader.errors import ApplyError, ExecuteError
+from loader.executor.answers import Answers
+from loader.executor.runner import TransactionRunner
 from loader.plan.ddl import table_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import Statement
 from loader.plan.table_changes import TableChange, plan_change
 from loader.sql.renderer import Renderer
-from loader.warehouse.base import Row, Session, Warehouse, transaction
-from loader.warehouse.introspect import inspect
+from loader.warehouse.base import Session, Warehouse
+from loader.warehouse.introspect import describe, inspect
+from loader.warehouse.retry import with_retries
 
-OnStatement = Callable[[TableChange, Statement], None]
+OnChange = Callable[[TableChange, Statement], None]
 """Told which statement of which table runs now."""
 
 
@@ -24,7 +24,7 @@ def apply_all(
     changes: Sequence[TableChange],
     warehouse: Warehouse,
     renderer: Renderer,
-    on_statement: OnStatement | None = None,
+    on_statement: OnChange | None = None,
 ) -> list[TableChange]:
     """Run the changes of tables, one table after the other, until one fails.
 
@@ -34,7 +34,7 @@ def apply_all(
     done: list[TableChange] = []
     for at, change in enumerate(changes):
         try:
-            Applying(change, warehouse, renderer, on_statement).run()
+            with_retries(ChangeTransaction(change, warehouse, renderer, on_statement).run)
         except ExecuteError as error:
             raise _stopped(error, done, change, changes[at + 1 :]) from error
         done.append(change)
@@ -59,125 +59,94 @@ def _stopped(
     return ApplyError("\n".join(lines), hint=error.hint, statement=error.statement, details=details)
 
 
-@dataclass
-class Applying:
-    """The changes of one table on their way."""
+class ChangeTransaction(TransactionRunner):
+    """The changes of one table: done twice, they are done once."""
 
-    change: TableChange
-    warehouse: Warehouse
-    renderer: Renderer
-    on_statement: OnStatement | None = None
-    done: list[str] = field(default_factory=list)
-    """What was done before the transaction, and stays whatever becomes of it."""
-    committing: bool = False
+    def __init__(
+        self,
+        change: TableChange,
+        warehouse: Warehouse,
+        renderer: Renderer,
+        on_statement: OnChange | None = None,
+    ) -> None:
+        self._change = change
+        self._renderer = renderer
+        self._done: list[str] = []
+        """What was done before the transaction, and stays whatever becomes of it."""
 
-    def run(self) -> None:
-        """Make the live table what its spec says; done twice, it is done once.
+        def report(statement: Statement) -> None:
+            if on_statement is not None:
+                on_statement(change, statement)
 
-        Raises:
-            ExecuteError: a statement failed, or the table has changed since it was looked at.
-            VerifyError: rows would have been lost.
-        """
-        patiently(self._attempt)
+        super().__init__(warehouse, report)
 
-    def _attempt(self) -> None:
-        self.committing = False
-        self.done.clear()
-        try:
-            with self.warehouse.session() as session:
-                for statement in self.change.outside:
-                    self._told(session, statement)
-                    self.done.append(statement.name)
-                if self.change.statements:
-                    with transaction(session, self._on_commit):
-                        self._run_in(session)
-        except ExecuteError as error:
-            if not self.committing:
-                raise
-            if not self._went_through():
-                raise ExecuteError(
-                    f"COMMIT of {self.change.spec.table} failed: {error.message}\n{self._left()}",
-                    hint=error.hint,
-                    statement="COMMIT",
-                    rolled_back=True,
-                    transient=error.transient,
-                ) from error
+    def new_answers(self) -> Answers:
+        """Nothing is known yet."""
+        return Answers(self._change.spec.table, self.state)
 
-    def _on_commit(self) -> None:
-        self.committing = True
+    def state(self) -> str:
+        """What was done before the transaction, and how to go on from there."""
+        table = self._change.spec.table
+        if not self._done:
+            return f"rolled back; {table} is what it was"
+        return (
+            f"done before it, and kept: {', '.join(self._done)}\n"
+            f"the rest is rolled back; `loader apply {self._change.spec.asset_key}` goes on there"
+        )
 
-    def _run_in(self, session: Session) -> None:
-        # A snapshot is taken at the first look, so the lock comes before it.
-        for statement in self.change.statements:
-            if statement.role == "lock":
-                self._told(session, statement)
+    def run_before(self, session: Session) -> None:
+        """Run what the warehouse takes inside no transaction."""
+        self._done.clear()
+        for statement in self._change.outside:
+            self.run_statement(session, statement)
+            self._done.append(statement.name)
+
+    def run_transaction(self, session: Session) -> None:
+        """Run the rest, if there is any."""
+        if self._change.statements:
+            super().run_transaction(session)
+
+    def run_inside(self, session: Session) -> None:
+        """Lock the table, see that it is still the one that was planned for, and change it."""
+        self.take_turns(session, self._change.statements)
         self._check_unchanged(session)
-        before = 0
-        for statement in self.change.statements:
-            if statement.role == "lock":
-                continue
-            rows = self._told(session, statement)
-            if statement.role == "count_before":
-                before = whole_number(statement, rows)
-            elif statement.role == "count":
-                self._verify(statement, whole_number(statement, rows), before)
-
-    def _told(self, session: Session, statement: Statement) -> list[Row]:
-        if self.on_statement is not None:
-            self.on_statement(self.change, statement)
-        try:
-            return session.execute(statement.sql)
-        except ExecuteError as error:
-            raise ExecuteError(
-                f"`{statement.name}` of {self.change.spec.table} failed: {error.message}\n"
-                f"{self._left()}",
-                hint=error.hint or f"the statement comes from {statement.template}",
-                statement=statement.sql,
-                rolled_back=True,
-                transient=error.transient,
-            ) from error
+        for statement in self._change.statements:
+            if statement.role != "lock":
+                self.run_statement(session, statement)
 
     def _check_unchanged(self, session: Session) -> None:
         """Refuse to run what was planned for another table than the one that is locked now."""
-        table = table_of(self.change.spec)
-        now, then = describe(session, self.renderer, table), self.change.live
+        change = self._change
+        now, then = describe(session, self._renderer, table_of(change.spec)), change.live
         if isinstance(then, LiveTable) and isinstance(now, LiveTable):
-            widened = {one.column for one in self.change.differences if one.remedy == "outside"}
+            widened = {one.column for one in change.differences if one.remedy == "outside"}
             if _shape(now, widened) == _shape(then, widened):
                 return
         elif not isinstance(then, LiveTable) and not isinstance(now, LiveTable):
             return
         raise ExecuteError(
-            f"{self.change.spec.table} has changed since it was looked at\n{self._left()}",
+            f"{change.spec.table} has changed since it was looked at\n{self.state()}",
             hint="plan again, and look at what is different now",
             rolled_back=True,
         )
 
-    def _verify(self, statement: Statement, found: int, before: int) -> None:
-        if found != before:
-            raise VerifyError(
-                f"`{statement.name}` of {self.change.spec.table}: {found:,} rows were copied,"
-                f" {before:,} were there\n{self._left()}",
-                hint="look at what writes into the table meanwhile",
-                statement=statement.sql,
-                rolled_back=True,
-            )
+    def resolve_commit(self, error: ExecuteError) -> None:
+        """Look whether the table is what the spec says.
 
-    def _left(self) -> str:
-        table = self.change.spec.table
-        if not self.done:
-            return f"rolled back; {table} is what it was"
-        return (
-            f"done before it, and kept: {', '.join(self.done)}\n"
-            f"the rest is rolled back; `loader apply {self.change.spec.asset_key}` goes on there"
-        )
-
-    def _went_through(self) -> bool:
-        """After a COMMIT whose answer was lost: whether the table is what the spec says."""
-        change, table = self.change, table_of(self.change.spec)
+        Raises:
+            ExecuteError: it is not.
+        """
+        change, table = self._change, table_of(self._change.spec)
         with self.warehouse.session(write=False) as session:
-            live = inspect(session, self.renderer, [table])[table]
-        return not plan_change(change.spec, self.renderer, change.target, live).differences
+            live = inspect(session, self._renderer, [table])[table]
+        if plan_change(change.spec, self._renderer, change.target, live).differences:
+            raise ExecuteError(
+                f"COMMIT of {change.spec.table} failed: {error.message}\n{self.state()}",
+                hint=error.hint,
+                statement="COMMIT",
+                rolled_back=True,
+                transient=error.transient,
+            ) from error
 
 
 def _shape(table: LiveTable, but: set[str | None]) -> list[tuple[str, str, bool]]:

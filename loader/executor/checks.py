@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from loader.errors import ExecuteError
-from loader.executor.answers import judge, sampled, whole_number
+from loader.executor.check_results import judge, sampled, whole_number
 from loader.executor.context import TargetContext
 from loader.executor.results import CheckResult
-from loader.executor.transaction import describe
+from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_counts
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Table
 from loader.warehouse.base import Session
+from loader.warehouse.introspect import describe
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def _explain_missing_columns(spec: TableSpec, live: LiveTable) -> Iterator[None]
         raise ExecuteError(
             f"the live table {spec.table} lacks the {columns} of its spec",
             hint=f"`loader plan --live {spec.asset_key}` shows all that differs, and"
-            f" `loader apply {spec.asset_key}` mends it",
+            f" `loader apply {spec.asset_key}` fixes it",
             statement=error.statement,
         ) from error
 
@@ -81,5 +82,9 @@ def run_checks(spec: TableSpec, slice_: Slice | None, context: TargetContext) ->
     renderer = context.renderer
     statements = plan_checks(spec, renderer, context.target, slice_)
     with table_session(spec, context) as session:
-        found = [judge(statement, session.execute(statement.sql)) for statement in statements]
+        found = [
+            judge(one.expects.check, one, session.execute(one.sql))
+            for one in statements
+            if isinstance(one.expects, CheckHolds)
+        ]
         return [sampled(result, session, spec, renderer, slice_) for result in found]

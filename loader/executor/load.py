@@ -13,14 +13,7 @@ from loader.errors import StageError
 from loader.executor.context import TargetContext
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
-from loader.executor.transaction import (
-    Outcome,
-    check_same_load,
-    describe,
-    execute,
-    find_load,
-    patiently,
-)
+from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
@@ -31,7 +24,10 @@ from loader.spec.partitions import make_slice
 from loader.sql.dialects.base import Dialect
 from loader.sql.renderer import Table
 from loader.staging.stager import MANIFEST, Staged, apply_keep, leave
-from loader.warehouse.base import Row, Session
+from loader.warehouse.base import Session
+from loader.warehouse.introspect import describe
+from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
+from loader.warehouse.retry import with_retries
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Load:
         if not self.request.auto:
             self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
         with ExitStack() as stack:
-            before = patiently(lambda: self._look(stack))
+            before = with_retries(lambda: self._look(stack))
             return before.earlier or self._run(frame, before)
 
     def _look(self, stack: ExitStack) -> _BeforeStaging:
@@ -106,20 +102,20 @@ class Load:
 
     def _tidy_up(self, prefix: str, outcome: Outcome) -> bool:
         """Remove what a committed load has staged, as `keep` says; returns whether files stay."""
-        if outcome.ledger_row is not None:
-            outcome.warnings += self._clear_earlier(outcome.ledger_row)
+        if outcome.record is not None:
+            outcome.warnings += self._clear_earlier(outcome.record)
         try:
             return apply_keep(self.context.staging_store, prefix, self.spec.staging, failed=False)
         except StageError as leftover:  # the load is committed; files that stay do not undo it
             outcome.warnings.append(leftover.message)
             return True
 
-    def _clear_earlier(self, row: Row) -> list[str]:
+    def _clear_earlier(self, record: LoadRecord) -> list[str]:
         """Remove what the run that the ledger tells of has left: it was killed after its COMMIT.
 
         Other runs of the load id may be at work, so theirs stay. Returns what went wrong.
         """
-        manifest = str(row[6] or "")
+        manifest = record.manifest or ""
         # The ledger has the folder as that run called it, which may have been from elsewhere.
         run = manifest.removesuffix(f"/{MANIFEST}").rpartition("/")[2]
         prefix = stage_prefix(self.spec, self.request.load_id, run)
@@ -156,19 +152,19 @@ class Load:
             return None
         load_id = self.request.load_id
         context = self.context
-        row = find_load(context.warehouse, context.renderer, ledger, load_id, session)
-        if row is None:
+        record = find_load(context.warehouse, context.renderer, ledger, load_id, session)
+        if record is None:
             return None
-        slice_ = row[2] if self.request.auto else ledger_slice(self.request.slice)
-        check_same_load(row, load_id, self._table, slice_)
-        warnings = self._clear_earlier(row)
+        slice_ = record.slice if self.request.auto else ledger_slice(self.request.slice)
+        check_same_load(record, load_id, self._table, slice_)
+        warnings = self._clear_earlier(record)
         return LoadResult(
             "already_loaded",
             load_id,
             self.spec.table,
             self.context.target.name,
             slice_,
-            rows_loaded=row[3],
+            rows_loaded=record.rows,
             warnings=tuple(warnings),
         )
 
@@ -235,7 +231,7 @@ class Load:
         staged = ingested.staged
         status: Status = "loaded" if staged.rows else "empty"
         # What another run has loaded is told by the ledger alone, and by nothing of this one's.
-        mine = outcome.ledger_row is None
+        mine = outcome.record is None
         return LoadResult(
             status=status if mine else "already_loaded",
             load_id=self.request.load_id,

@@ -8,6 +8,7 @@ from itertools import chain
 
 from loader.plan.dispositions import Step
 from loader.plan.drift.compare import Difference, conversion
+from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveTable
 from loader.spec.model import Column, TableSpec
 from loader.sql.renderer import Renderer, Table
@@ -48,7 +49,7 @@ def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that mend differences in place, in the transaction."""
+    """The statements that fix differences in place, in the transaction."""
     differences = [one for one in found if one.remedy == "in place"]
     for one in differences:
         if one.kind == "add column":
@@ -70,7 +71,7 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
 
 
 def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
-    """The table made anew beside the live one, its rows copied and counted, then put in its place.
+    """The table rebuilt beside the live one, its rows copied and counted, then put in its place.
 
     All of it is one transaction, so whoever looks finds the old table or the new one.
     """
@@ -80,7 +81,9 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
         yield Step("lock the table", why, "lock_table", "lock")
     copied = tuple(_copied(spec, renderer, live))
     if copied:
-        yield Step("count before", "how many rows are to be copied", "count", "count_before")
+        yield Step(
+            "count before", "how many rows are to be copied", "count", expects=Number(BEFORE)
+        )
     sequences = _sequences(spec, renderer)
     yield from _create_sequences(spec, sequences)
     facts = {
@@ -97,7 +100,8 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
         why = "every row, its values converted where types change"
         yield Step("copy the rows", why, "copy_rows", "run", facts)
         facts = {"table": new}
-        yield Step("count the rows", "none may be lost or doubled", "count", "count", facts)
+        why = "none may be lost or doubled"
+        yield Step("count the rows", why, "count", "count", facts, expects=_ALL_COPIED)
     why = "the new table takes its place; what is bound to it would stop this"
     yield Step("drop the old table", why, "drop_table")
     facts = {"table": new, "name": spec.name}
@@ -108,6 +112,11 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
         yield Step(f"give it to {live.owner}", why, "set_owner", facts={"owner": live.owner})
     if renderer.has("grant"):
         yield from _all_grants(spec, renderer, live)
+
+
+_ALL_COPIED = RowCount(
+    (BEFORE,), "rows were copied", "were there", "look at what writes into the table meanwhile"
+)
 
 
 def _new_name(spec: TableSpec) -> str:

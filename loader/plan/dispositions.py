@@ -7,9 +7,21 @@ templates it renders.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from loader.plan.expectations import (
+    AFTER,
+    BEFORE,
+    DELETED,
+    STAGED,
+    Expectation,
+    MergeCounted,
+    Number,
+    RowCount,
+    Values,
+    Zero,
+)
 from loader.plan.figures import Figure, in_statements
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
@@ -17,39 +29,13 @@ from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
 
 Role = Literal[
-    "run",
-    "schema",
-    "lock",
-    "find_load",
-    "spellings",
-    "delete",
-    "copy",
-    "copied",
-    "count_before",
-    "count",
-    "verify",
-    "verify_stage",
-    "equal_keys",
-    "check",
-    "merge_missing",
-    "merge_ties",
-    "merge_counts",
-    "merge_skip",
-    "merge_delete",
-    "merge_write",
-    "merge_after",
+    "run", "schema", "lock", "find_load", "delete", "copy", "write", "count", "verify", "check"
 ]
-"""What the executor does with a statement's answer.
+"""What a statement does, for those who show plans.
 
-run: nothing. schema: nothing; it is left out where the schema is there. lock: nothing; it runs
-before anything is looked at. find_load: a row means that the load is done already. spellings: zero
-rows; of others an example is named. delete: its row count is reported. copy, copied: as many rows
-as were staged. count_before: kept. count: as many rows as were staged, and as were there before if
-they were counted. verify, verify_stage: the rows and figures that were staged, of the table or of
-the stage. equal_keys, merge_ties, merge_missing: zero. check: the spec's bound. merge_counts: the
-`MergeCounts`, which add up to the rows staged, and the table's rows before. merge_skip,
-merge_delete, merge_write: as many rows as the counts say, where the warehouse reports them.
-merge_after: the rows before and those inserted.
+run: anything else. schema: makes a schema. lock: has loads of one table take turns, before anything
+is looked at. find_load: looks for the load in the ledger. delete, copy, write: rows. count: counts
+them. verify: looks for what must not be. check: measures what a check of the spec bounds.
 """
 
 STAGE = Table(None, "loader_stage")
@@ -107,8 +93,8 @@ class Step:
     facts: Mapping[str, object] = field(default_factory=dict)
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
-    figures: tuple[Figure, ...] = ()
-    """What its answer holds after the number of rows, when it verifies values."""
+    expects: Expectation | None = None
+    """What its answer must be; None when it has none that matters."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +139,17 @@ class Loading:
         """The slice in a few words."""
         return f"the slice {self.slice}" if self.slice else "the whole table"
 
+    @property
+    def expressions(self) -> str:
+        """What the table is partitioned by, in a few words."""
+        return ", ".join(f"`{dimension.expr}`" for dimension in self.spec.dimensions)
+
+    @property
+    def outside_hint(self) -> str | None:
+        """What to look at when the slice has fewer rows than were copied."""
+        told = f"rows may lie outside the slice: they must satisfy it by {self.expressions}"
+        return told if self.slice else None
+
 
 def steps(loading: Loading, *, full_refresh: bool) -> Iterator[Step]:
     """The statements between "the table is there" and the checks."""
@@ -171,19 +168,21 @@ def tidy(work: Iterable[Step]) -> Iterator[Step]:
 def _replace(loading: Loading) -> Iterator[Step]:
     if loading.slice is None:
         why = "replace loads the table anew; DELETE, since TRUNCATE would commit"
-        yield Step("delete all rows", why, "delete_all", "delete")
+        yield Step("delete all rows", why, "delete_all", "delete", expects=_DELETED)
     else:
         if loading.slice.compares_text:
             why = "rows of an equal key that is another text would be deleted too"
-            yield Step("look for other spellings", why, "spellings", "spellings")
+            expects = _no_other_spellings(loading)
+            yield Step("look for other spellings", why, "spellings", "verify", expects=expects)
         why = "replace loads this slice anew; other rows stay"
-        yield Step("delete the slice", why, "delete_slice", "delete")
+        yield Step("delete the slice", why, "delete_slice", "delete", expects=_DELETED)
     yield from _copy(loading, loading.table)
     if loading.figures and loading.rows != 0:
         why = f"{loading.where} must hold exactly the staged rows, with their values"
         yield from _verify(loading, loading.table, why)
     else:
-        yield Step("count", f"{loading.where} must hold exactly the staged rows", "count", "count")
+        why = f"{loading.where} must hold exactly the staged rows"
+        yield _count(loading, why, (STAGED,))
     yield from _look_for_equal_keys(loading, loading.table)
 
 
@@ -195,13 +194,15 @@ def _append(loading: Loading) -> Iterator[Step]:
         # Of a table that grows, only the new rows are read.
         yield from _stage(loading, "rows are verified before they are among the table's")
         yield from _look_for_equal_keys(loading, STAGE)
-    yield Step("count before", f"how many rows {loading.where} holds", "count", "count_before")
+    why = f"how many rows {loading.where} holds"
+    yield Step("count before", why, "count", expects=Number(BEFORE))
     if staged:
         facts = {"stage": STAGE}
         yield Step("insert the rows", "all rows of the load", "merge_insert", facts=facts)
     else:
         yield from _copy(loading, loading.table)
-    yield Step("count", f"{loading.where} must have grown by the staged rows", "count", "count")
+    why = f"{loading.where} must have grown by the staged rows"
+    yield _count(loading, why, (BEFORE, STAGED))
     if staged:
         yield _drop("the stage", STAGE)
 
@@ -217,11 +218,44 @@ def _merge(loading: Loading) -> Iterator[Step]:
     yield from _compare(loading, rows)
     yield from _write(loading, rows)
     why = "every key of the load must be in the table, and once, as the warehouse compares keys"
-    yield Step("look for missing keys", why, "merge_missing", "merge_missing", {"stage": rows})
+    missing = RowCount((), "keys are missing or there twice")
+    facts: dict[str, object] = {"stage": rows}
+    yield Step("look for missing keys", why, "merge_missing", "verify", facts, expects=missing)
     why = "the table must have grown by the inserted rows"
-    yield Step("count after", why, "count", "merge_after", {"slice": None})
+    grown = RowCount((BEFORE, "rows_inserted"), "rows", keep=None if loading.slice else AFTER)
+    yield Step("count after", why, "count", "count", {"slice": None}, expects=grown)
     for table in dict.fromkeys((rows, STAGE)):
         yield _drop("the stage", table)
+
+
+_DELETED = Number(DELETED, optional=True)
+
+
+def _merged(*parts: str) -> RowCount:
+    """As many rows as these counts of the merge say, where the warehouse reports a number."""
+    names = tuple(f"rows_{part}" for part in parts)
+    return RowCount(names, "rows", optional=True)
+
+
+_WRITTEN = _merged("updated", "unchanged", "inserted")
+
+
+def _count(loading: Loading, why: str, of: tuple[str, ...]) -> Step:
+    expects = RowCount(of, hint_if_fewer=loading.outside_hint, keep=AFTER)
+    return Step("count", why, "count", "count", expects=expects)
+
+
+def _no_other_spellings(loading: Loading) -> Zero:
+    """No rows whose key is equal to one of the slice's, and another text."""
+    return Zero(
+        f"<count> of {loading.spec.table} would be deleted with the slice {loading.slice}, and"
+        " spelled in another way",
+        "row",
+        "the warehouse holds the two equal: it ignores blanks at the end of text, or the collation"
+        " ignores case",
+        f"give the rows of {loading.expressions} one spelling with UPDATE, or partition by an"
+        " expression that makes them one: partition_by: [{expr: rtrim(…), data_type: …}]",
+    )
 
 
 def _drop(what: str, table: Table) -> Step:
@@ -236,7 +270,14 @@ def _keep_last(loading: Loading) -> Iterator[Step]:
     names = ", ".join(loading.spec.merge.order_by)
     why = f"rows of one key that tie by {names} must be the same in every column"
     facts = {"stage": STAGE, "table": STAGE_LAST, "order_by": order_by, **_compared(loading)}
-    yield Step("look for ties", why, "merge_ties", "merge_ties", facts)
+    expects = Zero(
+        f"`look for ties` of {loading.spec.table}: <count> of the load tie with another row of"
+        f" their key by {names} and hold something else: which of them is the last cannot be known",
+        "row",
+        "",
+        "add a column to merge.order_by that tells them apart",
+    )
+    yield Step("look for ties", why, "merge_ties", "verify", facts, expects=expects)
 
 
 def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
@@ -254,11 +295,11 @@ def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
         why = "which rows are new, changed, the same, or older than the table's"
     yield Step("compare with the table", why, "merge_compare", facts=facts)
     why = "each row of the load must meet one row of the table at most"
-    yield Step("count the merge", why, "merge_counts", "merge_counts", facts)
+    yield Step("count the merge", why, "merge_counts", "verify", facts, expects=MergeCounted())
     if order_by:
         names = ", ".join(loading.spec.merge.order_by)
         why = f"rows older than the table's by {names} leave it as it is"
-        yield Step("skip older rows", why, "merge_skip", "merge_skip", facts)
+        yield Step("skip older rows", why, "merge_skip", facts=facts, expects=_merged("skipped"))
 
 
 def _compared(loading: Loading) -> Mapping[str, object]:
@@ -273,9 +314,11 @@ def _write(loading: Loading, rows: Table) -> Iterator[Step]:
     spec, kept = loading.spec, loading.kept_columns
     if spec.merge.strategy == "delete_insert" and not kept:
         why = "rows with a key of the load are replaced"
-        yield Step("delete matching rows", why, "merge_delete", "merge_delete", {"stage": rows})
+        facts: dict[str, object] = {"stage": rows}
+        known = _merged("updated", "unchanged")
+        yield Step("delete matching rows", why, "merge_delete", "delete", facts, expects=known)
         why = "all rows of the load"
-        yield Step("insert the rows", why, "merge_insert", "merge_write", {"stage": rows})
+        yield Step("insert the rows", why, "merge_insert", "write", facts, expects=_WRITTEN)
         return
     why = "known keys are updated, new ones inserted"
     if kept:
@@ -283,7 +326,7 @@ def _write(loading: Loading, rows: Table) -> Iterator[Step]:
         why = f"{why}; the load does not bring {names}, so known keys keep their values there"
     others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
     facts = {"stage": rows, "updated": others or loading.columns}
-    yield Step("merge", why, "merge", "merge_write", facts)
+    yield Step("merge", why, "merge", "write", facts, expects=_WRITTEN)
 
 
 def _stage(loading: Loading, why: str) -> Iterator[Step]:
@@ -300,7 +343,14 @@ def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.keys_alike:
         facts = _target_facts(target)
         why = f"to the warehouse these must differ: {'; '.join(loading.keys_alike)}"
-        yield Step("look for equal keys", why, "equal_keys", "equal_keys", facts)
+        expects = Zero(
+            f"the data of {loading.spec.table} has <count> more than once, since the collation of"
+            " the warehouse ignores case or accents",
+            "primary key",
+            why,
+            "keep one row of each key, or give the column a collation that tells them apart",
+        )
+        yield Step("look for equal keys", why, "equal_keys", "verify", facts, expects=expects)
 
 
 def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
@@ -310,8 +360,10 @@ def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
         part = f" ({number} of {len(statements)})" if len(statements) > 1 else ""
         facts = {**_target_facts(target), "figures": columns}
         figures = tuple(figure for column in columns for figure in column)
-        role: Role = "verify_stage" if target == STAGE else "verify"
-        yield Step(f"verify values{part}", why, "verify", role, facts, figures=figures)
+        expects = (
+            Values(figures) if target == STAGE else Values(figures, loading.outside_hint, AFTER)
+        )
+        yield Step(f"verify values{part}", why, "verify", "verify", facts, expects=expects)
 
 
 def _target_facts(target: Table) -> dict[str, object]:
@@ -323,10 +375,13 @@ def _copy(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.rows == 0:
         return
     template = f"copy_{loading.spec.staging.format}"
-    yield Step("copy", "load the staged files", template, "copy", {"target": target})
+    facts = {"target": target}
+    copied = RowCount((STAGED,), "rows were loaded", "staged", optional=True)
+    yield Step("copy", "load the staged files", template, "copy", facts, expects=copied)
     if loading.counts_copied:
         why = "COPY must have loaded exactly the staged rows"
-        yield Step("count copied rows", why, "copied", "copied")
+        copied = replace(copied, optional=False)
+        yield Step("count copied rows", why, "copied", "count", expects=copied)
 
 
 DISPOSITIONS: Mapping[str, Callable[[Loading], Iterator[Step]]] = {

@@ -12,6 +12,7 @@ from loader.errors import PlanError
 from loader.plan.ddl import alter, create, widen
 from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
 from loader.plan.drift.compare import Difference, Drift, Kind, additions
+from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import (
@@ -344,8 +345,9 @@ class _Builder:
         else:
             group = "ask the ledger for this load"
         why = "one that is there is not done twice"
+        found = NotLoaded()
         yield self._statement(
-            Step("look for this load", why, "ledger_find", "find_load", group=group)
+            Step("look for this load", why, "ledger_find", "find_load", group=group, expects=found)
         )
 
     def _table(self) -> Iterator[Statement]:
@@ -372,13 +374,13 @@ class _Builder:
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
             why = f"must be {check.expectation}"
-            step = Step(f"check {check.label}", why, "check", "check", {"check": check})
-            yield self._statement(step, check=check)
+            facts, expects = {"check": check}, CheckHolds(check)
+            yield self._statement(
+                Step(f"check {check.label}", why, "check", "check", facts, expects=expects)
+            )
 
-    def _statement(
-        self, step: Step, *, when: str | None = None, check: Check | None = None
-    ) -> Statement:
-        return statement_of(step, self.spec, self.renderer, self._facts, when=when, check=check)
+    def _statement(self, step: Step, *, when: str | None = None) -> Statement:
+        return statement_of(step, self.spec, self.renderer, self._facts, when=when)
 
     @cached_property
     def _facts(self) -> Mapping[str, object]:

@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from loader.plan.dispositions import Role
-from loader.plan.figures import Figure, Kind, Level, Statistics
+from loader.plan.expectations import DELETED, Expectation, Number
+from loader.plan.figures import Kind, Level, Statistics
 from loader.plan.live_table import Live
-from loader.spec.model import Check, TableSpec
+from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.datatypes import DataType
 from loader.sql.renderer import OWN
@@ -85,11 +87,10 @@ class Statement:
     role: Role = "run"
     when: str | None = None
     """In a preview: the condition under which it is part of the load at all."""
-    check: Check | None = None
     group: str | None = None
     """Routine that a short plan tells in these words, together with its neighbours."""
-    figures: tuple[Figure, ...] = ()
-    """What its answer holds after the number of rows, when it verifies values."""
+    expects: Expectation | None = None
+    """What its answer must be; None when it has none that matters."""
 
     @property
     def project_template(self) -> str | None:
@@ -153,6 +154,15 @@ class Plan:
     def slice_text(self) -> str | None:
         """The slice in a few words, None for the whole table."""
         return str(self.slice) if self.slice else None
+
+    @property
+    def replaces(self) -> Literal["slice", "table", None]:
+        """What it deletes before it copies."""
+        deletes = any(
+            isinstance(statement.expects, Number) and statement.expects.name == DELETED
+            for statement in self.statements
+        )
+        return None if not deletes else "slice" if self.slice else "table"
 
     @property
     def sql(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from loader.errors import TemplateError
 from loader.plan.dispositions import Step
 from loader.plan.model import Statement, Target, lock_name, spec_hash
-from loader.spec.model import Check, TableSpec
+from loader.spec.model import TableSpec
 from loader.sql.lexer import bare_words
 from loader.sql.renderer import Rendered, Renderer, Table
 
@@ -24,7 +24,6 @@ def statement_of(
     *,
     inside: bool = True,
     when: str | None = None,
-    check: Check | None = None,
 ) -> Statement:
     """The statement of a step; ``inside`` says that it runs inside a transaction.
 
@@ -42,9 +41,8 @@ def statement_of(
         template=rendered.path,
         role=step.role,
         when=when,
-        check=check,
         group=step.group,
-        figures=step.figures,
+        expects=step.expects,
     )
 
 

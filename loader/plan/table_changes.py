@@ -216,7 +216,7 @@ def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[
     if blocked:
         raise PlanError(
             "nothing was changed: some of it cannot be done\n" + "\n".join(blocked),
-            hint="mend that, or leave these tables out of what is applied",
+            hint="fix that, or leave these tables out of what is applied",
         )
     losing = [
         change for change in pending if change.destructive and not _named(change, destructive)

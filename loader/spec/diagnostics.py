@@ -183,7 +183,7 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
     """The spec that a document declares, or None and everything that is wrong with it.
 
     Rules between fields are judged even when single fields are wrong, as far as the right ones
-    allow, so that one run shows all there is to mend.
+    allow, so that one run shows all there is to fix.
     """
     try:
         found = TableSpec.model_validate(data)
@@ -408,7 +408,7 @@ def _unknown_key(loc: Loc) -> Problem:
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
     foreign = _FOREIGN.get(section, {}).get(key)
     if foreign:
-        return Problem(f"unknown key `{key}`", loc, f"here it is spelt `{foreign}`", on_key=True)
+        return Problem(f"unknown key `{key}`", loc, f"use `{foreign}`", on_key=True)
     close = difflib.get_close_matches(key, known, n=1)
     listed = f"the keys here are {', '.join(known)}" if known else None
     hint = f"did you mean `{close[0]}`?" if close else listed

@@ -404,8 +404,8 @@ def _moved(dimension: Dimension, moment: datetime, zone: ZoneInfo) -> datetime:
         return moment.astimezone(zone)
     except OverflowError:
         raise PlanError(
-            f"{moment.replace(tzinfo=None)} is at the end of time, and in no partition of"
-            f" `{dimension.name}` in {zone.key}"
+            f"{moment.replace(tzinfo=None)} is outside the supported date range: no partition"
+            f" of `{dimension.name}` in {zone.key} has it"
         ) from None
 
 

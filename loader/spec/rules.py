@@ -125,7 +125,8 @@ def _keys(spec: TableSpec) -> Iterator[Problem]:
 def _repeated(names: Iterable[str], *loc: str) -> Iterator[Problem]:
     for name, count in Counter(names).items():
         if count > 1:
-            yield Problem(f"`{name}` stands {count} times", loc)
+            times = "twice" if count == 2 else f"{count} times"
+            yield Problem(f"`{name}` is listed {times}", loc)
 
 
 def _dist_and_sort(spec: TableSpec) -> Iterator[Problem]:
@@ -359,7 +360,7 @@ def _dagster(spec: TableSpec) -> Iterator[Problem]:
             int(text[:-1]) * _SECONDS[text[-1]] for text in (freshness.fail, freshness.warn)
         )
         if warn >= fail:
-            yield Problem("warns no sooner than it fails", ("dagster", "freshness", "warn"))
+            yield Problem("`warn` must be less than `fail`", ("dagster", "freshness", "warn"))
 
 
 def _source_files(spec: TableSpec) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ S = TypeVar("S", bound=TargetSettings)
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
-AGAIN = "mend this, then run `loader doctor` again"
+AGAIN = "fix this, then run `loader doctor` again"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,23 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
     return {table: found.get(key, look.absent(table)) for table, key in keys.items()}
 
 
+def describe(session: Session, renderer: Renderer, table: Table) -> Live:
+    """The columns of one live table, in one query: what a load needs to know of it.
+
+    Raises:
+        ExecuteError: the catalog cannot be read.
+    """
+    rows = session.execute(renderer.render("describe", {"table": table}).sql)
+    if not rows:
+        schemas = session.execute(renderer.render("find_schema", {"table": table}).sql)
+        return "absent" if schemas else "no schema"
+    columns = tuple(
+        LiveColumn(name, kind, bool(nullable), bool(has_default))
+        for name, kind, nullable, has_default, _ in rows
+    )
+    return LiveTable(columns, kind="table" if rows[0][4] else "view")
+
+
 def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
     """The answers of queries that each answer with one number, asked many at a time.
 

@@ -53,7 +53,7 @@ class Bench:
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Forget the statements and mend what is broken."""
+        """Forget the statements and fix what is broken."""
         raise NotImplementedError
 
     def fail(

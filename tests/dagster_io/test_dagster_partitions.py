@@ -613,7 +613,7 @@ def test_a_warehouse_that_stays_away_leaves_it_to_the_retry_policy(
     make_bench: MakeBench, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When every attempt inside is lost the step fails, and only a retry policy tries it again."""
-    monkeypatch.setattr("loader.executor.transaction.ATTEMPTS", 2)
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 2)
     story = Story(make_bench, instance, KINDS["days"], write_disposition="append")
     rows = story.full()
     before = story.bench.contents()

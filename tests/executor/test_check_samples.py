@@ -134,7 +134,7 @@ def test_rows_are_asked_for_only_when_a_check_has_failed(
     def never(*_: Any) -> Any:
         raise AssertionError("nobody needs rows")
 
-    monkeypatch.setattr("loader.executor.answers.plan_sample", never)
+    monkeypatch.setattr("loader.executor.check_results.plan_sample", never)
     assert project.load(project.spec("s/t"), ROWS, "auto").status == "loaded"
 
 

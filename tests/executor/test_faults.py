@@ -410,7 +410,7 @@ def test_a_fault_that_does_not_pass_is_told_in_the_end(
     make_project: MakeProject, break_at: BreakAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retries are bounded, and the last error is the one that is told."""
-    monkeypatch.setattr("loader.executor.transaction.ATTEMPTS", 2)
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 2)
     lab = Lab(make_project, "append")
     fault = break_at(Fault(at=5, times=99, error=transient))
     with pytest.raises(ExecuteError, match="serializable"):

@@ -283,7 +283,7 @@ def test_a_commit_that_another_run_was_quicker_with_is_told_as_that(
 
 MEANWHILE: Mapping[str, Mapping[str, str]] = {
     "dropped": {"at": "count before", "sql": "DROP TABLE s.t"},
-    "made anew": {"at": "count before", "sql": "ALTER TABLE s.t RENAME TO old"},
+    "rebuilt": {"at": "count before", "sql": "ALTER TABLE s.t RENAME TO old"},
     "column gone": {"at": "count before", "sql": "ALTER TABLE s.t DROP COLUMN v"},
 }
 
@@ -293,7 +293,7 @@ def test_a_table_that_somebody_changes_meanwhile_may_be_fine_the_next_time(
     lab: MakeLab, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """A table dropped, renamed or altered under a load is a passing fault, with a hint for it."""
-    monkeypatch.setattr("loader.executor.transaction.ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 1)
     found = lab(verify="counts")
     found.load(load_id="first")
     done: list[str] = []
@@ -362,7 +362,7 @@ def test_waiting_for_others_passes_and_other_refusals_do_not(
     transient: bool,
 ) -> None:
     """Locks and conflicts of other loads are passing faults, with a hint to wait for their end."""
-    monkeypatch.setattr("loader.executor.transaction.ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 1)
     found = Lab(make_project, redshift_target(stand_in), stand_in)
     found.load(load_id="first")
     stand_in.faults.add(match, "instead", error)
@@ -376,7 +376,7 @@ def test_a_conflict_in_duckdb_says_what_to_do(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that another connection changes meanwhile are a passing fault with a hint that fits."""
-    monkeypatch.setattr("loader.executor.transaction.ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 1)
     found = Lab(make_project, {}, None, write_disposition="replace")
     found.load(load_id="first")
 

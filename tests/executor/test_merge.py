@@ -224,7 +224,7 @@ def test_columns_that_a_load_does_not_bring_keep_their_values(
     assert found[3][:3] == ("c", 7, "none")
     assert found[3][3] not in numbers.values()
     assert result.plan is not None
-    (why,) = (one.why for one in result.plan.statements if one.role == "merge_write")
+    (why,) = (one.why for one in result.plan.statements if one.role == "write")
     assert "the load does not bring x, n, note, so known keys keep their values" in why
 
 

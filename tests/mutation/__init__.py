@@ -10,6 +10,8 @@ kinds are equivalent here, and are no reason to write a test:
 - sizes, waits and numbers of tries that are tuned (`_CHUNK_BYTES`, `_POLL_SECONDS`, `BUDGET`,
   `lru_cache` sizes): one more or less changes speed and memory, not what is loaded;
 - what frees memory or takes turns sooner (`notify_all` after a last chunk, daemon threads);
+- what a writer still does once its load has failed (`_Sink.dropped`, `_StoppedError`): the file is
+  thrown away;
 - `zip(…, strict=True)` and `x or 0` that state what another module has seen to;
 - the `fold` of a midnight: it is only compared, which ignores it, and written as a date;
 - where lists and lines of SQL break;

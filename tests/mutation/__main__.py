@@ -7,6 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.runner import ROOT, Reach, prepare, record, survives
 
+_EXECUTOR = [
+    *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
+    *("executor/test_equal_keys", "executor/test_faults", "executor/test_check_samples"),
+]
+
 TESTS: Mapping[str, Sequence[str]] = {
     "spec/partitions": [
         *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
@@ -19,11 +24,14 @@ TESTS: Mapping[str, Sequence[str]] = {
         *("plan/test_plan", "executor/test_merge", "executor/test_equal_keys"),
         "executor/test_checks",
     ],
-    "staging/stager": ["staging/test_staging"],
-    "executor/transaction": [
-        *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
-        *("executor/test_equal_keys", "executor/test_faults"),
+    "staging/stager": [
+        "staging/test_staging",
+        "staging/test_stager_ends",
+        "executor/test_leftovers",
     ],
+    "executor/answers": _EXECUTOR,
+    "executor/runner": [*_EXECUTOR, "executor/test_apply"],
+    "executor/transaction": _EXECUTOR,
 }
 """The test files that are about each module."""
 

@@ -1,4 +1,4 @@
-"""Live tables made up from specs, for tests of what differs and what mends it."""
+"""Live tables made up from specs, for tests of what differs and what fixes it."""
 
 from __future__ import annotations
 

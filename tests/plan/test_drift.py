@@ -1,4 +1,4 @@
-"""What differs between a spec and a live table, and the exact statements that mend it.
+"""What differs between a spec and a live table, and the exact statements that fix it.
 
 ``ACCEPT=1 uv run pytest tests/plan/test_drift.py`` rewrites the snapshots: review their diff.
 """
@@ -114,7 +114,7 @@ def change(name: str, dialect: str, **live: Any) -> TableChange:
 @pytest.mark.parametrize("dialect", BUILT_IN)
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes(name: str, dialect: str) -> None:
-    """What mends a live table is these statements, in this order, with these reasons."""
+    """What fixes a live table is these statements, in this order, with these reasons."""
     found = change(name, dialect)
     told = [
         f"-- {one.kind} {one.column or ''}: {one.live} -> {one.spec}; {one.remedy}; {one.loss}"
@@ -233,7 +233,7 @@ def test_a_table_that_views_hold_on_to_is_not_made_anew() -> None:
 def test_varchar_is_widened_where_redshift_takes_it(
     encoding: str, primary_key: tuple[str, ...], remedy: str
 ) -> None:
-    """Encodings and keys that ALTER COLUMN TYPE refuses need the table made anew."""
+    """Encodings and keys that ALTER COLUMN TYPE refuses need a rebuild of the table."""
     before, after = (make_spec(**fields) for fields in CHANGES["widen"])
     live = live_of(before, "redshift", primary_key=primary_key)
     noted = replace(live.columns[1], encoding=encoding)

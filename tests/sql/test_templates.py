@@ -95,7 +95,7 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
 
 
 def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
-    """What looks at live tables, and what mends them."""
+    """What looks at live tables, and what fixes them."""
     names = {"schemas": ["s", "it's"], "names": ["t", 'a"b']}
     asked: dict[str, Any] = {"queries": [Sql("SELECT count(*) FROM t"), Sql("SELECT 1")]}
     for file in read_templates():

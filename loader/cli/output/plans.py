@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -14,32 +14,15 @@ from loader.plan.model import Plan, Statement
 Style = Callable[..., str]
 """Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
 
-_DELETES: tuple[Role, ...] = ("delete", "merge_delete")
-_WRITES: tuple[Role, ...] = ("copy", "merge_write")
-_LOOKS: tuple[Role, ...] = (
-    "spellings",
-    "count",
-    "verify",
-    "verify_stage",
-    "equal_keys",
-    "check",
-    "merge_missing",
-    "merge_ties",
-    "merge_counts",
-    "merge_after",
-)
-_COLOURS: dict[Role, str] = {
-    **dict.fromkeys(_DELETES, "red"),
-    **dict.fromkeys(_WRITES, "green"),
-    **dict.fromkeys((*_LOOKS, "copied"), "cyan"),
+_MARKS: Mapping[Role, str] = {
+    "delete": "-",
+    "copy": "+",
+    "write": "+",
+    "count": "?",
+    "verify": "?",
+    "check": "?",
 }
-_MARKS: dict[Role, str] = {
-    **dict.fromkeys(_DELETES, "-"),
-    **dict.fromkeys(_WRITES, "+"),
-    **dict.fromkeys(_LOOKS, "?"),
-}
-
-_SLICE, _WHOLE = "delete the slice", "delete all rows"
+_COLOURS = {"-": "red", "+": "green", "?": "cyan"}
 
 COMMENT_LIMIT = 65_000
 """Characters a pull-request comment may have."""
@@ -73,13 +56,12 @@ def tell(
             body = "\n".join([*plan_lines(plan, style, verbose=verbose), ""])
         case _:
             body = ""
-    names = {statement.name for statement in plan.statements}
     return Told(
         table=plan.spec.table,
         title=next(plan.header()),
         body=body,
         data=plan.to_dict() if as_data else None,
-        replaces="slice" if _SLICE in names else "table" if _WHOLE in names else None,
+        replaces=plan.replaces,
         rows=plan.rows,
         exit_code=3 if plan.full_refresh else 2 if plan.statements else 0,
     )
@@ -162,7 +144,7 @@ def statement_lines(
     source = f" [{statement.project_template}]" if statement.project_template else ""
     place = "" if number is None else number
     head = one_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
-    yield style(head, fg=_COLOURS.get(statement.role)) if statement.role in _COLOURS else head
+    yield style(head, fg=_COLOURS[mark]) if mark in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"
     if verbose:

@@ -1,4 +1,4 @@
-"""Live tables under review: what differs, what would mend it, and the loads after it."""
+"""Live tables under review: what differs, what would fix it, and the loads after it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from loader.plan.drift.compare import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
 from loader.plan.table_changes import TableChange, told
+from loader.text_tables import align
 
 _WIDTH = 36
 """Characters of a cell; what is longer is told in full by the statements."""
@@ -30,7 +31,7 @@ _COLOURS = {"+": "green", "~": "yellow", "!": "red", "x": "red"}
 
 
 def text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> str:
-    """Reviews for a terminal: what differs, the statements that mend it, then the load."""
+    """Reviews for a terminal: what differs, the statements that fix it, then the load."""
     lines: list[str] = []
     for review in reviews:
         lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
@@ -98,10 +99,10 @@ def _title(change: TableChange) -> str:
     if not isinstance(change.live, LiveTable):
         return f"+ {place}: there is no such table yet"
     if change.blocked:
-        return f"x {place}: the live table differs, and not all of it can be mended"
+        return f"x {place}: the live table differs, and not all of it can be fixed"
     mark = "!" if change.destructive else "~"
     rows = f", of {counted(change.rows, 'row')}" if change.rows is not None else ""
-    anew = f" and is made anew{rows}" if change.drift.rebuilds else ""
+    anew = f" and is rebuilt{rows}" if change.drift.rebuilds else ""
     return f"{mark} {place}: the live table differs{anew}"
 
 
@@ -157,7 +158,7 @@ def _cell(text: str | None) -> str:
 
 
 def _what(one: Difference) -> str:
-    how = {"outside": ", before the transaction", "rebuild": ", by making the table anew"}
+    how = {"outside": ", before the transaction", "rebuild": ", by rebuilding the table"}
     loss = f": {one.loss}" if one.loss else ""
     return f"{one.kind}{how.get(one.remedy, '')}{loss}"
 
@@ -169,9 +170,7 @@ def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     head: Row = ("", "column", "spec", "live", "frame", "")
     kept = [at for at in range(1, 6) if at != 4 or framed]
     table = [head, *(tuple(map(one_line, row)) for row in rows)]
-    widths = {at: max(len(row[at]) for row in table) for at in kept}
-    for row in table:
-        cells = "  ".join(row[at].ljust(widths[at]) for at in kept).rstrip()
+    for row, cells in zip(table, align([[row[at] for at in kept] for row in table]), strict=True):
         line = f"{row[0] or ' '} {cells}"
         yield style(line, fg=_COLOURS[row[0]]) if row[0] in _COLOURS else line
 
@@ -224,12 +223,12 @@ def _totals(changes: Sequence[TableChange]) -> str:
         parts.append(counted(other, "other change"))
     anew = sum(change.drift.rebuilds for change in changes)
     if anew:
-        parts.append(f"{counted(anew, 'table')} made anew")
+        parts.append(f"{counted(anew, 'table')} rebuilt")
     destructive = sum(bool(one.loss) for change in changes for one in change.differences)
     blocked = sum(bool(change.blocked) for change in changes)
     parts.append(f"{destructive} destructive")
     if blocked:
-        parts.append(f"{counted(blocked, 'table')} that cannot be mended")
+        parts.append(f"{counted(blocked, 'table')} that cannot be fixed")
     return f"Plan: {', '.join(parts)}."
 
 

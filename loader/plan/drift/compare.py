@@ -1,4 +1,4 @@
-"""How a live table differs from its spec, and what would mend each difference. Pure."""
+"""How a live table differs from its spec, and what would fix each difference. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, un
 from loader.spec.model import Column, TableSpec
 from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
+from loader.text_tables import align
 
 __all__ = ["Conversion", "Difference", "Drift", "Kind", "additions", "conversion", "drift"]
 
@@ -34,7 +35,7 @@ Kind = Literal[
 ]
 
 Remedy = Literal["in place", "outside", "rebuild", "none"]
-"""A statement in the transaction; one before it, since it cannot run inside; the table made anew
+"""A statement in the transaction; one before it, since it cannot run inside; the table rebuilt
 and its rows copied; nothing that Loader would do."""
 
 Probe = Literal["", "rows", "nulls"]
@@ -60,14 +61,14 @@ class Difference:
     loss: str = ""
     """What may be lost; a difference with a loss is destructive."""
     blocked: str = ""
-    """Why it cannot be mended."""
+    """Why it cannot be fixed."""
     probe: Probe = ""
     stops_loads: bool = False
     """Whether a load into the table as it is would fail, or put values where they do not fit."""
 
     @property
     def additive(self) -> bool:
-        """Whether a load may mend it by itself under ``evolve: additive``."""
+        """Whether a load may fix it by itself under ``evolve: additive``."""
         return (
             self.kind in ("add column", "widen column")
             and self.remedy in ("in place", "outside")
@@ -90,7 +91,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Drift:
-    """All differences of a table, and what cannot or need not be mended."""
+    """All differences of a table, and what cannot or need not be fixed."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class Drift:
 
     @property
     def rebuilds(self) -> bool:
-        """Whether the table has to be made anew."""
+        """Whether the table has to be rebuilt."""
         return any(one.remedy == "rebuild" for one in self.differences)
 
 
@@ -133,7 +134,7 @@ def additions(
         found: What differs, where it is known already.
 
     Raises:
-        PlanError: the live table differs from the spec in a way that no load mends.
+        PlanError: the live table differs from the spec in a way that no load fixes.
     """
     if not live.is_table:
         raise PlanError(
@@ -190,7 +191,7 @@ class _Comparison:
         if column.identity is not None:
             return replace(found, spec=f"{wanted} {_identity(column.identity)}", remedy="rebuild")
         if not column.nullable and not column.default:
-            # In place it would need a DEFAULT; a table made anew only needs to have no rows.
+            # In place it would need a DEFAULT; a table rebuilt only needs to have no rows.
             return replace(found, spec=f"{wanted} NOT NULL", remedy="rebuild", probe="rows")
         return found
 
@@ -312,7 +313,7 @@ class _Comparison:
                     yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
 
     def lost_by_rebuild(self, found: tuple[Difference, ...]) -> Iterator[Difference]:
-        """What a table that is made anew cannot keep."""
+        """What a table that is rebuilt cannot keep."""
         told = {one.column for one in found if one.kind in ("identity", "add column")}
         if self.renderer.dialect.identity_by_hand:
             return
@@ -330,7 +331,7 @@ class _Comparison:
         them = "them" if several else "it"
         return replace(
             one,
-            blocked=f"the table would be made anew, and {', '.join(self.live.dependants)}"
+            blocked=f"the table would be rebuilt, and {', '.join(self.live.dependants)}"
             f" {'hold' if several else 'holds'} on to it: drop {them} first, and create {them}"
             " again after",
         )
@@ -393,13 +394,9 @@ def _sorted(sort: tuple[str, ...], sort_type: str | None) -> str | None:
 def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
     rows = [(one.column or "", one.spec or "-", one.live or "-", _problem(one)) for one in found]
     table = [("column", "spec", "live", ""), *rows]
-    widths = [max(len(row[at]) for row in table) for at in range(3)]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
-        for row in table
-    ]
+    lines = [f"  {line}" for line in align(table)]
     hint = (
-        f"`loader plan {spec.asset_key} --live` shows what would mend it,"
+        f"`loader plan {spec.asset_key} --live` shows what would fix it,"
         f" `loader apply {spec.asset_key}` does it"
     )
     if all(one.additive for one in found):

@@ -163,7 +163,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "have the right granted to the user of the target",
     ),
     (r"read-only transaction|cannot execute .* in a read-only", "load as a user that may write"),
-    (r"multiple matches to update", "two rows of the table have one key: mend the table first"),
+    (r"multiple matches to update", "two rows of the table have one key: fix the table first"),
     (
         r"Server refuses SSL",
         "the server speaks no TLS: set `ssl = false` only for a server on this machine",

@@ -1,0 +1,132 @@
+"""Runs the statements of one transaction, for loads and for table changes alike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from loader.errors import ExecuteError
+from loader.executor.answers import Answers
+from loader.plan.model import Statement
+from loader.warehouse.base import Row, Session, Warehouse, transaction
+
+OnStatement = Callable[[Statement], None]
+"""Told which statement runs now."""
+
+ExplainFailure = Callable[[Session, Statement, ExecuteError], str]
+"""Asked for further lines of a statement's error; it may change the error's hint."""
+
+
+class TransactionRunner(ABC):
+    """One transaction on its way: what runs before it, its statements, and its COMMIT.
+
+    ``run`` is one attempt, and may be called again: whatever an attempt has found out is reset.
+    """
+
+    def __init__(self, warehouse: Warehouse, on_statement: OnStatement | None) -> None:
+        self.warehouse = warehouse
+        self.on_statement = on_statement
+        self.committing = False
+        """Whether COMMIT was sent, so that an error leaves open what became of it."""
+        self.answers = self.new_answers()
+        self.explain: ExplainFailure | None = None
+
+    @abstractmethod
+    def new_answers(self) -> Answers:
+        """What an attempt begins with."""
+
+    @abstractmethod
+    def state(self) -> str:
+        """What the table holds once an error has rolled everything back, in one line."""
+
+    @abstractmethod
+    def run_before(self, session: Session) -> None:
+        """Run what no transaction takes, each by itself; it does nothing the second time."""
+
+    @abstractmethod
+    def run_inside(self, session: Session) -> None:
+        """Run the transaction's statements."""
+
+    @abstractmethod
+    def resolve_commit(self, error: ExecuteError) -> None:
+        """After a COMMIT that failed: return if it went through all the same.
+
+        Raises:
+            ExecuteError: it did not, or nobody knows.
+        """
+
+    def resolve_interrupt(self, stop: BaseException) -> bool:
+        """After a COMMIT that was interrupted: whether it is known to have gone through."""
+        table = self.answers.table
+        stop.add_note(f"COMMIT was interrupted; whether {table} was changed is not known")
+        return False
+
+    def open_session(self) -> AbstractContextManager[Session]:
+        """The session of one attempt."""
+        return self.warehouse.session()
+
+    def run(self) -> None:
+        """Make one attempt.
+
+        Raises:
+            ExecuteError: a statement failed; the table holds what it held before.
+            VerifyError: an answer is not what it must be; likewise.
+        """
+        self.committing = False
+        self.answers = self.new_answers()
+        try:
+            with self.open_session() as session:
+                self.run_before(session)
+                self.run_transaction(session)
+        except ExecuteError as error:
+            if not self.committing:
+                error.rolled_back = True
+                raise
+            self.resolve_commit(error)
+        except Exception:
+            raise
+        except BaseException as stop:
+            # Whoever interrupts a COMMIT is told what came of it.
+            if not self.committing or not self.resolve_interrupt(stop):
+                raise
+
+    def run_transaction(self, session: Session) -> None:
+        """Run the statements between BEGIN and COMMIT."""
+        with transaction(session, self._note_commit):
+            self.run_inside(session)
+
+    def _note_commit(self) -> None:
+        self.committing = True
+
+    def take_turns(self, session: Session, statements: Iterable[Statement]) -> None:
+        """Run the statements that lock, before the first look, which takes the snapshot."""
+        for statement in statements:
+            if statement.role == "lock":
+                self.run_statement(session, statement)
+
+    def run_statement(self, session: Session, statement: Statement) -> None:
+        """Run a statement and check its answer.
+
+        Raises:
+            ExecuteError: it failed.
+            VerifyError: its answer is not what it must be.
+        """
+        if self.on_statement is not None:
+            self.on_statement(statement)
+        self.answers.take(statement, self._execute(session, statement))
+
+    def _execute(self, session: Session, statement: Statement) -> list[Row]:
+        try:
+            return session.execute(statement.sql)
+        except ExecuteError as error:
+            more = self.explain(session, statement, error) if self.explain else ""
+            raise ExecuteError(
+                f"`{statement.name}` of {self.answers.table} failed: {error.message}\n"
+                f"{more}{self.state()}",
+                hint=error.hint or f"the statement comes from {statement.template}",
+                statement=statement.sql,
+                rolled_back=True,
+                transient=error.transient,
+                code=error.code,
+            ) from error

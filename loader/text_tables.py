@@ -1,0 +1,18 @@
+"""Rows of text in columns, for terminals and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of rows of equally many cells, each column as wide as its widest cell.
+
+    >>> align([("column", "found"), ("amount", "19.00")])
+    ['column  found', 'amount  19.00']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
