@@ -206,7 +206,7 @@ def test_what_it_cannot_keep_is_not_committed(world: World) -> None:
     """SQLite makes NULL of NaN: the figures tell, and the load is rolled back."""
     table = world(columns={"x": "double precision"})
     table.load([(1.5,)])
-    with pytest.raises(VerifyError, match="x +nulls"):
+    with pytest.raises(VerifyError, match=r"x +nulls"):
         table.load([(float("nan"),)])
     assert table.rows() == [(1.5,)]
 
