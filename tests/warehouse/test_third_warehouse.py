@@ -202,6 +202,15 @@ def test_values_are_verified(make_project: MakeProject) -> None:
         read(project)
 
 
+def test_what_it_cannot_keep_is_not_committed(world: World) -> None:
+    """SQLite makes NULL of NaN: the figures tell, and the load is rolled back."""
+    table = world(columns={"x": "double precision"})
+    table.load([(1.5,)])
+    with pytest.raises(VerifyError, match=r"x +nulls"):
+        table.load([(float("nan"),)])
+    assert table.rows() == [(1.5,)]
+
+
 def test_a_statement_that_it_cannot_run_is_told(make_project: MakeProject) -> None:
     """A template that the dialect refuses inside of a transaction fails before anything runs."""
     project = make_project(
