@@ -29,9 +29,11 @@ from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_counts, plan_load
 from loader.plan.table_changes import plan_change
 from loader.spec import partitions
+from loader.spec.checks import Check
 from loader.spec.diagnostics import diagnose
+from loader.spec.fields import TemplateName
 from loader.spec.json_schema import json_schema
-from loader.spec.model import Check, Column, TableSpec, TemplateName
+from loader.spec.model import Column, TableSpec
 from loader.sql import datatypes, dialects, sandbox, time_formats
 from loader.sql import renderer as sql_renderer
 from loader.sql.datatypes import DataType

@@ -11,7 +11,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from loader.spec.model import Check, PartitionBy, TableSpec
+from loader.spec.checks import Check
+from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Bound, Part, placeholder
 
 

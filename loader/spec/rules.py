@@ -15,7 +15,8 @@ from itertools import combinations
 
 from loader.errors import Loc, PlanError, Problem
 from loader.spec import file_patterns
-from loader.spec.model import Column, Merge, PartitionBy, PartitionKeys, TableSpec
+from loader.spec.dagster_options import PartitionKeys
+from loader.spec.model import Column, Merge, PartitionBy, TableSpec
 from loader.spec.partitions import CLOCK, Dimension, Partition, Window, canonical_key, parse_key
 from loader.sql import lexer
 from loader.sql.dialects.redshift import (
