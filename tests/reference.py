@@ -28,7 +28,7 @@ from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_counts, plan_load
 from loader.plan.table_changes import plan_change
-from loader.spec import partitions
+from loader.spec import partitions, periods
 from loader.spec.checks import Check
 from loader.spec.diagnostics import diagnose
 from loader.spec.fields import TemplateName
@@ -438,8 +438,8 @@ OBJECTS = {
     "Slice": partitions.Slice,
     "Box": partitions.Box,
     "Part": partitions.Part,
-    "Dimension": partitions.Dimension,
-    "Window": partitions.Window,
+    "Dimension": periods.Dimension,
+    "Window": periods.Window,
 }
 """What variables hold that has attributes."""
 

@@ -37,7 +37,7 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
-from loader.spec.partitions import Dimension, Grain, Weekday
+from loader.spec.periods import Dimension, Grain, Weekday
 
 
 class Column(Model):

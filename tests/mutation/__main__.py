@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.runner import ROOT, Reach, prepare, record, survives
 
+_PARTITIONS = (
+    *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
+    "executor/test_equal_keys",
+)
+
 TESTS: Mapping[str, Sequence[str]] = {
-    "spec/partitions": [
-        *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
-        "executor/test_equal_keys",
-    ],
+    **dict.fromkeys(("spec/partitions", "spec/partition_keys", "spec/periods"), _PARTITIONS),
     "sql/renderer": [
         *("sql/test_renderer", "sql/test_templates", "plan/test_plan", "spec/test_catalog_names"),
     ],
