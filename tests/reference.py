@@ -28,10 +28,12 @@ from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_counts, plan_load
 from loader.plan.table_changes import plan_change
-from loader.spec import partitions
+from loader.spec import partitions, periods
+from loader.spec.checks import Check
 from loader.spec.diagnostics import diagnose
+from loader.spec.fields import TemplateName
 from loader.spec.json_schema import json_schema
-from loader.spec.model import Check, Column, TableSpec, TemplateName
+from loader.spec.model import Column, TableSpec
 from loader.sql import datatypes, sandbox, time_formats
 from loader.sql import renderer as sql_renderer
 from loader.sql.datatypes import DataType
@@ -437,8 +439,8 @@ OBJECTS = {
     "Slice": partitions.Slice,
     "Box": partitions.Box,
     "Part": partitions.Part,
-    "Dimension": partitions.Dimension,
-    "Window": partitions.Window,
+    "Dimension": periods.Dimension,
+    "Window": periods.Window,
 }
 """What variables hold that has attributes."""
 

@@ -25,7 +25,8 @@ from loader.plan.load_plan import plan_read
 from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.model import TableSpec
-from loader.spec.partitions import locate, make_slice
+from loader.spec.partition_keys import locate
+from loader.spec.partitions import make_slice
 from loader.sql.renderer import Renderer
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import get_adapter

@@ -16,7 +16,7 @@ from loader.cli import main
 from loader.errors import TemplateError
 from loader.plan.figures import SAFE_PRECISION
 from loader.scaffold import scaffold
-from loader.spec.model import OPERATORS
+from loader.spec.checks import OPERATORS
 from loader.sql.datatypes import MAX_CHAR, MAX_PRECISION, MAX_VARBYTE, MAX_VARCHAR
 from loader.sql.dialects.redshift import MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT, MAX_NAME_BYTES
 from tests.conftest import MakeProject

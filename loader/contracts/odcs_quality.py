@@ -7,7 +7,7 @@ from typing import Any
 
 from loader.contracts.sections import Findings, Section
 from loader.contracts.yaml_reader import Document
-from loader.spec.model import OPERATORS
+from loader.spec.checks import OPERATORS
 
 _METRICS = {
     "rowCount": "row_count",

@@ -18,7 +18,8 @@ from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.executor.results import CheckResult
 from loader.plan.live_table import LiveTable
 from loader.project import Project
-from loader.spec.model import Check, TableSpec
+from loader.spec.checks import Check
+from loader.spec.model import TableSpec
 
 _WHOLE = "the whole table"
 

@@ -26,7 +26,8 @@ from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
 from loader.spec.catalog import Entry
-from loader.spec.model import OnCron, TableSpec
+from loader.spec.dagster_options import OnCron
+from loader.spec.model import TableSpec
 from loader.warehouse.registry import BUILT_IN
 
 __all__ = ["asset_checks", "asset_spec", "asset_specs", "partitions_def", "with_specs"]

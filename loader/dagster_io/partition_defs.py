@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from loader.errors import PlanError
+from loader.spec.dagster_options import PartitionKeys
 from loader.spec.file_patterns import period_start
-from loader.spec.model import PartitionKeys, TableSpec
-from loader.spec.partitions import CLOCK, KEYS_OF_GRAIN, WEEKDAYS, Dimension, parse_key
+from loader.spec.model import TableSpec
+from loader.spec.partition_keys import parse_key
+from loader.spec.periods import CLOCK, KEYS_OF_GRAIN, WEEKDAYS, Dimension
 
 _TIME, _DAY = "%Y-%m-%d-%H:%M", "%Y-%m-%d"
 """How keys are written; Dagster's own formats, all of which specs read."""

@@ -14,16 +14,8 @@ import dagster as dg
 
 from loader.errors import PlanError
 from loader.spec.model import TableSpec
-from loader.spec.partitions import (
-    CLOCK,
-    Dimension,
-    Grain,
-    Partition,
-    canonical_key,
-    cell_name,
-    parse_key,
-    partitions_between,
-)
+from loader.spec.partition_keys import canonical_key, cell_name, parse_key
+from loader.spec.periods import CLOCK, Dimension, Grain, Partition, partitions_between
 from loader.sql.datatypes import DataType
 
 Cell = Mapping[str, tuple[Partition, ...]]

@@ -18,7 +18,7 @@ from loader.plan.live_table import LiveTable
 from loader.project import Project
 from loader.spec.catalog import Entry
 from loader.spec.model import TableSpec
-from loader.spec.partitions import CLOCK, WEEKDAYS
+from loader.spec.periods import CLOCK, WEEKDAYS
 
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
 """What frames are handed over as."""

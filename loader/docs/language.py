@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from loader.docs.words import code, size_words
-from loader.spec.model import OPERATORS
+from loader.spec.checks import OPERATORS
 
 Schema = Mapping[str, Any]
 

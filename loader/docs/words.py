@@ -11,8 +11,10 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from loader.spec.model import Check, PartitionBy, TableSpec
-from loader.spec.partitions import Bound, Part, placeholder
+from loader.spec.checks import Check
+from loader.spec.model import PartitionBy, TableSpec
+from loader.spec.partitions import Part, placeholder
+from loader.spec.periods import Bound
 
 
 @dataclass(frozen=True)

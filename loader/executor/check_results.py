@@ -9,7 +9,8 @@ from loader.errors import VerifyError
 from loader.executor.results import CheckResult
 from loader.plan.load_plan import plan_sample, sample_columns
 from loader.plan.model import Statement
-from loader.spec.model import Check, TableSpec
+from loader.spec.checks import Check
+from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Renderer
 from loader.text_tables import align

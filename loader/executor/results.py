@@ -10,7 +10,7 @@ from typing import Literal
 from loader.plan.dispositions import MergeCounts
 from loader.plan.figures import Statistics
 from loader.plan.model import Plan
-from loader.spec.model import Check
+from loader.spec.checks import Check
 
 Status = Literal["loaded", "already_loaded", "empty"]
 

@@ -16,7 +16,7 @@ from loader.inference.names import likely_partition
 from loader.inference.values import MOST_DAYS, Range, meant, nulls_in, plain_values
 from loader.spec.comments import Looked, Remarks, Suggestion
 from loader.spec.model import TableSpec
-from loader.spec.partitions import Grain
+from loader.spec.periods import Grain
 from loader.sql.datatypes import DataType
 
 _PARTITIONS = 2

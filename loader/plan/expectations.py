@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loader.plan.figures import Figure
-from loader.spec.model import Check
+from loader.spec.checks import Check
 
 STAGED, BEFORE, AFTER, DELETED = "staged", "before", "after", "deleted"
 """Names of numbers: rows staged, rows there before and after the load, rows deleted."""

@@ -28,7 +28,8 @@ from loader.plan.model import (
     stage_prefix,
 )
 from loader.plan.statements import statement_of, table_facts
-from loader.spec.model import Check, Column, TableSpec, in_order
+from loader.spec.checks import Check
+from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice, check_spelling, placeholder
 from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Renderer, Table, Unknown

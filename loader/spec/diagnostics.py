@@ -11,172 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from loader.errors import Loc, Problem
-from loader.spec import model as spec
 from loader.spec import rules
 from loader.spec.model import TableSpec
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "columns": spec.Column,
-    "partition_by": spec.PartitionBy,
-    "merge": spec.Merge,
-    "schema_contract": spec.SchemaContract,
-    "staging": spec.Staging,
-    "source": spec.Source,
-    "checks": spec.Check,
-    "dagster": spec.DagsterOptions,
-    "": spec.TableSpec,
-}
-"""Where a key stands → the model it belongs to."""
-
-_FOREIGN: dict[str, dict[str, str]] = {
-    "columns": {
-        "type": "data_type",
-        "dtype": "data_type",
-        "physicalType": "data_type",
-        "physical_type": "data_type",
-        "logicalType": "data_type",
-        "data_types": "data_type",
-        "required": "nullable: false",
-        "not_null": "nullable: false",
-        "notnull": "nullable: false",
-        "mode": "nullable: false",
-        "null": "nullable",
-        "optional": "nullable",
-        "nullable_": "nullable",
-        "comment": "description",
-        "doc": "description",
-        "encoding": "encode",
-        "compression": "encode",
-        "default_value": "default",
-        "autoincrement": "identity: [0, 1]",
-        "auto_increment": "identity: [0, 1]",
-        "pii": "classification: pii",
-        "tags": "classification",
-        "primary_key": "primary_key: […] of the table",
-        "primaryKey": "primary_key: […] of the table",
-        "unique": "checks: [{metric: duplicate_values, column: …, must_be: 0}] of the table",
-        "constraints": "nullable: false, and primary_key of the table",
-        "tests": "checks of the table",
-        "data_tests": "checks of the table",
-        "dist_key": "dist of the table",
-        "distkey": "dist of the table",
-        "sort_key": "sort of the table",
-        "sortkey": "sort of the table",
-    },
-    "": {
-        "fields": "columns",
-        "properties": "columns",
-        "table": "name",
-        "table_name": "name",
-        "alias": "name",
-        "dataset": "schema",
-        "database": "schema",
-        "schema_name": "schema",
-        "key": "asset_key",
-        "asset": "asset_key",
-        "comment": "description",
-        "doc": "description",
-        "tag": "tags",
-        "owner": "owners",
-        "metadata": "meta",
-        "unique_key": "primary_key",
-        "merge_key": "primary_key",
-        "primary_keys": "primary_key",
-        "primaryKey": "primary_key",
-        "keys": "primary_key",
-        "mode": "write_disposition",
-        "write_mode": "write_disposition",
-        "disposition": "write_disposition",
-        "materialized": "write_disposition",
-        "incremental_strategy": "write_disposition",
-        "load_type": "write_disposition",
-        "dist_key": "dist",
-        "distkey": "dist",
-        "diststyle": "dist",
-        "dist_style": "dist",
-        "distribution": "dist",
-        "cluster": "sort",
-        "sort_key": "sort",
-        "sortkey": "sort",
-        "sort_keys": "sort",
-        "partition": "partition_by",
-        "partition_expr": "partition_by: [{expr: …}]",
-        "partitions": "partition_by",
-        "partitioned_by": "partition_by",
-        "partition_key": "partition_by",
-        "contract": "schema_contract",
-        "on_schema_change": "schema_contract: {evolve: …}",
-        "tests": "checks",
-        "data_tests": "checks",
-        "quality": "checks",
-        "format": "staging: {format: …}",
-        "file_format": "staging: {format: …}",
-        "compression": "staging: {compression: …}",
-        "permissions": "grants",
-        "csv": "source",
-        "group": "dagster: {group: …}",
-        "kinds": "dagster: {kinds: […]}",
-    },
-    "partition_by": {
-        "column": "expr",
-        "field": "expr",
-        "expression": "expr",
-        "partition_expr": "expr",
-        "type": "data_type",
-        "granularity": "grain",
-        "frequency": "grain",
-        "interval": "grain",
-        "tz": "timezone",
-        "time_zone": "timezone",
-        "dimension": "name",
-    },
-    "staging": {
-        "codec": "compression",
-        "file_format": "format",
-        "size": "file_size",
-        "max_file_size": "file_size",
-        "retention": "keep",
-    },
-    "source": {
-        "sep": "delimiter",
-        "separator": "delimiter",
-        "null_words": "null_values",
-        "na_values": "null_values",
-        "nulls": "null_values",
-        "quotechar": "quote",
-        "escapechar": "escape",
-        "escape_char": "escape",
-        "decimal_point": "decimal",
-        "decimal_separator": "decimal",
-        "skiprows": "skip_rows",
-        "has_header": "header",
-        "column_names": "names: […]",
-        "tz": "timezone",
-        "time_zone": "timezone",
-        "file": "files",
-        "path": "files",
-        "paths": "files",
-        "uri": "files",
-    },
-    "schema_contract": {
-        "columns": "extra_columns",
-        "on_schema_change": "evolve",
-        "allow_extra_columns": "extra_columns: ignore",
-        "rejects": "bad_rows: reject",
-    },
-    "checks": {"type": "metric", "field": "column", "mustBe": "must_be"},
-    "merge": {"on_duplicates": "on_duplicate", "precombine_key": "order_by"},
-    "dagster": {
-        "group_name": "group",
-        "automation_condition": "automation",
-        "partitions_def": "partitions",
-        "start_date": "start",
-        "end_date": "end",
-        "partition_keys": "keys",
-        "values": "keys",
-    },
-}
-"""What other tools call a key → what it is called here; the dialects of dbt, dlt, ODCS, Sling."""
+from loader.spec.synonyms import DISPOSITION_SYNONYMS, KEY_SYNONYMS
 
 
 def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
@@ -342,21 +179,10 @@ def _not_one_of(loc: Loc, expected: str, given: object) -> Problem:
     hint = f"did you mean `{close[0]}`?" if close else None
     if isinstance(given, bool):
         hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
-    if loc == ("write_disposition",) and str(given) in _DISPOSITIONS:
-        hint = _DISPOSITIONS[str(given)]
+    if loc == ("write_disposition",) and str(given) in DISPOSITION_SYNONYMS:
+        hint = DISPOSITION_SYNONYMS[str(given)]
     return Problem(text, loc, hint)
 
-
-_DISPOSITIONS = {
-    "overwrite": "use `replace`",
-    "truncate": "use `replace`",
-    "full": "use `replace`",
-    "full_refresh": "use `replace`",
-    "replace_partition": "use `replace` with partition_by",
-    "insert": "use `append`",
-    "incremental": "use `append` or `merge`",
-    "upsert": "use `merge` with primary_key",
-}
 
 _TYPES = {
     "string_type": "text",
@@ -406,7 +232,7 @@ def _unknown_key(loc: Loc) -> Problem:
     section = str(loc[0]) if len(loc) > 1 else ""
     model = _model_at(loc)
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
-    foreign = _FOREIGN.get(section, {}).get(key)
+    foreign = KEY_SYNONYMS.get(section, {}).get(key)
     if foreign:
         return Problem(f"unknown key `{key}`", loc, f"use `{foreign}`", on_key=True)
     close = difflib.get_close_matches(key, known, n=1)

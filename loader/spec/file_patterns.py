@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 from loader.errors import PlanError
 from loader.redaction import credentials_in
-from loader.spec.partitions import Dimension, Window, parse_key
+from loader.spec.partition_keys import parse_key
+from loader.spec.periods import Dimension, Window
 from loader.sql.datatypes import DataType
 
 

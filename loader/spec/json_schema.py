@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loader.spec.model import OPERATORS, TableSpec
+from loader.spec.checks import OPERATORS
+from loader.spec.model import TableSpec
 
 ID = "urn:loader:table-spec:v1"
 

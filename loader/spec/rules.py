@@ -7,17 +7,13 @@ those of ``r_CREATE_TABLE_NEW``, ``c_Compression_encodings`` and
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 
-from loader.errors import Loc, PlanError, Problem
-from loader.spec import file_patterns
-from loader.spec.model import Column, Merge, PartitionBy, PartitionKeys, TableSpec
-from loader.spec.partitions import CLOCK, Dimension, Partition, Window, canonical_key, parse_key
-from loader.sql import lexer
+from loader.errors import Loc, Problem
+from loader.spec.column_names import check_column, check_repeated, list_names
+from loader.spec.model import Column, Merge, TableSpec
+from loader.spec.partition_rules import key_problems, partition_problems
 from loader.sql.dialects.redshift import (
     ENCODINGS,
     KEY_TYPES,
@@ -29,37 +25,19 @@ from loader.sql.dialects.redshift import (
 )
 
 _DIST_WORDS = ("even", "all", "auto")
-_VALUE_TYPES = frozenset(
-    {"smallint", "integer", "bigint", "decimal", "boolean", "char", "varchar", "date"}
-    | {"timestamp", "timestamptz"}
-)
 
 
 def problems(spec: TableSpec) -> Iterator[Problem]:
     """Everything wrong between the fields of a spec whose fields are each right."""
     yield from _columns(spec)
     yield from _keys(spec)
-    partitions = list(_partitions(spec))
+    partitions = list(partition_problems(spec))
     yield from partitions
     yield from _loading(spec)
     yield from _checks(spec)
     yield from _dagster(spec)
-    if not partitions:  # what else is said of a dimension is judged once the dimension is right
-        yield from _source_files(spec)
-        yield from _partition_keys(spec)
-
-
-def unknown(spec: TableSpec, name: str, loc: Loc) -> Iterator[Problem]:
-    """A problem when ``name`` is no column of the table, with the nearest one."""
-    if name not in spec.by_name:
-        close = difflib.get_close_matches(name, spec.by_name, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"columns: {_listing(spec.by_name)}"
-        yield Problem(f"there is no column `{name}`", loc, hint)
-
-
-def _listing(names: Iterable[str]) -> str:
-    shown = list(names)
-    return ", ".join(shown[:12]) + (", …" if len(shown) > 12 else "")
+    if not partitions:  # keys and files are checked once the dimensions are right
+        yield from key_problems(spec)
 
 
 def _columns(spec: TableSpec) -> Iterator[Problem]:
@@ -108,7 +86,7 @@ def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
 def _keys(spec: TableSpec) -> Iterator[Problem]:
     for at, name in enumerate(spec.primary_key):
         loc = ("primary_key", at)
-        yield from unknown(spec, name, loc)
+        yield from check_column(spec, name, loc)
         column = spec.by_name.get(name)
         if column and column.nullable:
             yield Problem(
@@ -118,27 +96,20 @@ def _keys(spec: TableSpec) -> Iterator[Problem]:
             )
         if column and column.data_type.name not in KEY_TYPES:
             yield Problem(f"a {column.data_type} column cannot be a key", loc)
-    yield from _repeated(spec.primary_key, "primary_key")
+    yield from check_repeated(spec.primary_key, "primary_key")
     yield from _dist_and_sort(spec)
-
-
-def _repeated(names: Iterable[str], *loc: str) -> Iterator[Problem]:
-    for name, count in Counter(names).items():
-        if count > 1:
-            times = "twice" if count == 2 else f"{count} times"
-            yield Problem(f"`{name}` is listed {times}", loc)
 
 
 def _dist_and_sort(spec: TableSpec) -> Iterator[Problem]:
     if spec.dist is not None and spec.dist not in _DIST_WORDS:
-        for found in unknown(spec, spec.dist, ("dist",)):
+        for found in check_column(spec, spec.dist, ("dist",)):
             words = f"dist is even, all, auto or a column; {found.hint}"
             yield Problem(found.message, found.loc, words)
         yield from _sortable(spec, spec.dist, ("dist",), "distribution key")
     for at, name in enumerate(spec.sort):
-        yield from unknown(spec, name, ("sort", at))
+        yield from check_column(spec, name, ("sort", at))
         yield from _sortable(spec, name, ("sort", at), "sort key")
-    yield from _repeated(spec.sort, "sort")
+    yield from check_repeated(spec.sort, "sort")
     if spec.sort_type == "auto" and spec.sort:
         yield Problem(
             "with `auto` Redshift picks the sort key itself", ("sort_type",), "leave out `sort`"
@@ -154,100 +125,6 @@ def _sortable(spec: TableSpec, name: str, loc: Loc, role: str) -> Iterator[Probl
     column = spec.by_name.get(name)
     if column and column.data_type.name not in KEY_TYPES:
         yield Problem(f"a {column.data_type.name} column cannot be a {role}", loc)
-
-
-def _partitions(spec: TableSpec) -> Iterator[Problem]:
-    names = []
-    for at, entry in enumerate(spec.partition_by):
-        loc = ("partition_by", at)
-        names.append(entry.name)
-        if len(spec.partition_by) > 1 and entry.name is None:
-            yield Problem("needs a name: the table has more than one dimension", loc)
-        if entry.name and re.search(r"[=|\0]", entry.name):
-            yield Problem("a dimension's name may not hold `=` or `|`", (*loc, "name"))
-        yield from _partition(spec, entry, loc)
-    yield from _repeated([name for name in names if name], "partition_by")
-
-
-def _no_expression(text: str) -> str | None:
-    try:
-        lexer.check_expression(text)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _partition(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
-    column = spec.by_name.get(entry.expr)
-    if column is None and re.fullmatch(r"[^\W\d]\w*", entry.expr):
-        yield from unknown(spec, entry.expr, (*loc, "expr"))
-        return
-    if column is None and (wrong := _no_expression(entry.expr)):
-        yield Problem(wrong, (*loc, "expr"))
-        return
-    if column is None and entry.data_type is None:
-        yield Problem(
-            "the expression is not a bare column, so its type must be told",
-            (*loc, "expr"),
-            "add data_type, such as date or varchar(40)",
-        )
-        return
-    if column and entry.data_type is not None and entry.data_type != column.data_type:
-        yield Problem(
-            f"the column `{column.name}` is {column.data_type}, not {entry.data_type}",
-            (*loc, "data_type"),
-            "leave it out: a bare column has its own type",
-        )
-    if column and column.identity is not None:
-        yield Problem("an identity column cannot partition a table", (*loc, "expr"))
-    yield from _grain(spec, entry, loc)
-
-
-def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
-    column = spec.by_name.get(entry.expr)
-    kind = column.data_type if column else entry.data_type
-    assert kind is not None, "the caller has seen to it"
-    if entry.grain is None:
-        if kind.name not in _VALUE_TYPES:
-            yield Problem(f"values of type {kind.name} cannot be partition keys", (*loc, "expr"))
-        for field in ("timezone", "column_timezone", "format", "week_start"):
-            if field in entry.model_fields_set:
-                yield Problem("has no effect without a grain", (*loc, field), "add grain")
-        return
-    if not (kind.is_temporal or kind.is_text):
-        yield Problem(
-            f"a {kind} has no grain; date, timestamp, timestamptz and varchar have",
-            (*loc, "grain"),
-        )
-    if kind.name == "date" and entry.grain in CLOCK:
-        yield Problem(f"a date has no {entry.grain}s", (*loc, "grain"), "use grain day or coarser")
-    if entry.format is not None:
-        if not kind.is_text:
-            yield Problem(f"a {kind.name} has no text format", (*loc, "format"))
-        elif not _sorts_as_time(entry.format):
-            yield Problem(
-                f"text written as `{entry.format}` does not sort as time does",
-                (*loc, "format"),
-                "only formats from the year down, such as %Y%m%d, make windows",
-            )
-        elif len(re.findall("%", entry.format)) < _PARTS[entry.grain]:
-            yield Problem(
-                f"text written as `{entry.format}` does not tell one {entry.grain} from the next",
-                (*loc, "format"),
-            )
-    if entry.column_timezone is not None and kind.name in ("date", "timestamptz"):
-        yield Problem(f"has no effect on a {kind.name}", (*loc, "column_timezone"))
-    if "week_start" in entry.model_fields_set and entry.grain != "week":
-        yield Problem("has no effect without grain: week", (*loc, "week_start"))
-
-
-_PARTS = {"year": 1, "quarter": 2, "month": 2, "week": 3, "day": 3, "hour": 4, "minute": 5}
-"""How much of year, month, day, hour, minute text must write to tell one period from the next."""
-
-
-def _sorts_as_time(text: str) -> bool:
-    directives = re.findall(r"%(.)", text)
-    return bool(directives) and directives == list("YmdHMSf")[: len(directives)]
 
 
 def _loading(spec: TableSpec) -> Iterator[Problem]:
@@ -294,9 +171,9 @@ def _csv_files(spec: TableSpec) -> Iterator[Problem]:
         yield Problem(
             "files without a header need the names of their columns, in the files' order",
             ("source", "header"),
-            f"add names: [{_listing(staged)}]",
+            f"add names: [{list_names(staged)}]",
         )
-    yield from _repeated(source.names, "source", "names")
+    yield from check_repeated(source.names, "source", "names")
 
 
 def _merged_by(spec: TableSpec) -> Iterator[Problem]:
@@ -306,13 +183,13 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
         yield Problem("has no effect without order_by", ("merge", "on_older"), "add order_by")
     for at, name in enumerate(merge.order_by):
         loc = ("merge", "order_by", at)
-        yield from unknown(spec, name, loc)
+        yield from check_column(spec, name, loc)
         column = spec.by_name.get(name)
         if column and column.data_type.name not in KEY_TYPES:
             yield Problem(f"{column.data_type.name} values have no order", loc)
         if column and column.identity is not None:
             yield Problem(f"the identity column `{name}` is not in the data", loc)
-    yield from _repeated(merge.order_by, "merge")
+    yield from check_repeated(merge.order_by, "merge")
     for at, name in enumerate(spec.primary_key):
         column = spec.by_name.get(name)
         if column and column.identity is not None:
@@ -326,7 +203,7 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
 def _source_columns(spec: TableSpec) -> Iterator[Problem]:
     renamed = spec.source.columns
     for name in renamed:
-        yield from unknown(spec, name, ("source", "columns", name))
+        yield from check_column(spec, name, ("source", "columns", name))
     takers: dict[str, str] = {}
     for column in sorted(spec.staged_columns(), key=lambda column: column.name in renamed):
         taken = renamed.get(column.name, column.name)
@@ -342,9 +219,9 @@ def _source_columns(spec: TableSpec) -> Iterator[Problem]:
 def _checks(spec: TableSpec) -> Iterator[Problem]:
     for at, check in enumerate(spec.checks):
         if check.column is not None:
-            yield from unknown(spec, check.column, ("checks", at, "column"))
+            yield from check_column(spec, check.column, ("checks", at, "column"))
         for position, name in enumerate(check.columns):
-            yield from unknown(spec, name, ("checks", at, "columns", position))
+            yield from check_column(spec, name, ("checks", at, "columns", position))
         low, high = check.bound[0], check.bound[-1]
         if low > high:
             yield Problem("the range is empty", ("checks", at, check.operator))
@@ -361,91 +238,3 @@ def _dagster(spec: TableSpec) -> Iterator[Problem]:
         )
         if warn >= fail:
             yield Problem("`warn` must be less than `fail`", ("dagster", "freshness", "warn"))
-
-
-def _source_files(spec: TableSpec) -> Iterator[Problem]:
-    for at, name in enumerate(spec.source.files):
-        for message, hint in file_patterns.problems(name, spec.dimensions):
-            yield Problem(message, ("source", "files", at), hint)
-
-
-def _partition_keys(spec: TableSpec) -> Iterator[Problem]:
-    known = {dimension.name: dimension for dimension in spec.dimensions}
-    for name, listed in spec.dagster.partitions.items():
-        loc = ("dagster", "partitions", name)
-        if name in known:
-            yield from _window_keys(known[name], listed, loc)
-            yield from _value_keys(known[name], listed, loc, several=len(known) > 1)
-            continue
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"dimensions: {_listing(known)}"
-        if not known:
-            hint = "the table has no partitions; add partition_by"
-        yield Problem(f"there is no dimension `{name}`", loc, hint, on_key=True)
-
-
-def _window_keys(dimension: Dimension, listed: PartitionKeys, loc: Loc) -> Iterator[Problem]:
-    """Problems of the keys of a dimension with a grain."""
-    if dimension.grain is None:
-        return
-    for field in ("keys", "dynamic"):
-        if getattr(listed, field):
-            yield Problem(
-                f"`{dimension.name}` has a grain, so its partitions are windows of time",
-                (*loc, field),
-                "give the first of them: start",
-            )
-    found: dict[str, Partition] = {}
-    for field in ("start", "end"):
-        key = getattr(listed, field)
-        if key is not None:
-            try:
-                found[field] = parse_key(dimension, key)
-            except PlanError as error:
-                yield Problem(error.message, (*loc, field), error.hint)
-    if len(found) == 2:
-        start, end = found["start"].cell, found["end"].cell
-        assert isinstance(start, Window)
-        assert isinstance(end, Window)
-        if not start < end:
-            yield Problem(
-                f"the partitions end at `{listed.end}` before there is one",
-                (*loc, "end"),
-                "end is the first key that is not among them any more",
-            )
-
-
-def _value_keys(
-    dimension: Dimension, listed: PartitionKeys, loc: Loc, *, several: bool
-) -> Iterator[Problem]:
-    """Problems of the keys of a dimension without a grain."""
-    if dimension.grain is not None:
-        return
-    if listed.start is not None:
-        yield Problem(
-            f"`{dimension.name}` has no grain, so its partitions have no start",
-            (*loc, "start"),
-            "give keys: […], or grain in partition_by",
-        )
-    first: dict[str, int] = {}
-    for at, key in enumerate(listed.keys):
-        place = (*loc, "keys", at)
-        try:
-            partition = parse_key(dimension, key)
-        except PlanError as error:
-            unquoted = dimension.data_type.is_text and not isinstance(key, str)
-            yield Problem(error.message, place, "put quotes around it" if unquoted else error.hint)
-            continue
-        other = first.setdefault(canonical_key(partition), at)
-        if other != at:
-            yield Problem(f"the key `{key}` is already there at keys[{other}]", place)
-        marks = _NOT_IN_KEYS + (_NOT_IN_CROSSED_KEYS if several else ())
-        wrong = [mark for mark in marks if mark in partition.key]
-        if wrong or not partition.key:
-            shown = " or ".join(repr(mark) for mark in wrong)
-            yield Problem(f"Dagster takes no key with {shown}" if wrong else "is empty", place)
-
-
-_NOT_IN_KEYS = ("...", "\a", "\b", "\f", "\n", "\r", "\t", "\v", "\0")
-_NOT_IN_CROSSED_KEYS = ("|", ",", "[", "]")
-"""In the keys of a dimension that is crossed with another."""

@@ -29,7 +29,9 @@ from loader.errors import PlanError, SpecError
 from loader.project import Project
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
-from loader.spec.partitions import WEEKDAYS, Window, make_slice, parse_key
+from loader.spec.partition_keys import parse_key
+from loader.spec.partitions import make_slice
+from loader.spec.periods import WEEKDAYS, Window
 from tests.conftest import MakeProject
 
 COLUMNS = [

@@ -26,7 +26,7 @@ from loader.docs.write import MANIFEST, SiteResult, write_site
 from loader.errors import ConfigError, LoaderError, SpecError
 from loader.escaping import visible
 from loader.project import Project
-from loader.spec.model import Check
+from loader.spec.checks import Check
 from loader.validate import validate
 from tests.conftest import MakeProject
 from tests.test_architecture import HEAVY

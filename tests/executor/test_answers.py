@@ -27,7 +27,7 @@ from loader.plan.expectations import (
 )
 from loader.plan.figures import Figure, Value
 from loader.plan.model import Statement
-from loader.spec.model import Check
+from loader.spec.checks import Check
 from loader.sql.datatypes import DataType
 from loader.warehouse.base import Row
 

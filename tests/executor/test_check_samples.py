@@ -10,7 +10,7 @@ import pytest
 
 from loader.errors import ExecuteError, VerifyError
 from loader.project import Project
-from loader.spec.model import Check
+from loader.spec.checks import Check
 from loader.warehouse.registry import open_warehouse
 from tests.conftest import MakeProject, redshift_target
 

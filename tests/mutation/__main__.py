@@ -13,12 +13,13 @@ _EXECUTOR = [
     *("executor/test_ledger", "executor/test_merge", "executor/test_values"),
     *("executor/test_equal_keys", "executor/test_faults", "executor/test_check_samples"),
 ]
+_PARTITIONS = (
+    *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
+    "executor/test_equal_keys",
+)
 
 TESTS: Mapping[str, Sequence[str]] = {
-    "spec/partitions": [
-        *("spec/test_partitions", "spec/test_file_patterns", "test_properties"),
-        "executor/test_equal_keys",
-    ],
+    **dict.fromkeys(("spec/partitions", "spec/partition_keys", "spec/periods"), _PARTITIONS),
     "sql/renderer": [
         *("sql/test_renderer", "sql/test_templates", "plan/test_plan", "spec/test_catalog_names"),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from loader.errors import PlanError
 from loader.spec import file_patterns
-from loader.spec.partitions import Dimension, Grain
+from loader.spec.periods import Dimension, Grain
 from loader.sql.datatypes import DataType
 
 

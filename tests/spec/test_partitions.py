@@ -14,23 +14,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loader.errors import PlanError
-from loader.spec.partitions import (
+from loader.spec.partition_keys import canonical_key, cell_name, locate, parse_key
+from loader.spec.partitions import Box, Part, Slice, make_slice, placeholder
+from loader.spec.periods import (
     KEYS_OF_GRAIN,
     WEEKDAYS,
-    Box,
     Dimension,
     Grain,
-    Part,
     Partition,
-    Slice,
     Window,
-    canonical_key,
-    cell_name,
-    locate,
-    make_slice,
-    parse_key,
     partitions_between,
-    placeholder,
 )
 from loader.sql import datatypes
 

@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
 from loader.errors import PlanError
-from loader.spec.partitions import Box, Dimension, KeyValue, Part, Slice, cell_name, locate
+from loader.spec.partition_keys import cell_name, locate
+from loader.spec.partitions import Box, Part, Slice
+from loader.spec.periods import Dimension, KeyValue
 
 BUCKET_MINUTES = 15
 """Since 1973 all UTC offsets are multiples of this, so a partition never starts inside one."""

@@ -1,0 +1,375 @@
+"""The types of single fields of a table spec: how a value is validated, and its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic_core import core_schema
+
+from loader.sql import datatypes, lexer, time_formats
+from loader.sql.datatypes import DataType
+from loader.sql.dialects.base import RESERVED_SCHEMAS, check_schema
+from loader.sql.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
+
+
+class Model(BaseModel):
+    """Frozen, and closed: a key that is not a field is an error."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        defer_build=True,
+    )
+
+    def model_post_init(self, _: object, /) -> None:
+        """Share the record of which fields are set, the larger part of most models' memory."""
+        fields = self.__pydantic_fields_set__
+        shared = _SHARED_FIELDS_SET.setdefault(frozenset(fields), fields)
+        object.__setattr__(self, "__pydantic_fields_set__", shared)
+
+
+_SHARED_FIELDS_SET: dict[frozenset[str], set[str]] = {}
+"""The same set for all models that have it; they are frozen, so that nothing changes it."""
+
+
+def _parse_type(value: object) -> DataType:
+    if isinstance(value, DataType):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a type is text, such as varchar(40)")
+    if value.count("(") > value.count(")"):
+        raise ValueError(
+            f"`{value}` never closes; inside {{…}} a comma ends a value, so put quotes around"
+            ' a type that has one, as in "decimal(12,2)"'
+        )
+    return datatypes.parse(value)
+
+
+def _check_name(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("a name may not be empty or hold a NUL character")
+    if len(value.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"a name has at most {MAX_NAME_BYTES} bytes; Redshift cuts longer ones")
+    if value != value.lower():
+        raise ValueError(f"Redshift folds names to lower case; write `{value.lower()}`")
+    return value
+
+
+def _check_expression(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        lexer.check_expression(value)
+    return value
+
+
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"`{value}` is not a time zone; zones are named like Europe/Berlin or UTC"
+        ) from None
+    return value
+
+
+def _takes_parameters(name: str) -> bool:
+    try:
+        datatypes.parse(f"{name}(1)")
+    except ValueError:
+        return False
+    return True
+
+
+_BARE_TYPES = "|".join(name for name in datatypes.NAMES if not _takes_parameters(name))
+
+
+_PERCENTAGE = r"0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
+
+
+class Matching:
+    """Text that a pattern describes, here and in the JSON Schema."""
+
+    def __init__(self, pattern: str, wanted: str) -> None:
+        self._pattern, self._wanted = pattern, wanted
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self._pattern, value):
+            shown = value if value.isprintable() else value.encode("unicode_escape").decode()
+            raise ValueError(f"`{shown}` is not {self._wanted}")
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self._pattern})$"}
+
+
+def _parse_size(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(KB|MB|GB)", value.strip(), re.IGNORECASE)
+        if match is None:
+            raise ValueError(f"`{value}` is not a size; write it like 128MB")
+        unit = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}[match[2].upper()]
+        return int(float(match[1]) * unit)
+    return value
+
+
+def _check_encoding(value: str) -> str:
+    if value not in ENCODINGS:
+        raise ValueError(f"`{value}` is not one of {', '.join(ENCODINGS)}")
+    return value
+
+
+def _parse_number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError(f"expected a number, found `{value}`")
+    return Decimal(str(value))
+
+
+def _parse_partition_key(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if not isinstance(value, str | int):
+        raise ValueError(f"`{value}` is not a partition key; put quotes around it")
+    return value
+
+
+def _to_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_max_rejects(value: int | str) -> int | str:
+    if isinstance(value, int):
+        if value < 0:
+            raise ValueError("a number of rows is 0 or more")
+    elif not re.fullmatch(_PERCENTAGE, value):
+        raise ValueError(f"`{value}` is neither a number of rows nor a share such as `1%`")
+    return value
+
+
+def _check_text_encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except LookupError:
+        raise ValueError(f"`{value}` is not a text encoding; most files are utf-8") from None
+    return value
+
+
+def _check_date_format(value: str) -> str:
+    return time_formats.check(value, zoned=False)
+
+
+def _check_timestamp_format(value: str) -> str:
+    return time_formats.check(value, zoned=True)
+
+
+Type = Annotated[
+    DataType,
+    BeforeValidator(_parse_type),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^\s*(?!({_BARE_TYPES})\s*\()[A-Za-z_][A-Za-z0-9_ ]*"
+            r"(\(\s*([0-9]+|[Mm][Aa][Xx])\s*(,\s*[0-9]+\s*)?\))?\s*$",
+            "examples": list(datatypes.NAMES),
+        }
+    ),
+]
+
+
+Name = Annotated[
+    StrictStr,
+    AfterValidator(_check_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": r"^[^A-Z\u0000]*$",
+        }
+    ),
+]
+
+
+SchemaName = Annotated[
+    Name,
+    AfterValidator(check_schema),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": rf"^(?!{RESERVED_SCHEMAS})[^A-Z\u0000]*$",
+        }
+    ),
+]
+
+
+Expression = Annotated[
+    StrictStr,
+    BeforeValidator(_check_expression),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+
+
+Zone = Annotated[StrictStr, AfterValidator(_check_zone)]
+
+
+Bytes = Annotated[
+    StrictInt,
+    BeforeValidator(_parse_size),
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": r"^\s*(?!0+(\.0+)?\s*[KkMmGg])[0-9]+(\.[0-9]+)?\s*([KkMmGg][Bb])\s*$",
+            "exclusiveMinimum": 0,
+        }
+    ),
+]
+
+
+Duration = Annotated[StrictStr, Matching(r"[1-9]\d*[smhdw]", "a duration, such as 24h or 7d")]
+
+
+Encoding = Annotated[
+    StrictStr,
+    AfterValidator(_check_encoding),
+    WithJsonSchema({"type": "string", "enum": list(ENCODINGS)}),
+]
+
+
+Character = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=1),
+    Matching(
+        r"[\u0001-\u0009\u000b\u000c\u000e-\u007f]",
+        "one ASCII character, line ends aside, which is all that CSV readers take",
+    ),
+]
+
+
+DateFormat = Annotated[StrictStr, AfterValidator(_check_date_format)]
+
+
+TimestampFormat = Annotated[StrictStr, AfterValidator(_check_timestamp_format)]
+
+
+PartitionKey = Annotated[
+    StrictStr | StrictInt | StrictBool,
+    BeforeValidator(_parse_partition_key),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+]
+
+
+Number = Annotated[Decimal, BeforeValidator(_parse_number), WithJsonSchema({"type": "number"})]
+
+
+TemplateName = Literal[
+    "create_schema",
+    "create_sequence",
+    "create_table",
+    "comment_table",
+    "comment_column",
+    "grant",
+    "add_column",
+    "drop_column",
+    "widen_column",
+    "alter_dist",
+    "alter_sort",
+    "alter_encodings",
+    "delete_slice",
+    "delete_all",
+    "copy_parquet",
+    "copy_csv",
+    "copy_json",
+    "create_stage",
+    "merge_delete",
+    "merge_insert",
+    "merge",
+    "select",
+    "count",
+    "check",
+]
+
+
+Privilege = Literal["select", "insert", "update", "delete", "references", "drop", "alter", "all"]
+
+
+Grantee = Annotated[
+    StrictStr,
+    Matching(
+        r"public|(user|group|role):[^\0]+",
+        "a grantee; write user:NAME, group:NAME, role:NAME or public",
+    ),
+]
+
+
+_TAG_WORD = r"[A-Za-z0-9_.-]{1,63}"
+Text = Annotated[StrictStr, Field(min_length=1)]
+"""Text of at least one character."""
+AssetKey = Annotated[
+    StrictStr,
+    Field(max_length=1_024),
+    Matching(r"[^/\0]+(/[^/\0]+)*", "an asset key, such as nyc/flights"),
+]
+TagKey = Annotated[StrictStr, Matching(rf"({_TAG_WORD}/)?{_TAG_WORD}", "a tag key")]
+TagValue = Annotated[StrictStr, Matching(rf"({_TAG_WORD})?", "a tag value")]
+Owner = Annotated[
+    StrictStr,
+    Matching(r"team:.+|[^@\s:]+@[^@\s]+", "an owner: an e-mail address or team:NAME"),
+]
+MaxRejects = Annotated[
+    StrictInt | StrictStr,
+    AfterValidator(_check_max_rejects),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": f"^{_PERCENTAGE}$"},
+            ]
+        }
+    ),
+]
+TextEncoding = Annotated[StrictStr, AfterValidator(_check_text_encoding)]
+FileNames = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_to_tuple),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
