@@ -75,11 +75,11 @@ def test_what_a_killed_process_did_not_do_is_done_here(cores: int) -> None:
 
 RUN = """
 import sys
-from loader import shares
+from loader import parallel
 cores = int(sys.argv.pop(1))
-shares._cores = lambda: cores
-shared = shares.shared
-shares.shared = lambda work, items, enough: shared(work, items, enough=20)
+parallel._cores = lambda: cores
+shared = parallel.shared
+parallel.shared = lambda work, items, enough: shared(work, items, enough=20)
 from loader.cli import main
 main()
 """
