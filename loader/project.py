@@ -17,14 +17,9 @@ from loader.errors import ConfigError, PlanError
 from loader.executor.results import CheckResult, LoadResult, OnProgress
 from loader.plan.ddl import table_of
 from loader.plan.live_table import Live, LiveTable
-from loader.plan.load_plan import (
-    full_refresh_conflict,
-    plan_checks,
-    plan_counts,
-    plan_load,
-    plan_read,
-)
+from loader.plan.load_plan import full_refresh_conflict, plan_checks, plan_load
 from loader.plan.model import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
+from loader.plan.read_plan import plan_counts, plan_read
 from loader.plan.review import Review, deletes, live_for_load
 from loader.plan.table_changes import (
     Question,
