@@ -67,8 +67,8 @@ def _not_a_table(spec: TableSpec, live: LiveTable) -> Difference:
         "table",
         kind,
         "none",
-        blocked=f"{spec.table} is {_with_article(kind)}, which Loader does not touch: name a table in"
-        f" the spec, or drop the {kind}",
+        blocked=f"{spec.table} is {_with_article(kind)}, which Loader does not touch: name a table"
+        f" in the spec, or drop the {kind}",
         stops_loads=True,
     )
 
