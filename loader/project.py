@@ -17,8 +17,9 @@ from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
 from loader.plan.live_table import Live
-from loader.plan.load_plan import plan_load, plan_read
+from loader.plan.load_plan import plan_load
 from loader.plan.model import PREVIEW_LOAD_ID, Plan, Target
+from loader.plan.read_plan import plan_read
 from loader.plan.table_changes import TableChange, allowed
 from loader.spec.catalog import Catalog, read_catalog
 from loader.spec.model import TableSpec

@@ -26,7 +26,8 @@ from loader.errors import PlanError
 from loader.plan import figures
 from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
-from loader.plan.load_plan import plan_checks, plan_counts, plan_load
+from loader.plan.load_plan import plan_checks, plan_load
+from loader.plan.read_plan import plan_counts
 from loader.plan.table_changes import plan_change
 from loader.spec import partitions, periods
 from loader.spec.checks import Check

@@ -57,7 +57,7 @@ HOMES: dict[str, set[str]] = {
     "rich": {"cli"},
     "s3transfer": {"staging"},
     "tenacity": {"executor", "warehouse"},
-    "yaml": {"contracts", "spec"},
+    "yaml": {"spec"},
 }
 """Where each library may be imported; project only names types."""
 

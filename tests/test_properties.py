@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from loader.data.cast.layout import arrow_schema
 from loader.errors import LoaderError, PlanError, VerifyError
-from loader.plan.load_plan import plan_read
+from loader.plan.read_plan import plan_read
 from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.model import TableSpec

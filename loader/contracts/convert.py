@@ -13,9 +13,9 @@ from typing import Any, Literal
 from loader.contracts import dbt, dbt_writing, odcs, odcs_writing
 from loader.contracts.draft import Draft
 from loader.contracts.sections import Findings
-from loader.contracts.yaml_reader import read_documents
 from loader.errors import Problem, SpecError
 from loader.spec.model import TableSpec
+from loader.spec.yaml_reader import read_documents
 from loader.spec.yaml_writer import declared, dump, to_yaml
 
 __all__ = [

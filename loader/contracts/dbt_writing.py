@@ -10,8 +10,8 @@ from loader.contracts.dbt import OURS, PERIODS, grantee, of_ours, read
 from loader.contracts.dbt_tests import NOT_NULL, write_test
 from loader.contracts.draft import Draft, differences, order_of, write_tags
 from loader.contracts.sections import Findings
-from loader.contracts.yaml_reader import Document
 from loader.spec.model import TableSpec
+from loader.spec.yaml_reader import Document
 from loader.spec.yaml_writer import declared
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loader.contracts.sections import Findings
-from loader.contracts.yaml_reader import steps
 from loader.errors import Loc
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
@@ -70,9 +69,11 @@ class Draft:
         return spec
 
     def _origin(self, loc: Loc) -> Loc:
-        for place in steps(loc):
-            if place in self._origins:
-                return (*self._origins[place], *loc[len(place) :])
+        """Where the document says what stands at ``loc``, or at the nearest place above it."""
+        for length in range(len(loc), -1, -1):
+            origin = self._origins.get(loc[:length])
+            if origin is not None:
+                return (*origin, *loc[length:])
         return self.loc
 
 

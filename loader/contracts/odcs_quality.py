@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loader.contracts.sections import Findings, Section
-from loader.contracts.yaml_reader import Document
 from loader.spec.checks import OPERATORS
+from loader.spec.yaml_reader import Document
 
 _METRICS = {
     "rowCount": "row_count",

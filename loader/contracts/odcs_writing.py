@@ -10,8 +10,8 @@ from loader.contracts.draft import differences, order_of, write_tags
 from loader.contracts.odcs import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults, read
 from loader.contracts.odcs_quality import says_the_same, write_quality
 from loader.contracts.sections import Findings
-from loader.contracts.yaml_reader import Document
 from loader.spec.model import TableSpec
+from loader.spec.yaml_reader import Document
 from loader.spec.yaml_writer import declared
 
 VERSION = "v3.1.0"

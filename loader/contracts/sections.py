@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.contracts.yaml_reader import Document, shown
-from loader.errors import Loc
+from loader.errors import Loc, Problem
+from loader.spec.yaml_reader import Document
 
 
 @dataclass
@@ -164,3 +164,8 @@ class Section:
         scalar = quotes and not isinstance(value, dict | list | None)
         hint = "put quotes around it" if scalar else None
         self.findings.wrong(f"expected {wanted}, found {found}", loc, hint)
+
+
+def shown(loc: Loc) -> str:
+    """A location in a document as people write it: ``schema[0].properties[2].name``."""
+    return Problem("", loc).where

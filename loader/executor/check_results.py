@@ -7,8 +7,8 @@ from decimal import Decimal
 from loader.data.cast.errors import show
 from loader.errors import VerifyError
 from loader.executor.results import CheckResult
-from loader.plan.load_plan import plan_sample, sample_columns
 from loader.plan.model import Statement
+from loader.plan.read_plan import plan_sample, sample_columns
 from loader.spec.checks import Check
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice

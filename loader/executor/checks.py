@@ -11,7 +11,8 @@ from loader.executor.context import TargetContext
 from loader.executor.results import CheckResult
 from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
-from loader.plan.load_plan import plan_checks, plan_counts
+from loader.plan.load_plan import plan_checks
+from loader.plan.read_plan import plan_counts
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Table

@@ -16,8 +16,8 @@ from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
 from loader.executor.context import TargetContext
-from loader.plan.load_plan import chosen_columns
 from loader.plan.model import Statement
+from loader.plan.read_plan import chosen_columns
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.warehouse.adapter import Read

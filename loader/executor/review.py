@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from loader.executor.context import TargetContext
 from loader.executor.request import make_request
 from loader.plan.ddl import table_of
-from loader.plan.drift.compare import Drift, drift
+from loader.plan.drift.compare import drift
+from loader.plan.drift.difference import Drift
 from loader.plan.live_table import Live, LiveTable
-from loader.plan.load_plan import plan_counts, plan_load
+from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest
+from loader.plan.read_plan import plan_counts
 from loader.plan.review import Review, deletes, live_for_load
 from loader.plan.table_changes import (
     Question,

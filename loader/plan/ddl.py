@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from loader.plan.dispositions import Step
-from loader.plan.drift.compare import Difference, conversion
+from loader.plan.drift.conversions import conversion
+from loader.plan.drift.difference import Difference
 from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveTable
 from loader.spec.model import Column, TableSpec

@@ -6,12 +6,12 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 from loader.errors import PlanError
 from loader.plan.ddl import alter, create, widen
 from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
-from loader.plan.drift.compare import Difference, Drift, Kind, additions
+from loader.plan.drift.compare import additions
+from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
@@ -27,15 +27,11 @@ from loader.plan.model import (
     missing_ledger_columns,
     stage_prefix,
 )
+from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
-from loader.spec.checks import Check
 from loader.spec.model import Column, TableSpec, in_order
-from loader.spec.partitions import Slice, check_spelling, placeholder
-from loader.sql.dialects.redshift import NOT_COMPARABLE
-from loader.sql.renderer import Renderer, Table, Unknown
-
-_SAMPLE_COLUMNS = 5
-"""Columns that are shown of a row, unless its key and what a check counts are more."""
+from loader.spec.partitions import Slice, placeholder
+from loader.sql.renderer import Renderer, Unknown
 
 
 def plan_load(
@@ -60,7 +56,7 @@ def plan_load(
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
-    _check_spelling(request.slice, renderer)
+    check_key_spelling(request.slice, renderer)
     chosen, notes = _choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
@@ -117,110 +113,14 @@ def compared_figures(
     return figures_of(kept, renderer.dialect, spec.verify or target.verify)
 
 
-def plan_read(
-    spec: TableSpec,
-    renderer: Renderer,
-    slice_: Slice | None,
-    columns: Iterable[str] | None = None,
-    limit: int | None = None,
-) -> Statement:
-    """The SELECT that reads a slice of the table, or all of it, up to ``limit`` rows.
-
-    Raises:
-        PlanError: a column is not one of the table's.
-    """
-    names = chosen_columns(spec, columns)
-    _check_spelling(slice_, renderer)
-    facts = {
-        "table": Table(spec.schema_name, spec.name),
-        "columns": tuple(spec.by_name[name] for name in names),
-        "slice": slice_,
-        "limit": limit,
-    }
-    rendered = renderer.render("select", facts, spec.templates.get("select"))
-    return Statement("select", rendered.sql, "read the slice", rendered.path)
-
-
-def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
-    """The columns that are asked for; all of them when none are named.
-
-    Raises:
-        PlanError: a column is not one of the table's.
-    """
-    names = list(columns) if columns is not None else [column.name for column in spec.columns]
-    unknown = [name for name in names if name not in spec.by_name]
-    if unknown or not names:
-        given = ", ".join(f"`{name}`" for name in unknown)
-        raise PlanError(
-            f"{spec.table} has no column {given}" if given else "no columns are asked for",
-            hint=f"its columns are {', '.join(spec.by_name)}",
-        )
-    return names
-
-
 def plan_checks(
     spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
 ) -> tuple[Statement, ...]:
     """The statements that measure what the spec's checks bound, of a slice or the whole table."""
-    _check_spelling(slice_, renderer)
+    check_key_spelling(slice_, renderer)
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
     return tuple(builder.checks())
-
-
-def plan_sample(
-    spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
-) -> Statement:
-    """The SELECT of some rows that a check counts: their shown columns, in this order.
-
-    For `duplicate_values` it is of the keys, with how often each is there after them.
-    """
-    facts = {
-        "table": Table(spec.schema_name, spec.name),
-        "slice": slice_,
-        "check": check,
-        "columns": sample_columns(spec, check),
-        "keys": spec.primary_key,
-        "limit": limit,
-    }
-    rendered = renderer.render("check_sample", facts)
-    return Statement(f"rows of {check.label}", rendered.sql, "to be shown", rendered.path)
-
-
-def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
-    """What is shown of a row that a check counts: its key, what was counted, a few others.
-
-    Columns with a classification are not among them.
-    """
-    names = [*check.counted]
-    if check.metric != "duplicate_values":
-        names = [*spec.primary_key, *check.counted]
-        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
-        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
-        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *check.counted}))]
-    columns = (spec.by_name[name] for name in dict.fromkeys(names))
-    return tuple(column for column in columns if not column.classification)
-
-
-def plan_counts(
-    spec: TableSpec, renderer: Renderer, slices: Iterable[Slice | None]
-) -> tuple[Statement, ...]:
-    """The statements that count the rows of some slices; None is the whole table."""
-    table = Table(spec.schema_name, spec.name)
-    found = []
-    for slice_ in slices:
-        _check_spelling(slice_, renderer)
-        facts = {"table": table, "slice": slice_}
-        rendered = renderer.render("count", facts, spec.templates.get("count"))
-        found.append(
-            Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
-        )
-    return tuple(found)
-
-
-def _check_spelling(slice_: Slice | None, renderer: Renderer) -> None:
-    if slice_ is not None:
-        check_spelling(slice_, renderer.dialect.equality_key)
 
 
 def full_refresh_conflict() -> PlanError:

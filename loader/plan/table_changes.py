@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from loader.errors import PlanError
 from loader.plan.ddl import alter, create, rebuild, table_of, widen
 from loader.plan.dispositions import Step
-from loader.plan.drift.compare import Difference, Drift, drift
+from loader.plan.drift.compare import drift
+from loader.plan.drift.difference import Difference, Drift
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.model import Statement, Target
 from loader.plan.statements import statement_of, table_facts

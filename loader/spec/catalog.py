@@ -1,4 +1,4 @@
-"""Reads a folder of YAML specs, and remembers where in a file every word stands."""
+"""Reads a folder of YAML table specs; problems carry the file, line and column they are about."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from loader.errors import Loc, PlanError, Problem, SpecError
+from loader.errors import PlanError, Problem, SpecError
 from loader.parallel import shared
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
-from loader.spec.yaml_limits import DEEPEST, PARSER, check_depth, check_number
+from loader.spec.yaml_reader import read_document
 from loader.text_files import UnreadableError, is_folder, read_text
-
-_TAGS = frozenset(
-    f"tag:yaml.org,2002:{kind}"
-    for kind in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map", "merge")
-)
-"""What YAML gives to plain words, lists and mappings by itself."""
 
 
 @dataclass(frozen=True)
@@ -224,32 +215,25 @@ def read_entry(path: Path, root: Path) -> Entry:
 
 
 def _entry(path: Path, shown: str, text: str) -> Entry:
-    plain = _Plain(text)
-    data = plain.mapping()
-    if data is not None:
-        spec, _ = diagnose(data)
-        if spec is not None:
-            line, column = plain.place
-            return Entry(path, shown, spec, name=spec.asset_key, line=line, column=column)
-    return _placed_entry(path, shown, text)
-
-
-def _placed_entry(path: Path, shown: str, text: str) -> Entry:
-    """The entry of a file that is not quite right, or not quite plain."""
-    document = _Document(shown)
-    data = document.parse(text)
-    if data is None:
-        return Entry(path, shown, None, tuple(document.problems))
-    spec, problems = diagnose(data)
-    told = {problem.loc for problem in document.problems}
-    more = (document.place(problem) for problem in problems if problem.loc not in told)
-    placed = [*document.problems, *more]
-    placed.sort(key=lambda problem: (problem.line, problem.column))
-    if placed:
-        return Entry(path, shown, None, tuple(placed), _name(data))
+    document, problems = read_document(text, shown)
+    if document is None:
+        return Entry(path, shown, None, tuple(problems))
+    data = document.data
+    if not isinstance(data, dict):
+        message = "a table spec is a mapping of keys such as schema, name and columns"
+        kind = "list" if isinstance(data, list) else "single value"
+        found = "the file is empty" if data is None else f"this is a {kind}"
+        problem = document.problem(f"{message}; {found}", ())
+        return Entry(path, shown, None, (*problems, problem))
+    spec, found_problems = diagnose(data)
+    explained = {problem.loc for problem in problems}
+    problems += [document.locate(one) for one in found_problems if one.loc not in explained]
+    if problems:
+        problems.sort(key=lambda problem: (problem.line, problem.column))
+        return Entry(path, shown, None, tuple(problems), _name(data))
     assert spec is not None
-    key = document.place(Problem("", ("asset_key",)))
-    return Entry(path, shown, spec, name=spec.asset_key, line=key.line, column=key.column)
+    line, column = document.place(("asset_key",))
+    return Entry(path, shown, spec, name=spec.asset_key, line=line, column=column)
 
 
 def _name(data: dict[str, Any]) -> str:
@@ -264,196 +248,3 @@ def _shown(path: Path, root: Path) -> str:
         return str(real.relative_to(os.path.realpath(root)))
     except ValueError:
         return str(path)
-
-
-class _UnusualError(Exception):
-    """Something that takes a closer look."""
-
-
-class _Plain:
-    """A YAML text as nearly all are: its data alone, which takes half the time of `_Document`.
-
-    Whatever else there may be in YAML, and whatever is wrong with it, is unusual.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.place = (1, 1)
-        """The line and column of the asset key, or of the beginning."""
-        self._loader = PARSER(text)
-        self._next = self._loader.get_event
-
-    def mapping(self) -> dict[str, Any] | None:
-        """What the text says, or None when that takes a closer look."""
-        try:
-            self._next()  # the stream begins
-            self._next()  # the document begins
-            data = self._value(self._next(), 0)
-            self._next()  # the document ends
-            alone = isinstance(self._next(), yaml.StreamEndEvent)
-        except (_UnusualError, yaml.YAMLError, ValueError, KeyError):
-            return None
-        finally:
-            self._loader.dispose()
-        return data if alone and isinstance(data, dict) else None
-
-    def _value(self, event: Any, depth: int) -> Any:
-        if not isinstance(event, _NODES) or event.anchor or event.tag or depth > DEEPEST:
-            raise _UnusualError
-        if isinstance(event, yaml.ScalarEvent):
-            return _word(event.value) if event.implicit[0] else event.value
-        if isinstance(event, yaml.MappingStartEvent):
-            return self._mapping(event, depth)
-        items = []
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            items.append(self._value(event, depth + 1))
-        return items
-
-    def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        mark = start.start_mark
-        while isinstance(event := self._next(), yaml.ScalarEvent):
-            key = event.value
-            if event.anchor or event.tag or key in data or key == "<<":
-                raise _UnusualError
-            event = self._next()
-            data[key] = self._value(event, depth + 1)
-            if key == "asset_key":
-                mark = event.start_mark
-        if not isinstance(event, yaml.MappingEndEvent):
-            raise _UnusualError
-        if depth == 0:
-            self.place = (mark.line + 1, mark.column + 1)
-        return data
-
-
-_NODES = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
-
-
-@lru_cache(maxsize=10_000)
-def _word(text: str) -> Any:
-    """What YAML makes of a word without quotes."""
-    loader = PARSER("")
-    try:
-        tag = loader.resolve(yaml.ScalarNode, text, (True, False))
-        if tag not in _TAGS or tag == "tag:yaml.org,2002:merge":
-            raise _UnusualError
-        check_number(tag, text)
-        return loader.construct_object(yaml.ScalarNode(tag, text))
-    finally:
-        loader.dispose()
-
-
-class _Document:
-    """One YAML text: its data, and the line and column of each of its parts."""
-
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
-        self.problems: list[Problem] = []
-        self._root: Any = None
-        self._seen: set[int] = set()
-
-    def parse(self, text: str) -> dict[str, Any] | None:
-        """The document as plain data, or None when it is no mapping at all."""
-        loader = None
-        try:
-            anchors = check_depth(text)
-            loader = PARSER(text)
-            self._root = loader.get_single_node()
-            data = self._construct(loader, self._root) if self._root is not None else None
-            for mark in anchors:  # one that nobody refers to is a mistake too
-                self._add("anchors are not part of this language; write it out", mark)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._add(f"is not YAML: {error.problem or error.context}", mark)
-            return None
-        except yaml.YAMLError as error:
-            first = str(error).splitlines()[0]
-            self.problems.append(
-                Problem(f"is not YAML: {first}", path=self.shown, line=1, column=1)
-            )
-            return None
-        finally:
-            if loader is not None:
-                loader.dispose()
-        if not isinstance(data, dict):
-            message = "a table spec is a mapping of keys such as schema, name and columns"
-            kind = "list" if isinstance(data, list) else "single value"
-            found = "the file is empty" if data is None else f"this is a {kind}"
-            self._add(f"{message}; {found}", getattr(self._root, "start_mark", None))
-            return None
-        return data
-
-    def place(self, problem: Problem) -> Problem:
-        """The problem with the line and column of what it is about."""
-        mark = self._mark(problem.loc, on_key=problem.on_key)
-        return replace(problem, path=self.shown, line=mark.line + 1, column=mark.column + 1)
-
-    def _add(self, message: str, mark: Any, loc: Loc = ()) -> None:
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        self.problems.append(Problem(message, loc, path=self.shown, line=line, column=column))
-
-    def _construct(self, loader: Any, node: Any, loc: Loc = (), mark: Any = None) -> Any:
-        if id(node) in self._seen:
-            message = "aliases are not part of this language; write it out"
-            self._add(message, mark or node.start_mark, loc)
-            return None
-        self._seen.add(id(node))
-        if node.tag not in _TAGS:
-            message = f"tags (`{node.tag}`) are not part of this language; write plain YAML"
-            self._add(message, node.start_mark, loc)
-            return None
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(loader, node, loc)
-        if isinstance(node, yaml.SequenceNode):
-            items = enumerate(node.value)
-            return [self._construct(loader, item, (*loc, at)) for at, item in items]
-        return self._mapping(loader, node, loc)
-
-    def _scalar(self, loader: Any, node: Any, loc: Loc) -> Any:
-        if node.tag == "tag:yaml.org,2002:str":
-            return node.value
-        try:
-            check_number(node.tag, node.value)
-            return loader.construct_object(node)
-        except (ValueError, KeyError) as error:
-            self._add(f"cannot be read: {str(error).split(';')[0]}", node.start_mark, loc)
-            return None
-
-    def _mapping(self, loader: Any, node: Any, loc: Loc) -> dict[str, Any]:
-        lines: dict[str, int] = {}
-        data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                message = "merge keys (`<<`) are not part of this language; write it out"
-                self._add(message, key_node.start_mark, loc)
-                continue
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._add("a key is one word", key_node.start_mark, loc)
-                continue
-            key = str(key_node.value)
-            if key in lines:
-                message = f"the key `{key}` is already set in line {lines[key]}"
-                self._add(message, key_node.start_mark, (*loc, key))
-            lines.setdefault(key, key_node.start_mark.line + 1)
-            data[key] = self._construct(loader, value_node, (*loc, key), key_node.start_mark)
-        return data
-
-    def _mark(self, loc: Loc, *, on_key: bool) -> Any:
-        node, mark = self._root, self._root.start_mark
-        for at, step in enumerate(loc):
-            last = at == len(loc) - 1
-            if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-                if step >= len(node.value):
-                    return mark
-                node = node.value[step]
-            elif isinstance(node, yaml.MappingNode):
-                pairs = [pair for pair in node.value if pair[0].value == str(step)]
-                if not pairs:
-                    return mark
-                key_node, node = pairs[-1]
-                if last and on_key:
-                    return key_node.start_mark
-            else:
-                return mark
-            mark = node.start_mark
-        return mark

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from loader.errors import PlanError
-from loader.plan.drift.compare import Difference, additions, conversion, drift
+from loader.plan.drift.compare import additions, drift
+from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
+from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.table_changes import TableChange, allowed, plan_change, questions
 from loader.sql.datatypes import DataType, parse

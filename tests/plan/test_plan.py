@@ -16,7 +16,7 @@ import yaml
 
 from loader.errors import PlanError, TemplateError
 from loader.plan.live_table import LiveColumn, LiveTable
-from loader.plan.load_plan import plan_load, plan_read
+from loader.plan.load_plan import plan_load
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -27,6 +27,7 @@ from loader.plan.model import (
     spec_hash,
     stage_prefix,
 )
+from loader.plan.read_plan import plan_read
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice

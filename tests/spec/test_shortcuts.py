@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader.errors import Problem
-from loader.spec import catalog
+from loader.errors import Loc
+from loader.spec import yaml_reader
 from loader.spec.catalog import read_catalog
+from loader.spec.yaml_reader import read_document
 from loader.sql import lexer
 
 ROOT = Path(__file__).parents[2]
@@ -76,19 +77,26 @@ def test_bare_words_are_the_tokens(sql: str, backslash: bool) -> None:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_plain_specs_say_what_documents_say(path: Path) -> None:
-    """A file read without places has the data and the asset key's place of one read with them."""
+    """A file read without nodes has the data and the places of one read with them."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return
-    plain, document = catalog._Plain(text), catalog._Document("x")
-    data, expected = plain.mapping(), document.parse(text)
-    if data is None:
+    document, problems = read_document(text, "x")
+    if yaml_reader._PlainReader(text).read() is None:
         return
-    place = document.place(Problem("", ("asset_key",)))
-    assert repr(data) == repr(expected)
-    assert not document.problems
-    assert plain.place == (place.line, place.column)
+    (expected,), others = yaml_reader._read(text, "x", strict=True)
+    assert document is not None
+    assert repr(document.data) == repr(expected.data)
+    assert problems == others == []
+    # Single keys first: the second loop asks for what takes nodes.
+    single: list[Loc] = [("asset_key",), *((key,) for key in expected.data)]
+    for loc in single:
+        assert document.place(loc) == expected.place(loc)
+    deep: list[Loc] = [(), ("columns", 0, "name"), ("columns", 99), ("none", 1)]
+    for loc in deep:
+        assert document.place(loc) == expected.place(loc)
+        assert document.place(loc, on_key=True) == expected.place(loc, on_key=True)
 
 
 UNUSUAL = ("a: &x 1", "a: *x", "a: !t 1", "a: 1\na: 2", "<<: {}", "a: <<", "[a]: 1", "a", "", "~")
@@ -99,7 +107,7 @@ UNUSUAL = ("a: &x 1", "a: *x", "a: !t 1", "a: 1\na: 2", "<<: {}", "a: <<", "[a]:
 )
 def test_what_is_unusual_takes_the_long_way(text: str) -> None:
     """Anchors, tags, keys set twice and whatever is no YAML are never read without places."""
-    assert catalog._Plain(text).mapping() is None
+    assert yaml_reader._PlainReader(text).read() is None
 
 
 @pytest.mark.parametrize("on", [True, False])

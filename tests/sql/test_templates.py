@@ -12,8 +12,9 @@ import sqlglot
 from sqlglot import exp
 
 from loader.errors import TemplateError
-from loader.plan.load_plan import plan_ledger_upgrade, plan_read, plan_sample
+from loader.plan.load_plan import plan_ledger_upgrade
 from loader.plan.model import Plan, Target
+from loader.plan.read_plan import plan_read, plan_sample
 from loader.sql.renderer import Sql, Table
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN

@@ -15,7 +15,7 @@ from loader.cli.output.plans import (
 )
 from loader.escaping import fenced, one_line
 from loader.escaping import markdown as escape
-from loader.plan.drift.compare import Difference
+from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
 from loader.plan.table_changes import TableChange, told

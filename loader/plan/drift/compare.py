@@ -4,103 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from loader.errors import PlanError
-from loader.plan.drift.conversions import Conversion, conversion
+from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
+from loader.plan.drift.difference import Difference, Drift, Remedy
 from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
 from loader.spec.model import Column, TableSpec
 from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
 from loader.text_tables import align
 
-__all__ = ["Conversion", "Difference", "Drift", "Kind", "additions", "conversion", "drift"]
-
-Kind = Literal[
-    "create table",
-    "relation",
-    "add column",
-    "widen column",
-    "type",
-    "nullability",
-    "default",
-    "identity",
-    "drop column",
-    "encoding",
-    "dist",
-    "sort",
-    "comment",
-    "grant",
-]
-
-Remedy = Literal["in place", "outside", "rebuild", "none"]
-"""A statement in the transaction; one before it, since it cannot run inside; the table rebuilt
-and its rows copied; nothing that Loader would do."""
-
-Probe = Literal["", "rows", "nulls"]
-"""What makes a change impossible when the table has it: any rows, or NULL in the column."""
-
 _RENUMBERED = "the numbers are given anew"
 
-_ALL = frozenset({"select", "insert", "update", "delete", "references"})
+_ALL_PRIVILEGES = frozenset({"select", "insert", "update", "delete", "references"})
 """What every grant of ``all`` has in it."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that a spec says and the live table does not, or the reverse."""
-
-    kind: Kind
-    column: str | None
-    spec: str | None
-    """What the spec says, in words or SQL; None for nothing."""
-    live: str | None
-    """What the live table says."""
-    remedy: Remedy
-    loss: str = ""
-    """What may be lost; a difference with a loss is destructive."""
-    blocked: str = ""
-    """Why it cannot be fixed."""
-    probe: Probe = ""
-    stops_loads: bool = False
-    """Whether a load into the table as it is would fail, or put values where they do not fit."""
-
-    @property
-    def additive(self) -> bool:
-        """Whether a load may fix it by itself under ``evolve: additive``."""
-        return (
-            self.kind in ("add column", "widen column")
-            and self.remedy in ("in place", "outside")
-            and not self.blocked
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """The difference as JSON-ready data."""
-        return {
-            "kind": self.kind,
-            "column": self.column,
-            "spec": self.spec,
-            "live": self.live,
-            "remedy": self.remedy,
-            "destructive": bool(self.loss),
-            "loss": self.loss or None,
-            "blocked": self.blocked or None,
-        }
-
-
-@dataclass(frozen=True)
-class Drift:
-    """All differences of a table, and what cannot or need not be fixed."""
-
-    differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What could not be compared, or is left to people."""
-
-    @property
-    def rebuilds(self) -> bool:
-        """Whether the table has to be rebuilt."""
-        return any(one.remedy == "rebuild" for one in self.differences)
 
 
 def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
@@ -113,12 +31,12 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
     if not isinstance(live, LiveTable):
         return Drift((Difference("create table", None, spec.table, None, "in place"),))
     if not live.is_table:
-        return Drift((_relation(spec, live),))
+        return Drift((_not_a_table(spec, live),))
     comparison = _Comparison(spec, renderer, live)
     found = tuple(comparison.differences())
     if any(one.remedy == "rebuild" for one in found):
         found = (*found, *comparison.lost_by_rebuild(found))
-        found = tuple(comparison.unless_bound(one) for one in found)
+        found = tuple(comparison.block_if_needed(one) for one in found)
     return Drift(found, tuple(comparison.notes()))
 
 
@@ -137,8 +55,9 @@ def additions(
         PlanError: the live table differs from the spec in a way that no load fixes.
     """
     if not live.is_table:
+        kind = _with_article(live.kind)
         raise PlanError(
-            f"{spec.table} is {_a(live.kind)}, and rows cannot be loaded into {_a(live.kind)}",
+            f"{spec.table} is {kind}, and rows cannot be loaded into {kind}",
             hint=f"name a table in the spec, or drop the {live.kind}: a load makes the table then",
         )
     found = found or drift(spec, renderer, live)
@@ -146,10 +65,10 @@ def additions(
     additive = spec.schema_contract.evolve == "additive"
     if all(one.additive for one in needed) and (additive or not needed):
         return tuple(needed)
-    raise _error(spec, needed)
+    raise _drift_error(spec, needed)
 
 
-def _relation(spec: TableSpec, live: LiveTable) -> Difference:
+def _not_a_table(spec: TableSpec, live: LiveTable) -> Difference:
     kind = live.kind
     return Difference(
         "relation",
@@ -157,8 +76,8 @@ def _relation(spec: TableSpec, live: LiveTable) -> Difference:
         "table",
         kind,
         "none",
-        blocked=f"{spec.table} is {_a(kind)}, which Loader does not touch: name a table in the"
-        f" spec, or drop the {kind}",
+        blocked=f"{spec.table} is {_with_article(kind)}, which Loader does not touch: name a table"
+        f" in the spec, or drop the {kind}",
         stops_loads=True,
     )
 
@@ -170,32 +89,34 @@ class _Comparison:
     live: LiveTable
 
     def differences(self) -> Iterator[Difference]:
-        there = {column.name.lower(): column for column in self.live.columns}
+        live_columns = {column.name.lower(): column for column in self.live.columns}
         for column in self.spec.columns:
-            if column.name in there:
-                yield from self._column(column, there[column.name])
+            if column.name in live_columns:
+                yield from self._common_column(column, live_columns[column.name])
             else:
-                yield self._missing(column)
+                yield self._missing_column(column)
         for other in self.live.columns:
             if other.name.lower() not in self.spec.by_name:
-                yield self._extra(other)
+                yield self._extra_column(other)
         if "layout" in self.live.seen:
             yield from self._layout()
         yield from self._comment(None, self.spec.description, self.live.comment)
         if "grants" in self.live.seen and self.renderer.has("grant"):
             yield from self._grants()
 
-    def _missing(self, column: Column) -> Difference:
+    def _missing_column(self, column: Column) -> Difference:
         wanted = self.renderer.dialect.column_type(column.data_type)
         found = Difference("add column", column.name, wanted, None, "in place", stops_loads=True)
         if column.identity is not None:
-            return replace(found, spec=f"{wanted} {_identity(column.identity)}", remedy="rebuild")
+            return replace(
+                found, spec=f"{wanted} {_identity_text(column.identity)}", remedy="rebuild"
+            )
         if not column.nullable and not column.default:
             # In place it would need a DEFAULT; a table rebuilt only needs to have no rows.
             return replace(found, spec=f"{wanted} NOT NULL", remedy="rebuild", probe="rows")
         return found
 
-    def _extra(self, other: LiveColumn) -> Difference:
+    def _extra_column(self, other: LiveColumn) -> Difference:
         live = self.renderer.dialect.spelling(other.data_type)
         found = Difference(
             "drop column",
@@ -210,72 +131,76 @@ class _Comparison:
             return replace(found, remedy="rebuild")  # DROP COLUMN takes no dist or sort key
         return found
 
-    def _column(self, column: Column, there: LiveColumn) -> Iterator[Difference]:
+    def _common_column(self, column: Column, live_column: LiveColumn) -> Iterator[Difference]:
         dialect, name = self.renderer.dialect, column.name
-        if dialect.differs(column.data_type, there.data_type):
-            yield self._type(column, there)
-        if column.nullable != there.nullable:
+        if dialect.differs(column.data_type, live_column.data_type):
+            yield self._type_difference(column, live_column)
+        if column.nullable != live_column.nullable:
             wanted = "NULL" if column.nullable else "NOT NULL"
             yield Difference(
                 "nullability",
                 name,
                 wanted,
-                "NULL" if there.nullable else "NOT NULL",
+                "NULL" if live_column.nullable else "NOT NULL",
                 "rebuild",
                 probe="" if column.nullable else "nulls",
             )
-        if self._identity_differs(column, there):
-            numbers, live = _identity(column.identity), _identity(there.identity)
+        if self._identity_differs(column, live_column):
+            numbers, live = _identity_text(column.identity), _identity_text(live_column.identity)
             loss = _RENUMBERED if numbers and not dialect.identity_by_hand else ""
             yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
-        elif column.identity is None and self._same_default(column, there) is False:
-            yield Difference("default", name, column.default, there.default, "rebuild")
-        yield from self._comment(name, column.description, there.comment)
+        elif column.identity is None and self._same_default(column, live_column) is False:
+            yield Difference("default", name, column.default, live_column.default, "rebuild")
+        yield from self._comment(name, column.description, live_column.comment)
 
-    def _type(self, column: Column, there: LiveColumn) -> Difference:
+    def _type_difference(self, column: Column, live_column: LiveColumn) -> Difference:
         dialect = self.renderer.dialect
-        known = dialect.known(there.data_type)
+        known = dialect.known(live_column.data_type)
         found = Difference(
             "type",
             column.name,
             dialect.column_type(column.data_type),
-            dialect.spelling(there.data_type),
+            dialect.spelling(live_column.data_type),
             "rebuild",
             stops_loads=True,
         )
         if known is not None and dialect.widens(known, column.data_type):
             found = replace(found, kind="widen column")
-            if self._resizable(column, there):
+            if self._resizable(column, live_column):
                 return replace(found, remedy="outside")
         way = conversion(known, column.data_type)
         unfilled = way.how == "none" and not column.nullable and not column.default
         return replace(found, loss=way.loss, probe="rows" if unfilled else "")
 
-    def _resizable(self, column: Column, there: LiveColumn) -> bool:
+    def _resizable(self, column: Column, live_column: LiveColumn) -> bool:
         """What ALTER COLUMN TYPE asks of a column beside its type (``r_ALTER_TABLE``)."""
         keys = {*self.spec.primary_key, *self.live.primary_key}
         encodings = (
-            {there.encoding, column.encode} if "layout" not in self.live.seen else {there.encoding}
+            {live_column.encoding, column.encode}
+            if "layout" not in self.live.seen
+            else {live_column.encoding}
         )
-        return not (there.has_default or column.name in keys or encodings & NOT_RESIZABLE)
+        return not (live_column.has_default or column.name in keys or encodings & NOT_RESIZABLE)
 
-    def _identity_differs(self, column: Column, there: LiveColumn) -> bool:
+    def _identity_differs(self, column: Column, live_column: LiveColumn) -> bool:
         if column.identity is None:
-            return there.identity is not None
-        if there.identity is None:
+            return live_column.identity is not None
+        if live_column.identity is None:
             # A catalog may not tell where the numbers begin, or that there are any.
-            return not there.has_default and not self._hides_identity(column, there)
-        return tuple(column.identity) != there.identity
+            return not live_column.has_default and not self._hides_identity(column, live_column)
+        return tuple(column.identity) != live_column.identity
 
-    def _hides_identity(self, column: Column, there: LiveColumn) -> bool:
+    def _hides_identity(self, column: Column, live_column: LiveColumn) -> bool:
         """Whether a column may be an identity although nothing says so."""
         visible = self.renderer.dialect.identity_by_hand
-        return column.identity is not None and not visible and not there.nullable
+        return column.identity is not None and not visible and not live_column.nullable
 
-    def _same_default(self, column: Column, there: LiveColumn) -> bool | None:
-        if there.has_default and there.default is None and there.identity is None:
+    def _same_default(self, column: Column, live_column: LiveColumn) -> bool | None:
+        if live_column.has_default and live_column.default is None and live_column.identity is None:
             return None
-        return same_default(column.default, there.default, column.data_type, self.renderer.dialect)
+        return same_default(
+            column.default, live_column.default, column.data_type, self.renderer.dialect
+        )
 
     def _comment(
         self, column: str | None, text: str | None, live: str | None
@@ -286,11 +211,11 @@ class _Comparison:
     def _layout(self) -> Iterator[Difference]:
         spec, live = self.spec, self.live
         interleaved = live.sort_type == "interleaved"
-        there = {column.name.lower(): column for column in live.columns}
+        live_columns = {column.name.lower(): column for column in live.columns}
         # The layout of an interleaved table cannot be altered, but for its sort key.
         remedy: Remedy = "rebuild" if interleaved else "in place"
         for column in spec.columns:
-            found = there.get(column.name)
+            found = live_columns.get(column.name)
             if column.encode and found and found.encoding not in (None, column.encode):
                 yield Difference("encoding", column.name, column.encode, found.encoding, remedy)
         # Without a dist key it may not be seen which of the other styles it is.
@@ -301,14 +226,14 @@ class _Comparison:
         kind = spec.sort_type or "compound"
         alike = spec.sort == live.sort and (kind == live.sort_type or len(spec.sort) == 1)
         if spec.sort and not alike:
-            wanted = _sorted(spec.sort, spec.sort_type or "compound")
+            wanted = _sort_text(spec.sort, spec.sort_type or "compound")
             anew: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
-            yield Difference("sort", None, wanted, _sorted(live.sort, live.sort_type), anew)
+            yield Difference("sort", None, wanted, _sort_text(live.sort, live.sort_type), anew)
 
     def _grants(self) -> Iterator[Difference]:
         for privilege, grantees in self.spec.grants.items():
             for grantee in grantees:
-                needed = _ALL if privilege == "all" else {privilege}
+                needed = _ALL_PRIVILEGES if privilege == "all" else {privilege}
                 if not all((one, grantee) in self.live.grants for one in needed):
                     yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
 
@@ -317,13 +242,13 @@ class _Comparison:
         told = {one.column for one in found if one.kind in ("identity", "add column")}
         if self.renderer.dialect.identity_by_hand:
             return
-        there = {column.name.lower() for column in self.live.columns}
+        live_names = {column.name.lower() for column in self.live.columns}
         for column in self.spec.columns:
-            if column.identity is not None and column.name in there - told:
-                text = _identity(column.identity)
+            if column.identity is not None and column.name in live_names - told:
+                text = _identity_text(column.identity)
                 yield Difference("identity", column.name, text, text, "rebuild", loss=_RENUMBERED)
 
-    def unless_bound(self, one: Difference) -> Difference:
+    def block_if_needed(self, one: Difference) -> Difference:
         """The difference, blocked where other objects hold on to the table."""
         if one.remedy != "rebuild" or not self.live.dependants:
             return one
@@ -338,9 +263,9 @@ class _Comparison:
 
     def notes(self) -> Iterator[str]:
         yield from self._unseen()
-        there = {column.name.lower(): column for column in self.live.columns}
+        live_columns = {column.name.lower(): column for column in self.live.columns}
         for column in self.spec.columns:
-            found = there.get(column.name)
+            found = live_columns.get(column.name)
             if found is None or found.identity is not None:
                 continue
             if column.identity is not None:
@@ -379,20 +304,22 @@ class _Comparison:
             )
 
 
-def _a(kind: str) -> str:
+def _with_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def _identity(identity: tuple[int, int] | None) -> str | None:
+def _identity_text(identity: tuple[int, int] | None) -> str | None:
     return None if identity is None else f"IDENTITY({identity[0]}, {identity[1]})"
 
 
-def _sorted(sort: tuple[str, ...], sort_type: str | None) -> str | None:
+def _sort_text(sort: tuple[str, ...], sort_type: str | None) -> str | None:
     return f"{sort_type or 'compound'} ({', '.join(sort)})" if sort else sort_type
 
 
-def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
-    rows = [(one.column or "", one.spec or "-", one.live or "-", _problem(one)) for one in found]
+def _drift_error(spec: TableSpec, found: list[Difference]) -> PlanError:
+    rows = [
+        (one.column or "", one.spec or "-", one.live or "-", _problem_text(one)) for one in found
+    ]
     table = [("column", "spec", "live", ""), *rows]
     lines = [f"  {line}" for line in align(table)]
     hint = (
@@ -410,7 +337,7 @@ def _error(spec: TableSpec, found: list[Difference]) -> PlanError:
     )
 
 
-def _problem(one: Difference) -> str:
+def _problem_text(one: Difference) -> str:
     if one.kind == "add column":
         return "missing" if one.additive else "missing; cannot be added to rows that are there"
     if one.kind == "drop column":
