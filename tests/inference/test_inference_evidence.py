@@ -274,7 +274,7 @@ def test_what_an_asset_infers_pays_for_no_evidence(monkeypatch: pytest.MonkeyPat
     def forbidden(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("loader.inference.infer.evidence.Evidence.__init__", forbidden)
+    monkeypatch.setattr("loader.inference.evidence.Evidence.__init__", forbidden)
     monkeypatch.setattr("loader.inference.infer.keys.KeySearch.__init__", forbidden)
     inferred(pa.table({"a": [1]}), dialect=DUCKDB, schema="s", name="t")
 
