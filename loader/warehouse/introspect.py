@@ -148,7 +148,7 @@ class _Look:
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
             )
-            found[key] = layout.laid_out(key, table)
+            found[key] = layout.add_to(key, table)
         return found
 
     def _rows(self, template: str) -> list[Row]:
@@ -242,11 +242,11 @@ class _Layout:
     columns: Mapping[tuple[str, str], Mapping[str, Row]] = field(default_factory=dict)
     styles: Mapping[tuple[str, str], Row] = field(default_factory=dict)
 
-    def laid_out(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
-        """The table with what the catalog tells of its layout."""
-        rows = self.columns.get(key)
+    def add_to(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
+        """The table with what the catalog says of its layout; ``key`` is schema and name."""
         if not table.is_table or "layout" not in table.seen:
             return table
+        rows = self.columns.get(key)
         if not rows:
             return _hidden(table, "this user has no rights on it")
         by_name = [
@@ -254,16 +254,11 @@ class _Layout:
             for column in table.columns
             if column.name.lower() in rows
         ]
-        style = self.styles.get(key)
-        plain = all(str(row[4] or "none").strip().lower() == "none" for _, row in by_name)
-        if style is None and plain and not any(row[5] or row[6] for _, row in by_name):
+        if key not in self.styles and all(_has_no_layout(row) for _, row in by_name):
             return _hidden(table, "the catalog tells none")
-        keys = sorted((abs(int(row[6] or 0)), name) for name, row in by_name if row[6])
-        sort = tuple(name for _, name in keys)
-        interleaved = any(int(row[6] or 0) < 0 for _, row in by_name)
+        sort, sort_type = _sort_key(by_name)
         dist_keys = [name for name, row in by_name if row[5]]
-        kind = ("interleaved" if interleaved else "compound") if sort else None
-        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=kind)
+        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=sort_type)
 
     def _style(self, key: tuple[str, str], dist_keys: list[str]) -> str | None:
         style = self.styles.get(key)
@@ -274,6 +269,23 @@ class _Layout:
             if number != 1:
                 return "all" if number == 8 else "even"
         return dist_keys[0] if dist_keys else None
+
+
+def _has_no_layout(row: Row) -> bool:
+    """Whether a column has no encoding, is no dist key and is in no sort key."""
+    return str(row[4] or "none").strip().lower() == "none" and not (row[5] or row[6])
+
+
+def _sort_key(by_name: Iterable[tuple[str, Row]]) -> tuple[tuple[str, ...], str | None]:
+    """The columns of the sort key in order, and its kind: their numbers are signed if interleaved.
+
+    ``by_name`` are the table's columns, each with its row of the catalog.
+    """
+    numbered = [(int(row[6]), name) for name, row in by_name if row[6]]
+    if not numbered:
+        return (), None
+    names = tuple(name for _, name in sorted((abs(number), name) for number, name in numbered))
+    return names, "interleaved" if any(number < 0 for number, _ in numbered) else "compound"
 
 
 def _hidden(table: LiveTable, why: str) -> LiveTable:
