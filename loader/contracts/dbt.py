@@ -145,7 +145,7 @@ class _Table:
         if "schema" in self._properties.ours:
             schema = UNKNOWN  # said better in a moment
         if schema is None:
-            findings.homeless.append((name or "?", section.loc))
+            findings.tables_without_schema.append((name or "?", section.loc))
         elif _jinja(schema):
             findings.wrong(
                 f"the schema is an expression of Jinja, `{schema}`, which only dbt can tell",

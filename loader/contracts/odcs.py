@@ -102,7 +102,7 @@ def _name(section: Section, draft: Draft, contract: Contract, own: tuple[Any, Lo
     elif not contract.schemas and name.count(".") == 1:
         schema, name = name.split(".")
     if own is None and schema is None:
-        findings.homeless.append((name, section.loc))
+        findings.tables_without_schema.append((name, section.loc))
         schema = UNKNOWN
     if own is None and schema is not None:
         draft.put(("schema",), folded(schema, ("servers",), findings), ("servers",))

@@ -1,4 +1,4 @@
-"""Looks at live tables: all that are asked for in a handful of queries, which only read."""
+"""Reads what the catalog says of live tables, in a few queries however many tables there are."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
     """
     if not tables:
         return {}
-    look = _Look(session, renderer, tables)
-    found = look.tables()
+    inspection = _Inspection(session, renderer, tables)
+    found = inspection.tables()
     keys = {table: _key(table.schema, table.name) for table in tables}
-    return {table: found.get(key, look.absent(table)) for table, key in keys.items()}
+    return {table: found.get(key, inspection.absent(table)) for table, key in keys.items()}
 
 
 def describe(session: Session, renderer: Renderer, table: Table) -> Live:
@@ -71,11 +71,11 @@ def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[in
     """
     answers: list[int | None] = []
     for start in range(0, len(queries), _PROBES):
-        answers += _asked(session, renderer, queries[start : start + _PROBES])
+        answers += _run_batch(session, renderer, queries[start : start + _PROBES])
     return answers
 
 
-def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
     facts = {"queries": [Sql(query) for query in queries]}
     try:
         rows = session.execute(renderer.render("probes", facts).sql)
@@ -87,8 +87,8 @@ def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list
         # One of them is refused, and must not keep the others from their answers.
         middle = len(queries) // 2
         return [
-            *_asked(session, renderer, queries[:middle]),
-            *_asked(session, renderer, queries[middle:]),
+            *_run_batch(session, renderer, queries[:middle]),
+            *_run_batch(session, renderer, queries[middle:]),
         ]
     return [as_whole_number(answer) for _, answer in sorted(rows, key=lambda row: row[0])]
 
@@ -98,8 +98,8 @@ def _key(schema: str | None, name: str) -> tuple[str, str]:
 
 
 @dataclass
-class _Look:
-    """One look at some tables; what is optional and fails is told, and not guessed."""
+class _Inspection:
+    """Reads some tables from the catalog; optional queries that fail are recorded in `unseen`."""
 
     session: Session
     renderer: Renderer
