@@ -1,7 +1,7 @@
-"""Table specs in the languages of others: the Open Data Contract Standard, and dbt.
+"""Converts table specs from and to the Open Data Contract Standard, and dbt's property files.
 
 Both ways are lossless for what a spec holds: a spec that is written and read is the same spec.
-What others hold and a spec does not is told, never lost in silence.
+What they hold and a spec cannot is reported as dropped.
 """
 
 from __future__ import annotations

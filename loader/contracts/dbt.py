@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loader.contracts import columntypes
+from loader.contracts.dbt_config import read_disposition, read_physical
 from loader.contracts.dbt_tests import NOT_NULL, read_test
 from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
 from loader.contracts.sections import Findings, Section
@@ -19,8 +20,6 @@ OURS = "loader"
 """The key of ``meta`` that holds what dbt has no word for."""
 
 PERIODS = {"minute": "m", "hour": "h", "day": "d"}
-
-_GRAINS = ("hour", "day", "month", "year")
 
 Entries = dict[str, tuple[Any, Loc]]
 
@@ -117,7 +116,7 @@ class _Table:
         self._constraints()
         self._common(())
         self._columns()
-        self._physical(config)
+        read_physical(config, self._draft)
         self._disposition(config)
         return self._done()
 
@@ -146,7 +145,7 @@ class _Table:
         if "schema" in self._properties.ours:
             schema = UNKNOWN  # said better in a moment
         if schema is None:
-            findings.homeless.append((name or "?", section.loc))
+            findings.tables_without_schema.append((name or "?", section.loc))
         elif _jinja(schema):
             findings.wrong(
                 f"the schema is an expression of Jinja, `{schema}`, which only dbt can tell",
@@ -278,84 +277,13 @@ class _Table:
             constraint.rest()
         return not_null
 
-    def _physical(self, config: Section) -> None:
-        draft, findings = self._draft, self._findings
-        known = {column.get("name") for column in draft.data["columns"]}
-        dist = config.text("dist")
-        if dist is not None:
-            draft.put(("dist",), dist.lower(), config.at("dist"))
-        sort = [(name.lower(), loc) for name, loc in config.words("sort")]
-        sort_type = config.text("sort_type")
-        if [name for name, _ in sort] == ["auto"] and "auto" not in known:
-            sort, sort_type = [], "auto"
-        draft.put(("sort",), [name for name, _ in sort], config.at("sort"))
-        for at, (_, loc) in enumerate(sort):
-            draft.came(("sort", at), loc)
-        if sort_type is not None:
-            draft.put(("sort_type",), sort_type, config.at("sort_type"))
-        grants = config.section("grants")
-        granted = {}
-        for key in list(dict(grants.items())):
-            names = [grantee(word) for word, _ in grants.words(key)]
-            granted[key.removeprefix("+")] = names
-            draft.came(("grants", key.removeprefix("+")), grants.at(key))
-        draft.put(("grants",), {k: v for k, v in granted.items() if v}, config.at("grants"))
-        change = config.text("on_schema_change")
-        contract = {
-            "append_new_columns": {"evolve": "additive"},
-            "sync_all_columns": {"evolve": "additive"},
-            "ignore": {"extra_columns": "ignore"},
-            "fail": {},
-            None: {},
-        }.get(change)
-        if contract is None or change == "sync_all_columns":
-            findings.drop(config.at("on_schema_change"))
-        draft.put(("schema_contract",), contract or {}, config.at("on_schema_change"))
-        enforced = config.section("contract")
-        if enforced.flag("enforced") is False:
-            findings.drop(enforced.at("enforced"))
-        enforced.rest(alias_types=True)
-
     def _disposition(self, config: Section) -> None:
-        materialized, strategy = config.text("materialized"), config.text("incremental_strategy")
-        unique = [(name.lower(), loc) for name, loc in config.words("unique_key")]
-        origin = config.at("incremental_strategy" if strategy else "materialized")
-        draft, findings = self._draft, self._findings
-        ours = "write_disposition" in self._properties.ours
-        if materialized not in (None, "table", "incremental"):
-            findings.drop(config.at("materialized"))
-        if materialized == "incremental" or (materialized is None and strategy):
-            strategy = strategy or ("delete+insert" if unique else "append")
-            if strategy == "microbatch":
-                self._microbatch(config)
-            elif strategy in ("delete+insert", "merge"):
-                draft.put(("write_disposition",), "merge", origin)
-                if strategy == "merge":
-                    draft.put(("merge",), {"strategy": "merge"}, origin)
-            elif strategy == "append":
-                draft.put(("write_disposition",), "append", origin)
-            elif not ours:
-                findings.wrong(
-                    f"the strategy `{strategy}` is not one of append, delete+insert, merge,"
-                    " microbatch",
-                    origin,
-                )
-        elif strategy is not None:
-            findings.drop(config.at("incremental_strategy"))
-        if self._keys and unique and [n for n, _ in self._keys] != [n for n, _ in unique]:
-            if not ours:
-                findings.drop(config.at("unique_key"))
-        elif not self._keys:
+        overridden = "write_disposition" in self._properties.ours
+        unique = read_disposition(config, self._draft, overridden=overridden)
+        if not self._keys:
             self._keys = unique
-
-    def _microbatch(self, config: Section) -> None:
-        expr, grain = config.text("event_time"), config.text("batch_size")
-        if expr is None or grain not in _GRAINS:
-            told = f"needs event_time, and batch_size: {', '.join(_GRAINS)}"
-            self._findings.wrong(f"the strategy `microbatch` {told}", config.loc)
-            return
-        entry = {"expr": expr.lower(), "grain": grain}
-        self._draft.put(("partition_by",), [entry], config.at("event_time"))
+        elif unique and [n for n, _ in self._keys] != [n for n, _ in unique] and not overridden:
+            self._findings.drop(config.at("unique_key"))
 
     def _freshness(self, shared: _Properties) -> None:
         value, loc = self._properties.either("freshness")
@@ -404,16 +332,6 @@ def _drop_whole(section: Section) -> None:
     for _ in section.items():
         pass  # asked for, so that it is told once and not key by key
     section.findings.drop(section.loc)
-
-
-def grantee(word: str) -> str:
-    """A grantee of dbt as one of a spec: a bare name is a user's."""
-    head, _, name = word.partition(" ")
-    if word.lower() == "public":
-        return "public"
-    if head.lower() in ("user", "group", "role") and name.strip():
-        return f"{head.lower()}:{name.strip()}"
-    return word if word.startswith(("user:", "group:", "role:")) else f"user:{word}"
 
 
 def of_ours(meta: Mapping[str, Any]) -> dict[str, Any]:

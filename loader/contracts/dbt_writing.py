@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loader.contracts.dbt import OURS, PERIODS, grantee, of_ours, read
+from loader.contracts.dbt import OURS, PERIODS, of_ours, read
+from loader.contracts.dbt_config import grantee
 from loader.contracts.dbt_tests import NOT_NULL, write_test
 from loader.contracts.draft import Draft, differences, order_of, write_tags
 from loader.contracts.sections import Findings

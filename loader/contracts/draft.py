@@ -1,4 +1,4 @@
-"""A spec in the making, which remembers where in the foreign document each part comes from."""
+"""A spec that is being built, with the location in the foreign document of each of its parts."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Draft:
         self._origins[loc] = origin
 
     def came(self, loc: Loc, origin: Loc) -> None:
-        """Say where something comes from that is declared already."""
+        """Record the origin of a part that is already declared."""
         self._origins[loc] = origin
 
     def override(self, loc: Loc, entries: Mapping[str, tuple[Any, Loc]]) -> None:
-        """What a spec has beyond the foreign language goes before what that suggests."""
+        """Put Loader's own entries over what the rest of the document implies; None removes one."""
         place: Any = self.data
         for step in loc:
             place = place[step]

@@ -9,47 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from loader.contracts import columntypes
 from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.odcs_contract import (
+    IDENTITY,
+    PREFIX,
+    Contract,
+    Customs,
+    custom_properties,
+    defaults,
+    loader_extensions,
+    read_contract,
+)
 from loader.contracts.odcs_quality import read_quality
 from loader.contracts.sections import Findings, Section
 from loader.errors import Loc
 from loader.sql import datatypes
-
-PREFIX = "loader."
-IDENTITY = "odcs"
-"""The key of a spec's ``meta`` that keeps what the contract says of itself."""
-
-WORDS = ("id", "name", "version", "status", "domain", "tenant", "dataProduct", "contractCreatedTs")
-DESCRIPTION = ("purpose", "limitations", "usage")
-
-Customs = Mapping[str, tuple[Any, Loc]]
-"""Custom properties: name → value and place."""
-
-
-def defaults(schema: str) -> dict[str, str]:
-    """What the contract of a schema says of itself when nobody has said anything else."""
-    return {
-        "id": f"urn:datacontract:{schema}",
-        "name": schema,
-        "version": "1.0.0",
-        "status": "active",
-    }
-
-
-@dataclass(frozen=True)
-class _Contract:
-    """What all tables of one contract share."""
-
-    identity: Mapping[str, Any]
-    schemas: tuple[str, ...]
-    schema: str | None
-    """The schema of tables that do not tell theirs."""
-    native: bool
-    """Whether physical types are Redshift's."""
 
 
 def read(findings: Findings, schema: str | None = None) -> list[Draft]:
@@ -62,7 +39,7 @@ def read(findings: Findings, schema: str | None = None) -> list[Draft]:
     section = Section(findings.document.data, (), findings)
     if not _of_a_known_version(section):
         return []
-    contract = _contract(section, schema)
+    contract = read_contract(section, schema)
     drafts = [_table(entry, contract) for entry in section.sections("schema")]
     several = ", ".join(contract.schemas)
     findings.ask_for_schema(f"the contract's servers name {several or 'none'}")
@@ -93,88 +70,24 @@ def _of_a_known_version(section: Section) -> bool:
 _KIND = "a contract says kind: DataContract"
 
 
-def _contract(section: Section, schema: str | None) -> _Contract:
-    identity: dict[str, Any] = {}
-    for word in WORDS:
-        identity[word] = section.text(word)
-    description = section.section("description")
-    identity["description"] = {
-        key: text for key in DESCRIPTION if (text := description.text(key)) is not None
-    }
-    description.rest()
-    identity["tags"] = [word for word, _ in section.words("tags")]
-    customs = _customs(section)
-    identity["customProperties"] = {
-        name: value for name, (value, _) in customs.items() if not name.startswith(PREFIX)
-    }
-    for key, (_, loc) in customs.items():
-        if key.startswith(PREFIX):
-            section.findings.drop(loc)
-    kept = {key: value for key, value in identity.items() if value not in (None, [], {})}
-
-    found: dict[str, bool] = {}
-    kinds = []
-    for server in section.sections("servers"):
-        kinds.append(server.text("type"))
-        named = server.text("schema")
-        if named:
-            found[named] = found.get(named, False) or kinds[-1] == "redshift"
-        if server.says_more():
-            section.findings.drop(server.loc)
-    native = "redshift" in kinds
-    names = tuple(name for name, redshift in found.items() if redshift) or tuple(found)
-    chosen = names[0] if len(names) == 1 else schema
-    if kinds and not native:
-        told = ", ".join(sorted({kind for kind in kinds if kind}))
-        section.findings.notes.append(
-            f"the contract is about {told or 'no Redshift'}: Redshift counts the length of"
-            " text in bytes, so varchar(n) may need more"
-        )
-    return _Contract(kept, names, chosen, native)
-
-
-def _customs(section: Section) -> dict[str, tuple[Any, Loc]]:
-    found: dict[str, tuple[Any, Loc]] = {}
-    for entry in section.sections("customProperties"):
-        name = entry.text("property")
-        value = entry.take("value")
-        if name is None:
-            entry.findings.wrong("`property` is missing", entry.loc)
-        elif name in found:
-            message = f"the custom property `{name}` is already there"
-            entry.findings.wrong(message, entry.at("property"))
-        else:
-            found[name] = (value, entry.at("value"))
-        entry.rest()
-    return found
-
-
-def _ours(customs: Customs) -> dict[str, tuple[Any, Loc]]:
-    return {
-        name.removeprefix(PREFIX): entry
-        for name, entry in customs.items()
-        if name.startswith(PREFIX)
-    }
-
-
-def _table(section: Section, contract: _Contract) -> Draft:
+def _table(section: Section, contract: Contract) -> Draft:
     findings, draft = section.findings, Draft(section.loc)
-    customs = _customs(section)
-    ours = _ours(customs)
-    _name(section, draft, contract, ours.pop("schema", None))
+    customs = custom_properties(section)
+    extensions = loader_extensions(customs)
+    _name(section, draft, contract, extensions.pop("schema", None))
     _about(section, draft, contract, customs)
     properties = _Properties(section, draft, contract)
     if not properties.names:
         message = f"`{draft.data.get('name', '?')}` has no properties, and a table needs columns"
         findings.wrong(message, section.at("properties"), f"{to_infer(draft)} finds them")
-    _checks(section, draft, properties, ours)
-    _partitions(draft, properties, ours, findings)
-    draft.override((), ours)
+    _checks(section, draft, properties, extensions)
+    _partitions(draft, properties, extensions, findings)
+    draft.override((), extensions)
     section.rest(logicalType="object", physicalType="table")
     return draft
 
 
-def _name(section: Section, draft: Draft, contract: _Contract, own: tuple[Any, Loc] | None) -> None:
+def _name(section: Section, draft: Draft, contract: Contract, own: tuple[Any, Loc] | None) -> None:
     findings = section.findings
     logical, physical = section.text("name"), section.text("physicalName")
     origin = section.at("physicalName" if physical else "name")
@@ -189,14 +102,14 @@ def _name(section: Section, draft: Draft, contract: _Contract, own: tuple[Any, L
     elif not contract.schemas and name.count(".") == 1:
         schema, name = name.split(".")
     if own is None and schema is None:
-        findings.homeless.append((name, section.loc))
+        findings.tables_without_schema.append((name, section.loc))
         schema = UNKNOWN
     if own is None and schema is not None:
         draft.put(("schema",), folded(schema, ("servers",), findings), ("servers",))
     draft.put(("name",), folded(name, origin, findings), origin)
 
 
-def _about(section: Section, draft: Draft, contract: _Contract, customs: Customs) -> None:
+def _about(section: Section, draft: Draft, contract: Contract, customs: Customs) -> None:
     description = section.text("description")
     if description is not None:
         draft.put(("description",), description, section.at("description"))
@@ -214,7 +127,7 @@ def _about(section: Section, draft: Draft, contract: _Contract, customs: Customs
 class _Properties:
     """The columns of a table, and what their properties say of the table."""
 
-    def __init__(self, table: Section, draft: Draft, contract: _Contract) -> None:
+    def __init__(self, table: Section, draft: Draft, contract: Contract) -> None:
         self.names: dict[str, str] = {}
         """The names of properties → the names of columns."""
         self.partitioned: list[tuple[int, str]] = []
@@ -258,52 +171,63 @@ class _Properties:
             text = section.text(key)
             if text is not None:
                 self._draft.put(("columns", at, key), text, section.at(key))
-        customs = _customs(section)
-        self._draft.override(("columns", at), _ours(customs))
+        customs = custom_properties(section)
+        self._draft.override(("columns", at), loader_extensions(customs))
         for key, (_, loc) in customs.items():
             if not key.startswith(PREFIX):
                 findings.drop(loc[:-1])
         return True
 
     def _type(self, section: Section, at: int) -> None:
+        """Put the column's type, chosen of its physical and its logical one."""
         findings = section.findings
         physical, logical = section.text("physicalType"), section.text("logicalType")
         options = section.section("logicalTypeOptions")
         given = {key: options.take(key) for key, _ in list(options.items())}
         origin = section.at("physicalType" if physical else "logicalType")
-        chosen, problem, note = None, None, None
-        sized = physical is None or not columntypes.is_unsized(physical)
-        if physical is not None and (sized or logical != "string" or "maxLength" not in given):
-            try:
-                chosen = columntypes.physical(physical, native=self._contract.native)
-            except ValueError as error:
-                problem = str(error)
-        if chosen is None and logical is not None:
-            try:
-                chosen = columntypes.logical(logical, given)
-            except ValueError as error:
-                problem = problem or str(error)
-            if chosen is not None and problem is not None:
-                note = f"`{physical}` is no type of Redshift: {logical} is {chosen.data_type} here"
-        elif chosen is None and physical is None:
-            problem = "there is neither a physicalType nor a logicalType"
+        chosen, problem = self._choose_type(physical, logical, given)
         if chosen is None:
             hint = "add physicalType, such as varchar(40)" if physical is None else None
             findings.wrong(problem or "", origin if physical or logical else section.loc, hint)
-            # A type that does no harm, so that everything else is judged too.
+            # A type that does no harm, so that everything else is checked too.
             self._draft.put(("columns", at, "data_type"), "varchar(256)", origin)
             return
-        if note or chosen.note:
-            findings.note(origin, note or chosen.note or "")
+        note = chosen.note
+        if problem:
+            note = f"`{physical}` is no type of Redshift: {logical} is {chosen.data_type} here"
+        if note:
+            findings.note(origin, note)
         self._draft.put(("columns", at, "data_type"), chosen.data_type, origin)
         says, implied = columntypes.described(datatypes.parse(chosen.data_type))
         alike = {("array", "object"), ("number", "integer")}
         if logical not in (None, says) and (logical, says) not in alike:
             findings.drop(section.at("logicalType"))
         for key, value in given.items():
-            unsaid = value is not None and key not in chosen.used and implied.get(key) != value
-            if unsaid and not (key == "timezone" and value is False and key not in implied):
+            if key not in chosen.used and _is_lost(key, value, implied):
                 findings.drop(options.at(key))
+
+    def _choose_type(
+        self, physical: str | None, logical: str | None, given: Mapping[str, Any]
+    ) -> tuple[columntypes.Chosen | None, str | None]:
+        """The type of a column, and why its physical type, or neither, is none of Redshift's.
+
+        ``given`` are the options of the logical type.
+        """
+        problem: str | None = None
+        lengthened = logical == "string" and "maxLength" in given
+        if physical is not None and not (lengthened and columntypes.is_unsized(physical)):
+            try:
+                return columntypes.physical(physical, native=self._contract.native), None
+            except ValueError as error:
+                problem = str(error)
+        if logical is None:
+            if physical is None:
+                problem = "there is neither a physicalType nor a logicalType"
+            return None, problem
+        try:
+            return columntypes.logical(logical, given), problem
+        except ValueError as error:
+            return None, problem or str(error)
 
     def _flags(self, section: Section, at: int, name: str) -> None:
         required, key = section.flag("required"), section.flag("primaryKey")
@@ -323,12 +247,19 @@ class _Properties:
             section.findings.drop(section.at("partitionKeyPosition"))
 
 
+def _is_lost(key: str, value: object, implied: Mapping[str, Any]) -> bool:
+    """Whether an option of a logical type says what the chosen type does not imply."""
+    if value is None or implied.get(key) == value:
+        return False
+    return not (key == "timezone" and value is False and key not in implied)
+
+
 def _position(place: int | None) -> int:
     return place if place is not None and place >= 0 else 1 << 30
 
 
 def _checks(
-    section: Section, draft: Draft, properties: _Properties, ours: dict[str, tuple[Any, Loc]]
+    section: Section, draft: Draft, properties: _Properties, extensions: dict[str, tuple[Any, Loc]]
 ) -> None:
     found: list[tuple[dict[str, Any], Loc]] = []
     for entry in section.sections("quality"):
@@ -346,18 +277,20 @@ def _checks(
         if one.flag("unique") and keys != [column["name"]] and unique not in [c for c, _ in found]:
             found.append((unique, one.at("unique")))
         one.rest(criticalDataElement=False)
-    extra, loc = ours.pop("checks", (None, ()))
+    extra, loc = extensions.pop("checks", (None, ()))
     if isinstance(extra, list):
         found += [(check, (*loc, at)) for at, check in enumerate(extra)]
     elif extra is not None:
         section.findings.wrong("expected a list", loc)
-    listed = ordered(found, ours.pop("check_order", (None, ()))[0])
+    listed = ordered(found, extensions.pop("check_order", (None, ()))[0])
     draft.put(("checks",), [check for check, _ in listed], section.at("quality"))
     for at, (_, origin) in enumerate(listed):
         draft.came(("checks", at), origin)
 
 
-def _partitions(draft: Draft, properties: _Properties, ours: Customs, findings: Findings) -> None:
+def _partitions(
+    draft: Draft, properties: _Properties, extensions: Customs, findings: Findings
+) -> None:
     names = [name for _, name in sorted(properties.partitioned, key=lambda one: one[0])]
     several = len(names) > 1
     entries = [{"name": name, "expr": name} if several else {"expr": name} for name in names]
@@ -368,7 +301,7 @@ def _partitions(draft: Draft, properties: _Properties, ours: Customs, findings: 
     draft.put(("partition_by",), entries, draft.loc)
     for at, name in enumerate(names):
         draft.came(("partition_by", at), places[name])
-    own, loc = ours.get("partition_by", (None, ()))
+    own, loc = extensions.get("partition_by", (None, ()))
     if own is None:
         if names:
             shown = ", ".join(names)

@@ -7,7 +7,8 @@ from typing import Any
 
 from loader.contracts import columntypes
 from loader.contracts.draft import differences, order_of, write_tags
-from loader.contracts.odcs import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults, read
+from loader.contracts.odcs import read
+from loader.contracts.odcs_contract import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults
 from loader.contracts.odcs_quality import says_the_same, write_quality
 from loader.contracts.sections import Findings
 from loader.spec.model import TableSpec

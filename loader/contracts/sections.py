@@ -1,4 +1,4 @@
-"""Reads foreign mappings key by key, so that what nobody asked for is told and never lost."""
+"""Reads the mappings of a foreign document key by key; keys that nothing reads are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loader.spec.yaml_reader import Document
 
 @dataclass
 class Findings:
-    """What there is to tell about one document: problems, what was left behind, what was chosen."""
+    """What is reported about one document: problems, parts not carried over, choices made."""
 
     document: Document
     problems: list[Any] = field(default_factory=list)
@@ -20,7 +20,7 @@ class Findings:
     """The places whose content a spec cannot hold."""
     notes: list[str] = field(default_factory=list)
     """Where the document left something open, and what was made of it."""
-    homeless: list[tuple[str, Loc]] = field(default_factory=list)
+    tables_without_schema: list[tuple[str, Loc]] = field(default_factory=list)
     """The tables, by name and place, whose schema the document does not tell."""
 
     def wrong(self, message: str, loc: Loc, hint: str | None = None) -> None:
@@ -29,12 +29,12 @@ class Findings:
 
     def ask_for_schema(self, told: str) -> None:
         """Tell of all tables without a schema at once; one option fixes them all."""
-        if self.homeless:
-            names = ", ".join(f"`{name}`" for name, _ in self.homeless[:12])
-            more = ", …" if len(self.homeless) > 12 else ""
+        if self.tables_without_schema:
+            names = ", ".join(f"`{name}`" for name, _ in self.tables_without_schema[:12])
+            more = ", …" if len(self.tables_without_schema) > 12 else ""
             self.wrong(
                 f"the schema of {names}{more} is not told; {told}",
-                self.homeless[0][1],
+                self.tables_without_schema[0][1],
                 "name it with --schema NAME",
             )
 
@@ -50,7 +50,7 @@ class Findings:
 
 
 class Section:
-    """A mapping of a foreign document, of which each key is either asked for or told as dropped."""
+    """A mapping of a foreign document; each key is either read or reported as dropped."""
 
     def __init__(self, data: Any, loc: Loc, findings: Findings) -> None:
         self.loc = loc

@@ -1,4 +1,4 @@
-"""Builds plans: every statement of a load, in the one order there is."""
+"""Builds load plans: every statement of a load, in order."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _choose_slice(
 
 @dataclass(frozen=True)
 class _Builder:
-    """Renders the statements of one load, in the one order there is."""
+    """Renders the statements of one load, in order."""
 
     spec: TableSpec
     renderer: Renderer

@@ -22,7 +22,7 @@ from loader.text_files import UnreadableError, is_folder, read_text
 
 @dataclass(frozen=True)
 class Entry:
-    """One spec file: the spec it declares, or what is wrong with it."""
+    """One spec file: the spec it declares, or its problems."""
 
     path: Path
     shown: str
@@ -170,7 +170,7 @@ _ENOUGH = 200
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector out: specs are many objects that all stay, and it finds nothing.
+    """Pause garbage collection: specs are many objects that all stay, so that it finds nothing.
 
     With a thousand files it took a third of the time.
     """
@@ -208,7 +208,7 @@ def read_entry(path: Path, root: Path) -> Entry:
     except UnreadableError as error:
         return Entry(path, shown, None, (Problem(error.message, path=shown),))
     if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        # A link of a stranger's would have its errors tell what some file of this machine says.
+        # The errors of a link that somebody else made could show the content of any file here.
         message, hint = "is a link that leads out of the project", "put the spec itself there"
         return Entry(path, str(path), None, (Problem(message, path=str(path), hint=hint),))
     return _entry(path, shown, text)

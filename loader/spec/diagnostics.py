@@ -1,4 +1,4 @@
-"""From what a YAML file says to a table spec, or to every problem it has, in words people use."""
+"""Validates the data of a YAML file: a table spec, or every problem with it, worded for people."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from loader.spec.synonyms import DISPOSITION_SYNONYMS, KEY_SYNONYMS
 def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
     """The spec that a document declares, or None and everything that is wrong with it.
 
-    Rules between fields are judged even when single fields are wrong, as far as the right ones
-    allow, so that one run shows all there is to fix.
+    Rules between fields are checked even when single fields are wrong, as far as the valid ones
+    allow, so that one run shows everything there is to fix.
     """
     try:
         found = TableSpec.model_validate(data)
     except ValidationError as error:
         wrong: dict[Loc, Problem] = {}
         for detail in error.errors(include_url=False):
-            loc = _real(data, detail)
-            if not _consequent(data, detail, loc):
-                wrong.setdefault(loc, _problem(detail, loc))
-        wrong = wrong or {problem.loc: problem for problem in _keyless(data)}
-        return None, [*wrong.values(), *_more(data, wrong)]
+            loc = _document_loc(data, detail)
+            if not _repeats_another(data, detail, loc):
+                wrong.setdefault(loc, _make_problem(detail, loc))
+        wrong = wrong or {problem.loc: problem for problem in _asset_key_problems(data)}
+        return None, [*wrong.values(), *_rule_problems(data, wrong)]
     problems = list(rules.problems(found))
     return (None if problems else found), problems
 
 
-def _real(data: Any, detail: ErrorDetails) -> Loc:
+def _document_loc(data: Any, detail: ErrorDetails) -> Loc:
     """The location without the steps pydantic adds for unions; a missing last key stays."""
     real: Loc = ()
     for step in detail["loc"]:
-        if _has(data, step):
+        if _has_step(data, step):
             data = data[step]
             real = (*real, step)
     missing = detail["type"] == "missing" and isinstance(data, dict)
     return (*real, detail["loc"][-1]) if missing else real
 
 
-def _consequent(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool:
+def _repeats_another(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool:
     """Whether an error only repeats what others say better."""
     if detail["type"] == "too_short":  # a list of nothing but wrong entries counts as empty
-        return bool(_at(data, loc))
+        return bool(_value_at(data, loc))
     if str(detail["loc"][-1]).startswith("literal["):  # a word or a mapping is allowed
         return isinstance(detail.get("input"), dict)
     return loc == () and detail["loc"] == ("asset_key",)  # made of schema and name
 
 
-def _keyless(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _asset_key_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """The schema and the name, each right by itself, of which no asset key can be made."""
     for key in ("schema", "name"):
         word = str(data[key])
@@ -65,90 +65,90 @@ def _keyless(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"`{word}` has a slash too many to be part of an asset key", (key,), hint)
 
 
-def _at(data: Any, loc: Loc) -> Any:
+def _value_at(data: Any, loc: Loc) -> Any:
     for step in loc:
         data = data[step]
     return data
 
 
-def _more(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Problem]:
-    """The problems between the fields that are right each by itself."""
-    partial = _partial(data)
-    untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE}
+def _rule_problems(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Problem]:
+    """The problems between fields that are valid each by itself."""
+    partial = _valid_part(data)
+    untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE_KEY}
     unknown = bool(untyped) or any(loc[:1] == ("partition_by",) for loc in wrong)
     for problem in rules.problems(partial) if partial else ():
-        consequent = unknown and problem.loc[:2] in _OF_DIMENSIONS
+        consequent = unknown and problem.loc[:2] in _NEEDS_DIMENSIONS
         if problem.loc not in wrong and problem.loc[:2] not in untyped and not consequent:
             yield problem
 
 
-_OF_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
+_NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
 """What can only be judged when the partition expressions are right."""
 
 
-def _partial(data: Mapping[str, Any]) -> TableSpec | None:
-    """What is right of a wrong document, as a spec to judge the rules between fields by."""
-    pruned = _copied(dict(data))
+def _valid_part(data: Mapping[str, Any]) -> TableSpec | None:
+    """The valid part of a wrong document as a spec, to check rules between fields; else None."""
+    pruned = _copy(dict(data))
     for _ in range(5):  # a section that loses its only right key is dropped in the next round
         try:
             return TableSpec.model_validate(pruned)
         except ValidationError as error:
-            locs = [_real(pruned, detail) for detail in error.errors(include_url=False)]
-            if any(_spoils(loc) for loc in locs):
+            locs = [_document_loc(pruned, detail) for detail in error.errors(include_url=False)]
+            if any(_prevents_rules(loc) for loc in locs):
                 return None
-            untyped = [loc for loc in locs if loc[:1] == ("columns",) and loc[2:] == _TYPE]
+            untyped = [loc for loc in locs if loc[:1] == ("columns",) and loc[2:] == _TYPE_KEY]
             for _, at, key in untyped:
-                # Text may be nearly anything, so it stands in without new complaints.
+                # Most rules accept text, so it takes the type's place without new problems.
                 pruned["columns"][at][key] = "varchar"
-            pruned = _without(pruned, [loc for loc in locs if loc not in untyped])
+            pruned = _remove(pruned, [loc for loc in locs if loc not in untyped])
     return None
 
 
-_TYPE = ("data_type",)
+_TYPE_KEY = ("data_type",)
 
 
-def _spoils(loc: Loc) -> bool:
-    """Whether an error leaves too little to judge by: columns that cannot be named."""
+def _prevents_rules(loc: Loc) -> bool:
+    """Whether an error leaves too little to check rules with: columns without names, no table."""
     return loc in (("columns",), ("schema",), ("name",)) or (
         loc[:1] == ("columns",) and (len(loc) < 3 or loc[2] == "name")
     )
 
 
-def _without(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
+def _remove(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
     """The document without the fields that are wrong."""
-    pruned = {key: _copied(value) for key, value in data.items()}
+    pruned = {key: _copy(value) for key, value in data.items()}
     paths = {loc[:2] if loc[:1] in (("partition_by",), ("checks",)) else loc for loc in locs}
     for path in sorted(paths, key=lambda path: [str(step).zfill(6) for step in path], reverse=True):
         place: Any = pruned
         for at, step in enumerate(path):
             last = at == len(path) - 1
-            if not _has(place, step):
+            if not _has_step(place, step):
                 break
-            if last or not _has(place[step], path[at + 1]):
+            if last or not _has_step(place[step], path[at + 1]):
                 del place[step]
                 break
             place = place[step]
     return pruned
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _has(place: Any, step: str | int) -> bool:
+def _has_step(place: Any, step: str | int) -> bool:
     if isinstance(place, dict):
         return step in place
     return isinstance(place, list) and isinstance(step, int) and step < len(place)
 
 
-def _problem(detail: ErrorDetails, loc: Loc) -> Problem:
-    found = _told(detail, loc)
+def _make_problem(detail: ErrorDetails, loc: Loc) -> Problem:
+    found = _describe(detail, loc)
     return replace(found, on_key=True) if detail["loc"][-1:] == ("[key]",) else found
 
 
-def _told(detail: ErrorDetails, loc: Loc) -> Problem:
+def _describe(detail: ErrorDetails, loc: Loc) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     match kind:
         case "extra_forbidden":
@@ -184,7 +184,7 @@ def _not_one_of(loc: Loc, expected: str, given: object) -> Problem:
     return Problem(text, loc, hint)
 
 
-_TYPES = {
+_EXPECTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "int_type": "a whole number",
@@ -203,8 +203,8 @@ _TYPES = {
 
 def _wrong_type(loc: Loc, kind: str, detail: ErrorDetails) -> Problem:
     given = detail.get("input")
-    shown = "nothing" if given is None else f"`{_short(given)}`"
-    wanted = _TYPES.get(kind)
+    shown = "nothing" if given is None else f"`{_shorten(given)}`"
+    wanted = _EXPECTED.get(kind)
     if kind == "string_too_long":
         most = detail.get("ctx", {})["max_length"]
         wanted = "one character" if most == 1 else f"at most {most:,} characters"
@@ -222,7 +222,7 @@ def _wrong_type(loc: Loc, kind: str, detail: ErrorDetails) -> Problem:
     return Problem(f"expected {wanted}, found {shown}", loc, hint)
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
@@ -250,13 +250,13 @@ def _model_at(loc: Loc) -> type[BaseModel] | None:
             keyed = False
             continue
         field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
-        model = next(_models(field.annotation), None) if field else None
+        model = next(_models_in(field.annotation), None) if field else None
         keyed = field is not None and get_origin(field.annotation) is dict
     return model
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models(argument)
+        yield from _models_in(argument)

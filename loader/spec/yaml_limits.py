@@ -1,4 +1,4 @@
-"""YAML of others, looked at before it is read: what would bring a reader down, and where it is."""
+"""Limits of the YAML that is read: how deeply it may be nested, how long a number may be."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where the wheel has it; ten times faster than the Python parser."""
 
 DEEPEST = 100
-"""How far down words may be nested; pydantic writes specs down to 255, and libyaml's composer,
-which knows no end, takes the whole process with it."""
+"""Levels of nesting. pydantic writes specs of up to 255; libyaml's composer has no limit and
+overflows the stack, which ends the process."""
 
 LONGEST_NUMBER = 400
 """Characters. No type holds a number of more, Python does not write one of more than 4,300 digits,
@@ -23,9 +23,9 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def check_depth(text: str) -> list[Any]:
-    """Refuse a text that is nested too deeply; gives the marks of its anchors.
+    """Refuse a text that is nested too deeply; returns the marks of its anchors.
 
-    What else is wrong with it is left to the reader.
+    Other errors in the text are left to the reader.
 
     Raises:
         yaml.MarkedYAMLError: it is; with the place.
@@ -50,7 +50,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def too_deep(mark: Any) -> yaml.MarkedYAMLError:
-    """What is told of a text that is nested too deeply at a mark."""
+    """The error for a text that is nested too deeply at a mark."""
     message = f"it is nested too deeply, more than {DEEPEST} levels"
     return yaml.MarkedYAMLError(problem=message, problem_mark=mark)
 

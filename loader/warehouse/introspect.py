@@ -1,4 +1,4 @@
-"""Looks at live tables: all that are asked for in a handful of queries, which only read."""
+"""Reads what the catalog says of live tables, in a few queries however many tables there are."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
     """
     if not tables:
         return {}
-    look = _Look(session, renderer, tables)
-    found = look.tables()
+    inspection = _Inspection(session, renderer, tables)
+    found = inspection.tables()
     keys = {table: _key(table.schema, table.name) for table in tables}
-    return {table: found.get(key, look.absent(table)) for table, key in keys.items()}
+    return {table: found.get(key, inspection.absent(table)) for table, key in keys.items()}
 
 
 def describe(session: Session, renderer: Renderer, table: Table) -> Live:
@@ -71,11 +71,11 @@ def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[in
     """
     answers: list[int | None] = []
     for start in range(0, len(queries), _PROBES):
-        answers += _asked(session, renderer, queries[start : start + _PROBES])
+        answers += _run_batch(session, renderer, queries[start : start + _PROBES])
     return answers
 
 
-def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
     facts = {"queries": [Sql(query) for query in queries]}
     try:
         rows = session.execute(renderer.render("probes", facts).sql)
@@ -87,8 +87,8 @@ def _asked(session: Session, renderer: Renderer, queries: Sequence[str]) -> list
         # One of them is refused, and must not keep the others from their answers.
         middle = len(queries) // 2
         return [
-            *_asked(session, renderer, queries[:middle]),
-            *_asked(session, renderer, queries[middle:]),
+            *_run_batch(session, renderer, queries[:middle]),
+            *_run_batch(session, renderer, queries[middle:]),
         ]
     return [as_whole_number(answer) for _, answer in sorted(rows, key=lambda row: row[0])]
 
@@ -98,8 +98,8 @@ def _key(schema: str | None, name: str) -> tuple[str, str]:
 
 
 @dataclass
-class _Look:
-    """One look at some tables; what is optional and fails is told, and not guessed."""
+class _Inspection:
+    """Reads some tables from the catalog; optional queries that fail are recorded in `unseen`."""
 
     session: Session
     renderer: Renderer
@@ -148,7 +148,7 @@ class _Look:
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
             )
-            found[key] = layout.laid_out(key, table)
+            found[key] = layout.add_to(key, table)
         return found
 
     def _rows(self, template: str) -> list[Row]:
@@ -242,11 +242,11 @@ class _Layout:
     columns: Mapping[tuple[str, str], Mapping[str, Row]] = field(default_factory=dict)
     styles: Mapping[tuple[str, str], Row] = field(default_factory=dict)
 
-    def laid_out(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
-        """The table with what the catalog tells of its layout."""
-        rows = self.columns.get(key)
+    def add_to(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
+        """The table with what the catalog says of its layout; ``key`` is schema and name."""
         if not table.is_table or "layout" not in table.seen:
             return table
+        rows = self.columns.get(key)
         if not rows:
             return _hidden(table, "this user has no rights on it")
         by_name = [
@@ -254,16 +254,11 @@ class _Layout:
             for column in table.columns
             if column.name.lower() in rows
         ]
-        style = self.styles.get(key)
-        plain = all(str(row[4] or "none").strip().lower() == "none" for _, row in by_name)
-        if style is None and plain and not any(row[5] or row[6] for _, row in by_name):
+        if key not in self.styles and all(_has_no_layout(row) for _, row in by_name):
             return _hidden(table, "the catalog tells none")
-        keys = sorted((abs(int(row[6] or 0)), name) for name, row in by_name if row[6])
-        sort = tuple(name for _, name in keys)
-        interleaved = any(int(row[6] or 0) < 0 for _, row in by_name)
+        sort, sort_type = _sort_key(by_name)
         dist_keys = [name for name, row in by_name if row[5]]
-        kind = ("interleaved" if interleaved else "compound") if sort else None
-        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=kind)
+        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=sort_type)
 
     def _style(self, key: tuple[str, str], dist_keys: list[str]) -> str | None:
         style = self.styles.get(key)
@@ -274,6 +269,23 @@ class _Layout:
             if number != 1:
                 return "all" if number == 8 else "even"
         return dist_keys[0] if dist_keys else None
+
+
+def _has_no_layout(row: Row) -> bool:
+    """Whether a column has no encoding, is no dist key and is in no sort key."""
+    return str(row[4] or "none").strip().lower() == "none" and not (row[5] or row[6])
+
+
+def _sort_key(by_name: Iterable[tuple[str, Row]]) -> tuple[tuple[str, ...], str | None]:
+    """The columns of the sort key in order, and its kind: their numbers are signed if interleaved.
+
+    ``by_name`` are the table's columns, each with its row of the catalog.
+    """
+    numbered = [(int(row[6]), name) for name, row in by_name if row[6]]
+    if not numbered:
+        return (), None
+    names = tuple(name for _, name in sorted((abs(number), name) for number, name in numbered))
+    return names, "interleaved" if any(number < 0 for number, _ in numbered) else "compound"
 
 
 def _hidden(table: LiveTable, why: str) -> LiveTable:

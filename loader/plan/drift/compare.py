@@ -1,4 +1,4 @@
-"""How a live table differs from its spec, and what would fix each difference. Pure."""
+"""Compares a live table with its spec, and says what would fix each difference. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
 def additions(
     spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift | None = None
 ) -> tuple[Difference, ...]:
-    """What a load has to change in its table first, when that is allowed and is all there is to do.
+    """The changes that a load makes to its table first, under ``evolve: additive``.
 
     Args:
         spec: The table.
