@@ -25,9 +25,9 @@ from loader import project
 from loader.config import RedshiftTarget
 from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, RedshiftPandasIOManager
 from loader.errors import ConfigError, ExecuteError
-from loader.executor import transaction
 from loader.spec.catalog import Catalog, read_catalog
 from loader.staging.stores import s3
+from loader.warehouse import retry
 from loader.warehouse.redshift import driver
 from tests.dagster_io.dagsterkit import Bench, breaking, made, reader, returning, several
 from tests.redshift.faults import Error
@@ -55,7 +55,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is tried again within an attempt of Dagster's."""
     monkeypatch.setattr(s3, "_CONFIG", Config(retries={"total_max_attempts": 1}))
-    monkeypatch.setattr(transaction, "ATTEMPTS", 1)
+    monkeypatch.setattr(retry, "ATTEMPTS", 1)
     monkeypatch.setattr(driver, "_CONNECT_ATTEMPTS", 1)
 
 

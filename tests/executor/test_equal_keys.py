@@ -95,7 +95,7 @@ def test_keys_that_differ_by_blanks_are_duplicates(
         with pytest.raises(FrameError) as caught:
             redshift.load(rows)
         text = str(caught.value)
-        assert "1 primary key more than once" in text
+        assert "1 primary key occurs more than once" in text
         assert "k 'a' and 'a ': 2 rows" in text
         assert "trailing blanks" in text
         assert "trim" in text

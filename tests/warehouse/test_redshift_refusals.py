@@ -241,7 +241,7 @@ CASES: Mapping[str, Case] = {
     ),
     "a bucket elsewhere than the warehouse": Case(
         s3(301, "PermanentRedirect", by="warehouse"),
-        ["`copy` failed", "PermanentRedirect", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "PermanentRedirect", KEPT_AS_IT_WAS],
         "stage in a bucket of the warehouse's own region",
         uploads=True,
     ),
@@ -252,7 +252,7 @@ CASES: Mapping[str, Case] = {
     ),
     "no right to read for the role": Case(
         s3(403, "AccessDenied", by="warehouse", operation="GetObject"),
-        ["`copy` failed", "Access Denied", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "Access Denied", KEPT_AS_IT_WAS],
         "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`",
         uploads=True,
     ),
@@ -263,7 +263,7 @@ CASES: Mapping[str, Case] = {
     ),
     "a token that expired in COPY": Case(
         s3(400, "ExpiredToken", by="warehouse"),
-        ["`copy` failed", "ExpiredToken", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "ExpiredToken", KEPT_AS_IT_WAS],
         "load again",
         uploads=True,
     ),
@@ -275,19 +275,19 @@ CASES: Mapping[str, Case] = {
     ),
     "a manifest that is gone": Case(
         before_copy(remove, "manifest"),
-        ["`copy` failed", "The specified key does not exist", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "The specified key does not exist", KEPT_AS_IT_WAS],
         "a staged file or the manifest is gone; does a lifecycle rule",
         uploads=True,
     ),
     "a staged file that is gone": Case(
         before_copy(remove, "part-"),
-        ["`copy` failed", "The specified key does not exist: s3://", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "The specified key does not exist: s3://", KEPT_AS_IT_WAS],
         "a staged file or the manifest is gone; does a lifecycle rule",
         uploads=True,
     ),
     "a staged file that changed": Case(
         before_copy(lengthen, "part-"),
-        ["`copy` failed", "Status 416,Error InvalidRange", "part-00000", KEPT_AS_IT_WAS],
+        ["`copy` of s.t failed", "Status 416,Error InvalidRange", "part-00000", KEPT_AS_IT_WAS],
         "",
         uploads=True,
     ),
