@@ -25,7 +25,7 @@ from tests.redshift.faults import CutCopy, Drop, Error
 from tests.redshift.server import StandIn
 
 PASSWORD, TOKEN = "pl4nted-passw0rd", "pl4nted-s3ssion-token"
-SECRETS = (PASSWORD, TOKEN, "Stand-in-1", "stand-in-secret")
+SECRETS = (PASSWORD, TOKEN, "Hunter2-of-tests", "stand-in-secret")
 
 
 def plain(text: str, **_: object) -> str:

@@ -40,7 +40,7 @@ class StandIn:
         self.region = region
         self.database = "dev"
         self.user = "etl"
-        self.password = "Stand-in-1"
+        self.password = "Hunter2-of-tests"
         self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
         self.bucket = f"stand-in-{uuid.uuid4().hex[:12]}"
         self.faults = Faults()
