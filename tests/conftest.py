@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from loader.project import Project
 from loader.redaction import KNOWN
-from tests.redshift.server import StandIn
+from loader.testing.redshift.server import RedshiftStandIn
 
 settings.register_profile(
     "ci",
@@ -57,13 +57,15 @@ def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def _running_stand_in() -> Iterator[StandIn]:
-    with StandIn() as running:
+def _running_stand_in() -> Iterator[RedshiftStandIn]:
+    with RedshiftStandIn() as running:
         yield running
 
 
 @pytest.fixture
-def stand_in(_running_stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+def stand_in(
+    _running_stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
+) -> RedshiftStandIn:
     """A stand-in for Redshift and S3 that holds nothing yet, and the environment to reach it."""
     _running_stand_in.reset()
     for name, value in _running_stand_in.environment().items():
@@ -71,7 +73,7 @@ def stand_in(_running_stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Sta
     return _running_stand_in
 
 
-def redshift_target(stand_in: StandIn, **changes: Any) -> dict[str, Any]:
+def redshift_target(stand_in: RedshiftStandIn, **changes: Any) -> dict[str, Any]:
     """The settings of a target that is the stand-in."""
     return {
         "type": "redshift",

@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"executor", "inference"},
     {"project"},
     {"doctor", "validate"},
-    {"docs"},
+    {"docs", "testing"},
     {"cli", "dagster_io"},
     {"__main__", "dagster_component"},
 ]
@@ -41,8 +41,8 @@ READERS = {"sql/templates.py", "spec/catalog.py", "plan/plan_file.py"}
 """What reads the files of the core's rooms."""
 
 HOMES: dict[str, set[str]] = {
-    "boto3": {"staging", "warehouse"},
-    "botocore": {"staging"},
+    "boto3": {"staging", "testing", "warehouse"},
+    "botocore": {"staging", "testing"},
     "click": {"cli"},
     "dagster": {"dagster_io", "dagster_component"},
     "duckdb": {"data", "staging", "warehouse"},
@@ -50,7 +50,7 @@ HOMES: dict[str, set[str]] = {
     "numpy": {"data", "staging"},
     "pandas": {"executor", "project"},
     "polars": {"executor", "project"},
-    "pyarrow": {"data", "executor", "inference", "project", "staging", "warehouse"},
+    "pyarrow": {"data", "executor", "inference", "project", "staging", "testing", "warehouse"},
     "pydantic": {"config", "dagster_io", "plan", "spec", "warehouse"},
     "pydantic_core": {"spec"},
     "redshift_connector": {"warehouse"},

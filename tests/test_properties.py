@@ -29,9 +29,9 @@ from loader.spec.partition_keys import locate
 from loader.spec.partitions import make_slice
 from loader.sql.renderer import Renderer
 from loader.sql.templates import read_templates
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.registry import get_adapter
 from tests.conftest import redshift_target
-from tests.redshift.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 
@@ -132,14 +132,14 @@ def test_any_frame_is_stored_as_it_is_or_refused(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables(), form=st.sampled_from(["arrow", "pandas"]))
 def test_any_frame_is_stored_as_it_is_or_refused_on_redshift(
-    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, stand_in: StandIn
+    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, stand_in: RedshiftStandIn
 ) -> None:
     """The same through S3 and COPY."""
     _store_or_refuse(table, form, stand_in)
 
 
 def _store_or_refuse(
-    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, running: StandIn | None
+    table: tuple[dict[str, Any], list[dict[str, Any]]], form: str, running: RedshiftStandIn | None
 ) -> None:
     fields, rows = table
     rows = [{"n": at, **row} for at, row in enumerate(rows)]

@@ -16,10 +16,10 @@ from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, TableIOManager
 from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError
 from loader.spec.model import TableSpec
+from loader.testing.redshift.faults import CutCopy, Drop, Error
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.base import Row
 from loader.warehouse.duckdb.driver import DuckDBSession
-from tests.redshift.faults import CutCopy, Drop, Error
-from tests.redshift.server import StandIn
 
 TARGETS = ("duckdb", "redshift")
 """The warehouses that must behave the same."""
@@ -129,7 +129,7 @@ class OnDuckDB(Bench):
             }
 
 
-def redshift_manager(stand_in: StandIn, **options: Any) -> RedshiftIOManager:
+def redshift_manager(stand_in: RedshiftStandIn, **options: Any) -> RedshiftIOManager:
     """A manager whose cluster is the stand-in."""
     return RedshiftIOManager(
         host=stand_in.host,
@@ -148,7 +148,7 @@ def redshift_manager(stand_in: StandIn, **options: Any) -> RedshiftIOManager:
 class OnRedshift(Bench):
     """The stand-in for Redshift and S3."""
 
-    def __init__(self, stand_in: StandIn, patch: pytest.MonkeyPatch, specs: Path) -> None:
+    def __init__(self, stand_in: RedshiftStandIn, patch: pytest.MonkeyPatch, specs: Path) -> None:
         self._stand_in = stand_in
         # A COPY that is refused here has nothing to tell, so there is nothing to wait for.
         patch.setattr("loader.warehouse.redshift.copy_errors._PATIENCE", (0.0,))

@@ -24,7 +24,7 @@ from loader.dagster_io.managers import DuckDBIOManager
 from loader.errors import LoaderError, SpecError
 from loader.project import Project
 from loader.spec.model import TableSpec
-from tests.redshift.server import StandIn
+from loader.testing.redshift.server import RedshiftStandIn
 
 # Dagster's own loader of defs.yaml uses what pydantic would rather have it not use.
 pytestmark = pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")
@@ -239,7 +239,7 @@ def test_files_of_cells(location: Location) -> None:
     assert location.rows() == [("2013-01-01", "EWR", 1), ("2013-01-01", "J*K", 1)]
 
 
-def test_files_in_s3(location: Location, stand_in: StandIn) -> None:
+def test_files_in_s3(location: Location, stand_in: RedshiftStandIn) -> None:
     """Objects of a bucket are files like others, with the same places for keys."""
     url = f"s3://{stand_in.bucket}/raw/{{date:%Y}}/{{date}}*.csv"
     location.spec(table(**BY_DAY, source={"files": [url]}))

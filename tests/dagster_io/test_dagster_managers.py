@@ -27,12 +27,12 @@ from loader.dagster_io import DuckDBIOManager, RedshiftIOManager, RedshiftPandas
 from loader.errors import ConfigError, ExecuteError
 from loader.spec.catalog import Catalog, read_catalog
 from loader.staging.stores import s3
+from loader.testing.redshift.faults import Error
+from loader.testing.redshift.s3.server import SECRET_KEY
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse import retry
 from loader.warehouse.redshift import driver
 from tests.dagster_io.dagsterkit import Bench, breaking, made, reader, returning, several
-from tests.redshift.faults import Error
-from tests.redshift.server import StandIn
-from tests.redshift.storage import SECRET_KEY
 
 ROOT = Path(__file__).parents[2]
 DAILY = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-06")
@@ -142,7 +142,7 @@ def settings(manager: RedshiftIOManager) -> RedshiftTarget:
     return found
 
 
-def of_the_stand_in(stand_in: StandIn) -> dict[str, str]:
+def of_the_stand_in(stand_in: RedshiftStandIn) -> dict[str, str]:
     """The same variables, for the stand-in."""
     return {
         "AWS_REDSHIFT_USER": stand_in.user,
@@ -195,7 +195,7 @@ def test_a_port_is_a_number_or_its_text(monkeypatch: pytest.MonkeyPatch, port: A
 
 
 def test_the_seed_snippet_runs(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
 ) -> None:
     """A day-partitioned asset that returns pandas is loaded, day by day, by the specs beside it."""
     set_environment(monkeypatch, **of_the_stand_in(stand_in), PASSWORD=stand_in.password)
@@ -223,7 +223,7 @@ def test_the_seed_snippet_runs(
 
 
 def test_the_seed_snippet_runs_by_iam(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
 ) -> None:
     """Without a password the same configuration asks for IAM credentials, over TLS, and loads."""
     set_environment(monkeypatch, **of_the_stand_in(stand_in))
@@ -474,7 +474,7 @@ def everything(bench: Bench) -> str:
 
 @pytest.mark.usefixtures("impatient")
 def test_secrets_are_in_nothing_that_is_told(
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     monkeypatch: pytest.MonkeyPatch,
     bench: Bench,
     capfd: pytest.CaptureFixture[str],
@@ -678,7 +678,7 @@ def test_partitions_that_the_spec_has_not_and_the_reverse(bench: Bench) -> None:
 
 
 def test_a_login_without_rights_is_one_clear_failure(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
 ) -> None:
     """Somebody who may only read gets a `Failure` that says so, and the table stays as it was."""
     set_environment(monkeypatch, **of_the_stand_in(stand_in))
@@ -804,7 +804,7 @@ def test_an_output_that_was_loaded_before_tells_no_wrong_numbers(bench: Bench) -
 
 @pytest.mark.usefixtures("impatient")
 def test_faults_of_the_cluster_are_the_policys_to_retry(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, bench: Bench
 ) -> None:
     """Conflicts, lost connections and a busy bucket pass; the retry loads each row once."""
     set_environment(monkeypatch, **of_the_stand_in(stand_in))

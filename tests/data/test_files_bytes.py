@@ -24,7 +24,7 @@ from loader.data.files import csv as csv_files
 from loader.data.files.open import open_files
 from loader.errors import SourceError
 from loader.spec.model import Source
-from tests.redshift.server import StandIn
+from loader.testing.redshift.server import RedshiftStandIn
 
 
 def csv(values: list[str]) -> bytes:
@@ -177,7 +177,7 @@ def test_a_stream_that_does_not_block_is_waited_for(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_files_in_s3_of_every_size_are_read(kind: str, stand_in: StandIn) -> None:
+def test_files_in_s3_of_every_size_are_read(kind: str, stand_in: RedshiftStandIn) -> None:
     """What is fetched from S3 is read as a file is."""
     content, values = content_of(kind, (64 << 10) + 1)
     packed = gzip.compress(content, 1)

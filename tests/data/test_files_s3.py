@@ -23,8 +23,8 @@ from loader.errors import FrameError, SourceError
 from loader.inference.infer import infer_files
 from loader.spec.model import Source
 from loader.staging.stores import s3_errors, s3_objects
+from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject
-from tests.redshift.server import StandIn
 
 SPEC = {
     "schema": "shop",
@@ -44,7 +44,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bucket(stand_in: StandIn, temporary: Path) -> str:
+def bucket(stand_in: RedshiftStandIn, temporary: Path) -> str:
     """The URL of a bucket with some files, and one that is no file."""
     for key, content in {
         "raw/2026/a.csv.gz": gzip.compress(b"a,b\n1,x\n"),
@@ -106,7 +106,7 @@ def test_each_object_is_read_once_and_beside_files(bucket: str, tmp_path: Path) 
     assert [row["a"] for row in found] == ["1", "2", "7"]
 
 
-def test_every_format_is_read(bucket: str, stand_in: StandIn) -> None:
+def test_every_format_is_read(bucket: str, stand_in: RedshiftStandIn) -> None:
     """Parquet and Arrow IPC, which are read with random access, come from S3 as CSV does."""
     table = pa.table({"a": ["1", "2"], "b": ["x", "y"]})
     parquet, arrow = io.BytesIO(), io.BytesIO()
@@ -140,7 +140,9 @@ def test_nothing_stays_of_a_frame_that_is_not_read(bucket: str, temporary: Path)
     assert not list(temporary.iterdir())
 
 
-def test_nothing_stays_of_a_broken_file(bucket: str, temporary: Path, stand_in: StandIn) -> None:
+def test_nothing_stays_of_a_broken_file(
+    bucket: str, temporary: Path, stand_in: RedshiftStandIn
+) -> None:
     """A file that is wrong is told under its URL, with its line, and removed."""
     stand_in.write_object("bad/t.csv", b"a,b\n1,2\n1,2,3\n")
     stand_in.write_object("bad/u.csv.gz", b"a,b\n1,2\n")
@@ -154,7 +156,7 @@ def test_nothing_stays_of_a_broken_file(bucket: str, temporary: Path, stand_in: 
 
 
 def test_rows_that_do_not_fit_are_told_with_the_url(
-    bucket: str, make_project: MakeProject, stand_in: StandIn
+    bucket: str, make_project: MakeProject, stand_in: RedshiftStandIn
 ) -> None:
     """A load from S3 refuses rows under the names their files were given by."""
     project = make_project({"orders.yml": SPEC})
@@ -223,7 +225,7 @@ def test_what_s3_refuses_is_told_to_those_who_read(
     operation: Any,
     message: str,
     bucket: str,
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     temporary: Path,
 ) -> None:
     """The answer of S3 becomes an error that says what to do, and nothing of staging."""
@@ -241,7 +243,7 @@ def test_a_bucket_that_is_not_there_is_named(bucket: str) -> None:
     assert "aws s3 ls" in told
 
 
-def test_who_may_not_list_may_still_read(bucket: str, stand_in: StandIn) -> None:
+def test_who_may_not_list_may_still_read(bucket: str, stand_in: RedshiftStandIn) -> None:
     """An object named in full needs no right to list the bucket."""
     stand_in.faults.s3_errors(403, "AccessDenied", times=99, operation="ListObjects", by="client")
     assert [row["a"] for row in read(f"{bucket}/raw/2026/a.csv.gz")] == ["1"]
@@ -257,7 +259,7 @@ def test_no_hint_of_s3_speaks_of_staging() -> None:
         assert not re.search(r"stag|target", s3_objects.rephrase_for_readers(hint)), hint
 
 
-def test_a_busy_s3_is_asked_again(bucket: str, stand_in: StandIn) -> None:
+def test_a_busy_s3_is_asked_again(bucket: str, stand_in: RedshiftStandIn) -> None:
     """A slow-down is no error as long as it passes."""
     rule = stand_in.faults.s3_errors(503, "SlowDown", times=2, operation="GetObject", by="client")
     assert [row["a"] for row in read(f"{bucket}/raw/2026/a.csv.gz")] == ["1"]
@@ -281,7 +283,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_was(
-    bucket: str, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    bucket: str, stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No byte is read twice, and none is missing."""
     expected = [{"a": str(number), "b": "x" * (number % 7)} for number in range(500)]
@@ -292,7 +294,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_was(
 
 
 def test_an_object_that_changes_while_it_is_read_is_refused(
-    bucket: str, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, temporary: Path
+    bucket: str, stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     """Halves of two objects never make one file."""
     url = stand_in.write_object("long.csv", b"a,b\n" + b"1,x\n" * 500)
@@ -333,7 +335,7 @@ def test_the_command_line_loads_from_s3(
 
 
 def test_a_spec_is_inferred_from_files_in_s3(
-    bucket: str, stand_in: StandIn, temporary: Path
+    bucket: str, stand_in: RedshiftStandIn, temporary: Path
 ) -> None:
     """What is read twice is fetched twice, and nothing stays of it."""
     stand_in.write_object("na/1.csv", b"a;b\n1;x\nNA;y\n")

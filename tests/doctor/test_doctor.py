@@ -19,10 +19,10 @@ from loader.cli import main
 from loader.doctor import checks
 from loader.doctor.report import Finding, examine, line
 from loader.project import Project
+from loader.testing.redshift.faults import CutCopy, Drop, Error
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.redshift import doctor as redshift
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.faults import CutCopy, Drop, Error
-from tests.redshift.server import StandIn
 
 PASSWORD, TOKEN = "pl4nted-passw0rd", "pl4nted-s3ssion-token"
 SECRETS = (PASSWORD, TOKEN, "Hunter2-of-tests", "stand-in-secret")
@@ -62,7 +62,7 @@ def see(project: Project) -> Seen:
 class Place:
     """A target that is the stand-in, and what is there besides."""
 
-    def __init__(self, stand_in: StandIn, make: MakeProject) -> None:
+    def __init__(self, stand_in: RedshiftStandIn, make: MakeProject) -> None:
         self.stand_in, self._make = stand_in, make
 
     def see(self, templates: Mapping[str, str] | None = None, **changes: Any) -> Seen:
@@ -88,7 +88,9 @@ class Place:
 
 
 @pytest.fixture
-def place(stand_in: StandIn, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(
+    stand_in: RedshiftStandIn, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> Place:
     """The stand-in as a target, and secrets in the environment."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     return Place(stand_in, make_project)

@@ -15,10 +15,10 @@ from loader.errors import ApplyError, ExecuteError, LoaderError, PlanError
 from loader.plan.table_changes import TableChange
 from loader.project import Project
 from loader.spec.model import TableSpec
+from loader.testing.redshift.faults import Drop, Error
+from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 from tests.plan.test_drift import AMOUNT, BASE, CHANGES, ID, NOTE, columns
-from tests.redshift.faults import Drop, Error
-from tests.redshift.server import StandIn
 
 TARGETS = ("duckdb", "redshift")
 ROWS = 3
@@ -27,7 +27,7 @@ ROWS = 3
 class Place:
     """One target, and a project whose one spec changes."""
 
-    def __init__(self, name: str, make: MakeProject, stand_in: StandIn | None) -> None:
+    def __init__(self, name: str, make: MakeProject, stand_in: RedshiftStandIn | None) -> None:
         self.name, self.make, self.stand_in = name, make, stand_in
         self.options = redshift_target(stand_in) if stand_in else {}
 
@@ -122,7 +122,7 @@ def place(request: pytest.FixtureRequest, make_project: MakeProject) -> Place:
 
 
 @pytest.fixture
-def redshift(make_project: MakeProject, stand_in: StandIn) -> Place:
+def redshift(make_project: MakeProject, stand_in: RedshiftStandIn) -> Place:
     return Place("redshift", make_project, stand_in)
 
 

@@ -15,8 +15,8 @@ from loader.errors import ApplyError, PlanError
 from loader.project import Project
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
+from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import redshift_target
-from tests.redshift.server import StandIn
 
 VALUES: Mapping[str, list[Any]] = {
     "smallint": [1, -2, 3],
@@ -181,7 +181,7 @@ def test_every_pair_on_duckdb(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=tables(), second=tables(), nulls=st.booleans())
 def test_every_pair_on_redshift(
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     tmp_path_factory: pytest.TempPathFactory,
     first: dict[str, Any],
     second: dict[str, Any],

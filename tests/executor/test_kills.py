@@ -28,7 +28,7 @@ from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import CASES
 
 if TYPE_CHECKING:
-    from tests.redshift.server import StandIn
+    from loader.testing.redshift.server import RedshiftStandIn
 
 KILLS = int(os.environ.get("LOADER_KILLS", "500"))
 SEED = int(os.environ.get("LOADER_KILLS_SEED", "1"))
@@ -131,7 +131,7 @@ def target(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, st
     """The settings of a target of each kind, and the environment to reach it."""
     if request.param == "duckdb":
         return {"lock_timeout": 60}, {}
-    stand_in: StandIn = request.getfixturevalue("stand_in")
+    stand_in: RedshiftStandIn = request.getfixturevalue("stand_in")
     return redshift_target(stand_in), stand_in.environment()
 
 

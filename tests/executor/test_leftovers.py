@@ -22,14 +22,14 @@ from loader.errors import LoaderError, StageError
 from loader.executor.results import LoadResult, Progress
 from loader.project import Project
 from loader.staging.stores.base import Store
+from loader.testing.redshift.faults import Delay, Drop, Error
 from loader.warehouse.base import transaction
 from loader.warehouse.registry import open_staging, open_warehouse
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import ROOT, WAIT, Fault, _BrokenWarehouse
-from tests.redshift.faults import Delay, Drop, Error
 
 if TYPE_CHECKING:
-    from tests.redshift.server import StandIn
+    from loader.testing.redshift.server import RedshiftStandIn
 
 SPEC: Mapping[str, Any] = {
     "schema": "s",
@@ -49,7 +49,11 @@ class Lab:
     """A table on one of the targets, and what lies where it is staged."""
 
     def __init__(
-        self, make: MakeProject, target: Mapping[str, Any], stand_in: StandIn | None, **spec: Any
+        self,
+        make: MakeProject,
+        target: Mapping[str, Any],
+        stand_in: RedshiftStandIn | None,
+        **spec: Any,
     ) -> None:
         self.stand_in = stand_in
         self.project: Project = make({"t.yml": {**SPEC, **spec}}, **target)
@@ -97,10 +101,10 @@ MakeLab = Callable[..., Lab]
 @pytest.fixture(params=["duckdb", "redshift"])
 def lab(request: pytest.FixtureRequest, make_project: MakeProject) -> MakeLab:
     """Makes labs on a target of each kind."""
-    stand_in: StandIn | None = None
+    stand_in: RedshiftStandIn | None = None
     target: dict[str, Any] = {"lock_timeout": 20}
     if request.param == "redshift":
-        found: StandIn = request.getfixturevalue("stand_in")
+        found: RedshiftStandIn = request.getfixturevalue("stand_in")
         stand_in, target = found, redshift_target(found)
     return lambda **spec: Lab(make_project, target, stand_in, **spec)
 
@@ -326,7 +330,7 @@ def test_such_a_load_is_tried_again(lab: MakeLab) -> None:
 
 
 def test_columns_that_change_while_rows_are_staged_may_be_fine_the_next_time(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """On Redshift files follow the order of the table's columns: another order may pass."""
     found = Lab(make_project, redshift_target(stand_in), stand_in)
@@ -354,7 +358,7 @@ def test_columns_that_change_while_rows_are_staged_may_be_fine_the_next_time(
     ],
 )
 def test_waiting_for_others_passes_and_other_refusals_do_not(
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     make_project: MakeProject,
     monkeypatch: pytest.MonkeyPatch,
     match: str,

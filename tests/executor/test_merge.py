@@ -21,13 +21,13 @@ from loader.errors import FrameError, VerifyError
 from loader.executor.results import LoadResult
 from loader.plan.dispositions import MergeCounts
 from loader.project import Project
+from loader.testing.redshift.faults import Error
 from loader.warehouse.registry import open_warehouse
 from tests.conftest import redshift_target
-from tests.redshift.faults import Error
 
 if TYPE_CHECKING:
+    from loader.testing.redshift.server import RedshiftStandIn
     from tests.conftest import MakeProject
-    from tests.redshift.server import StandIn
 
 STRATEGIES = ("delete_insert", "merge")
 COLUMNS: list[dict[str, Any]] = [
@@ -431,7 +431,7 @@ def test_added_and_widened_columns_are_told_everywhere(projects: Projects, tmp_p
 
 
 def test_a_widened_column_is_told_though_the_load_failed_once(
-    make_project: MakeProject, stand_in: StandIn
+    make_project: MakeProject, stand_in: RedshiftStandIn
 ) -> None:
     """Widening is outside the transaction, so a load that is tried again tells it all the same."""
     spec = {"schema": "s", "name": "t", "columns": COLUMNS}

@@ -24,7 +24,7 @@ from loader.warehouse.registry import open_staging, open_warehouse
 from tests.conftest import MakeProject, redshift_target
 
 if TYPE_CHECKING:
-    from tests.redshift.server import StandIn
+    from loader.testing.redshift.server import RedshiftStandIn
 
 ROOT = Path(__file__).parents[2]
 WAIT = 60.0
@@ -50,7 +50,7 @@ def target(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The settings of a target of each kind."""
     if request.param == "duckdb":
         return {"lock_timeout": 120}
-    stand_in: StandIn = request.getfixturevalue("stand_in")
+    stand_in: RedshiftStandIn = request.getfixturevalue("stand_in")
     return redshift_target(stand_in)
 
 

@@ -32,10 +32,10 @@ from loader.plan.expectations import Values
 from loader.project import Project
 from loader.spec.model import TableSpec
 from loader.staging.encoders.open import open_writer
+from loader.testing.redshift.faults import ChangeCopied
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.registry import open_warehouse
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.faults import ChangeCopied
-from tests.redshift.server import StandIn
 from tests.test_properties import project_of, tables
 
 COLUMNS = {
@@ -178,7 +178,7 @@ def _copy_template(staged: str, changes: dict[str, str]) -> str:
 @pytest.fixture(params=["duckdb", "redshift"])
 def planted(request: pytest.FixtureRequest, make_project: MakeProject) -> Planted:
     """Makes a project whose copies change values, on each of the targets."""
-    stand_in: StandIn | None = None
+    stand_in: RedshiftStandIn | None = None
     target: dict[str, Any] = {"type": "duckdb"}
     if request.param == "redshift":
         stand_in = request.getfixturevalue("stand_in")
@@ -474,12 +474,14 @@ def test_no_mutation_of_a_staged_file_commits(data: st.DataObject) -> None:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_mutation_of_a_staged_object_commits(data: st.DataObject, stand_in: StandIn) -> None:
+def test_no_mutation_of_a_staged_object_commits(
+    data: st.DataObject, stand_in: RedshiftStandIn
+) -> None:
     """The same of objects on S3, whose manifest knows nothing of the change."""
     _mutate(data, stand_in)
 
 
-def _mutate(data: st.DataObject, running: StandIn | None) -> None:
+def _mutate(data: st.DataObject, running: RedshiftStandIn | None) -> None:
     staged = data.draw(st.sampled_from(["parquet", "csv", "json"]))
     kind = data.draw(st.sampled_from(sorted(set(MUTATED) - NOT_IN[staged])))
     value = st.none() | MUTATED[kind]

@@ -34,9 +34,9 @@ from loader.project import Project
 from loader.spec.catalog import read_entry
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.registry import get_adapter
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.server import StandIn
 
 ROOT = Path(__file__).parents[2]
 DUCKDB, REDSHIFT = get_adapter("duckdb").dialect, get_adapter("redshift").dialect
@@ -499,7 +499,9 @@ def test_an_inferred_table_is_made_filled_and_inferred_again(make_project: MakeP
     round_trip(make_project({}))
 
 
-def test_an_inferred_table_is_made_on_redshift_too(stand_in: StandIn, tmp_path: Path) -> None:
+def test_an_inferred_table_is_made_on_redshift_too(
+    stand_in: RedshiftStandIn, tmp_path: Path
+) -> None:
     """The same on Redshift, which is stricter."""
     round_trip(Project(root=tmp_path, targets={"prod": redshift_target(stand_in)}))
 

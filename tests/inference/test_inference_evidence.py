@@ -45,11 +45,11 @@ from loader.spec.catalog import read_entry
 from loader.spec.comments import comment
 from loader.spec.model import TableSpec
 from loader.sql.datatypes import parse
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.registry import get_adapter
 from tests.conftest import MakeProject, redshift_target
 from tests.plan.drifted import live_of
 from tests.plan.test_plan import make_spec, renderer
-from tests.redshift.server import StandIn
 
 DUCKDB, REDSHIFT = get_adapter("duckdb").dialect, get_adapter("redshift").dialect
 ALL: frozenset[Seen] = frozenset({"keys", "layout", "grants", "dependants"})
@@ -893,7 +893,7 @@ RICH: dict[str, Any] = {
 }
 
 
-def test_a_table_of_redshift_is_its_spec_again(stand_in: StandIn, tmp_path: Path) -> None:
+def test_a_table_of_redshift_is_its_spec_again(stand_in: RedshiftStandIn, tmp_path: Path) -> None:
     """The same on Redshift, with grants; the stand-in forgets keys and layout."""
     project = Project(root=tmp_path, targets={"prod": redshift_target(stand_in)})
     round_trip(project, RICH, 1)

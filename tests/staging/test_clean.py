@@ -27,7 +27,7 @@ from loader.warehouse.registry import open_staging
 from tests.conftest import MakeProject, redshift_target
 
 if TYPE_CHECKING:
-    from tests.redshift.server import StandIn
+    from loader.testing.redshift.server import RedshiftStandIn
 
 DAY = 86_400.0
 RUN = "s.t/one/0123456789ab"
@@ -188,7 +188,7 @@ def test_half_files_of_killed_runs_go_too(store: Store) -> None:
             writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
 
 
-def test_only_what_lies_below_the_prefix_is_looked_at(stand_in: StandIn) -> None:
+def test_only_what_lies_below_the_prefix_is_looked_at(stand_in: RedshiftStandIn) -> None:
     """Objects and uploads of the same form elsewhere in the bucket are not Loader's to remove."""
     from loader.staging.stores.open import open_store
 
@@ -211,7 +211,7 @@ def test_only_what_lies_below_the_prefix_is_looked_at(stand_in: StandIn) -> None
 
 
 def test_uploads_that_may_not_be_listed_are_said(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has no right to list uploads has files removed, and is told what was not looked at."""
     from loader.errors import StageError

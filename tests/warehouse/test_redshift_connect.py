@@ -13,10 +13,10 @@ import pytest
 
 from loader.config import RedshiftTarget
 from loader.errors import ExecuteError
+from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.redshift.driver import Redshift, _login, connect
 from loader.warehouse.redshift.errors import explain
 from tests.conftest import redshift_target
-from tests.redshift.server import StandIn
 
 HOST = "wg.123456789012.eu-west-1.redshift-serverless.amazonaws.com"
 
@@ -66,7 +66,7 @@ LOGINS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def target(stand_in: StandIn, **changes: Any) -> Redshift:
+def target(stand_in: RedshiftStandIn, **changes: Any) -> Redshift:
     return connect(RedshiftTarget(**redshift_target(stand_in, **changes)), Path())
 
 
@@ -79,7 +79,7 @@ def test_each_way_to_log_in_is_the_drivers_own(way: str) -> None:
 
 
 def test_a_secret_gives_user_and_password(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The user and password of a Secrets Manager secret log in, and neither is ever told."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", stand_in.endpoint_url)
@@ -100,7 +100,7 @@ def test_a_secret_gives_user_and_password(
         assert "t0p" not in str(caught.value)
 
 
-def test_the_line_is_kept_alive_and_has_no_time_limit(stand_in: StandIn) -> None:
+def test_the_line_is_kept_alive_and_has_no_time_limit(stand_in: RedshiftStandIn) -> None:
     """TCP keepalives are on, and no answer may come too late: a COPY can take an hour."""
     with target(stand_in).session() as session:
         sock = session._connection._usock  # what is asked is the socket's own state
@@ -112,7 +112,9 @@ def test_the_line_is_kept_alive_and_has_no_time_limit(stand_in: StandIn) -> None
 
 # redshift_connector makes its TLS context in an old way.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_iam_credentials_are_asked_for(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_iam_credentials_are_asked_for(
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With IAM the driver asks AWS for credentials; the stand-in then lacks only TLS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_REDSHIFT", stand_in.endpoint_url)
     client = boto3.client("redshift", region_name=stand_in.region)
@@ -148,7 +150,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_who_cannot_connect_is_told_where_and_why(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, what: str
+    stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The error names the place and the user, and the setting to look at; never the password."""
     monkeypatch.setattr("loader.warehouse.redshift.driver._CONNECT_ATTEMPTS", 1)

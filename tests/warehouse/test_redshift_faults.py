@@ -18,10 +18,10 @@ import pytest
 from loader.errors import ExecuteError, StageError
 from loader.executor.results import LoadResult
 from loader.project import Project
+from loader.testing.redshift.faults import CutCopy, Drop, Error, When
+from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import AFTER, BEFORE, CASES, LOADED, ROOT, SPEC, frame
-from tests.redshift.faults import CutCopy, Drop, Error, When
-from tests.redshift.server import StandIn
 
 Row = tuple[Any, ...]
 
@@ -40,7 +40,7 @@ class Lab:
     """A table on the stand-in, with rows in two partitions."""
 
     def __init__(
-        self, stand_in: StandIn, make: MakeProject, case: str, *, empty: bool = False
+        self, stand_in: RedshiftStandIn, make: MakeProject, case: str, *, empty: bool = False
     ) -> None:
         self.stand_in, self.case, self.empty = stand_in, case, empty
         self.project = make({"t.yml": {**SPEC, **CASES[case]}}, **redshift_target(stand_in))
@@ -89,7 +89,7 @@ class Lab:
 @pytest.mark.parametrize("how", BROKEN)
 @pytest.mark.parametrize("case", CASES)
 def test_a_fault_at_any_statement_ends_in_one_copy(
-    stand_in: StandIn, make_project: MakeProject, case: str, how: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, case: str, how: str
 ) -> None:
     """After the retry or a rerun the table holds one copy; failed for good, it is what it was."""
     lab = Lab(stand_in, make_project, case)
@@ -120,7 +120,7 @@ def test_a_fault_at_any_statement_ends_in_one_copy(
 
 @pytest.mark.parametrize("how", ["dropped before", "dropped after"])
 def test_a_first_load_survives_faults_too(
-    stand_in: StandIn, make_project: MakeProject, how: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, how: str
 ) -> None:
     """Where there is no ledger, schema or table yet, a lost connection leaves one copy as well."""
     lab = Lab(stand_in, make_project, "append", empty=True)
@@ -135,7 +135,7 @@ def test_a_first_load_survives_faults_too(
 
 
 def test_a_commit_that_is_still_going_on_is_waited_for(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """The line is lost at COMMIT and the server commits later: the ledger is asked after that."""
     lab = Lab(stand_in, make_project, "append")
@@ -147,7 +147,9 @@ def test_a_commit_that_is_still_going_on_is_waited_for(
         assert lab.holds_one_copy()
 
 
-def test_a_copy_that_is_cut_leaves_nothing(stand_in: StandIn, make_project: MakeProject) -> None:
+def test_a_copy_that_is_cut_leaves_nothing(
+    stand_in: RedshiftStandIn, make_project: MakeProject
+) -> None:
     """A connection lost in the middle of COPY is retried, and no row is there twice."""
     lab = Lab(stand_in, make_project, "append")
     stand_in.faults.add("copy", "before", CutCopy(3))
@@ -156,7 +158,7 @@ def test_a_copy_that_is_cut_leaves_nothing(stand_in: StandIn, make_project: Make
 
 
 def test_a_warehouse_that_refuses_connections_is_waited_for(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """Connections are tried again for a while, and then it is said where none could be made."""
     lab = Lab(stand_in, make_project, "append")
@@ -165,7 +167,9 @@ def test_a_warehouse_that_refuses_connections_is_waited_for(
     assert lab.holds_one_copy()
 
 
-def test_slow_downs_of_s3_are_waited_for(stand_in: StandIn, make_project: MakeProject) -> None:
+def test_slow_downs_of_s3_are_waited_for(
+    stand_in: RedshiftStandIn, make_project: MakeProject
+) -> None:
     """S3 that asks to slow down is asked again, by the upload and by COPY."""
     lab = Lab(stand_in, make_project, "replace partition")
     stand_in.faults.s3_errors(status=503, code="SlowDown", times=2, by="client")
@@ -177,7 +181,7 @@ def test_slow_downs_of_s3_are_waited_for(stand_in: StandIn, make_project: MakePr
 
 
 def test_a_load_that_fails_for_good_leaves_no_half_upload(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """When S3 refuses for good nothing is changed, and no part of an object stays."""
     lab = Lab(stand_in, make_project, "append")
@@ -267,7 +271,7 @@ CROWDS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_loads_of_one_table_at_once(
-    stand_in: StandIn, make_project: MakeProject, crowd: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, crowd: str
 ) -> None:
     """Processes that load one table at the same time: the right rows, and every ledger row."""
     case, jobs = CROWDS[crowd]
@@ -294,7 +298,7 @@ def test_loads_of_one_table_at_once(
 
 @pytest.mark.parametrize("view", ["sys_load_error_detail", "stl_load_errors"])
 def test_rows_that_copy_refuses_are_told_with_their_values(
-    stand_in: StandIn, make_project: MakeProject, view: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, view: str
 ) -> None:
     """A refused row is told with its file, number, column, type, value and the reason for it."""
     spec = {
@@ -330,7 +334,7 @@ def test_rows_that_copy_refuses_are_told_with_their_values(
 
 
 def test_who_may_not_create_schemas_loads_into_those_that_are_there(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """The right to create tables in a schema is enough, where the schema exists already."""
     stand_in.add_user("clerk", "Clerk-1", read_only=False)
@@ -348,7 +352,7 @@ def test_who_may_not_create_schemas_loads_into_those_that_are_there(
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_value_that_parquet_has_too_long_is_found_again(
-    stand_in: StandIn, make_project: MakeProject, noted: bool
+    stand_in: RedshiftStandIn, make_project: MakeProject, noted: bool
 ) -> None:
     """Spectrum names a column and two lengths; the row and the value are looked up in the files."""
     columns = [{"name": "id", "data_type": "integer"}, {"name": "name", "data_type": "varchar(9)"}]

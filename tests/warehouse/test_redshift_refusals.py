@@ -23,10 +23,10 @@ from click.testing import CliRunner
 
 from loader.cli import main
 from loader.errors import LoaderError
+from loader.testing.redshift.faults import Error
+from loader.testing.redshift.s3.server import ADMIN
+from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.faults import Error
-from tests.redshift.server import StandIn
-from tests.redshift.storage import ADMIN
 
 # redshift_connector leaves the socket of a connection that was refused to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -42,7 +42,7 @@ COLUMNS = {"a": "integer", "b": "varchar(9)"}
 class Scene:
     """A table with a row in it, an environment full of secrets, and a second load to come."""
 
-    stand_in: StandIn
+    stand_in: RedshiftStandIn
     make: MakeProject
     data: Path
     spec: dict[str, Any] = field(
@@ -106,7 +106,7 @@ class Scene:
 
 @pytest.fixture
 def scene(
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     make_project: MakeProject,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -164,7 +164,7 @@ def login(name: str, password: str, *, read_only: bool) -> Sabotage:
     return sabotage
 
 
-def before_copy(change: Callable[[StandIn, str], Any], part: str) -> Sabotage:
+def before_copy(change: Callable[[RedshiftStandIn, str], Any], part: str) -> Sabotage:
     """Do something to the staged objects just before COPY reads them."""
 
     def sabotage(scene: Scene) -> None:
@@ -180,13 +180,13 @@ def before_copy(change: Callable[[StandIn, str], Any], part: str) -> Sabotage:
     return sabotage
 
 
-def remove(stand_in: StandIn, key: str) -> None:
+def remove(stand_in: RedshiftStandIn, key: str) -> None:
     # Who asks as the test itself meets no faults, which are busy with the statement.
     client = boto3.client("s3", region_name=stand_in.region, config=Config(user_agent_extra=ADMIN))
     client.delete_object(Bucket=stand_in.bucket, Key=key)
 
 
-def lengthen(stand_in: StandIn, key: str) -> None:
+def lengthen(stand_in: RedshiftStandIn, key: str) -> None:
     stand_in.write_object(key, stand_in.read_object(key) + b"\n")
 
 

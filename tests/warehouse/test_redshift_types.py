@@ -22,9 +22,9 @@ import pytest
 
 from loader.data.cast.layout import arrow_schema
 from loader.errors import FrameError, SpecError
+from loader.testing.redshift.server import RedshiftStandIn
+from loader.testing.redshift.unload import Unloader
 from tests.conftest import MakeProject, redshift_target
-from tests.redshift.server import StandIn
-from tests.redshift.unloading import Unloader
 
 STAGING = ("parquet", "csv", "json")
 D = Decimal
@@ -241,7 +241,7 @@ class Lab:
 
     def __init__(
         self,
-        stand_in: StandIn,
+        stand_in: RedshiftStandIn,
         make: MakeProject,
         columns: Mapping[str, str],
         staging: str = "parquet",
@@ -329,7 +329,7 @@ def differing(
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("staging", STAGING)
 def test_every_value_is_stored_and_read_back_as_it_was(
-    stand_in: StandIn, make_project: MakeProject, staging: str, form: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, staging: str, form: str
 ) -> None:
     """The warehouse holds exactly the values, and both ways of reading give them back."""
     cases = {name: case for name, case in KEPT.items() if staging in case.carried_by}
@@ -526,7 +526,7 @@ OTHERS: Mapping[str, tuple[str, pa.Array, Sequence[str | None]]] = {
 
 @pytest.mark.parametrize("staging", STAGING)
 def test_whatever_arrow_calls_a_value_it_is_stored_as_its_column_declares(
-    stand_in: StandIn, make_project: MakeProject, staging: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, staging: str
 ) -> None:
     """Dictionaries, views, unsigned numbers, other units and nulls become the declared type."""
     others = {name: entry for name, entry in OTHERS.items() if staging in carriers(entry[0])}
@@ -555,7 +555,7 @@ def test_whatever_arrow_calls_a_value_it_is_stored_as_its_column_declares(
     ],
 )
 def test_a_format_that_cannot_carry_a_type_is_refused_by_name(
-    stand_in: StandIn, make_project: MakeProject, data_type: str, staging: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, data_type: str, staging: str
 ) -> None:
     """The spec is refused, with the column's line, its type, the format and one that will do."""
     with pytest.raises(SpecError) as caught:
@@ -681,7 +681,7 @@ def untouched(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_value_that_does_not_fit_is_refused_by_column_and_row(
-    stand_in: StandIn, make_project: MakeProject, name: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, name: str
 ) -> None:
     """Before anything is uploaded: the column, the row, the value and why it does not fit."""
     data_type, values, formats, words = REFUSED[name]
@@ -713,7 +713,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_super_holds_the_document_and_not_its_text(
-    stand_in: StandIn, make_project: MakeProject, name: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, name: str
 ) -> None:
     """JSON text becomes a document that can be navigated; what Parquet cannot hold is refused."""
     text, kind, formats = DOCUMENTS[name]
@@ -733,7 +733,7 @@ def test_a_super_holds_the_document_and_not_its_text(
 
 
 def test_an_instant_is_one_whatever_its_offset(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """TIMESTAMPTZ holds the instant: the same one for each way to write it."""
     written = ["2013-01-01T00:00:00Z", "2013-01-01 09:00:00+09:00", "2012-12-31T18:30:00-0530"]
@@ -746,7 +746,7 @@ def test_an_instant_is_one_whatever_its_offset(
 
 
 def test_nan_is_a_number_to_arrow_and_null_to_pandas(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """NaN of Arrow and Polars is kept, and that of a pandas frame is its way to write NULL."""
     table = pa.table({"id": [0, 1], "c": [math.nan, 1.0]})
@@ -763,7 +763,7 @@ def test_nan_is_a_number_to_arrow_and_null_to_pandas(
 @pytest.mark.parametrize("unload", [False, True], ids=["connection", "unload"])
 @pytest.mark.parametrize("form", ["pandas", "polars", "arrow"])
 def test_a_table_is_read_in_the_types_of_its_spec(
-    stand_in: StandIn,
+    stand_in: RedshiftStandIn,
     make_project: MakeProject,
     form: Literal["pandas", "polars", "arrow"],
     unload: bool,
@@ -789,7 +789,7 @@ INTERVALS = {"y": "interval year to month", "d": "interval day to second"}
 
 
 def test_intervals_are_read_over_the_connection(
-    stand_in: StandIn, make_project: MakeProject
+    stand_in: RedshiftStandIn, make_project: MakeProject
 ) -> None:
     """An interval comes back as the text of what is stored, as it does by UNLOAD."""
     lab = Lab(stand_in, make_project, INTERVALS, "csv")
@@ -799,7 +799,7 @@ def test_intervals_are_read_over_the_connection(
     assert lab.read(unload=False) == values
 
 
-def test_times_are_read_by_unload(stand_in: StandIn, make_project: MakeProject) -> None:
+def test_times_are_read_by_unload(stand_in: RedshiftStandIn, make_project: MakeProject) -> None:
     """UNLOAD has no Parquet type for TIME, and the times come back all the same."""
     lab = Lab(stand_in, make_project, {"c": "time"}, "csv")
     values = {"c": [time(0), time(23, 59, 59, 999999), None]}
@@ -809,7 +809,7 @@ def test_times_are_read_by_unload(stand_in: StandIn, make_project: MakeProject) 
 
 
 def test_time_stamps_of_int96_are_read_by_unload(
-    stand_in: StandIn, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+    stand_in: RedshiftStandIn, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster that unloads time stamps as INT96 is read in all years."""
     lab = Lab(stand_in, make_project, {"c": "timestamp", "z": "timestamptz"})
@@ -831,7 +831,7 @@ LATE: Mapping[str, tuple[str, Any, Sequence[str]]] = {
 
 @pytest.mark.parametrize("name", LATE)
 def test_what_redshift_cannot_hold_is_refused_before_it_is_uploaded(
-    stand_in: StandIn, make_project: MakeProject, name: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, name: str
 ) -> None:
     """Values that no Redshift column holds are refused by row, or set aside, like any other."""
     data_type, values, formats = LATE[name]
@@ -851,7 +851,7 @@ SILENT: Mapping[str, tuple[str, Any, Sequence[str]]] = {
 
 @pytest.mark.parametrize("name", SILENT)
 def test_nothing_is_changed_silently(
-    stand_in: StandIn, make_project: MakeProject, name: str
+    stand_in: RedshiftStandIn, make_project: MakeProject, name: str
 ) -> None:
     """A value that would be stored as another one is refused."""
     data_type, values, formats = SILENT[name]

@@ -1,0 +1,1 @@
+"""What a Redshift database has that a PostgreSQL database lacks."""

@@ -1,0 +1,1 @@
+"""What COPY reads: staged files, checked against a table's columns."""

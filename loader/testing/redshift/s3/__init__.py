@@ -1,0 +1,1 @@
+"""An S3 server, and the stand-in's requests to it."""

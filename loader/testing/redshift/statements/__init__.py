@@ -1,0 +1,1 @@
+"""Redshift's SQL, read and translated to PostgreSQL's."""

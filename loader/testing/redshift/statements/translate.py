@@ -1,0 +1,393 @@
+"""A Redshift statement → the PostgreSQL statement that does what Redshift would.
+
+Limits, all of them on the lenient side unless they say "refused":
+
+- Names of 64 to 127 bytes work, but the catalog shows them shortened (`tokens.stored`).
+- VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
+- Comparisons ignore blanks at the end where a VARCHAR or CHAR takes part (`blanks.py`). Literals
+  and results of functions are TEXT, and compared as they are. No collation ignores case.
+- Encodings, dist and sort keys, UNIQUE, primary and foreign keys are remembered in side tables
+  (`layout.py`) and never enforced; COMMENT ON CONSTRAINT does not find them.
+- The tables of a late-binding view must be there when it is made, and whoever reads it needs rights
+  on them. Its VARCHAR columns are shown without their sizes; OR REPLACE loses its grants.
+- A user, a group and a role of one name are one to PostgreSQL. ``GRANT ALTER`` and ``DROP`` become
+  TRIGGER, and are shown as that.
+- A boolean cast to text is refused where PostgreSQL plans it, not where it parses it.
+- What only Redshift's SELECT lacks (DISTINCT ON, FILTER, …) passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loader.testing.redshift.refusals import (
+    IN_TRANSACTION,
+    NOT_SUPPORTED,
+    Refusal,
+    not_carried,
+    syntax_error,
+)
+from loader.testing.redshift.statements.alter_table import alter_table
+from loader.testing.redshift.statements.create_table import create_table
+from loader.testing.redshift.statements.merge import check_merge
+from loader.testing.redshift.statements.notes import noted
+from loader.testing.redshift.statements.rewrite import Domains, path, render
+from loader.testing.redshift.statements.tokens import (
+    Cursor,
+    Token,
+    one_statement,
+    quote,
+    with_depth,
+)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What to run on PostgreSQL, and what must hold around it."""
+
+    sql: str
+    ends_transaction: bool = False
+    """Redshift commits with this statement, whatever came before it in the transaction."""
+    domains: tuple[tuple[str, str], ...] = ()
+    """Domains the statement needs: name and CREATE DOMAIN, to be made before it."""
+
+
+def translate(sql: str, *, in_transaction: bool) -> Translation:
+    """The PostgreSQL statement for a Redshift one.
+
+    Raises:
+        Refusal: Redshift would refuse it.
+    """
+    tokens = one_statement(sql)
+    if not tokens:
+        return Translation("")
+    domains: Domains = {}
+    text = _statement(tokens, domains, in_transaction=in_transaction)
+    return Translation(text, tokens[0].says("truncate"), tuple(domains.items()))
+
+
+_AS_IT_IS = frozenset(
+    {
+        "(", "call", "cancel", "close", "comment", "deallocate", "declare", "delete", "execute",
+        "explain", "fetch", "insert", "prepare", "select", "update",
+        "with",
+    }
+)  # fmt: skip
+_CREATES = frozenset(
+    {"database", "function", "group", "materialized", "or", "procedure", "role", "user", "view"}
+)
+
+
+def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: bool) -> str:
+    cursor = Cursor(tokens)
+    word = cursor.next().value
+    match word:
+        case "begin" | "start":
+            return _begin(cursor, word)
+        case "commit" | "end" | "rollback" | "abort":
+            return _end(cursor, word)
+        case "create":
+            return _create(cursor, domains, in_transaction=in_transaction)
+        case "alter" if cursor.take("table"):
+            return alter_table(cursor, domains, in_transaction=in_transaction)
+        case "alter" | "drop":
+            _check_outside(tokens, in_transaction=in_transaction)
+            return render(tokens, domains)
+        case "analyze" | "vacuum":
+            return _maintain(cursor, word, in_transaction=in_transaction)
+    return _anywhere(cursor, domains)
+
+
+def _anywhere(cursor: Cursor, domains: Domains) -> str:
+    """Statements that are the same inside and outside of a transaction."""
+    tokens = cursor.tokens
+    word = tokens[0].value
+    match word:
+        case "truncate":
+            return _truncate(cursor)
+        case "lock":
+            return _lock(cursor)
+        case "set":
+            return _set(cursor, domains)
+        case "reset" | "show":
+            return _setting(cursor, word)
+        case "merge":
+            check_merge(tokens)
+            return render(tokens, domains)
+        case "grant" | "revoke":
+            return _privileges(tokens, domains)
+        case "copy" | "unload":
+            raise not_carried(f"{word.upper()} as SQL: it moves files")
+    if word not in _AS_IT_IS:
+        raise _unsupported(tokens)
+    _check_dml(tokens)
+    return render(tokens, domains)
+
+
+def _unsupported(tokens: Sequence[Token]) -> Refusal:
+    """What Redshift says of PostgreSQL commands that it knows and does not have."""
+    known = (
+        "checkpoint", "cluster", "copy", "create", "discard", "do", "import", "listen", "load",
+        "notify", "reassign", "refresh", "reindex", "release", "savepoint", "security", "unlisten",
+    )  # fmt: skip
+    if not tokens[0].says(*known):
+        return syntax_error(tokens[0].text)
+    said = " ".join(token.text for token in tokens[:2])
+    return Refusal(f'SQL command "{said}" not supported.', NOT_SUPPORTED)
+
+
+_ISOLATION = frozenset(
+    {
+        "transaction", "work", "isolation", "level", "read", "write", "only", "committed",
+        "uncommitted", "repeatable", "serializable", "snapshot", ","
+    }
+)  # fmt: skip
+
+
+def _begin(cursor: Cursor, word: str) -> str:
+    """Isolation words are parsed and ignored: the default is SNAPSHOT (F§4)."""
+    if word == "start":
+        cursor.expect("transaction")
+    only = False
+    while not cursor.done:
+        if cursor.take("read", "only"):
+            only = True
+        elif not cursor.next().says(*_ISOLATION):
+            cursor.place -= 1
+            raise cursor.unexpected()
+    return "BEGIN ISOLATION LEVEL REPEATABLE READ" + (" READ ONLY" if only else "")
+
+
+def _end(cursor: Cursor, word: str) -> str:
+    if not cursor.take("work"):
+        cursor.take("transaction")
+    if cursor.at("to"):
+        raise Refusal('SQL command "ROLLBACK TO" not supported.', NOT_SUPPORTED)
+    if not cursor.done:
+        raise cursor.unexpected()
+    return "COMMIT" if word in ("commit", "end") else "ROLLBACK"
+
+
+def _create(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> str:
+    tokens = cursor.tokens
+    cursor.take("local")
+    temporary = cursor.take("temp") or cursor.take("temporary")
+    if cursor.take("table"):
+        return create_table(cursor, domains, temporary=temporary)
+    if temporary:
+        raise cursor.unexpected()
+    if cursor.take("schema"):
+        return _create_schema(cursor)
+    _check_outside(tokens, in_transaction=in_transaction)
+    following = cursor.peek()
+    if following is None or not following.says(*_CREATES):
+        raise _unsupported(tokens)
+    if _says(tokens[-4:], "with", "no", "schema", "binding"):
+        return _late_view(tokens[:-4], domains)
+    return render(tokens, domains)
+
+
+def _late_view(tokens: Sequence[Token], domains: Domains) -> str:
+    """A view that asks its query anew each time it is read: nothing depends on it (F§3.4)."""
+    cursor = Cursor(tokens)
+    cursor.expect("create")
+    replaces = cursor.take("or", "replace")
+    cursor.expect("view")
+    view = path(cursor.path()[-2:])
+    if cursor.at("("):
+        cursor.names()
+    cursor.expect("as")
+    query = render(tokens[cursor.place :], domains)
+    return noted(render(tokens, domains), {"late": query, "replaces": view if replaces else None})
+
+
+def _says(tokens: Sequence[Token], *words: str) -> bool:
+    return len(tokens) == len(words) and all(map(Token.says, tokens, words))
+
+
+def _create_schema(cursor: Cursor) -> str:
+    text = "CREATE SCHEMA "
+    if cursor.take("if", "not", "exists"):
+        text += "IF NOT EXISTS "
+    if not cursor.at("authorization"):
+        text += quote(cursor.name())
+    if cursor.take("authorization"):
+        text += f" AUTHORIZATION {quote(cursor.name())}"
+    if cursor.take("quota") and not cursor.take("unlimited"):
+        cursor.integer()
+        if not any(cursor.take(unit) for unit in ("mb", "gb", "tb")):
+            raise cursor.unexpected()
+    if not cursor.done:
+        raise cursor.unexpected()
+    return text
+
+
+def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
+    """What F§3.4 lists as refused in a transaction block, and what is not there at all."""
+    verb, what = tokens[0], tokens[1] if len(tokens) > 1 else tokens[0]
+    if not what.says("database", "external", "library"):
+        return
+    if in_transaction:
+        command = f"{verb.value} {what.value}".upper()
+        raise Refusal(f"{command} cannot run inside a transaction block", IN_TRANSACTION)
+    if not what.says("database"):
+        raise not_carried(f"{what.value.upper()} objects")
+
+
+def _truncate(cursor: Cursor) -> str:
+    cursor.take("table")
+    table = cursor.path()
+    if not cursor.done:
+        raise cursor.unexpected()
+    return f"TRUNCATE TABLE {path(table[-2:])}"
+
+
+def _lock(cursor: Cursor) -> str:
+    cursor.take("table")
+    tables = [path(cursor.path()[-2:])]
+    while cursor.take(","):
+        tables.append(path(cursor.path()[-2:]))
+    if not cursor.done:
+        raise cursor.unexpected()
+    return f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
+
+
+_NATIVE = frozenset(
+    {
+        "application_name", "client_encoding", "client_min_messages", "datestyle",
+        "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle",
+        "search_path", "statement_timeout", "timezone"
+    }
+)  # fmt: skip
+_REDSHIFT_ONLY = frozenset(
+    {
+        "analyze_threshold_percent", "cast_super_null_on_error",
+        "datashare_break_glass_session_var", "default_geometry_encoding",
+        "describe_field_name_in_uppercase", "downcase_delimited_identifier",
+        "enable_numeric_rounding", "enable_result_cache_for_session", "enable_vacuum_boost",
+        "error_on_nondeterministic_update", "json_serialization_enable",
+        "json_serialization_parse_nested_strings", "max_concurrency_scaling_clusters",
+        "max_cursor_result_set_size", "mv_enable_aqmv_for_session", "navigate_super_null_on_error",
+        "parse_super_null_on_error", "query_group", "s3_retry_max",
+        "spectrum_enable_pseudo_columns", "spectrum_query_maxerror",
+        "stored_proc_log_min_messages", "use_fips_ssl", "wlm_query_slot_count"
+    }
+)  # fmt: skip
+
+
+def _setting(cursor: Cursor, word: str) -> str:
+    """RESET and SHOW."""
+    if cursor.take("all"):
+        return f"{word.upper()} ALL"
+    name = ".".join(cursor.path())
+    if not cursor.done:
+        raise not_carried(f"{word.upper()} {name.upper()} …")
+    return f"{word.upper()} {'redshift.' if name in _REDSHIFT_ONLY else ''}{name}"
+
+
+def _set(cursor: Cursor, domains: Domains) -> str:
+    tokens = cursor.tokens
+    if cursor.at("session", "authorization") or cursor.at("time", "zone"):
+        return render(tokens, domains)
+    local = "" if cursor.take("session") or not cursor.take("local") else "LOCAL "
+    name = ".".join(cursor.path())
+    if not cursor.take("to"):
+        cursor.expect("=")
+    value = render(list(cursor.tokens[cursor.place :]), domains)
+    if not value:
+        raise syntax_error("")
+    if name in _NATIVE or "." in name:
+        return f"SET {local}{name} TO {value}"
+    if name in _REDSHIFT_ONLY:
+        return f"SET {local}redshift.{name} TO {value}"
+    if name.startswith("enable_case_sensitive"):
+        raise not_carried(f"the setting {name}")
+    raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
+
+
+def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
+    """GRANT and REVOKE, and whether those who are granted something are groups or roles."""
+    text = render(_without_roles(tokens), domains)
+    on = next((place for place, token in enumerate(tokens) if token.says("on")), None)
+    if on is None or not tokens[0].says("grant"):
+        return text
+    cursor = Cursor(tokens)
+    cursor.place = on + 1
+    note = _objects(cursor)
+    return noted(text, note | {"grantees": _grantees(cursor)}) if note else text
+
+
+def _objects(cursor: Cursor) -> dict[str, list[str]]:
+    """The tables, or the schemas with all their tables; nothing for other objects."""
+    if cursor.take("all", "tables", "in", "schema"):
+        return {"schemas": [names[0] for names in _paths(cursor)]}
+    cursor.take("table")
+    if not cursor.at("schema") or cursor.at("schema", "."):
+        paths = _paths(cursor)
+        if cursor.at("to"):
+            return {"tables": [path(names[-2:]) for names in paths]}
+    return {}
+
+
+def _paths(cursor: Cursor) -> list[tuple[str, ...]]:
+    found = [cursor.path()]
+    while cursor.take(","):
+        found.append(cursor.path())
+    return found
+
+
+def _grantees(cursor: Cursor) -> list[tuple[str, str]]:
+    """Kinds and names of those after TO; who is PUBLIC needs no telling."""
+    cursor.expect("to")
+    found: list[tuple[str, str]] = []
+    while not cursor.done and not cursor.at("with"):
+        kind = next((kind for kind in ("group", "role") if cursor.take(kind)), "user")
+        found.append((kind, cursor.name()))
+        cursor.take(",")
+    return found
+
+
+def _without_roles(tokens: Sequence[Token]) -> list[Token]:
+    """The statement with roles as PostgreSQL names them: without the word ROLE."""
+    kept: list[Token] = []
+    before_on = True
+    for token in tokens:
+        before_on = before_on and not token.says("on")
+        if token.says("role") and kept[-1].says("to", "from", ",", "grant", "revoke"):
+            continue
+        if before_on and token.says("alter", "drop") and kept[-1].says("grant", ","):
+            kept.append(Token("word", "TRIGGER", "trigger", token.start, token.end))
+        else:
+            kept.append(token)
+    return kept
+
+
+def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
+    if word == "vacuum" and in_transaction:
+        raise Refusal("VACUUM cannot run inside a transaction block", IN_TRANSACTION)
+    if cursor.at("compression"):
+        raise not_carried("ANALYZE COMPRESSION")
+    cursor.take("verbose")
+    for words in (("full",), ("sort", "only"), ("delete", "only"), ("reindex",), ("recluster",)):
+        if word == "vacuum" and cursor.take(*words):
+            break
+    token = cursor.peek()
+    table = path(cursor.path()[-2:]) if token is not None and token.names else ""
+    return f"{word.upper()} {table}".rstrip()
+
+
+def _check_dml(tokens: Sequence[Token]) -> None:
+    """Refuse clauses that PostgreSQL has learnt since Redshift left it."""
+    first = tokens[0].value
+    for (token, depth), following in zip(with_depth(tokens), [*tokens[1:], None], strict=True):
+        if first == "with" and depth == 0 and token.says("merge"):
+            raise syntax_error(token.text)
+        if first in ("insert", "update", "delete", "with") and token.says("returning"):
+            raise syntax_error(token.text)
+        if first != "insert" or following is None or depth:
+            continue
+        if token.says("on") and following.says("conflict"):
+            raise syntax_error(token.text)
+        if token.says("overriding"):
+            raise syntax_error(token.text)
