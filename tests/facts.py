@@ -1,8 +1,9 @@
 """What a text for people says, without the sentences that say it: golden files hold these facts.
 
-The facts of a line are its severity, position, key and mark, then in order: what is quoted, names,
-paths, options, commands, numbers with what they count, choices, and the few `WORDS`. Rows of tables
-keep their cells, SQL is left as it is, and a page of help is its commands, arguments and options.
+The facts of a line are its severity, position, key and mark; the few `WORDS`, sorted; then in the
+order of the line what is quoted, names, paths, options, commands, choices, and numbers with what
+they count. Rows of tables keep their cells, SQL is left as it is, and a page of help is its
+commands, arguments and options.
 """
 
 from __future__ import annotations
@@ -14,26 +15,28 @@ from typing import Any
 WORDS = frozenset({
     # values, and what is wrong with them
     "list", "mapping", "text", "number", "whole", "character", "true", "null", "nothing", "empty",
-    "missing", "unknown", "twice", "few", "range", "size",
+    "missing", "unknown", "twice", "few", "range", "size", "lower",
     # tables
-    "schema", "table", "spec", "column", "property", "key", "type", "name", "identity", "default",
-    "distribution", "sort", "order", "expression", "comment", "semicolon", "encoding", "row",
-    "merge", "value",
+    "schema", "table", "spec", "column", "property", "tag", "key", "type", "identity",
+    "distribution", "sort", "expression", "semicolon", "comment", "encoding", "row", "merge",
+    "value",
     # types, and the formats that hold them
     "smallint", "integer", "bigint", "decimal", "real", "double", "boolean", "char", "varchar",
-    "date", "time", "timetz", "timestamp", "timestamptz", "super", "varbyte", "geometry",
-    "geography", "hllsketch", "csv", "json", "parquet",
+    "date", "timetz", "timestamp", "timestamptz", "super", "varbyte", "geometry", "geography",
+    "hllsketch", "csv", "json", "parquet",
     # partitions
-    "partition", "dimension", "grain", "day", "hour", "month", "week", "start", "end", "format",
-    "place", "cron", "zone", "duration",
+    "partition", "dimension", "grain", "day", "hour", "month", "week", "start", "format", "cron",
+    "zone", "duration",
     # files
-    "file", "header", "delimiter", "escape", "quote", "password", "alias", "aliases", "anchor",
-    "document",
+    "file", "header", "delimiter", "escape", "password", "alias", "aliases", "anchor", "document",
     # commands, loads and plans
-    "command", "option", "argument", "target", "local", "prod", "replace", "append", "refresh",
-    "rebuilt", "destructive", "loaded", "deleted", "committed", "ledger", "saved", "stale",
+    "command", "option", "argument", "target", "local", "prod", "replace", "refresh", "rebuilt",
+    "destructive", "loaded", "deleted", "committed", "ledger", "saved", "stale",
 })  # fmt: skip
-"""Words that tell one rule from another where nothing is quoted; hints do without them."""
+"""Words that tell one rule from another where nothing is quoted; hints do without them.
+
+They are nouns that a sentence can hardly do without, in any order and number.
+"""
 NO_WORDS = frozenset[str]()
 
 _TOKEN = re.compile(
@@ -81,7 +84,7 @@ def answer_facts(line: str, code: int, out: str, err: str) -> str:
 
 
 def message_facts(line: str) -> str:
-    """One line of a message: its severity, position and key, and in order the words that matter."""
+    """One line of a message: its severity, position, key, and the words that matter."""
     head = _head(line).group()
     words = NO_WORDS if head.strip() == "hint:" else WORDS
     facts = _facts(line[len(head) :], words)
@@ -132,20 +135,17 @@ def _head(line: str) -> re.Match[str]:
 
 
 def _facts(text: str, words: frozenset[str] = WORDS) -> str:
-    """What of a sentence is no prose."""
-    tokens = (_without_prose(found, words) for found in _TOKEN.finditer(text))
-    return " ".join(filter(None, tokens))
-
-
-def _without_prose(token: re.Match[str], words: frozenset[str]) -> str:
-    """A token as it is told, or nothing when it only makes the sentence."""
-    if token["whole"]:
-        return token["whole"]
-    bare = token.group().lstrip("(*").rstrip(".,;:!?)*…")
-    if not _PROSE.fullmatch(bare):
-        return bare
-    word = bare.lower()
-    return next((one for one in (word, word.removesuffix("s")) if one in words), "")
+    """What of a sentence is no prose: words first, since another wording moves them about."""
+    told: list[str] = []
+    known: set[str] = set()
+    for token in _TOKEN.finditer(text):
+        bare = token["whole"] or token.group().lstrip("(*").rstrip(".,;:!?)*…")
+        if token["whole"] or not _PROSE.fullmatch(bare):
+            told.append(bare)
+        else:
+            word = bare.lower().removesuffix("'s")
+            known |= {word, word.removesuffix("s")} & words
+    return " ".join(filter(None, [*sorted(known), *told]))
 
 
 def _line_facts(line: str) -> str:

@@ -17,9 +17,10 @@ PROBLEM = "a.yml:8:12: columns[3].data_type: unknown type `varchr(3)`; did you m
 OTHER_WORDS = [
     (PROBLEM, PROBLEM.replace("; did you mean", ", an unheard-of one: perhaps")),
     ("a.yml:9:5: checks[0]: one bound, this has 2", "a.yml:9:5: checks[0]: 2 are too many"),
+    ("a.yml:9:5: dist: there is no column `x`", "a.yml:9:5: dist: `x` is none of the columns"),
     ("error: No such option '--x'.", "error: There is no option '--x'!"),
     ("  hint: did you mean `id`?", "  hint: perhaps `id` was meant"),
-    ("3 rows loaded, 0 deleted, verified", "3 rows were loaded and 0 were deleted"),
+    ("3 rows loaded, 0 deleted, verified", "3 rows are loaded, with 0 deleted, and right"),
     ("-     2  delete the slice: other rows stay", "-     2  delete the slice: and no others"),
     ("| ~ | a | type, by rebuilding it |", "| ~ | a | type, which rebuilds all of it |"),
     ("::error file=a.yml,line=6::no `x` is there", "::error file=a.yml,line=6::`x` is absent"),
