@@ -138,7 +138,7 @@ def _facts(text: str, words: frozenset[str] = WORDS) -> str:
     """What of a sentence is no prose: words first, since another wording moves them about."""
     told: list[str] = []
     known: set[str] = set()
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(text.replace("%0A", " ")):  # a line break of an annotation
         bare = token["whole"] or token.group().lstrip("(*").rstrip(".,;:!?)*…")
         if token["whole"] or not _PROSE.fullmatch(bare):
             told.append(bare)
