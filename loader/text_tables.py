@@ -1,4 +1,4 @@
-"""Rows of text in columns, for terminals and errors."""
+"""Aligns rows of text in columns, for terminals and error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of rows of equally many cells, each column as wide as its widest cell.
+    """Format rows as lines, each column as wide as its widest cell; rows have equal lengths.
 
     >>> align([("column", "found"), ("amount", "19.00")])
     ['column  found', 'amount  19.00']

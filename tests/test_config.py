@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loader.config import Config, DuckDBTarget, RedshiftTarget, find_config, given_settings
+from loader.config import Config, DuckDBTarget, RedshiftTarget, find_config, make_settings
 from loader.errors import ConfigError
 
 PROD: dict[str, Any] = {
@@ -32,12 +32,12 @@ def test_settings_at_hand_are_taken_as_they_are() -> None:
     """A password that looks like a variable is a password, and what lacks has the owner's name."""
     values = {"type": "redshift", "host": "h", "database": "d", "user": "u", "password": "a${B}"}
     places = {"iam_role": "default", "staging": "s3://bucket/loader"}
-    settings = given_settings({**values, **places}, "Manager")
+    settings = make_settings({**values, **places}, "Manager")
     found = Config(Path("/p"), Path("/p/specs"), None, targets={"t": settings}).settings("t")
     assert isinstance(found, RedshiftTarget)
     assert found.password == "a${B}"
     with pytest.raises(ConfigError) as error:
-        given_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
+        make_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
     assert str(error.value).splitlines()[0] == "Manager is not complete"
     assert "  s3_iam_role: the role COPY reads" in str(error.value)
 

@@ -15,7 +15,14 @@ from loader.atomic_write import write_text
 from loader.cli.framework import Context, common, main
 from loader.cli.options import counted
 from loader.errors import LoaderError
-from loader.text_files import UnreadableError, bounded, decoded, is_folder, is_there, read_text
+from loader.text_files import (
+    UnreadableError,
+    decode_utf8,
+    is_folder,
+    path_exists,
+    read_limited,
+    read_text,
+)
 from loader.warehouse.registry import get_adapter
 
 if TYPE_CHECKING:
@@ -125,7 +132,11 @@ def _texts(names: Sequence[str]) -> list[tuple[str, str]]:
     found, wrong = [], []
     for name in dict.fromkeys(names):
         try:
-            text = decoded(bounded(sys.stdin.buffer)) if name == "-" else read_text(Path(name))
+            text = (
+                decode_utf8(read_limited(sys.stdin.buffer))
+                if name == "-"
+                else read_text(Path(name))
+            )
             found.append((_shown(name), text))
         except UnreadableError as error:
             wrong.append(f"{_shown(name)} {error.message}")
@@ -161,7 +172,7 @@ def _write_specs(
     from loader.contracts.convert import to_yaml  # noqa: PLC0415
 
     files = {_file(folder, spec): spec for spec in specs}
-    there = [str(file) for file in files if is_there(file)]
+    there = [str(file) for file in files if path_exists(file)]
     if there and not force:
         raise LoaderError(
             f"{counted(len(there), 'file')} would be overwritten; nothing was written:\n  "

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import dagster as dg
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from loader.config import TargetSettings, given_settings
+from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
 from loader.dagster_io.metadata import Place, failure
 from loader.dagster_io.outputs import store
@@ -141,7 +141,7 @@ class DuckDBIOManager(TableIOManager):
 
     def _settings(self) -> TargetSettings:
         beside = Path(self.database).with_suffix(".staging")
-        return given_settings(
+        return make_settings(
             {
                 "type": self.warehouse,
                 "database": self.database,
@@ -203,7 +203,7 @@ class RedshiftIOManager(TableIOManager):
     def _settings(self) -> TargetSettings:
         bucket = self.bucket_name.removeprefix("s3://").strip("/")
         prefix = self.prefix.strip("/")
-        return given_settings(
+        return make_settings(
             {
                 "type": self.warehouse,
                 "host": self.host,
