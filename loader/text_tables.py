@@ -1,8 +1,13 @@
-"""Aligns rows of text in columns, for terminals and error messages."""
+"""Formats counts and aligns rows of text, for terminals and error messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def format_count(number: int, noun: str) -> str:
+    """A number with its noun: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
