@@ -1,4 +1,4 @@
-"""Pages as HTML: the templates of this package, with all text of specs escaped."""
+"""Renders the pages as HTML, with all text of specs escaped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOLDER = "pages"
 
 @dataclass(frozen=True)
 class Filter:
-    """One way to choose tables: its words, with the number of tables that have each."""
+    """A filter of the table list: its values, with the number of tables for each."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ class Filter:
 
 
 def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
-    """All files of a site, by name."""
+    """The text of each file of a site, by file name."""
     templates = _templates()
     lineage = Lineage({page.key: page.upstream for page in pages}, {p.key: p.file for p in pages})
     shared = {"version": version()}
@@ -52,7 +52,7 @@ def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
         files[page.file] = template.render(
             shared, root="../", page=page, around=around, graph=graph(around)
         )
-    # The templates escape what HTML means; what would hide or turn text is made visible in all.
+    # The templates escape HTML; invisible and direction-changing characters are escaped here.
     return {name: visible(text) for name, text in files.items()}
 
 
@@ -71,7 +71,7 @@ def _asset(name: str) -> str:
 
 
 def _filters(pages: Sequence[TablePage]) -> list[Filter]:
-    """The filters there is something to choose by."""
+    """The filters that have at least one value."""
     found: Mapping[str, tuple[str, str, Counter[str]]] = {
         "schema": ("Schema", "All schemas", Counter(page.schema for page in pages)),
         "tag": ("Tag", "All tags", Counter(tag for page in pages for tag in page.tags)),

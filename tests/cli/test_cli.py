@@ -533,7 +533,7 @@ def test_a_project_is_found_from_below(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir("/")
     code, _, err = run("plan")
     assert code == 1
-    assert err.startswith("error: there is no Loader project at or above /\n")
+    assert err.startswith("error: there is no Loader project in / or its parent folders\n")
     assert run(f"plan --project {project / 'deep'}")[0] == 0
 
 

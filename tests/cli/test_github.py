@@ -187,7 +187,7 @@ def test_no_project_is_an_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     code, out, err = validate()
     assert code == 1
-    assert out.startswith("::error title=loader validate::there is no Loader project at or above ")
+    assert out.startswith("::error title=loader validate::there is no Loader project in ")
     assert err == "1 problem\n"
     (tmp_path / "loader.toml").write_text("bananas = 1")
     assert "unknown key `bananas`" in validate()[1]
