@@ -597,7 +597,7 @@ def test_an_answer_that_cannot_be_written_is_told(project: Path, line: str) -> N
             timeout=60,
         )
     assert done.returncode == 1
-    assert "the answer cannot be written: No space left on device" in done.stderr
+    assert "stdout cannot be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == (5 if "json" in line else 1)
 
 

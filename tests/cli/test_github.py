@@ -199,5 +199,5 @@ def test_the_summary_says_what_github_leaves_out(project: Path) -> None:
         (project / "specs" / f"{number}.yml").write_text("a")
     code, out, err = validate()
     assert (code, len(out.splitlines())) == (1, 11)
-    assert err == "11 problems; GitHub shows ten of them beside the lines\n"
+    assert err == "11 problems; GitHub shows ten of them next to the lines\n"
     assert validate("-q")[2] == ""

@@ -424,9 +424,9 @@ def test_what_dagster_refuses_is_told_with_the_file(make_project: MakeProject) -
         }
     )
     for name, message in (
-        ("a", "specs/a.yml:1: Dagster refuses the asset `s/a`: Invalid owner 'a@b'"),
-        ("b", "specs/b.yml:1: Dagster refuses the asset `s/b`: .*fail_window"),
-        ("c", "specs/c.yml:1: Dagster refuses the asset `s/c`: .*99 "),
+        ("a", "specs/a.yml:1: Dagster rejects the asset `s/a`: Invalid owner 'a@b'"),
+        ("b", "specs/b.yml:1: Dagster rejects the asset `s/b`: .*fail_window"),
+        ("c", "specs/c.yml:1: Dagster rejects the asset `s/c`: .*99 "),
     ):
         with pytest.raises(PlanError, match=message):
             asset_spec(project, f"s/{name}")
@@ -679,7 +679,7 @@ def test_checks_ask_the_warehouse(make_project: MakeProject, instance: dg.Dagste
     assert found.passed == dict(zip(NAMES, [True, False, True, True, False], strict=True))
     assert found.by_name["row_count"].severity == dg.AssetCheckSeverity.ERROR
     assert found.by_name["row_count_2"].severity == dg.AssetCheckSeverity.WARN
-    assert found.by_name["row_count_2"].description == "row_count is 3, and must be < 3"
+    assert found.by_name["row_count_2"].description == "row_count is 3, must be < 3"
     assert found.metadata("row_count") == {
         "value": 3,
         "expectation": "> 0",
@@ -752,7 +752,7 @@ def test_checks_of_a_table_that_is_not_there(
     found = bench.check()
     assert set(found.passed.values()) == {False}
     assert found.by_name["row_count"].description == (
-        "there is no table s.t, so row_count cannot be told; materialize it first"
+        "there is no table s.t, so row_count cannot be checked; materialize the asset"
     )
     assert found.by_name["row_count_2"].severity == dg.AssetCheckSeverity.WARN
     assert found.failures == []

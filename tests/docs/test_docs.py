@@ -298,7 +298,15 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
         *("1 column", "Loads do not change the live table; loader apply does."),
     ):
         assert told.lower() in page.text.lower(), told
-    for left_out in ("Grants", "Custom templates", "Dagster", "Meta", "Encoding", "Lineage", "Checks"):
+    for left_out in (
+        "Grants",
+        "Custom templates",
+        "Dagster",
+        "Meta",
+        "Encoding",
+        "Lineage",
+        "Checks",
+    ):
         assert left_out not in page.text, left_out
 
 
