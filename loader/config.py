@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from loader.errors import ConfigError
 from loader.plan.figures import Level
-from loader.redaction import KNOWN, names_secret, secrets_in
+from loader.redaction import KNOWN, find_secrets, is_secret_name
 from loader.text_files import UnreadableError, is_folder, read_text
 from loader.warehouse.duckdb.settings import DuckDBTarget
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -95,7 +95,7 @@ class Config:
             _check_complete(settings, raw, place)
         return settings
 
-    def written(self, name: str) -> Mapping[str, Any]:
+    def raw_settings(self, name: str) -> Mapping[str, Any]:
         """A target's settings as written, before ``${NAME}`` is replaced."""
         given = self.targets[name]
         return given if isinstance(given, Mapping) else given.model_dump()
@@ -154,7 +154,7 @@ def _without_unknown(values: Mapping[str, Any], model: type[TargetSettings]) -> 
 
 def _register_secrets(values: Mapping[str, Any]) -> None:
     """Hide the secrets of these settings in all output from now on, even of invalid settings."""
-    found = [one for one in secrets_in(values) if not _VARIABLE.fullmatch(one)]
+    found = [one for one in find_secrets(values) if not _VARIABLE.fullmatch(one)]
     KNOWN.add(*found, *(os.environ.get(name, "") for name in _AMBIENT))
 
 
@@ -165,7 +165,7 @@ def _find_misplaced_secrets(raw: Mapping[str, Any]) -> list[str]:
         for variable in _VARIABLE.finditer(value) if isinstance(value, str) else ():
             # The name of a Secrets Manager secret is not secret itself.
             name = variable[1].upper().replace("SECRET", "") if key == "secret_id" else variable[1]
-            if names_secret(name) and not names_secret(key):
+            if is_secret_name(name) and not is_secret_name(key):
                 found.append(
                     f"{key}: the name ${{{variable[1]}}} looks like a secret, and `{key}` is"
                     " printed; use secrets in `password` only"

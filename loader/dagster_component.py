@@ -157,9 +157,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
     io_manager_key: Annotated[
         str, _describe("The resource key of one of Loader's IO managers, which loads the assets.")
     ] = "io_manager"
-    checks: Annotated[bool, _describe("Whether to create the specs' asset checks.")] = (
-        True
-    )
+    checks: Annotated[bool, _describe("Whether to create the specs' asset checks.")] = True
     assets: Annotated[
         dict[str, TableRows],
         _describe("Asset key or glob → the source of its rows; an exact key overrides a glob."),

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.redaction import KNOWN
 
 
@@ -119,11 +119,11 @@ class Problem:
     def where(self) -> str:
         """The path in the document: ``columns[3].data_type``."""
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.loc)
-        return one_line("".join(parts).removeprefix("."))
+        return escape_line("".join(parts).removeprefix("."))
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        head = ": ".join(part for part in (one_line(place), self.where, self.message) if part)
+        head = ": ".join(part for part in (escape_line(place), self.where, self.message) if part)
         return f"{head}\n  hint: {self.hint}" if self.hint else head
 
     def to_dict(self) -> dict[str, object]:

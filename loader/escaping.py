@@ -20,31 +20,31 @@ _COMMANDS = re.compile(r"^([^\S\n]*):(?=:)|##(\w*)\[", re.MULTILINE)
 """The beginning of a workflow command of GitHub Actions or Azure Pipelines."""
 
 
-def visible(text: str) -> str:
+def escape_invisible(text: str) -> str:
     r"""Replace control and invisible characters by escapes; newlines and tabs are kept.
 
-    >>> visible("a\x1b[31mb\u202e")
+    >>> escape_invisible("a\x1b[31mb\u202e")
     'a\\x1b[31mb\\u202e'
     """
     return _INVISIBLE.sub(_escape_character, text)
 
 
-def one_line(text: str) -> str:
-    r"""Like `visible`, with newlines and tabs escaped too, for names and keys.
+def escape_line(text: str) -> str:
+    r"""Like `escape_invisible`, with newlines and tabs escaped too, for names and keys.
 
-    >>> one_line("a\nb")
+    >>> escape_line("a\nb")
     'a\\nb'
     """
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+    return escape_invisible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def terminal(text: str) -> str:
-    r"""Like `visible`, for terminals and CI logs: no line is run as a CI workflow command.
+def escape_terminal(text: str) -> str:
+    r"""Like `escape_invisible`, for terminals and CI logs; also escapes CI workflow commands.
 
-    >>> terminal("a\n ::warning::b")
+    >>> escape_terminal("a\n ::warning::b")
     'a\n \\x3a:warning::b'
     """
-    shown = visible(text)
+    shown = escape_invisible(text)
     # A quick test first: plans may be very long, and almost none contains either.
     return _COMMANDS.sub(_escape_command, shown) if "::" in shown or "##" in shown else shown
 
@@ -71,20 +71,20 @@ _MARKDOWN = (
 )
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     r"""Escape one line of text, so that Markdown shows it literally, without links or mentions.
 
-    >>> markdown("![a](b) <b> *c* @d")
+    >>> escape_markdown("![a](b) <b> *c* @d")
     '!\\[a\\](b) &lt;b> \\*c\\* @&#8203;d'
     """
-    line = one_line(text)
+    line = escape_line(text)
     for pattern, replacement in _MARKDOWN:
         line = pattern.sub(replacement, line)
     return line
 
 
-def fenced(script: str, language: str = "sql") -> str:
+def fence_code(script: str, language: str = "sql") -> str:
     """A script as a Markdown code block; the fence is longer than any backticks in the script."""
     longest = max((len(run) for run in re.findall("`+", script)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{visible(script)}\n{fence}"
+    return f"{fence}{language}\n{escape_invisible(script)}\n{fence}"

@@ -105,8 +105,8 @@ class Project:
     @property
     def adapters(self) -> tuple[Adapter[Any], ...]:
         """The built-in warehouse adapters, and third-party ones that the targets use."""
-        written = (self.config.written(name) for name in self.config.targets)
-        return adapters_for(str(target.get("type")) for target in written)
+        targets = map(self.config.raw_settings, self.config.targets)
+        return adapters_for(str(target.get("type")) for target in targets)
 
     def renderer(self, target: str | None = None) -> Renderer:
         """The template renderer for the dialect of a target; templates are compiled once."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-from loader.escaping import markdown, visible
+from loader.escaping import escape_invisible, escape_markdown
 
 _STARS = "***"
 _MIN_LENGTH = 4
@@ -39,20 +39,22 @@ _URL_LOGIN = re.compile(r"(?<=://)[^\s/@:'\"`]*:(?!\d{1,5}(?:[/\s'\"`]|$))[^\s@'
 """User and password before a host name, but not a host name with its port."""
 
 
-def names_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Whether a setting or variable with this name contains a secret.
 
-    >>> names_secret("DB_PASSWORD"), names_secret("AWS_REDSHIFT_HOST"), names_secret("secret_id")
-    (True, False, False)
+    >>> list(map(is_secret_name, ["DB_PASSWORD", "AWS_REDSHIFT_HOST", "secret_id"]))
+    [True, False, False]
     """
     return bool(_SECRET_NAME.search(name)) and not _PUBLIC_NAME.search(name)
 
 
-def credentials_in(value: str) -> Iterator[str]:
+def find_credentials(value: str) -> Iterator[str]:
     """Find passwords and access keys in a setting that should have none, such as a URL.
 
-    >>> list(credentials_in("s3://bob:hunter2@bucket/x")), list(credentials_in("alice@example.com"))
-    (['hunter2', 'bob'], [])
+    >>> list(find_credentials("s3://bob:hunter2@bucket/x"))
+    ['hunter2', 'bob']
+    >>> list(find_credentials("alice@example.com"))
+    []
     """
     login = _LOGIN.match(value)
     if login is not None:
@@ -65,14 +67,14 @@ def credentials_in(value: str) -> Iterator[str]:
     yield from _ACCESS_KEY.findall(value)
 
 
-def secrets_in(values: Mapping[str, object]) -> Iterator[str]:
+def find_secrets(values: Mapping[str, object]) -> Iterator[str]:
     """Find the secrets in the settings of a target, including those in the wrong setting."""
     for key, value in values.items():
         if isinstance(value, str):
-            if names_secret(key):
+            if is_secret_name(key):
                 yield value
             else:
-                yield from credentials_in(value)
+                yield from find_credentials(value)
 
 
 class Secrets:
@@ -133,7 +135,13 @@ def _parts(value: str) -> Iterator[str]:
 
 def _spellings(secret: str) -> set[str]:
     """A secret as escaped in URLs, SQL, JSON, HTML, Markdown and Python messages."""
-    found = {secret, secret.lower(), secret.upper(), visible(secret), markdown(secret)}
+    found = {
+        secret,
+        secret.lower(),
+        secret.upper(),
+        escape_invisible(secret),
+        escape_markdown(secret),
+    }
     with_quotes = secret.replace("'", "''")
     found |= {with_quotes, with_quotes.replace("\\", "\\\\"), secret.replace('"', '""')}
     found |= {repr(secret)[1:-1], repr(secret + "'\"")[1:-4], repr(repr(secret))[2:-2]}

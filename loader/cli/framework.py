@@ -17,7 +17,7 @@ from uuid import uuid4
 import click
 
 from loader.errors import LoaderError
-from loader.escaping import terminal
+from loader.escaping import escape_terminal
 from loader.redaction import KNOWN
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def emit(text: str, *, err: bool = False, exact: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     shown = KNOWN.hide(text)
     if not exact or stream.isatty():
-        shown = terminal(shown).replace(_STYLED, "\x1b")
+        shown = escape_terminal(shown).replace(_STYLED, "\x1b")
     click.echo(shown, err=err)
 
 

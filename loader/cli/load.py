@@ -18,7 +18,7 @@ from loader.cli.options import (
     parse_partitions,
     show_progress,
 )
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _format_result(result: LoadResult) -> str:
 
 
 def _format_outcome(result: LoadResult) -> str:
-    where = one_line(f"{result.table} ({result.slice})" if result.slice else result.table)
+    where = escape_line(f"{result.table} ({result.slice})" if result.slice else result.table)
     if result.status == "already_loaded":
         rows = format_count(result.rows_loaded, "row")
         return f"{where}: load id `{result.load_id}` is already committed, with {rows}; skipped"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.cli.framework import Context
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.text_tables import align
 
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def format_size(size: int) -> str:
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a table with a header row and aligned columns."""
-    return "\n".join(align([head, *([one_line(cell) for cell in row] for row in rows)]))
+    return "\n".join(align([head, *([escape_line(cell) for cell in row] for row in rows)]))

@@ -14,7 +14,7 @@ from pydantic import PrivateAttr, field_validator, model_validator
 
 from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
-from loader.dagster_io.metadata import Place, failure
+from loader.dagster_io.metadata import DatabaseInfo, failure
 from loader.dagster_io.outputs import store
 from loader.dagster_io.tables import Tables
 from loader.errors import ConfigError, LoaderError, SourceError
@@ -77,7 +77,7 @@ class TableIOManager(dg.ConfigurableIOManager):
         """The settings of the target."""
         raise NotImplementedError
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         """Where the tables are."""
         raise NotImplementedError
 
@@ -151,9 +151,9 @@ class DuckDBIOManager(TableIOManager):
             type(self).__name__,
         )
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         path = Path(self.database).absolute()
-        return Place(path.stem, f"duckdb://{path}")
+        return DatabaseInfo(path.stem, f"duckdb://{path}")
 
 
 class RedshiftIOManager(TableIOManager):
@@ -225,9 +225,9 @@ class RedshiftIOManager(TableIOManager):
             names={"iam_role": "s3_iam_role", "staging": "bucket_name"},
         )
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         name = self.host or self.cluster_identifier or self.work_group or ""
-        return Place(self.database, f"redshift://{name}:{self.port}/{self.database}")
+        return DatabaseInfo(self.database, f"redshift://{name}:{self.port}/{self.database}")
 
 
 class RedshiftPandasIOManager(RedshiftIOManager):

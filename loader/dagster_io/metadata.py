@@ -12,7 +12,7 @@ import dagster as dg
 
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
-from loader.escaping import fenced, markdown, visible
+from loader.escaping import escape_invisible, escape_markdown, fence_code
 from loader.executor.results import LoadResult
 from loader.plan.figures import Kind, Statistics
 from loader.plan.model import Plan
@@ -34,7 +34,7 @@ DRY_RUN = "dry run: nothing was written"
 
 
 @dataclass(frozen=True)
-class Place:
+class DatabaseInfo:
     """The database of a table, as shown in metadata."""
 
     database: str
@@ -47,7 +47,9 @@ class Place:
         return f"{self.database}.{spec.table}"
 
 
-def table_metadata(spec: TableSpec, place: Place, source: tuple[Path, int] | None) -> Metadata:
+def table_metadata(
+    spec: TableSpec, place: DatabaseInfo, source: tuple[Path, int] | None
+) -> Metadata:
     """The metadata of a table that every load has; ``source`` is the spec's file and line."""
     found: Metadata = {
         "dagster/column_schema": table_schema(spec),
@@ -104,7 +106,7 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found["staged"] = result.staged
     if result.warnings:
         found["warnings"] = dg.MetadataValue.md(
-            "\n".join(f"- {markdown(KNOWN.hide(text))}" for text in result.warnings)
+            "\n".join(f"- {escape_markdown(KNOWN.hide(text))}" for text in result.warnings)
         )
     if result.plan is not None:
         found["sql"] = format_sql(result.plan, _MAX_SQL // partitions)
@@ -140,7 +142,7 @@ def format_sql(plan: Plan, most: int = _MAX_SQL) -> dg.MarkdownMetadataValue:
     script, most = KNOWN.hide(plan.sql), max(most, _MIN_SQL)
     if len(script) > most:
         script = f"{script[:most]}\n-- and {len(script) - most:,} characters more"
-    return dg.MetadataValue.md(fenced(script))
+    return dg.MetadataValue.md(fence_code(script))
 
 
 def failure(error: LoaderError) -> dg.Failure:
@@ -151,8 +153,8 @@ def failure(error: LoaderError) -> dg.Failure:
     if error.details:
         found["problems"] = table_value(error.details)
     if isinstance(error, ExecuteError) and error.statement:
-        found["statement"] = dg.MetadataValue.md(fenced(error.statement))
-    return dg.Failure(description=visible(str(error)), metadata=found, allow_retries=False)
+        found["statement"] = dg.MetadataValue.md(fence_code(error.statement))
+    return dg.Failure(description=escape_invisible(str(error)), metadata=found, allow_retries=False)
 
 
 def table_value(

@@ -14,7 +14,7 @@ from loader.dagster_io.metadata import load_metadata, plan_metadata, table_metad
 from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.tables import Tables
 from loader.errors import PlanError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.executor.results import LoadResult
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
@@ -58,7 +58,7 @@ def _load(
     if options.get("dry_run"):
         plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
         text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
-        context.log.info(visible(KNOWN.hide(text)))
+        context.log.info(escape_invisible(KNOWN.hide(text)))
         return {**table, **plan_metadata(plan)}, {}
     result = tables.project.load(
         spec,
@@ -108,7 +108,7 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
             f"{result.table}{where}: {result.rows_loaded:,} rows {action}, verified and committed"
         )
     for warning in result.warnings:
-        context.log.warning(visible(KNOWN.hide(warning)))
+        context.log.warning(escape_invisible(KNOWN.hide(warning)))
 
 
 def _by_partition(

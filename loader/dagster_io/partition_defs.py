@@ -139,11 +139,11 @@ def _check_hours(
     """
     zone = ZoneInfo(dimension.timezone)
     moment, until = start, end or datetime.now(UTC) + timedelta(days=366)
-    minutes = {_minutes(start)}
+    offsets = {_seconds_past_hour(start)}
     while moment < until:
         moment += timedelta(days=10)
-        minutes.add(_minutes(moment.astimezone(zone)))
-    if len(minutes) > 1:
+        offsets.add(_seconds_past_hour(moment.astimezone(zone)))
+    if len(offsets) > 1:
         raise PlanError(
             f"the UTC offset of {dimension.timezone} changes by less than an hour, so Dagster's"
             f" hours would no longer match those of {spec.table}",
@@ -151,7 +151,7 @@ def _check_hours(
         )
 
 
-def _minutes(moment: datetime) -> float:
+def _seconds_past_hour(moment: datetime) -> float:
     offset = moment.utcoffset()
     assert offset is not None
     return offset.total_seconds() % 3600

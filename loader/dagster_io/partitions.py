@@ -59,9 +59,9 @@ def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[
         _check_distinct(spec, dimension, definitions[dimension.name])
     cells: dict[str, Cell] = {}
     for key in keys:
-        texts = _texts(spec, definition, key)
+        texts = _keys_by_dimension(spec, definition, key)
         cells[key] = {
-            dimension.name: _partitions(
+            dimension.name: _parse_partitions(
                 spec, dimension, definitions[dimension.name], texts[dimension.name]
             )
             for dimension in spec.dimensions
@@ -126,7 +126,9 @@ def _list_names(names: Iterable[str]) -> str:
     return f"the dimension{'s' * (len(shown) != 1)} {', '.join(shown)}"
 
 
-def _texts(spec: TableSpec, definition: dg.PartitionsDefinition, key: str) -> Mapping[str, str]:
+def _keys_by_dimension(
+    spec: TableSpec, definition: dg.PartitionsDefinition, key: str
+) -> Mapping[str, str]:
     if not isinstance(definition, dg.MultiPartitionsDefinition):
         return {spec.dimensions[0].name: key}
     if not isinstance(key, dg.MultiPartitionKey):
@@ -134,7 +136,7 @@ def _texts(spec: TableSpec, definition: dg.PartitionsDefinition, key: str) -> Ma
     return key.keys_by_dimension
 
 
-def _partitions(
+def _parse_partitions(
     spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition, key: str
 ) -> tuple[Partition, ...]:
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from loader.dagster_io.metadata import Place
+from loader.dagster_io.metadata import DatabaseInfo
 from loader.dagster_io.partitions import describe, grain_of
 from loader.errors import ExecuteError, PlanError, SpecError
 from loader.plan.live_table import LiveTable
@@ -31,7 +31,7 @@ class Tables:
     """The tables of an IO manager."""
 
     project: Project
-    place: Place
+    place: DatabaseInfo
     infers: bool
     """Whether specs are inferred for assets without one."""
     default_form: Form

@@ -20,7 +20,7 @@ _SITE_FILE = re.compile(rf"({PAGES}/)?[a-z0-9_][A-Za-z0-9._-]*")
 """Valid names of site files; a manifest that was tampered with cannot name others."""
 
 
-def earlier_files(folder: Path) -> set[str]:
+def find_earlier_files(folder: Path) -> set[str]:
     """The files of an earlier site; none if the folder is empty or missing.
 
     Raises:

@@ -27,7 +27,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Around:
+class Neighbours:
     """A table with its direct upstream and downstream neighbours."""
 
     node: Node
@@ -74,9 +74,9 @@ class Lineage:
             for above in upstream[key]:
                 self._downstream[above].append(key)
 
-    def around(self, key: str) -> Around:
+    def neighbours(self, key: str) -> Neighbours:
         """A table with its direct neighbours."""
-        return Around(
+        return Neighbours(
             self._node(key),
             tuple(map(self._node, self._upstream.get(key, ()))),
             tuple(map(self._node, self._downstream.get(key, ()))),
@@ -88,28 +88,30 @@ class Lineage:
         return Node(key, key if key.startswith("https://") else None, external=True)
 
 
-_MOST = 8
+_MAX_DRAWN = 8
 """Maximum neighbours drawn on each side; the list next to the drawing has all of them."""
 _WIDTH, _HEIGHT, _GAP, _BETWEEN, _LETTERS = 232, 34, 10, 72, 27
 
 
-def graph(around: Around) -> Markup:
+def graph(neighbours: Neighbours) -> Markup:
     """Draw the neighbours as SVG; empty if there are none.
 
     The drawing is hidden from screen readers and the keyboard: the list next to it has the same.
     """
-    if not around:
+    if not neighbours:
         return Markup("")
-    sides = [side for side in (around.upstream, (around.node,), around.downstream) if side]
-    here = sides.index((around.node,)) if around.upstream else 0
-    rows = max(min(len(side), _MOST + 1) for side in sides)
+    sides = [
+        side for side in (neighbours.upstream, (neighbours.node,), neighbours.downstream) if side
+    ]
+    here = sides.index((neighbours.node,)) if neighbours.upstream else 0
+    rows = max(min(len(side), _MAX_DRAWN + 1) for side in sides)
     height = rows * (_HEIGHT + _GAP) - _GAP
     width = len(sides) * _WIDTH + (len(sides) - 1) * _BETWEEN
     middle = height // 2
     lines, boxes = [], []
     for number, side in enumerate(sides):
         x = number * (_WIDTH + _BETWEEN)
-        for node, y in zip(_limit(side), _tops(side, height), strict=True):
+        for node, y in zip(_limit(side), _top_positions(side, height), strict=True):
             boxes.append(_box(node, x, y, here=number == here))
             if number < here:
                 lines.append(_line(x + _WIDTH, y + _HEIGHT // 2, x + _WIDTH + _BETWEEN, middle))
@@ -121,14 +123,14 @@ def graph(around: Around) -> Markup:
 
 
 def _limit(side: Sequence[Node]) -> list[Node]:
-    if len(side) <= _MOST + 1:
+    if len(side) <= _MAX_DRAWN + 1:
         return list(side)
-    more = Node(f"and {len(side) - _MOST:,} more", "#lineage", external=True)
-    return [*side[:_MOST], more]
+    more = Node(f"and {len(side) - _MAX_DRAWN:,} more", "#lineage", external=True)
+    return [*side[:_MAX_DRAWN], more]
 
 
-def _tops(side: Sequence[Node], height: int) -> list[int]:
-    count = min(len(side), _MOST + 1)
+def _top_positions(side: Sequence[Node], height: int) -> list[int]:
+    count = min(len(side), _MAX_DRAWN + 1)
     used = count * (_HEIGHT + _GAP) - _GAP
     return [(height - used) // 2 + at * (_HEIGHT + _GAP) for at in range(count)]
 

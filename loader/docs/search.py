@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loader.docs.tables import ColumnRow, TablePage
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 
 
 def search_script(pages: Sequence[TablePage]) -> str:
@@ -33,7 +33,7 @@ def search_script(pages: Sequence[TablePage]) -> str:
 def _escape_invisible(data: Any) -> Any:
     match data:
         case str():
-            return visible(data)
+            return escape_invisible(data)
         case dict():
             return {key: _escape_invisible(value) for key, value in data.items()}
         case list() | tuple():

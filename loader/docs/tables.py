@@ -114,7 +114,7 @@ class TablePage:
         return tuple(sorted(found - {""}))
 
     @property
-    def encoded(self) -> bool:
+    def has_encodings(self) -> bool:
         """Whether any column declares an encoding."""
         return any(column.encode for column in self.columns)
 

@@ -15,7 +15,7 @@ from loader.docs.language import sections
 from loader.docs.lineage import Lineage, graph
 from loader.docs.search import search_script
 from loader.docs.tables import TablePage
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.spec.json_schema import json_schema
 from loader.version import version
 
@@ -48,12 +48,12 @@ def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
     )
     template = templates.get_template("table.html.j2")
     for page in pages:
-        around = lineage.around(page.key)
+        neighbours = lineage.neighbours(page.key)
         files[page.file] = template.render(
-            shared, root="../", page=page, around=around, graph=graph(around)
+            shared, root="../", page=page, neighbours=neighbours, graph=graph(neighbours)
         )
     # The templates escape HTML; invisible and direction-changing characters are escaped here.
-    return {name: visible(text) for name, text in files.items()}
+    return {name: escape_invisible(text) for name, text in files.items()}
 
 
 def _templates() -> jinja2.Environment:

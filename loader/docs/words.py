@@ -81,7 +81,7 @@ def _partitions(spec: TableSpec) -> Iterator[Markup]:
         yield from _time_zones(entry)
         if part.windows:
             window = part.windows[0]
-            start, end = _moment(window.start), _moment(window.end)
+            start, end = _format_bound(window.start), _format_bound(window.end)
             expr = part.dimension.expr
             yield sentence("For example {}: {} ≤ {} < {}.", key, start, expr, end)
 
@@ -105,7 +105,7 @@ def _time_zones(entry: PartitionBy) -> Iterator[Markup]:
         yield sentence(f"Weeks start on {entry.week_start.capitalize()}.")
 
 
-def _moment(bound: Bound) -> str:
+def _format_bound(bound: Bound) -> str:
     match bound:
         case datetime():
             return bound.isoformat(" ")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.docs import lineage
-from loader.docs.folder import MANIFEST, earlier_files, replace_files
+from loader.docs.folder import MANIFEST, find_earlier_files, replace_files
 from loader.docs.tables import table_pages
 from loader.docs.views import site_files
 from loader.errors import SpecError
@@ -50,7 +50,7 @@ def write_site(project: Project, folder: Path, select: Sequence[str] = ()) -> Si
         PlanError: there are no specs, or ``select`` matches none.
         ConfigError: the folder contains other files, or cannot be written.
     """
-    earlier = earlier_files(folder)
+    earlier = find_earlier_files(folder)
     _, problems = validate(project, select)
     if problems:
         raise SpecError(problems)

@@ -86,7 +86,7 @@ class Examination:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.close_session()
         if self._stored:
             with suppress(LoaderError):
                 self.store.delete(self.prefix)
@@ -105,7 +105,7 @@ class Examination:
             self._session = self._opened.enter_context(warehouse.session())
         return self._session
 
-    def leave(self) -> None:
+    def close_session(self) -> None:
         """Roll back and close the session."""
         session, self._session = self._session, None
         if session is not None:
@@ -158,7 +158,7 @@ class Examination:
             yield
             session.rollback()
         except BaseException:
-            self.leave()
+            self.close_session()
             raise
 
     # --- steps
@@ -310,7 +310,7 @@ class Examination:
         except BaseException:
             with suppress(LoaderError):
                 self.store.delete(prefix)
-            self.leave()
+            self.close_session()
             raise
         self.store.delete(prefix)
 
@@ -365,7 +365,7 @@ def _list_missing(config: Config, name: str, error: ConfigError) -> str:
     except ConfigError:
         return ""
     return "".join(
-        f"; {key}: {why}{_explain_empty(settings, key, config.written(name))}"
+        f"; {key}: {why}{_explain_empty(settings, key, config.raw_settings(name))}"
         for key, why in settings.find_missing().items()
         if f"  {key}: " not in error.message
     )

@@ -58,13 +58,13 @@ def target_type(project: Project, target: str | None = None) -> str:
     """The type of a target; unknown types are not repeated, since the text may be a secret."""
     name = target or project.config.target
     known = _find_adapter(project, name) is not None
-    return str(project.config.written(name)["type"]) if known else "of an unknown type"
+    return str(project.config.raw_settings(name)["type"]) if known else "of an unknown type"
 
 
 def _find_adapter(project: Project, name: str) -> Adapter[Any] | None:
     # The step `settings` reports an invalid type.
     with suppress(KeyError, ConfigError):
-        return get_adapter(str(project.config.written(name).get("type")))
+        return get_adapter(str(project.config.raw_settings(name).get("type")))
     return None
 
 
@@ -90,11 +90,11 @@ def _run_step(examination: Examination, step: Step) -> StepResult:
     try:
         return examination.check(step)
     except LoaderError as error:
-        examination.leave()
+        examination.close_session()
         transient = isinstance(error, ExecuteError) and error.transient
         return StepResult(error.message, "failed", error.hint or (RETRY if transient else AGAIN))
     except Exception as error:  # noqa: BLE001  an unexpected error is a finding of its step
-        examination.leave()
+        examination.close_session()
         return StepResult(f"{type(error).__name__}: {error}", "failed", AGAIN)
 
 

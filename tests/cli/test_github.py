@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loader.cli import main
 from loader.cli.output.github import Folders, annotate, annotate_error, command
 from loader.errors import ConfigError, Problem, SpecError, TemplateError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.scaffold import scaffold
 
 ROOT = Path("/repository")
@@ -85,7 +85,7 @@ def test_nothing_breaks_out(message: str, file: str, title: str) -> None:
     )
     assert found is not None
     assert [_read(part) for part in found.groups()] == [
-        "\r".join(map(visible, text.split("\r"))) for text in (file, title, message)
+        "\r".join(map(escape_invisible, text.split("\r"))) for text in (file, title, message)
     ]
 
 

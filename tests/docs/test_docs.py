@@ -24,7 +24,7 @@ from loader.docs.names import slug
 from loader.docs.words import describe_check
 from loader.docs.write import MANIFEST, SiteResult, write_site
 from loader.errors import ConfigError, LoaderError, SpecError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.project import Project
 from loader.spec.checks import Check
 from loader.validate import validate
@@ -411,7 +411,7 @@ def test_nothing_of_a_spec_is_markup(make_project: MakeProject, out: Path) -> No
         assert page.tags.count("script") == (2 if name == "index.html" else 1)
         assert not {"b", "i", "u", "img", "k"} & set(page.tags)
         assert not [given for _, given in page.attributes if "src" in given and given["src"] == "x"]
-    told = re.sub(r"\s+", " ", visible(HOSTILE))
+    told = re.sub(r"\s+", " ", escape_invisible(HOSTILE))
     assert sum(told in page.text for page in found.values()) == 2
     index = (out / "search.js").read_text(encoding="utf-8")
     assert "<" not in index

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.sql.renderer import OWN
 
 _TITLE = "loader validate"
@@ -102,7 +102,7 @@ def _relative_path(path: Path | None, folders: Folders) -> str:
 
 
 def _escape(text: str) -> str:
-    shown = _NOT_CR.sub(lambda found: visible(found[0]), text)
+    shown = _NOT_CR.sub(lambda found: escape_invisible(found[0]), text)
     return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from loader.escaping import fenced, markdown, one_line
+from loader.escaping import escape_line, escape_markdown, fence_code
 from loader.plan.dispositions import Role
 from loader.plan.model import Plan, Statement
 from loader.text_tables import format_count
@@ -82,18 +82,22 @@ def join_plans(plans: Sequence[FormattedPlan], form: str) -> Iterator[str]:
 
 def _markdown(plans: Sequence[FormattedPlan]) -> str:
     first = f"### `loader plan`: {format_count(len(plans), 'load')}"
-    whole = "\n".join([first, "", *(one.body for one in plans), *map(markdown, _summary(plans))])
+    whole = "\n".join(
+        [first, "", *(one.body for one in plans), *map(escape_markdown, _summary(plans))]
+    )
     if len(whole) <= COMMENT_LIMIT:
         return whole
-    short = [f"- {markdown(one.title)}" for one in plans]
-    return "\n".join([first, "", *short, "", *map(markdown, _summary(plans))])[:COMMENT_LIMIT]
+    short = [f"- {escape_markdown(one.title)}" for one in plans]
+    return "\n".join([first, "", *short, "", *map(escape_markdown, _summary(plans))])[
+        :COMMENT_LIMIT
+    ]
 
 
 def plan_lines(
     plan: Plan, style: Style, *, verbose: bool, deletes: int | None = None
 ) -> Iterator[str]:
     """The lines of one load: its header, then its statements."""
-    title, *rest = map(one_line, plan.header())
+    title, *rest = map(escape_line, plan.header())
     yield style(title, bold=True)
     for line in rest:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
@@ -144,7 +148,7 @@ def statement_lines(
     condition = f" ({statement.when})" if statement.when else ""
     source = f" [{statement.project_template}]" if statement.project_template else ""
     place = "" if number is None else number
-    head = one_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
+    head = escape_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
     yield style(head, fg=_COLOURS[mark]) if mark in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"
@@ -163,14 +167,14 @@ def _summary(plans: Sequence[FormattedPlan]) -> Iterator[str]:
         parts.append(f"{format_count(whole, 'whole table')} replaced")
     to_load = f"; {sum(rows):,} rows to load" if rows else ""
     yield f"Plan: {', '.join(parts)}{to_load}."
-    yield f"Tables: {one_line(', '.join(one.table for one in plans))}"
+    yield f"Tables: {escape_line(', '.join(one.table for one in plans))}"
     yield "Offline: the live tables were not read; --live compares them with the specs."
 
 
 def _markdown_lines(plan: Plan) -> Iterator[str]:
     """The lines of a plan in a pull-request comment, with collapsed SQL."""
     title, *rest = plan.header()
-    yield from (f"**{markdown(title)}**", "")
-    yield from (f"- {markdown(line)}" for line in rest)
-    yield from ("", "<details><summary>SQL</summary>", "", fenced(plan.sql.rstrip("\n")))
+    yield from (f"**{escape_markdown(title)}**", "")
+    yield from (f"- {escape_markdown(line)}" for line in rest)
+    yield from ("", "<details><summary>SQL</summary>", "", fence_code(plan.sql.rstrip("\n")))
     yield from ("", "</details>", "")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.executor.results import OnProgress, Progress
 
 
@@ -30,7 +30,7 @@ def live_progress() -> Iterator[OnProgress]:
             counts = f"{step.rows:,} rows  {step.bytes / 1e6:,.1f} MB  {step.files} files"
             bar.update(
                 task,
-                description=one_line(step.phase),
+                description=escape_line(step.phase),
                 completed=step.rows,
                 total=step.total_rows,
                 counts=counts,

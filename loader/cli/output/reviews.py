@@ -12,8 +12,8 @@ from loader.cli.output.plans import (
     statement_lines,
     transaction_lines,
 )
-from loader.escaping import fenced, one_line
-from loader.escaping import markdown as escape
+from loader.escaping import escape_line, fence_code
+from loader.escaping import escape_markdown as escape
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
@@ -35,7 +35,7 @@ def format_text(reviews: Sequence[Review], style: Style, *, verbose: bool = Fals
     for review in reviews:
         lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
         if review.load_waits:
-            lines += [style(f"The load below {_waits(review)}:", fg="yellow"), ""]
+            lines += [style(f"The load below {_describe_wait(review)}:", fg="yellow"), ""]
         deletes = review.rows_to_delete if review.asked else None
         lines += [*plan_lines(review.load, style, verbose=verbose, deletes=deletes), ""]
     return "\n".join([*lines, *_summary(reviews)])
@@ -44,17 +44,17 @@ def format_text(reviews: Sequence[Review], style: Style, *, verbose: bool = Fals
 def _change_lines(
     change: TableChange, review: Review | None, style: Style, *, verbose: bool
 ) -> Iterator[str]:
-    yield style(one_line(_title(change)), bold=True)
+    yield style(escape_line(_title(change)), bold=True)
     rows = list(_rows(change, review, verbose=verbose))
     yield from (f"  {line}" for line in _columns(rows, style))
     if isinstance(change.live, LiveTable) and change.live.is_table:
         yield f"    {_format_equal_columns(change)}"
     for reason in change.blocked:
-        yield style(f"  x CANNOT BE DONE: {one_line(reason)}", fg="red", bold=True)
+        yield style(f"  x CANNOT BE DONE: {escape_line(reason)}", fg="red", bold=True)
     for note in change.drift.notes:
-        yield style(f"  note: {one_line(note)}", fg="yellow")
+        yield style(f"  note: {escape_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
-        yield f"  dependent objects: {one_line(', '.join(change.live.dependants))}"
+        yield f"  dependent objects: {escape_line(', '.join(change.live.dependants))}"
     if not (change.outside or change.statements):
         return
     if review is not None and review.load_changes:
@@ -68,7 +68,7 @@ def _change_lines(
         yield from transaction_lines(change.statements, style, verbose=verbose)
 
 
-def _waits(review: Review) -> str:
+def _describe_wait(review: Review) -> str:
     """What must happen before the load can succeed."""
     change = review.change
     if change.blocked:
@@ -153,7 +153,7 @@ def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     has_frame = any(row[4] != "-" for row in rows)
     head: Row = ("", "column", "spec", "live", "frame", "")
     used = [at for at in range(1, 6) if at != 4 or has_frame]
-    table = [head, *(tuple(map(one_line, row)) for row in rows)]
+    table = [head, *(tuple(map(escape_line, row)) for row in rows)]
     for row, cells in zip(table, align([[row[at] for at in used] for row in table]), strict=True):
         line = f"{row[0] or ' '} {cells}"
         yield style(line, fg=_COLOURS[row[0]]) if row[0] in _COLOURS else line
@@ -179,7 +179,7 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
     yield f"Load: {', '.join(parts)}."
     tables = [one.change.spec.table for one in reviews if one.asked or one.change.differences]
     more = f" and {len(tables) - _MAX_LISTED:,} more" if len(tables) > _MAX_LISTED else ""
-    yield f"Tables: {one_line(', '.join(tables[:_MAX_LISTED])) or 'none'}{more}"
+    yield f"Tables: {escape_line(', '.join(tables[:_MAX_LISTED])) or 'none'}{more}"
     target = changes[0].target if changes else None
     where = f" of {target.name} ({target.dialect})" if target else ""
     yield f"Live: compared {format_count(len(changes), 'table')}{where}; nothing was changed."
@@ -268,14 +268,14 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     lines.append("")
     if script:
         scripts = "\n".join(part for part in (review.change.sql, review.load.sql) if part)
-        lines += ["<details><summary>SQL</summary>", "", fenced(scripts), "", "</details>", ""]
+        lines += ["<details><summary>SQL</summary>", "", fence_code(scripts), "", "</details>", ""]
     return lines
 
 
 def _load_lines(review: Review) -> Iterator[str]:
     yield from review.load.header()
     if review.load_waits:
-        yield _waits(review)
+        yield _describe_wait(review)
     if review.asked and review.rows_to_delete is not None:
         yield f"{format_count(review.rows_to_delete, 'row')} to delete"
     if review.load.rows is not None:
@@ -297,5 +297,5 @@ def format_applied(changes: Sequence[TableChange]) -> str:
     lines = []
     for change in changes:
         differences = "; ".join(told(one) for one in change.differences)
-        lines.append(one_line(f"{change.spec.table}: {differences}"))
+        lines.append(escape_line(f"{change.spec.table}: {differences}"))
     return "\n".join([*lines, f"{format_count(len(changes), 'table')} changed"])
