@@ -102,10 +102,14 @@ def _format_outcome(result: LoadResult) -> str:
 @main.command()
 @click.argument("select")
 @click.option(
-    "--partition", "partitions", metavar="P", multiple=True, help="A partition; default all."
+    "--partition",
+    "partitions",
+    metavar="P",
+    multiple=True,
+    help="A key, A..B or DIM=KEY; default all.",
 )
 @click.option("--columns", metavar="A,B", help="The columns to read, in this order; default all.")
-@click.option("-o", "--output", metavar="FILE", help="CSV, Parquet, JSON or Arrow, by extension.")
+@click.option("-o", "--output", metavar="FILE", help="Write a file; its extension sets the format.")
 @common_options("csv")
 def read(
     context: Context,
@@ -143,6 +147,7 @@ def read(
 @click.argument("select", required=False)
 @click.option(
     "--limit",
+    metavar="N",
     default=20,
     show_default=True,
     type=click.IntRange(min=1),

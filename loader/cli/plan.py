@@ -26,9 +26,11 @@ _PER_PROCESS = 100
 @click.argument("select", nargs=-1)
 @PARTITION
 @FULL_REFRESH
-@click.option("--from", "files", metavar="FILE", multiple=True, help="A data file to validate.")
+@click.option(
+    "--from", "files", metavar="FILE", multiple=True, help="Data to validate; may repeat."
+)
 @click.option("--load-id", metavar="ID", help="The id of the load; default a placeholder.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan as JSON.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan as JSON.")
 @click.option("--live", is_flag=True, help="Compare the specs with the live tables.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0: no change, 2: changes, 3: destructive."
