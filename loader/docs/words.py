@@ -67,7 +67,7 @@ def _primary_key(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("None declared.")
         return
     yield sentence("{}", spec.primary_key)
-    yield sentence("Informational on Redshift; each load checks that its rows do not repeat one.")
+    yield sentence("Informational on Redshift; each load checks its rows for duplicate keys.")
 
 
 def _partitions(spec: TableSpec) -> Iterator[Markup]:

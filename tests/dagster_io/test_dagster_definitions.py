@@ -777,7 +777,7 @@ def test_checks_of_another_resource(
     """Only Loader's managers know a warehouse; another one is told by its class."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)
     found = bench.check(resources={"io_manager": dg.mem_io_manager})
-    assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, and")
+    assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, but")
 
 
 @pytest.mark.parametrize(
