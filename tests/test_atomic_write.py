@@ -283,7 +283,7 @@ def test_every_command_writes_aside(
     def full(aside: Path, _: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic_write, "_renamed", full)
+    monkeypatch.setattr(atomic_write, "_replace", full)
     assert run(*words, str(path)) == 1
     assert "out.csv cannot be written: No space left" in capfd.readouterr().err
     assert path.read_text() == OLD

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.errors import PlanError, Problem, SpecError
-from loader.parallel import shared
+from loader.parallel import run_parallel
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import read_document
@@ -160,7 +160,7 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
         return [read_entry(path, root) for path in paths]
 
     with _no_collection():
-        entries = shared(read, found, enough=_ENOUGH) if forks else read(found)
+        entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
         return Catalog(folder, tuple(_unique(entries)))
 
 

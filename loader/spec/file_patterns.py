@@ -15,7 +15,7 @@ from string import Formatter
 from zoneinfo import ZoneInfo
 
 from loader.errors import PlanError
-from loader.redaction import credentials_in
+from loader.redaction import find_credentials
 from loader.spec.partition_keys import parse_key
 from loader.spec.periods import Dimension, Window
 from loader.sql.datatypes import DataType
@@ -36,7 +36,7 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
 
     Every dimension has a place, so that each partition has files of its own.
     """
-    if any(True for _ in credentials_in(name)):
+    if any(True for _ in find_credentials(name)):
         yield (
             "a name of files holds a password or a key, which whoever reads the spec sees",
             "write s3://bucket/key; boto3 finds the credentials",

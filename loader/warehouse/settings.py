@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from loader.redaction import credentials_in
+from loader.redaction import find_credentials
 from loader.sql.dialects.base import check_schema
 
 
@@ -17,7 +17,7 @@ def check_no_credentials(value: str) -> str:
     Raises:
         ValueError: it holds a password or a key.
     """
-    if any(True for _ in credentials_in(value)):
+    if any(True for _ in find_credentials(value)):
         raise ValueError(
             "holds a password or a key, and this setting is printed; `password` is the only one"
             " that is not, and boto3 finds keys by itself"

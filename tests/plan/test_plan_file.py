@@ -190,7 +190,7 @@ def test_no_secret_is_in_a_plan() -> None:
 def test_a_comment_is_never_too_long(count: int) -> None:
     """However many tables there are, Markdown fits a pull-request comment and says it is cut."""
     many = [review(WIDER)] * count
-    told = reviews.markdown(many)
+    told = reviews.format_markdown(many)
     assert len(told) <= COMMENT_LIMIT
     assert ("Shortened" in told) == (count > 1)
     assert told.count("```") % 2 == 0
@@ -200,6 +200,6 @@ def test_a_comment_is_never_too_long(count: int) -> None:
 def test_markdown_is_not_broken_by_what_it_tells() -> None:
     """Bars, tags, stars and fences in names and texts stay what they are."""
     odd = {**NOTE, "name": "a|b *c* <d>", "description": "```\n</details>"}
-    told = reviews.markdown([review(columns(odd, AMOUNT))])
+    told = reviews.format_markdown([review(columns(odd, AMOUNT))])
     assert "a\\|b \\*c\\* &lt;d>" in told
     assert "````sql" in told

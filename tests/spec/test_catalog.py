@@ -153,7 +153,7 @@ def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
     """A spec that is a folder, or cannot be read, is told with its path."""
     (tmp_path / "specs" / "odd.yml").mkdir(parents=True)
     assert [str(one) for one in write(tmp_path, {}).problems()] == [
-        "specs/odd.yml: cannot be read: it is a folder, not a file"
+        "specs/odd.yml: cannot be read: it is a folder, not a regular file"
     ]
 
 

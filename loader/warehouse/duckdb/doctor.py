@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader.sql.renderer import Table
-from loader.text_files import is_there
+from loader.text_files import path_exists
 from loader.warehouse.doctor import Doctor, Examination, Step, StepResult
 from loader.warehouse.duckdb.settings import DuckDBTarget
 
@@ -100,7 +100,7 @@ class DuckDBDoctor(Doctor[DuckDBTarget]):
 
 def _find_existing(folder: Path) -> Path:
     """The folder, or the nearest above it that is there."""
-    while not is_there(folder) and folder != folder.parent:
+    while not path_exists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
