@@ -109,8 +109,8 @@ def import_(
     data = {
         "specs": [declared(spec) for spec in found.specs],
         "files": [
-            {"file": told.file, "not_carried_over": list(told.dropped), "notes": list(told.notes)}
-            for told in found.told
+            {"file": file.file, "not_carried_over": list(file.dropped), "notes": list(file.notes)}
+            for file in found.reports
         ],
     }
     context.answer(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
@@ -135,12 +135,12 @@ def _texts(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _tell(context: Context, found: Imported) -> None:
-    for told in found.told:
-        for note in told.notes:
-            context.say(f"{told.file}: {note}")
-        if told.dropped:
-            places = told.dropped if context.verbose else _in_short(told.dropped)
-            context.say(f"{told.file}: not carried over: {', '.join(places)}")
+    for report in found.reports:
+        for note in report.notes:
+            context.say(f"{report.file}: {note}")
+        if report.dropped:
+            places = report.dropped if context.verbose else _in_short(report.dropped)
+            context.say(f"{report.file}: not carried over: {', '.join(places)}")
 
 
 def _in_short(places: Sequence[str]) -> list[str]:

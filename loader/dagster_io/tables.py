@@ -123,12 +123,12 @@ def _spec_of_data(
         PlanError: the data cannot be made into a table, or its partitions are not told.
         FrameError, SourceError: it is no frame, or holds what no type takes.
     """
-    from loader.inference.infer import inferred  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.inference.infer import infer_spec  # noqa: PLC0415  # pyarrow is slow to import
 
     metadata = _plain(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
-    return inferred(
+    return infer_spec(
         obj,
         live if isinstance(live, LiveTable) else None,
         dialect=project.renderer().dialect,

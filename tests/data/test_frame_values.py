@@ -22,7 +22,7 @@ from loader.data.cast.conformer import Conformer
 from loader.data.cast.match_columns import match_columns
 from loader.data.frames import open_frame
 from loader.errors import FrameError, SourceError
-from loader.inference.infer import inferred
+from loader.inference.infer import infer_spec
 from loader.spec.model import TableSpec
 from loader.warehouse.registry import get_adapter
 
@@ -234,7 +234,7 @@ INFERRED: list[tuple[Any, str, object]] = [
 
 
 def infer(frame: Any) -> TableSpec:
-    spec, _ = inferred(frame, dialect=get_adapter("duckdb").dialect, schema="s", name="t")
+    spec, _ = infer_spec(frame, dialect=get_adapter("duckdb").dialect, schema="s", name="t")
     return spec
 
 
