@@ -153,8 +153,8 @@ class _Table:
                 "name it with --schema NAME",
             )
         usable = schema is not None and not _is_jinja(schema)
-        name = fold_name(schema, origin, findings) if schema is not None and usable else UNKNOWN
-        self._draft.put(("schema",), name, origin)
+        shown = fold_name(schema, origin, findings) if schema is not None and usable else UNKNOWN
+        self._draft.put(("schema",), shown, origin)
 
     def _common(self, tags: Any) -> None:
         section, draft, properties = self._section, self._draft, self._properties

@@ -58,7 +58,7 @@ def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
     config: dict[str, Any] = {
         "schema": spec.schema_name,
         "alias": None if alone else spec.name,
-        **_materialized(spec),
+        **_materialization(spec),
         "dist": spec.dist,
         "sort": list(spec.sort),
         "sort_type": spec.sort_type,
@@ -104,7 +104,7 @@ def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value not in (None, [], {})}
 
 
-def _materialized(spec: TableSpec) -> dict[str, Any]:
+def _materialization(spec: TableSpec) -> dict[str, Any]:
     """The materialization that is closest to the write disposition."""
     incremental = {"materialized": "incremental"}
     if spec.write_disposition == "append":

@@ -50,7 +50,7 @@ def read_quality(
     metric = _metric(entry)
     check: dict[str, Any] = {"metric": _METRICS.get(metric or ""), "name": entry.text("name")}
     if (metric == "rowCount") == (column is not None) and metric != "duplicateValues":
-        metric = None  # a column's metric at a table, or the other way round
+        metric = None  # a column's metric at a table, or vice versa
     arguments = entry.section("arguments")
     if metric is not None:
         check |= _read_arguments(metric, column, arguments, entry, names) or {"metric": None}

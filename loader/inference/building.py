@@ -58,7 +58,7 @@ class SpecRequest:
         Raises:
             SpecError: the spec is not valid with any format; with all problems.
         """
-        data = self._declared(columns, names)
+        data = self._to_data(columns, names)
         loose = not has_fixed_shape and any(column.data_type == "super" for column in columns)
         found: list[list[Problem]] = []
         for form in ("json", "csv", "parquet") if loose else ("parquet", "csv", "json"):
@@ -70,7 +70,7 @@ class SpecRequest:
         path = f"the spec inferred for {self.table}"
         raise SpecError([replace(problem, path=path) for problem in min(found, key=len)])
 
-    def _declared(self, columns: Sequence[DraftColumn], names: Sequence[str]) -> dict[str, Any]:
+    def _to_data(self, columns: Sequence[DraftColumn], names: Sequence[str]) -> dict[str, Any]:
         known = {column.name for column in columns}
         keys = [_match_case(key, known) for key in self.primary_key]
         source = {**self.source, **_source_names(names, known)}

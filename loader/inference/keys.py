@@ -93,7 +93,7 @@ class KeySearch:
                 names = {each.name for each in columns_of_key}
                 if any({each.name for each in key} <= names for key in found):
                     continue
-                if self._unique([columns[name] for name in names]):
+                if self._unique([columns[each.name] for each in columns_of_key]):
                     found.append(columns_of_key)
                 if len(found) == _MAX_KEYS or self._spent > _EFFORT:
                     self.is_incomplete = self.is_incomplete or self._spent > _EFFORT

@@ -249,7 +249,7 @@ TWO_TIMES = [*BY_DAY, {"name": "week", "expr": "day", "grain": "week"}]
         ),
         (
             TWO_TIMES,
-            "s.t has windows of time in both dimensions (`date` and `week`), and Dagster's"
+            "s.t has time windows in both dimensions (`date` and `week`), and Dagster's"
             " partitions have at most one such dimension",
         ),
     ],

@@ -321,7 +321,7 @@ def test_keys_and_partitions_are_taken_over(make_project: MakeProject) -> None:
     assert [dimension.column for dimension in spec.dimensions] == ["day", "shop"]
     assert spec.write_disposition == "merge"
     assert "there is no column `dy`" in refusal(frame, partition_by=[{"expr": "dy"}])
-    assert "its type must be told" in refusal(frame, partition_by=[{"expr": "n + 1"}])
+    assert "it needs a `data_type`" in refusal(frame, partition_by=[{"expr": "n + 1"}])
     typed = infer(frame, partition_by=[{"expr": "n % 7", "data_type": "integer"}])
     assert str(typed.dimensions[0].data_type) == "integer"
 

@@ -65,7 +65,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (package / "entry_points.txt").write_text(ENTRY)
     monkeypatch.syspath_prepend(package.parent)
     yield
-    registry._load_outside.cache_clear()
+    registry._load_from_packages.cache_clear()
 
 
 @pytest.fixture(autouse=True)

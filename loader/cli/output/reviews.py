@@ -18,7 +18,7 @@ from loader.escaping import markdown as escape
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
-from loader.plan.table_changes import TableChange, told
+from loader.plan.table_changes import TableChange, describe_difference
 from loader.text_tables import align
 
 _WIDTH = 36
@@ -158,7 +158,7 @@ def _cell(text: str | None) -> str:
 
 
 def _what(one: Difference) -> str:
-    how = {"outside": ", before the transaction", "rebuild": ", by rebuilding the table"}
+    how = {"before_transaction": ", before the transaction", "rebuild": ", by rebuilding the table"}
     loss = f": {one.loss}" if one.loss else ""
     return f"{one.kind}{how.get(one.remedy, '')}{loss}"
 
@@ -316,6 +316,6 @@ def applied(changes: Sequence[TableChange]) -> str:
         return "nothing to change; the live tables are what their specs say"
     lines = []
     for change in changes:
-        what = "; ".join(told(one) for one in change.differences)
+        what = "; ".join(describe_difference(one) for one in change.differences)
         lines.append(one_line(f"{change.spec.table}: {what}"))
     return "\n".join([*lines, f"{counted(len(changes), 'table')} changed"])
