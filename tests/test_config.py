@@ -131,9 +131,9 @@ LACKING: list[tuple[dict[str, Any], list[str]]] = [
         ["password: to log in; or set secret_id", "(${AWS_REDSHIFT_PASSWORD} of the environment"],
     ),
     ({"password": "x", "user": ""}, ["user: required for a login with `password` (not set)"]),
-    ({"iam_role": ""}, ["iam_role: the IAM role of COPY the bucket with"]),
+    ({"iam_role": ""}, ["iam_role: the IAM role of COPY"]),
     ({"staging": "/tmp/x"}, ["staging: not a valid S3 location; write s3://bucket/prefix"]),
-    ({"ssl": False}, ["ssl: IAM credentials are only used over TLS"]),
+    ({"ssl": False}, ["ssl: IAM credentials require TLS"]),
     ({"database": "", "iam_role": ""}, ["database: ", "iam_role: "]),
 ]
 

@@ -199,8 +199,8 @@ def test_primary_keys_are_left_to_people() -> None:
     found = drift(spec, renderer("redshift"), live_of(spec, "redshift", primary_key=()))
     assert found.differences == ()
     assert found.notes == (
-        "PRIMARY KEY is id in the spec and none in the live table: Redshift trusts it unchecked,"
-        " so change it yourself",
+        "PRIMARY KEY is id in the spec and none in the live table: Redshift does not enforce"
+        " it, so change it yourself",
     )
 
 

@@ -242,7 +242,7 @@ CASES: Mapping[str, Case] = {
     "a bucket elsewhere than the warehouse": Case(
         s3(301, "PermanentRedirect", by="warehouse"),
         ["`copy` of s.t failed", "PermanentRedirect", KEPT_AS_IT_WAS],
-        "use a bucket in  the warehouse's own region",
+        "use a bucket in the region of the warehouse",
         uploads=True,
     ),
     "no right to upload": Case(
@@ -253,7 +253,7 @@ CASES: Mapping[str, Case] = {
     "no right to read for the role": Case(
         s3(403, "AccessDenied", by="warehouse", operation="GetObject"),
         ["`copy` of s.t failed", "Access Denied", KEPT_AS_IT_WAS],
-        "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`",
+        "grant the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`",
         uploads=True,
     ),
     "a token that expired": Case(
@@ -276,13 +276,13 @@ CASES: Mapping[str, Case] = {
     "a manifest that is gone": Case(
         before_copy(remove, "manifest"),
         ["`copy` of s.t failed", "The specified key does not exist", KEPT_AS_IT_WAS],
-        "a staged file or the manifest is gone; does a lifecycle rule",
+        "a staged file or the manifest is missing; check whether a lifecycle rule",
         uploads=True,
     ),
     "a staged file that is gone": Case(
         before_copy(remove, "part-"),
         ["`copy` of s.t failed", "The specified key does not exist: s3://", KEPT_AS_IT_WAS],
-        "a staged file or the manifest is gone; does a lifecycle rule",
+        "a staged file or the manifest is missing; check whether a lifecycle rule",
         uploads=True,
     ),
     "a staged file that changed": Case(
@@ -327,14 +327,14 @@ CASES: Mapping[str, Case] = {
     "a table of another owner": Case(
         another_owner,
         ["permission denied for relation t", KEPT_AS_IT_WAS],
-        "may not write t: GRANT SELECT, INSERT, DELETE on the table",
+        "cannot write t: GRANT SELECT, INSERT, DELETE on the table",
         uploads=True,
     ),
     # The live table.
     "a column that is missing": Case(
         sql("ALTER TABLE s.t DROP COLUMN b"),
         [DIFFERS, "  column  spec        live\n  b       varchar(9)  -     missing"],
-        "schema_contract: {evolve: additive} lets loads do it",
+        "with `schema_contract: {evolve: additive}`, loads apply them",
     ),
     "a column of another type": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE bigint"),
@@ -344,7 +344,7 @@ CASES: Mapping[str, Case] = {
     "a column that is narrower": Case(
         sql("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)"),
         [DIFFERS, "  b       varchar(9)  ", "varchar(4)  too narrow"],
-        "lets loads do it",
+        "loads apply them",
     ),
     "a decimal of another scale": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE numeric(10,2)"),
@@ -358,7 +358,7 @@ CASES: Mapping[str, Case] = {
     ),
     "a view": Case(
         sql("DROP TABLE s.t; CREATE VIEW s.t AS SELECT 1 AS a, 'x'::varchar(9) AS b;"),
-        ["s.t is a view, and rows cannot be loaded into a view"],
+        ["s.t is a view: rows cannot be loaded into it"],
         "",
     ),
 }
@@ -634,4 +634,4 @@ def test_a_table_of_differences_spells_types_one_way(scene: Scene) -> None:
 def test_a_setting_that_is_there_is_not_told_to_be_missing(scene: Scene) -> None:
     """IAM without TLS: the setting that is wrong is one that was written."""
     _, _, said = scene.load("2,y", password="", ssl=False)
-    assert "leave out `ssl = false` (not set)" not in said
+    assert "remove `ssl = false` (not set)" not in said
