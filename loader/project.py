@@ -20,7 +20,7 @@ from loader.plan.live_table import Live
 from loader.plan.load_plan import plan_load
 from loader.plan.model import PREVIEW_LOAD_ID, Plan, Target
 from loader.plan.read_plan import plan_read
-from loader.plan.table_changes import TableChange, allowed
+from loader.plan.table_changes import TableChange, select_allowed
 from loader.spec.catalog import Catalog, read_catalog
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Request, Slice, make_slice
@@ -300,5 +300,5 @@ class Project:
         """
         from loader.executor.apply import apply_all
 
-        context, pending = self.context(target), allowed(changes, allow_destructive)
+        context, pending = self.context(target), select_allowed(changes, allow_destructive)
         return apply_all(pending, context.warehouse, context.renderer, on_statement)

@@ -40,7 +40,7 @@ def run(*words: str) -> int:
 def test_what_fails_leaves_what_was_there(
     tmp_path: Path, error: BaseException, there: bool
 ) -> None:
-    """A file whose writing fails is what it was, and nothing lies beside it."""
+    """A file whose writing fails is unchanged, and nothing lies beside it."""
     path = tmp_path / "a.csv"
     if there:
         path.write_text(OLD)

@@ -39,7 +39,7 @@ def test_settings_at_hand_are_taken_as_they_are() -> None:
     with pytest.raises(ConfigError) as error:
         make_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
     assert str(error.value).splitlines()[0] == "Manager is not complete"
-    assert "  s3_iam_role: the role COPY reads" in str(error.value)
+    assert "  s3_iam_role: the IAM role of COPY" in str(error.value)
 
 
 def message(target: dict[str, Any], name: str = "t") -> str:
@@ -130,10 +130,10 @@ LACKING: list[tuple[dict[str, Any], list[str]]] = [
         {"password": "${AWS_REDSHIFT_PASSWORD:-}", "cluster_identifier": ""},
         ["password: to log in; or set secret_id", "(${AWS_REDSHIFT_PASSWORD} is empty"],
     ),
-    ({"password": "x", "user": ""}, ["user: a login with `password` needs it (not set)"]),
-    ({"iam_role": ""}, ["iam_role: the role COPY reads the bucket with"]),
-    ({"staging": "/tmp/x"}, ["staging: this is no S3 location; write s3://bucket/prefix"]),
-    ({"ssl": False}, ["ssl: IAM credentials are only used over TLS"]),
+    ({"password": "x", "user": ""}, ["user: required for a login with `password` (not set)"]),
+    ({"iam_role": ""}, ["iam_role: the IAM role of COPY"]),
+    ({"staging": "/tmp/x"}, ["staging: not a valid S3 location; write s3://bucket/prefix"]),
+    ({"ssl": False}, ["ssl: IAM credentials require TLS"]),
     ({"database": "", "iam_role": ""}, ["database: ", "iam_role: "]),
 ]
 

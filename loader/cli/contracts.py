@@ -119,7 +119,7 @@ def import_(
         "specs": [declared(spec) for spec in found.specs],
         "files": [
             {"file": file.file, "not_carried_over": list(file.dropped), "notes": list(file.notes)}
-            for file in found.told
+            for file in found.reports
         ],
     }
     context.print_result(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
@@ -143,7 +143,7 @@ def _read_texts(names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _report(context: Context, found: Imported) -> None:
     """Print notes, and the keys that specs cannot express, for each file."""
-    for file in found.told:
+    for file in found.reports:
         for note in file.notes:
             context.notify(f"{file.file}: {note}")
         if file.dropped:

@@ -124,12 +124,12 @@ def _infer_from_data(
         PlanError: no table can be created for the data, or `partition_expr` is missing.
         FrameError, SourceError: it is not a frame, or has values that no data type supports.
     """
-    from loader.inference.infer import inferred  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.inference.infer import infer_spec  # noqa: PLC0415  # pyarrow is slow to import
 
     metadata = _unwrap(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
-    return inferred(
+    return infer_spec(
         obj,
         live if isinstance(live, LiveTable) else None,
         dialect=project.renderer().dialect,

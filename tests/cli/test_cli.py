@@ -240,7 +240,7 @@ def test_a_project_without_specs_is_told(project: Path, command: str) -> None:
     shutil.rmtree(project / "specs")
     code, out, err = run(command)
     assert (code, out) == (1, "")
-    assert f"there is no folder {project / 'specs'}" in err
+    assert f"{project / 'specs'}, does not exist" in err
 
 
 def test_a_load_that_replaced_nothing_is_not_told_as_the_whole_table(project: Path) -> None:

@@ -290,7 +290,7 @@ def test_keys_that_cannot_be_files(location: Location) -> None:
     location.instance.add_dynamic_partitions("s.t.origin", ["..", "a/b"])
     for key in ("..", "a/b"):
         (text,) = failures(location.run("s/t", partition_key=key))
-        assert f"the partition key `{key}` of `origin` cannot stand in the name of a file" in text
+        assert f"the partition key `{key}` of `origin` cannot be used in the name of a file" in text
 
 
 def test_a_folder_with_odd_characters(location: Location) -> None:

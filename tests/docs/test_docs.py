@@ -282,7 +282,7 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
         *("CSV (gzip) in files of about 64 MB.", "Staged files are always deleted."),
         *("delimiter: ;", "contact: ann", "group: shop", "freshness: fail 24h"),
         *("COPY", "IAM_ROLE", "read_csv", "CREATE TABLE", "BEGIN", "COMMIT"),
-        *("so known keys keep their values there", "only when it is missing"),
+        *("so existing keys keep their values there", "only when it is missing"),
         "write_disposition: merge",
     ):
         assert told in page.text, told

@@ -66,7 +66,7 @@ class Place:
         self.stand_in, self._make = stand_in, make
 
     def see(self, templates: Mapping[str, str] | None = None, **changes: Any) -> Seen:
-        """Examine it; afterwards it holds what it held before."""
+        """Examine it; afterwards it is unchanged."""
         project = self._make({}, templates, **redshift_target(self.stand_in, **changes))
         before = self.holds()
         seen = see(project)

@@ -145,7 +145,7 @@ def test_two_specs_for_one_asset_key(tmp_path: Path) -> None:
     )
     assert [str(problem) for problem in catalog.problems()] == [
         "specs/b.yml:5:12: the asset key `nyc/flights` is already that of specs/a.yml\n"
-        "  hint: give one of them an asset_key of its own"
+        "  hint: add a different asset_key to one of them"
     ]
 
 

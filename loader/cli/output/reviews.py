@@ -17,7 +17,7 @@ from loader.escaping import escape_markdown as escape
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
-from loader.plan.table_changes import TableChange, told
+from loader.plan.table_changes import TableChange, describe_difference
 from loader.text_tables import align, format_count
 
 _WIDTH = 36
@@ -142,7 +142,7 @@ def _cell(text: str | None) -> str:
 
 
 def _action(one: Difference) -> str:
-    how = {"outside": ", before the transaction", "rebuild": ", by rebuilding the table"}
+    how = {"before_transaction": ", before the transaction", "rebuild": ", by rebuilding the table"}
     loss = f": {one.loss}" if one.loss else ""
     return f"{one.kind}{how.get(one.remedy, '')}{loss}"
 
@@ -296,6 +296,6 @@ def format_applied(changes: Sequence[TableChange]) -> str:
         return "nothing to change; the live tables match their specs"
     lines = []
     for change in changes:
-        differences = "; ".join(told(one) for one in change.differences)
+        differences = "; ".join(describe_difference(one) for one in change.differences)
         lines.append(escape_line(f"{change.spec.table}: {differences}"))
     return "\n".join([*lines, f"{format_count(len(changes), 'table')} changed"])
