@@ -15,6 +15,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
 from loader.testing.redshift.faults import Faults
+from loader.testing.redshift.listening import listen
 from loader.testing.redshift.protocol.gateway import Gateway
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.s3.client import Store
@@ -35,17 +36,32 @@ class RedshiftStandIn:
     ``environment()``. ``query`` and ``objects`` look past the gateway at what is really there.
     """
 
-    def __init__(self, folder: Path | None = None, *, region: str = "us-east-1") -> None:
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        port: int = 0,
+        s3_port: int = 0,
+        bucket: str = "",
+    ) -> None:
+        """Describe a stand-in, which starts when its ``with`` block begins.
+
+        Args:
+            region: The region of the warehouse and of its bucket.
+            port: Where the warehouse listens; 0 is any free port.
+            s3_port: Where S3 listens; 0 is any free port.
+            bucket: The name of the bucket; empty makes one up.
+        """
         self.region = region
         self.database = "dev"
         self.user = "etl"
         self.password = "Hunter2-of-tests"  # noqa: S105  # it guards nothing but this machine
         self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
-        self.bucket = f"stand-in-{uuid.uuid4().hex[:12]}"
+        self.bucket = bucket or f"stand-in-{uuid.uuid4().hex[:12]}"
         self.faults = Faults()
         self.users: dict[str, str] = {}
         self.statements: list[Statement] = []
-        self._folder = folder
+        self._ports = (port, s3_port)
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -62,10 +78,13 @@ class RedshiftStandIn:
         self._opened.close()
 
     def _start(self, opened: ExitStack) -> None:
-        folder = self._folder
-        if folder is None:
-            temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
-            folder = Path(opened.enter_context(temporary))
+        # Sockets first: a port that is taken is found out before the database is made.
+        listener = opened.enter_context(listen(self._ports[0]))
+        with listen(self._ports[1]) as s3_listener:
+            storage = Storage(self.faults, self.bucket, self.region, s3_listener)
+        self._storage = opened.enter_context(closing(storage))
+        temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
+        folder = Path(opened.enter_context(temporary))
         postgres = _start_postgres(folder / "postgres")
         opened.callback(postgres.cleanup)
         self._make_database(postgres.get_uri())
@@ -73,12 +92,10 @@ class RedshiftStandIn:
         self._own = opened.enter_context(closing(Admin(uri)))
         self._own.query(bootstrap_sql())
         admin = opened.enter_context(closing(Admin(uri)))
-        self._storage = opened.enter_context(
-            closing(Storage(self.faults, self.bucket, self.region))
-        )
         self.endpoint_url = self._storage.endpoint_url
         store = Store(self._storage.client(WAREHOUSE), self.iam_role)
         self._gateway = Gateway(
+            listener=listener,
             backend_address=_socket_of(postgres),
             admin=admin,
             faults=self.faults,
@@ -114,6 +131,22 @@ class RedshiftStandIn:
             "database": self.database,
             "user": self.user,
             "password": self.password,
+            "ssl": False,
+            **changes,
+        }
+
+    def target(self, **changes: Any) -> dict[str, Any]:
+        """The settings of a Loader target that is this stand-in."""
+        return {
+            "type": "redshift",
+            "host": self.host,
+            "port": self.port,
+            "database": self.database,
+            "user": self.user,
+            "password": self.password,
+            "iam_role": self.iam_role,
+            "region_name": self.region,
+            "staging": f"s3://{self.bucket}/loader",
             "ssl": False,
             **changes,
         }
@@ -208,7 +241,7 @@ class RedshiftStandIn:
         return self._storage.uploads()
 
     def reset(self) -> None:
-        """As good as new: no sessions, tables, objects, faults or statements; users remain."""
+        """Remove all sessions, tables, objects, faults and statements; users remain."""
         self.faults.clear()
         self._gateway.end_sessions()
         found = self._own.query(

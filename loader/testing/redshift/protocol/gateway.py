@@ -42,8 +42,9 @@ class Client:
 
 @dataclass
 class Gateway:
-    """Listens on a loopback port and serves every client in a thread of its own."""
+    """Serves every client of a listening socket in a thread of its own."""
 
+    listener: socket.socket
     backend_address: Path
     admin: Admin
     faults: Faults
@@ -59,8 +60,7 @@ class Gateway:
         self._domains: set[str] = set()
         self._stopping = threading.Event()
         self._interrupt = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.host, self.port = self._listener.getsockname()[:2]
+        self.host, self.port = self.listener.getsockname()[:2]
         self._thread = threading.Thread(target=self._listen, name="gateway", daemon=True)
         self._thread.start()
 
@@ -68,8 +68,8 @@ class Gateway:
         """Stop listening, and end every session."""
         self._stopping.set()
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
         self._thread.join(5)
         self.end_sessions()
 
@@ -139,7 +139,7 @@ class Gateway:
     def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = self.listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -39,16 +40,24 @@ class _Quiet(MotoRequestHandler):
 class Storage:
     """The object store of one stand-in, with one bucket."""
 
-    def __init__(self, faults: Faults, bucket: str, region: str) -> None:
+    def __init__(
+        self, faults: Faults, bucket: str, region: str, listener: socket.socket
+    ) -> None:
         self.bucket = bucket
         self.region = region
         self._faults = faults
         self._moto = DomainDispatcherApplication(create_backend_app)
+        host, port = listener.getsockname()[:2]
         self._server = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
+            host,
+            port,
+            self._answer,
+            threaded=True,
+            request_handler=_Quiet,
+            fd=listener.fileno(),  # it makes a copy of it
         )
         self._server.daemon_threads = True  # type: ignore[attr-defined]
-        self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
+        self.endpoint_url = f"http://{host}:{port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
