@@ -73,6 +73,8 @@ def secrets_in(values: Mapping[str, object]) -> Iterator[str]:
                 yield value
             else:
                 yield from credentials_in(value)
+        elif isinstance(value, Mapping):
+            yield from secrets_in(value)
 
 
 class Secrets:

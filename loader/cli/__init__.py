@@ -1,6 +1,17 @@
 """The command line. Translates words into calls and results into words; decides nothing."""
 
-from loader.cli import apply, clean, contracts, docs, infer, load, plan, project, validate  # noqa: F401  # they are commands
+from loader.cli import (  # noqa: F401  # they are commands
+    apply,
+    clean,
+    contracts,
+    docs,
+    infer,
+    load,
+    plan,
+    project,
+    sandbox,
+    validate,
+)
 from loader.cli.framework import main
 
 __all__ = ["main"]

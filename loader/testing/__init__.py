@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ def import_stand_in() -> type[RedshiftStandIn]:
     """The class of the stand-in; its libraries are imported now, and not before.
 
     Raises:
-        ConfigError: the extra that brings these libraries is not installed.
+        ConfigError: the extra that brings these libraries is not installed, or this is Windows.
     """
+    if os.name != "posix":
+        raise ConfigError("the stand-in for Redshift runs on Linux and macOS only")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ConfigError(

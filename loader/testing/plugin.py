@@ -40,9 +40,7 @@ def _redshift_server() -> Iterator[RedshiftStandIn]:
 
 
 @pytest.fixture
-def redshift(
-    _redshift_server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
-) -> RedshiftStandIn:
+def redshift(_redshift_server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch) -> RedshiftStandIn:
     """An empty Redshift with an S3 bucket, and the environment with which boto3 finds the bucket.
 
     One server runs for the whole session and is emptied before each test. `connection()` gives the

@@ -66,6 +66,14 @@ _TRANSIENT = {"InternalError", "SlowDown", "ServiceUnavailable", "500", "503"}
 """Error codes of single objects in a batch, which botocore does not retry."""
 
 
+def endpoint_arguments(options: StoreOptions, config: Config) -> dict[str, Any]:
+    """Arguments of a client: it follows boto3's settings, or reaches a server past any proxy."""
+    if options.endpoint is None:
+        return {"config": config}
+    direct = config.merge(Config(proxies={}))
+    return {"config": direct, **options.endpoint.client_arguments()}
+
+
 @cache
 def _service_descriptions() -> Loader:
     """The loader of the description of S3, which takes a quarter of a second to read."""
@@ -90,7 +98,9 @@ class S3Store:
             core = botocore.session.get_session()
             core.register_component("data_loader", _service_descriptions())
             session = boto3.session.Session(botocore_session=core)
-            self._client = session.client("s3", region_name=options.region or None, config=_CONFIG)
+            self._client = session.client(
+                "s3", region_name=options.region or None, **endpoint_arguments(options, _CONFIG)
+            )
         meta = self._client.meta
         self._location = S3Location(
             bucket, self._prefix, meta.region_name, meta.endpoint_url, meta.partition

@@ -15,3 +15,12 @@ def listen(port: int) -> socket.socket:
         OSError: the port is taken, or reserved for the system.
     """
     return socket.create_server((HOST, port), backlog=64)
+
+
+def choose_port(wanted: int) -> int:
+    """The port if nobody listens there yet, and otherwise 0: any free one."""
+    try:
+        listen(wanted).close()
+    except (OSError, OverflowError):
+        return 0
+    return wanted

