@@ -77,12 +77,12 @@ def spectrum_detail(error_code: int, context: str) -> str:
 
 
 def spectrum(error_code: int, context: str) -> Refusal:
-    """A columnar file that cannot be read at all: F§2.5."""
+    """A columnar file that cannot be read at all."""
     return Refusal(SPECTRUM, INTERNAL, spectrum_detail(error_code, context))
 
 
 def load_failed(table: str) -> str:
-    """The message of a COPY of text files that met a bad row: F§7."""
+    """The message of a COPY of text files that met a bad row (dg/r_STL_LOAD_ERRORS)."""
     return (
         f"Load into table '{table}' failed. Check 'sys_load_error_detail' system table for details."
     )

@@ -22,7 +22,7 @@ from loader.testing.redshift.statements.copy_unload import CopyStatement
 from loader.testing.redshift.statements.tokens import fold, stored
 
 MAX_ROW_BYTES = 4 << 20
-"""Of a line of text, and of a JSON object (F§1.2)."""
+"""Of a line of text, and of a JSON object (dg/r_COPY, dg/copy-usage_notes-copy-from-json)."""
 
 _NOT_IN_JSON = frozenset(
     {
@@ -33,7 +33,7 @@ _NOT_IN_JSON = frozenset(
         "time without time zone",
     }
 )
-"""Types for which no form in JSON is documented (F§2)."""
+"""Types for which no form in JSON is documented."""
 
 
 def csv_rows(

@@ -1,4 +1,6 @@
-"""Fields of text files → text for PostgreSQL, a column at once, checked as COPY would (F§1.2, F§2).
+"""Fields of text files → text for PostgreSQL, a column at once, checked as COPY would.
+
+COPY cuts excess digits off (dg/copy-parameters-data-conversion).
 
 Dates and times are taken in ISO 8601 only: 'auto' knows more forms, which nobody should stage.
 """

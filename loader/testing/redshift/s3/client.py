@@ -55,7 +55,10 @@ class Store:
         return any(found.url == url for found in self.listed(url))
 
     def listed(self, prefix: str) -> list[Found]:
-        """The objects whose keys begin with it: ``day=1`` finds ``day=10/…`` too."""
+        """The objects whose keys begin with it: ``day=1`` finds ``day=10/…`` too.
+
+        That is so on S3 as well (dg/copy-parameters-data-source-s3).
+        """
         bucket, key = split(prefix)
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -1,4 +1,4 @@
-"""ALTER TABLE: one action in each statement, of the few that Redshift has (F§3.4)."""
+"""ALTER TABLE: one action in each statement, of the few that Redshift has (dg/r_ALTER_TABLE)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def alter_table(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> st
         return _noted(table, *_alter(action, in_transaction=in_transaction))
     if action.take("add"):
         return _noted(table, *_add(table, action, domains))
-    if action.take("append", "from"):
+    if action.take("append", "from"):  # dg/r_ALTER_TABLE_APPEND
         if in_transaction:
             raise Refusal(
                 "ALTER TABLE APPEND cannot run inside a transaction block", IN_TRANSACTION

@@ -1,4 +1,4 @@
-"""The options of COPY: how each is written, and which format of files takes it (F§1.1, F§1.2)."""
+"""The options of COPY: how each is written, and which format of files takes it (dg/r_COPY)."""
 
 from __future__ import annotations
 
@@ -74,8 +74,12 @@ _COLUMNAR = frozenset(
         "STATUPDATE",
     }
 )
-"""The list of ``copy-usage_notes-copy-from-columnar``, and what ``ingest-super`` adds to it."""
+"""The list of dg/copy-usage_notes-copy-from-columnar, and what dg/ingest-super adds to it.
 
+REGION is refused even where it names the right one (dlt-hub/dlt#2349).
+"""
+
+# dg/copy-parameters-data-format
 _NOT_WITH = {
     "csv": frozenset({"ESCAPE", "FIXEDWIDTH", "REMOVEQUOTES", "SERIALIZETOJSON"}),
     # Redshift's documentation has no list for JSON; these have no meaning for it.
@@ -94,7 +98,7 @@ _NOT_WITH = {
 }
 
 _FOR_OTHER_SOURCES = frozenset({"READRATIO", "SSH", "ENCRYPTED", "MASTER_SYMMETRIC_KEY"})
-"""READRATIO and SSH are not S3's; client-side encryption ended (F§1.2)."""
+"""READRATIO and SSH are not S3's; client-side encryption ended (dg/r_COPY)."""
 
 _NOT_CARRIED = frozenset(
     {
@@ -193,6 +197,7 @@ def _check_text(options: Options, form: str) -> None:
 
 
 def _check_authorization(options: Options) -> None:
+    """One way to authorize, and no more (dg/copy-parameters-authorization)."""
     ways = [
         way
         for way, names in (("IAM_ROLE", ("IAM_ROLE",)), ("CREDENTIALS", ("CREDENTIALS",)))

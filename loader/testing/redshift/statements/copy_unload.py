@@ -101,7 +101,7 @@ def parse_copy(sql: str) -> CopyStatement:
     """Read a COPY.
 
     Raises:
-        Refusal: it is not one, or Redshift would not take it (F§1.1, F§1.2).
+        Refusal: it is not one, or Redshift would not take it (dg/r_COPY).
     """
     cursor = Cursor(one_statement(sql))
     cursor.expect("copy")
@@ -245,7 +245,7 @@ def parse_unload(sql: str) -> UnloadStatement:
     """Read an UNLOAD.
 
     Raises:
-        Refusal: it is not one, or Redshift would not take it (F§8).
+        Refusal: it is not one, or Redshift would not take it (dg/r_UNLOAD).
     """
     cursor = Cursor(one_statement(sql))
     cursor.expect("unload", "(")
@@ -274,7 +274,7 @@ def parse_unload(sql: str) -> UnloadStatement:
 
 
 def _check_query(query: str) -> None:
-    """The text is one SELECT, and its LIMIT is not at the top (F§8)."""
+    """The text is one SELECT, and its LIMIT is not at the top (dg/r_UNLOAD)."""
     tokens = one_statement(query)
     if not tokens or not tokens[0].says("select", "with", "("):
         raise Refusal("UNLOAD takes a SELECT", SYNTAX)

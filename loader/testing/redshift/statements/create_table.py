@@ -42,7 +42,7 @@ def read_column(cursor: Cursor) -> Column:
     """Read one column definition to its end.
 
     Raises:
-        Refusal: it breaks a rule of F§3.1 or F§3.2.
+        Refusal: it breaks a rule of dg/r_CREATE_TABLE_NEW.
     """
     name = cursor.name()
     column = Column(name, parse_type(cursor))
@@ -151,7 +151,7 @@ def create_table(cursor: Cursor, domains: Domains, *, temporary: bool) -> str:
     """The statement behind ``CREATE [TEMP] TABLE`` for PostgreSQL.
 
     Raises:
-        Refusal: it breaks a rule of F§3.
+        Refusal: it breaks a rule of dg/r_CREATE_TABLE_NEW.
     """
     missing_only = cursor.take("if", "not", "exists")
     names = cursor.path()

@@ -1,4 +1,4 @@
-"""MERGE: the one form of it that Redshift has (F§5)."""
+"""MERGE: the one form of it that Redshift has (dg/r_MERGE)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_merge(tokens: Sequence[Token]) -> None:
     """Refuse what Redshift's MERGE does not have; the rest runs as it is.
 
     Raises:
-        Refusal: it breaks a rule of F§5.
+        Refusal: it breaks a rule of dg/r_MERGE.
     """
     cursor = Cursor(tokens)
     cursor.expect("merge", "into")

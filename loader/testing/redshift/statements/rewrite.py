@@ -11,7 +11,11 @@ from loader.testing.redshift.statements.tokens import Cursor, Token, quote
 Domains = dict[str, str]
 """Domains that a statement needs: name → CREATE DOMAIN."""
 
-_CALLS = {"format_type": "redshift_type", "nvl": "coalesce"}
+_CALLS = {
+    "format_type": "redshift_type",
+    "json_serialize": '"json_serialize"',  # a construct of its grammar, without quotes
+    "nvl": "coalesce",  # dg/r_NVL_function
+}
 """Functions that have another name there."""
 
 _CAST_TYPES = frozenset(

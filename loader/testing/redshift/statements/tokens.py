@@ -1,7 +1,7 @@
 """SQL text as tokens with their places, so that a statement can be read and parts of it replaced.
 
 Redshift's lexer is that of PostgreSQL 8: a backslash escapes inside ``'…'``, and ASCII letters of
-names fold to lower case even inside double quotes (F§3.3).
+names fold to lower case even inside double quotes (dg/r_names).
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def one_statement(sql: str) -> list[Token]:
     """The tokens of a text that holds one statement, without semicolons at its end.
 
     Raises:
-        Refusal: there is more than one; a driver's message carries one only (F§9.2).
+        Refusal: there is more than one; a driver's message carries one only.
     """
     tokens = tokenize(sql)
     while tokens and tokens[-1].says(";"):

@@ -91,7 +91,7 @@ def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: boo
             return _create(cursor, domains, in_transaction=in_transaction)
         case "alter" if cursor.take("table"):
             return alter_table(cursor, domains, in_transaction=in_transaction)
-        case "alter" | "drop":
+        case "alter" | "drop":  # PostgreSQL refuses what views are bound to (dg/r_DROP_TABLE)
             _check_outside(tokens, in_transaction=in_transaction)
             return render(tokens, domains)
         case "analyze" | "vacuum":
@@ -126,7 +126,10 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
 
 
 def _unsupported(tokens: Sequence[Token]) -> Refusal:
-    """What Redshift says of PostgreSQL commands that it knows and does not have."""
+    """What Redshift says of PostgreSQL commands that it knows and does not have.
+
+    They are listed in dg/c_unsupported-postgresql-features.
+    """
     known = (
         "checkpoint", "cluster", "copy", "create", "discard", "do", "import", "listen", "load",
         "notify", "reassign", "refresh", "reindex", "release", "savepoint", "security", "unlisten",
@@ -146,7 +149,7 @@ _ISOLATION = frozenset(
 
 
 def _begin(cursor: Cursor, word: str) -> str:
-    """Isolation words are parsed and ignored: the default is SNAPSHOT (F§4)."""
+    """Isolation words are parsed and ignored: the default is SNAPSHOT (dg/r_BEGIN)."""
     if word == "start":
         cursor.expect("transaction")
     only = False
@@ -189,7 +192,7 @@ def _create(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> str:
 
 
 def _late_view(tokens: Sequence[Token], domains: Domains) -> str:
-    """A view that asks its query anew each time it is read: nothing depends on it (F§3.4)."""
+    """A view that runs its query when it is read: nothing depends on it (dg/r_CREATE_VIEW)."""
     cursor = Cursor(tokens)
     cursor.expect("create")
     replaces = cursor.take("or", "replace")
@@ -224,7 +227,7 @@ def _create_schema(cursor: Cursor) -> str:
 
 
 def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
-    """What F§3.4 lists as refused in a transaction block, and what is not there at all."""
+    """What is refused in a transaction block, and what is not there at all."""
     verb, what = tokens[0], tokens[1] if len(tokens) > 1 else tokens[0]
     if not what.says("database", "external", "library"):
         return
@@ -236,6 +239,7 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
 
 
 def _truncate(cursor: Cursor) -> str:
+    """One table (dg/r_TRUNCATE)."""
     cursor.take("table")
     table = cursor.path()
     if not cursor.done:
@@ -244,6 +248,7 @@ def _truncate(cursor: Cursor) -> str:
 
 
 def _lock(cursor: Cursor) -> str:
+    """Every LOCK is ACCESS EXCLUSIVE (dg/r_LOCK)."""
     cursor.take("table")
     tables = [path(cursor.path()[-2:])]
     while cursor.take(","):
@@ -364,7 +369,7 @@ def _without_roles(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
-    if word == "vacuum" and in_transaction:
+    if word == "vacuum" and in_transaction:  # dg/r_VACUUM_command
         raise Refusal("VACUUM cannot run inside a transaction block", IN_TRANSACTION)
     if cursor.at("compression"):
         raise not_carried("ANALYZE COMPRESSION")

@@ -1,0 +1,116 @@
+"""Every rule that the stand-in says it holds: its example is refused, or gives what it says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from redshift_connector.error import ProgrammingError
+
+from loader.testing.plugin import Connect
+from loader.testing.redshift.rules.areas import AREAS
+from loader.testing.redshift.rules.rule import Rule, shown
+from loader.testing.redshift.server import RedshiftStandIn
+
+CODE = Path(__file__).parents[3] / "loader" / "testing" / "redshift"
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def manifest(url: str, **entry: Any) -> bytes:
+    return json.dumps({"entries": [{"url": url, **entry}]}).encode()
+
+
+def files(s3: str) -> Mapping[str, bytes]:
+    """What the statements of rules name below ``{s3}``."""
+    return {
+        "rows.csv": b"1,a\n2,b\n",
+        "twice.csv": b"1,a\n",
+        "twice.csv.bak": b"1,a\n",
+        "digits.csv": b"1.99\n",
+        "rows.json": b'{"a": 1, "B": "x"}\n',
+        "rows.parquet": parquet(a=pa.array([1, 2], pa.int32()), b=pa.array(["a", "b"])),
+        "umlauts.parquet": parquet(a=pa.array(["ää"])),
+        "nanoseconds.parquet": parquet(a=pa.array([0], pa.timestamp("ns"))),
+        "decimal-30.parquet": parquet(a=pa.array([None], pa.decimal128(30, 2))),
+        "no-length.manifest": manifest(f"{s3}/rows.parquet", mandatory=True),
+        "missing.manifest": manifest(f"{s3}/none.csv", mandatory=True),
+        "optional.manifest": manifest(f"{s3}/none.csv"),
+    }
+
+
+def outcome(rule: Rule, cursor: Any, words: Mapping[str, str]) -> str:
+    """What the last statement of a rule comes to: its error, or its rows.
+
+    A statement that begins with ``?`` may fail.
+    """
+    told = ""
+    for statement in rule.statements:
+        sql = statement.removeprefix("?")
+        for name, word in words.items():
+            sql = sql.replace("{" + name + "}", word)
+        try:
+            cursor.execute(sql)
+        except ProgrammingError as error:
+            fields = error.args[0]
+            told = f"{fields['M']} {fields.get('D', '')}"
+            if statement is not rule.statements[-1] and not statement.startswith("?"):
+                return f"an earlier statement, {sql}, fails: {told}"
+        else:
+            rows = cursor.fetchall() if cursor.description else []
+            told = shown([tuple(row) for row in rows])
+    return told
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_every_rule_is_shown_by_its_example(
+    area: str, redshift: RedshiftStandIn, redshift_connect: Connect
+) -> None:
+    """The last statement of a rule is refused in these words, or gives these rows."""
+    s3 = f"s3://{redshift.bucket}/rules"
+    for name, data in files(s3).items():
+        redshift.write_object(f"rules/{name}", data)
+    broken = []
+    connection = redshift_connect()
+    connection.autocommit = True
+    cursor = connection.cursor()
+    for number, rule in enumerate(AREAS[area]):
+        schema = f"rule{number}"
+        for sql in ("ROLLBACK", f"CREATE SCHEMA {schema}", f"SET search_path TO {schema}, public"):
+            cursor.execute(sql)
+        found = outcome(rule, cursor, {"s3": s3, "role": redshift.iam_role, "schema": schema})
+        holds = rule.answer in found if rule.kind == "refused" else rule.answer == found
+        if not holds:
+            broken.append(f"{rule.says}: {found!r} is not {rule.answer!r}")
+    assert broken == []
+
+
+def test_rules_are_told_apart() -> None:
+    """No rule is listed twice, and each is one sentence."""
+    says = [rule.says for rules in AREAS.values() for rule in rules]
+    assert len(says) == len(set(says))
+    assert [one for one in says if one.endswith(".")] == []
+
+
+def test_the_code_names_the_pages_of_its_rules() -> None:
+    """Where a rule is enforced, the page is named that says so."""
+    code = "\n".join(
+        path.read_text("utf-8")
+        for path in sorted(CODE.rglob("*"))
+        if path.suffix in (".py", ".sql") and path.parent.name != "rules"
+    )
+    named = set(re.findall(r"[\w./#-]+", code))
+    sources = {rule.source for rules in AREAS.values() for rule in rules}
+    pages = {source if "#" in source else f"dg/{source}" for source in sources}
+    assert sorted(page for page in pages if not {page, f"{page}."} & named) == []
