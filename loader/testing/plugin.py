@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loader.errors import ConfigError
-from loader.testing import import_stand_in
+from loader.testing import Faults, import_stand_in
 
 if TYPE_CHECKING:
-    from loader.testing.redshift.faults import Faults
     from loader.testing.redshift.server import RedshiftStandIn
 
 Connect = Callable[..., Any]

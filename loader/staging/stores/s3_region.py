@@ -7,7 +7,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loader.staging.stores.base import StoreOptions
-from loader.staging.stores.s3 import endpoint_arguments
+from loader.staging.stores.s3_sessions import client_arguments, core_session
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
@@ -26,9 +26,8 @@ def bucket_region(location: str, options: StoreOptions) -> str:
     """
     bucket = location.removeprefix("s3://").partition("/")[0]
     try:
-        client = boto3.session.Session().client(
-            "s3", region_name=options.region or None, **endpoint_arguments(options, _CONFIG)
-        )
+        session = boto3.session.Session(botocore_session=core_session(options.endpoint))
+        client = session.client("s3", **client_arguments(options, _CONFIG))
         try:
             answer = client.head_bucket(Bucket=bucket)
         finally:

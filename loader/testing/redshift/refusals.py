@@ -58,9 +58,9 @@ def syntax_error(near: str) -> Refusal:
     return Refusal(f"syntax error {where}", SYNTAX)
 
 
-def not_carried(what: str) -> Refusal:
+def not_implemented(what: str) -> Refusal:
     """Redshift may well do it; the stand-in does not, and says so rather than pretend."""
-    return Refusal(f"the stand-in for Redshift does not carry {what}", NOT_SUPPORTED)
+    return Refusal(f"the stand-in for Redshift does not implement {what}", NOT_SUPPORTED)
 
 
 SPECTRUM = "Spectrum Scan Error"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -18,6 +19,7 @@ from loader.testing.plugin import Connect
 from loader.testing.redshift.rules.areas import AREAS
 from loader.testing.redshift.rules.rule import Rule, shown
 from loader.testing.redshift.server import RedshiftStandIn
+from tests.golden import expect
 
 CODE = Path(__file__).parents[3] / "loader" / "testing" / "redshift"
 
@@ -110,7 +112,54 @@ def test_the_code_names_the_pages_of_its_rules() -> None:
         for path in sorted(CODE.rglob("*"))
         if path.suffix in (".py", ".sql") and path.parent.name != "rules"
     )
-    named = set(re.findall(r"[\w./#-]+", code))
-    sources = {rule.source for rules in AREAS.values() for rule in rules}
-    pages = {source if "#" in source else f"dg/{source}" for source in sources}
-    assert sorted(page for page in pages if not {page, f"{page}."} & named) == []
+    sources = {rule.named for rules in AREAS.values() for rule in rules}
+    assert (
+        sorted(one for one in sources if not re.search(rf"{re.escape(one)}(?![\w-])", code)) == []
+    )
+
+
+# --- the list in the page -------------------------------------------------------------------
+
+PAGE = CODE.parent / "README.md"
+MARKER = re.compile(r"(<!-- generated: ([\w ]+) -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
+USUAL = re.compile(r"CREATE TABLE [ts] \(a integer, b varchar\(10\)\)")
+"""Tables that many rules begin with."""
+
+
+def rules_listed() -> str:
+    """The table of rules, by areas."""
+    lines = []
+    for area, rules in AREAS.items():
+        lines += [f"### {area}", "", "| rule | shown by | answer |", "|---|---|---|"]
+        for rule in rules:
+            told = [one.removeprefix("?") for one in rule.statements if not USUAL.fullmatch(one)]
+            answer = f"error: `{rule.answer}`" if rule.kind == "refused" else f"`{rule.answer}`"
+            cells = [
+                f"[{rule.says}]({rule.link})",
+                f"`{'; '.join(told)}`",
+                answer if rule.answer else "no rows",
+            ]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def not_implemented() -> str:
+    """What Redshift does and the stand-in refuses by name, from the calls that refuse it."""
+    found = set()
+    for path in CODE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "not_implemented":
+                (argument,) = node.args
+                parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+                words = [str(one.value) if isinstance(one, ast.Constant) else "…" for one in parts]
+                found.add("".join(words))
+    return "".join(f"- {one}\n" for one in sorted(found, key=str.lower))
+
+
+def test_the_page_lists_every_rule() -> None:
+    """The page lists the rules, and what is not implemented; ACCEPT=1 writes both."""
+    made = {"rules": rules_listed, "not implemented": not_implemented}
+    text = PAGE.read_text("utf-8")
+    assert set(made) == {found[2] for found in MARKER.finditer(text)}
+    expect(PAGE, MARKER.sub(lambda found: found[1] + made[found[2]](), text))

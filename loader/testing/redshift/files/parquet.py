@@ -196,7 +196,7 @@ def _check_years(column: LiveColumn, units: pa.Array, day: int) -> None:
     low, high = _DATES[0] * day, (_DATES[1] + 1) * day - 1
     row = first(pc.or_(pc.less(units, low), pc.greater(units, high)))
     if row is not None:
-        reason = f"the stand-in carries the years 1 to 9999 only: column {column.name}"
+        reason = f"the stand-in knows the years 1 to 9999 only: column {column.name}"
         raise _Bad(row, reason, 1205)
 
 

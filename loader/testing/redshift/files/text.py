@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 from loader.testing.redshift.files.columns import LiveColumn
 from loader.testing.redshift.files.copy_lines import TEXT, byte_length, first, lines
 from loader.testing.redshift.files.text_values import BadValue, convert
-from loader.testing.redshift.refusals import LoadError, Refusal, load_failed, not_carried
+from loader.testing.redshift.refusals import LoadError, Refusal, load_failed, not_implemented
 from loader.testing.redshift.statements.copy_unload import CopyStatement
 from loader.testing.redshift.statements.tokens import fold, stored
 
@@ -46,7 +46,7 @@ def csv_rows(
         LoadError: a row or a field does not load.
     """
     if "FILLRECORD" in copy.options:
-        raise not_carried("FILLRECORD with CSV")
+        raise not_implemented("FILLRECORD with CSV")
     data = _plain(copy, data, url)
     table = _read_csv(copy, columns, data, url)
     fields = [column.combine_chunks() for column in table.columns]

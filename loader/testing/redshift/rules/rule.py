@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_ISSUE = re.compile(r"[\w.-]+/[\w.-]+#\d+")
+_ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)")
+_FILE = re.compile(r"([\w.-]+/[\w.-]+):([\w./-]+)")
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,25 @@ class Rule:
     says: str
     """The rule, as a sentence without a full stop."""
     source: str
-    """A page of Redshift's developer guide (``r_COPY``), or an issue (``apache/arrow#38000``)."""
+    """A page of Redshift's developer guide (``r_COPY``), or where others have found it out: an
+    issue (``apache/arrow#38000``), or code that runs on clusters (``owner/name:path``)."""
     statements: tuple[str, ...]
     answer: str
     """A part of the error, or the rows of the answer: values with `` | `` and rows with ``; ``."""
 
     @property
+    def named(self) -> str:
+        """Its source as the code names it where the rule is held: pages as ``dg/r_COPY``."""
+        elsewhere = _ISSUE.fullmatch(self.source) or _FILE.fullmatch(self.source)
+        return self.source if elsewhere else f"dg/{self.source}"
+
+    @property
     def link(self) -> str:
         """The address of its source."""
-        if _ISSUE.fullmatch(self.source):
-            repository, _, number = self.source.partition("#")
-            return f"https://github.com/{repository}/issues/{number}"
+        if issue := _ISSUE.fullmatch(self.source):
+            return f"https://github.com/{issue[1]}/issues/{issue[2]}"
+        if file := _FILE.fullmatch(self.source):
+            return f"https://github.com/{file[1]}/blob/HEAD/{file[2]}"
         return f"https://docs.aws.amazon.com/redshift/latest/dg/{self.source}.html"
 
 

@@ -66,7 +66,8 @@ STATEMENTS: tuple[Rule, ...] = (
         "SELECT true::varchar", error="cannot cast type boolean",
     ),
     imitated(
-        "a backslash is an escape in a literal", "r_names",
+        "a backslash is an escape in a literal",
+        "dlt-hub/dlt:dlt/common/data_writers/escape.py",
         r"SELECT 'it\'s'", gives="it's",
     ),
     imitated(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loader.testing.redshift.refusals import Refusal, not_carried
+from loader.testing.redshift.refusals import Refusal, not_implemented
 from loader.testing.redshift.s3.server import S3Client
 
 _CODE = 8001
@@ -31,7 +31,7 @@ class Store:
     def check_role(self, role: str, user: str) -> None:
         """Refuse a role that is not attached; the first one is, of those in a chain."""
         if not role:
-            raise not_carried("access keys in place of IAM_ROLE")
+            raise not_implemented("access keys in place of IAM_ROLE")
         first = role.partition(",")[0].strip()
         if first not in (self._iam_role, "default"):
             account = self._iam_role.split(":")[4]

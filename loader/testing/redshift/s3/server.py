@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import boto3
+import boto3.session
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -20,6 +20,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from loader.staging.stores.base import S3Endpoint, StoreOptions
+from loader.staging.stores.s3_sessions import client_arguments, core_session
 from loader.testing.redshift.faults import Faults
 
 S3Client = Any
@@ -72,19 +74,15 @@ class Storage:
 
     def client(self, agent: str) -> S3Client:
         """A client of the store that does not try anything twice."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(
-                retries={"total_max_attempts": 1},
-                user_agent_extra=agent,
-                proxies={},
-                max_pool_connections=32,
-            ),
+        endpoint = S3Endpoint(self.endpoint_url, ACCESS_KEY, SECRET_KEY)
+        config = Config(
+            retries={"total_max_attempts": 1},
+            user_agent_extra=agent,
+            max_pool_connections=32,
         )
+        session = boto3.session.Session(botocore_session=core_session(endpoint))
+        arguments = client_arguments(StoreOptions(self.region, endpoint=endpoint), config)
+        return session.client("s3", **arguments)
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket that begin so."""

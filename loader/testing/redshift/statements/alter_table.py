@@ -11,7 +11,7 @@ from loader.testing.redshift.refusals import (
     IN_TRANSACTION,
     NOT_SUPPORTED,
     Refusal,
-    not_carried,
+    not_implemented,
     syntax_error,
 )
 from loader.testing.redshift.statements.column_types import ENCODINGS, parse_type
@@ -48,9 +48,9 @@ def alter_table(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> st
             raise Refusal(
                 "ALTER TABLE APPEND cannot run inside a transaction block", IN_TRANSACTION
             )
-        raise not_carried("ALTER TABLE APPEND")
+        raise not_implemented("ALTER TABLE APPEND")
     if action.at("set") or action.at("partition") or action.at("row"):
-        raise not_carried(f"ALTER TABLE … {action.next().text.upper()}")
+        raise not_implemented(f"ALTER TABLE … {action.next().text.upper()}")
     return _noted(table, *_simple(action))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loader.testing.redshift.refusals import NOT_SUPPORTED, SYNTAX, Refusal, not_carried
+from loader.testing.redshift.refusals import NOT_SUPPORTED, SYNTAX, Refusal, not_implemented
 from loader.testing.redshift.statements.tokens import Cursor
 
 Argument = Literal["", "text", "number", "switch", "word", "maybe text"]
@@ -100,7 +100,7 @@ _NOT_WITH = {
 _FOR_OTHER_SOURCES = frozenset({"READRATIO", "SSH", "ENCRYPTED", "MASTER_SYMMETRIC_KEY"})
 """READRATIO and SSH are not S3's; client-side encryption ended (dg/r_COPY)."""
 
-_NOT_CARRIED = frozenset(
+_NOT_IMPLEMENTED = frozenset(
     {
         "ACCEPTANYDATE",
         "BZIP2",
@@ -174,8 +174,8 @@ def check(options: Options, form: str) -> None:
     (_check_columnar if form == "parquet" else _check_text)(options, form)
     _check_authorization(options)
     _check_values(options)
-    for name in sorted(_NOT_CARRIED.intersection(given)):
-        raise not_carried(f"the COPY option {name}")
+    for name in sorted(_NOT_IMPLEMENTED.intersection(given)):
+        raise not_implemented(f"the COPY option {name}")
 
 
 def _check_columnar(options: Options, form: str) -> None:
@@ -223,17 +223,17 @@ def _check_values(options: Options) -> None:
     if "MAXERROR" in given and "IGNOREALLERRORS" in given:
         raise Refusal("MAXERROR and IGNOREALLERRORS cannot be used together", SYNTAX)
     if options.number("MAXERROR"):
-        raise not_carried("a COPY that tolerates errors (MAXERROR above 0)")
+        raise not_implemented("a COPY that tolerates errors (MAXERROR above 0)")
     if options.number("IGNOREHEADER") < 0:
         raise Refusal("IGNOREHEADER must not be negative", SYNTAX)
     if "EMPTYASNULL" in given and "NULL" in given:
-        raise not_carried("EMPTYASNULL together with NULL AS: both define the null string")
+        raise not_implemented("EMPTYASNULL together with NULL AS: both define the null string")
     for name in ("DELIMITER", "QUOTE"):
         if name in given and len(given[name]) != 1:
             raise Refusal(f"COPY {name.lower()} must be a single character", SYNTAX)
     if given.get("ENCODING", "utf8").lower() not in ("utf8", "auto"):
-        raise not_carried(f"files in the encoding {given['ENCODING']}")
+        raise not_implemented(f"files in the encoding {given['ENCODING']}")
     if given.get("DATEFORMAT", "auto") not in ("auto", "YYYY-MM-DD"):
-        raise not_carried(f"DATEFORMAT '{given['DATEFORMAT']}'")
+        raise not_implemented(f"DATEFORMAT '{given['DATEFORMAT']}'")
     if given.get("TIMEFORMAT", "auto") not in ("auto", "epochsecs", "epochmillisecs"):
-        raise not_carried(f"TIMEFORMAT '{given['TIMEFORMAT']}'")
+        raise not_implemented(f"TIMEFORMAT '{given['TIMEFORMAT']}'")

@@ -25,7 +25,7 @@ from loader.testing.redshift.refusals import (
     IN_TRANSACTION,
     NOT_SUPPORTED,
     Refusal,
-    not_carried,
+    not_implemented,
     syntax_error,
 )
 from loader.testing.redshift.statements.alter_table import alter_table
@@ -118,7 +118,7 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
         case "grant" | "revoke":
             return _privileges(tokens, domains)
         case "copy" | "unload":
-            raise not_carried(f"{word.upper()} as SQL: it moves files")
+            raise not_implemented(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
         raise _unsupported(tokens)
     _check_dml(tokens)
@@ -235,7 +235,7 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
         command = f"{verb.value} {what.value}".upper()
         raise Refusal(f"{command} cannot run inside a transaction block", IN_TRANSACTION)
     if not what.says("database"):
-        raise not_carried(f"{what.value.upper()} objects")
+        raise not_implemented(f"{what.value.upper()} objects")
 
 
 def _truncate(cursor: Cursor) -> str:
@@ -287,7 +287,7 @@ def _setting(cursor: Cursor, word: str) -> str:
         return f"{word.upper()} ALL"
     name = ".".join(cursor.path())
     if not cursor.done:
-        raise not_carried(f"{word.upper()} {name.upper()} …")
+        raise not_implemented(f"{word.upper()} {name.upper()} …")
     return f"{word.upper()} {'redshift.' if name in _REDSHIFT_ONLY else ''}{name}"
 
 
@@ -307,7 +307,7 @@ def _set(cursor: Cursor, domains: Domains) -> str:
     if name in _REDSHIFT_ONLY:
         return f"SET {local}redshift.{name} TO {value}"
     if name.startswith("enable_case_sensitive"):
-        raise not_carried(f"the setting {name}")
+        raise not_implemented(f"the setting {name}")
     raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
 
 
@@ -372,7 +372,7 @@ def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
     if word == "vacuum" and in_transaction:  # dg/r_VACUUM_command
         raise Refusal("VACUUM cannot run inside a transaction block", IN_TRANSACTION)
     if cursor.at("compression"):
-        raise not_carried("ANALYZE COMPRESSION")
+        raise not_implemented("ANALYZE COMPRESSION")
     cursor.take("verbose")
     for words in (("full",), ("sort", "only"), ("delete", "only"), ("reindex",), ("recluster",)):
         if word == "vacuum" and cursor.take(*words):
