@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -114,14 +115,14 @@ def test_the_wheel_brings_the_plugin(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, env=shell, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert "loader/testing/redshift/database/layout.sql" in zipfile.ZipFile(wheel).namelist()
-    python = tmp_path / "venv" / "bin" / "python"
-    for words in (
-        ["venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")],
-        ["pip", "install", "--quiet", "--python", str(python), f"{wheel}[testing]"],
-    ):
-        subprocess.run([uv, *words], cwd=tmp_path, env=shell, check=True)
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "test_orders.py").write_text(example(), "utf-8")
-    told = pytest_in(folder, python=python)
+    # Not below tmp_path: pytest shuts its folders to PostgreSQL's user, where root runs the tests.
+    with tempfile.TemporaryDirectory(prefix="loader-wheel-") as made:
+        python = Path(made, "bin", "python")
+        for words in (
+            ["venv", "--quiet", "--allow-existing", "--python", sys.executable, made],
+            ["pip", "install", "--quiet", "--python", str(python), f"{wheel}[testing]"],
+        ):
+            subprocess.run([uv, *words], cwd=tmp_path, env=shell, check=True)
+        (tmp_path / "test_orders.py").write_text(example(), "utf-8")
+        told = pytest_in(tmp_path, python=python)
     assert "3 passed" in told, told
