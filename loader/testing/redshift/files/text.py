@@ -55,7 +55,7 @@ def csv_rows(
 
 
 def _plain(copy: CopyStatement, data: bytes, url: str) -> bytes:
-    """The file without its compression, which must be the one COPY was told of."""
+    """The file without its compression, which must be the one that COPY names."""
     try:
         if copy.compression == "gzip":
             return gzip.decompress(data)

@@ -2,7 +2,7 @@
 
 COPY cuts excess digits off (dg/copy-parameters-data-conversion).
 
-Dates and times are taken in ISO 8601 only: 'auto' knows more forms, which nobody should stage.
+Dates and times are taken in ISO 8601 only: 'auto' has more forms, which are not implemented.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _integer(_: CopyStatement, column: LiveColumn, fields: pa.Array) -> pa.Array
 
 
 def _castable(fields: pa.Array, data_type: pa.DataType, code: int, reason: str) -> pa.Array:
-    """Cast, or tell the first value that does not."""
+    """Cast, or raise for the first value that cannot be cast."""
     try:
         return pc.cast(fields, data_type)
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""The door clients come in by: it listens, checks passwords, and opens a PostgreSQL session."""
+"""Accepts clients: checks their passwords, and opens a PostgreSQL session for each."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Gateway:
     # --- what sessions need
 
     def log(self, statement: Statement) -> None:
-        """Remember that a client said this."""
+        """Record a statement of a client."""
         self.statements.append(statement)
 
     def pause(self, seconds: float) -> None:
@@ -110,13 +110,13 @@ class Gateway:
     def perform(
         self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]:
-        """Do a COPY or an UNLOAD; its command tag, and what to tell the client."""
+        """Run a COPY or an UNLOAD; its command tag, and the notice for the client."""
         if kind == "copy":
             return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
 
     def create_domains(self, domains: Sequence[tuple[str, str]]) -> None:
-        """See to it that these types exist."""
+        """Create these types where they do not exist."""
         for name, sql in domains:
             with self._lock:
                 if name in self._domains:

@@ -115,6 +115,6 @@ def s3_refusal(text: str, status: int, code: str) -> Refusal:
 def _refusal(error: ClientError | BotoCoreError) -> Refusal:
     if not isinstance(error, ClientError):
         return s3_refusal(str(error), 0, "CurlError")
-    told = error.response.get("Error", {})
+    found = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return s3_refusal(told.get("Message", ""), status, told.get("Code", ""))
+    return s3_refusal(found.get("Message", ""), status, found.get("Code", ""))

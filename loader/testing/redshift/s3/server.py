@@ -13,6 +13,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import boto3.session
 from botocore.config import Config
+from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -40,7 +41,7 @@ _SCOPE = re.compile(r"/\d{8}/[^/]+/([\w-]+)/aws4_request")
 
 
 class _Quiet(MotoRequestHandler):
-    """Requests are nobody's news."""
+    """A handler that logs requests at level DEBUG, and prints none."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002
         logging.getLogger(__name__).debug(message, *args)
@@ -53,6 +54,7 @@ class Storage:
         self.bucket = bucket
         self.region = region
         self._faults = faults
+        self._used: set[Any] = set()
         self._moto = DomainDispatcherApplication(create_backend_app)
         host, port = listener.getsockname()[:2]
         self._server = make_server(
@@ -105,9 +107,9 @@ class Storage:
         return [dict(upload) for upload in found.get("Uploads", [])]
 
     def empty(self) -> None:
-        """Remove every object and unfinished upload."""
+        """Remove every object, unfinished upload and secret."""
         if self.bucket not in {found["Name"] for found in self._admin.list_buckets()["Buckets"]}:
-            self._make_bucket()  # somebody else's moto in this process has forgotten everything
+            self._make_bucket()  # another moto in this process was reset
         keys = self.objects()
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
@@ -116,6 +118,10 @@ class Storage:
             self._admin.abort_multipart_upload(
                 Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
+        for service in self._used - {"s3"}:
+            for regions in get_backend(service).values():
+                regions.reset()
+        self._used.clear()
 
     def close(self) -> None:
         """Stop serving."""
@@ -137,6 +143,7 @@ class Storage:
             return _refuse(environ, start, 403, "AccessDenied", {})
         if service not in _SERVICES or environ["PATH_INFO"].startswith("/moto-api"):
             return _refuse(environ, start, 501, "NotImplemented", {})
+        self._used.add(service)
         if ADMIN not in agent:
             by = "warehouse" if WAREHOUSE in agent else "client"
             rule = self._faults.take_request(_operation(environ), by)
@@ -208,6 +215,6 @@ def _refuse(
     ).encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""
-    told = {"Content-Type": "application/xml", "Content-Length": str(len(body)), **headers}
-    start(f"{status} {code}", list(told.items()))
+    sent = {"Content-Type": "application/xml", "Content-Length": str(len(body)), **headers}
+    start(f"{status} {code}", list(sent.items()))
     return [body]

@@ -181,7 +181,7 @@ def _encode(name: str, action: Cursor) -> Action:
 
 
 def _physical(action: Cursor) -> Action | None:
-    """Go past a change of layout and tell it; None for other actions."""
+    """Read a change of layout; None for other actions."""
     if action.take("distkey"):
         found: Action = {"do": "diststyle", "style": "key", "column": action.name(), "bare": True}
     elif action.take("diststyle"):

@@ -130,7 +130,7 @@ class Options:
 
 
 def read_option(cursor: Cursor) -> tuple[str, str]:
-    """Go past one option and tell its name and argument.
+    """Read one option: its name and argument.
 
     Raises:
         Refusal: there is no such option, or its argument is not what it takes.

@@ -83,7 +83,7 @@ def _read_attribute(cursor: Cursor, column: Column) -> None:
 
 
 def _mark(cursor: Cursor, column: Column) -> str:
-    """Go past an attribute that PostgreSQL is not told, and tell its first word."""
+    """Read an attribute that PostgreSQL does not get: its first word."""
     word = cursor.next().value
     match word:
         case "collate":
@@ -200,7 +200,7 @@ def _only_name(item: Sequence[Token]) -> str:
 def _body(
     items: Sequence[Sequence[Token]], layout: TableLayout, domains: Domains
 ) -> tuple[list[str], dict[str, Any]]:
-    """The items for PostgreSQL, and the note of what it is not told."""
+    """The items for PostgreSQL, and the note of what it does not get."""
     columns: dict[str, Column] = {}
     keys: list[Key] = []
     likes: list[str] = []

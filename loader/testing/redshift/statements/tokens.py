@@ -218,7 +218,7 @@ class Cursor:
         return syntax_error(token.text if token else "")
 
     def name(self) -> str:
-        """Go past one identifier and tell it."""
+        """Read one identifier."""
         token = self.peek()
         if token is None or not token.names:
             raise self.unexpected()
@@ -226,14 +226,14 @@ class Cursor:
         return token.value
 
     def path(self) -> tuple[str, ...]:
-        """Go past a name with dots and tell its parts."""
+        """Read a name with dots: its parts."""
         parts = [self.name()]
         while self.take("."):
             parts.append(self.name())
         return tuple(parts)
 
     def string(self) -> str:
-        """Go past one string literal and tell what it means."""
+        """Read one string literal: what it means."""
         token = self.peek()
         if token is None or token.kind != "string":
             raise self.unexpected()
@@ -250,7 +250,7 @@ class Cursor:
         return sign * int(token.value)
 
     def group(self) -> list[Token]:
-        """Go past a pair of parentheses and tell what is between them."""
+        """Read a pair of parentheses: what is between them."""
         self.expect("(")
         start, depth = self.place, 1
         while depth:

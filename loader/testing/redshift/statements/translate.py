@@ -136,8 +136,8 @@ def _unsupported(tokens: Sequence[Token]) -> Refusal:
     )  # fmt: skip
     if not tokens[0].says(*known):
         return syntax_error(tokens[0].text)
-    said = " ".join(token.text for token in tokens[:2])
-    return Refusal(f'SQL command "{said}" not supported.', NOT_SUPPORTED)
+    command = " ".join(token.text for token in tokens[:2])
+    return Refusal(f'SQL command "{command}" not supported.', NOT_SUPPORTED)
 
 
 _ISOLATION = frozenset(
