@@ -18,6 +18,8 @@ from loader.plan.figures import Level
 from loader.redaction import KNOWN, find_secrets, is_secret_name
 from loader.text_files import UnreadableError, is_folder, read_text
 from loader.warehouse.duckdb.settings import DuckDBTarget
+from loader.warehouse.redshift.sandbox import NAME as SANDBOX
+from loader.warehouse.redshift.sandbox import find_sandbox
 from loader.warehouse.redshift.settings import RedshiftTarget
 from loader.warehouse.registry import get_adapter, warehouse_names
 from loader.warehouse.settings import TargetSettings
@@ -69,10 +71,8 @@ class Config:
                 variable is not set; lists every problem.
         """
         name = name or self.target
-        if name not in self.targets:
-            raise self._no_target(name)
+        given = self._given(name)
         place = f"[tool.loader.targets.{name}] in {self.source}"
-        given = self.targets[name]
         if isinstance(given, TargetSettings):
             _register_secrets(given.model_dump())
             return given
@@ -96,11 +96,33 @@ class Config:
         return settings
 
     def raw_settings(self, name: str) -> Mapping[str, Any]:
-        """A target's settings as written, before ``${NAME}`` is replaced."""
-        given = self.targets[name]
+        """A target's settings as written, before ``${NAME}`` is replaced.
+
+        Raises:
+            ConfigError: the target does not exist.
+        """
+        given = self._given(name)
         return given if isinstance(given, Mapping) else given.model_dump()
 
+    def _given(self, name: str) -> Mapping[str, Any] | TargetSettings:
+        """A target of the project, or the sandbox that runs for it.
+
+        Raises:
+            ConfigError: there is neither.
+        """
+        if name in self.targets:
+            return self.targets[name]
+        found = find_sandbox(self.root) if name == SANDBOX else None
+        if found is None:
+            raise self._no_target(name)
+        return found
+
     def _no_target(self, name: str) -> ConfigError:
+        if name == SANDBOX:
+            return ConfigError(
+                f"{self.source} has no target `{name}`, and no sandbox runs for {self.root}",
+                hint="start it with `loader sandbox`, and leave it running",
+            )
         close = difflib.get_close_matches(name, self.targets, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"targets: {', '.join(self.targets)}"
         return ConfigError(f"{self.source} has no target `{name}`", hint=hint)

@@ -75,6 +75,8 @@ def find_secrets(values: Mapping[str, object]) -> Iterator[str]:
                 yield value
             else:
                 yield from find_credentials(value)
+        elif isinstance(value, Mapping):
+            yield from find_secrets(value)
 
 
 class Secrets:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,38 +56,15 @@ def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(KNOWN, "_words", ())
 
 
-@pytest.fixture(scope="session")
-def _running_stand_in() -> Iterator[RedshiftStandIn]:
-    with RedshiftStandIn() as running:
-        yield running
-
-
 @pytest.fixture
-def stand_in(
-    _running_stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
-) -> RedshiftStandIn:
-    """A stand-in for Redshift and S3 that holds nothing yet, and the environment to reach it."""
-    _running_stand_in.reset()
-    for name, value in _running_stand_in.environment().items():
-        monkeypatch.setenv(name, value)
-    return _running_stand_in
+def stand_in(redshift: RedshiftStandIn) -> RedshiftStandIn:
+    """The plugin's `redshift`: a stand-in for Redshift and S3 that holds nothing yet."""
+    return redshift
 
 
 def redshift_target(stand_in: RedshiftStandIn, **changes: Any) -> dict[str, Any]:
-    """The settings of a target that is the stand-in."""
-    return {
-        "type": "redshift",
-        "host": stand_in.host,
-        "port": stand_in.port,
-        "database": stand_in.database,
-        "user": stand_in.user,
-        "password": stand_in.password,
-        "iam_role": stand_in.iam_role,
-        "region_name": stand_in.region,
-        "staging": f"s3://{stand_in.bucket}/loader",
-        "ssl": False,
-        **changes,
-    }
+    """The settings of a target that is the stand-in, with changes."""
+    return stand_in.target(**changes)
 
 
 @pytest.fixture

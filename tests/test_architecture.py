@@ -53,7 +53,7 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"data", "executor", "inference", "project", "staging", "testing", "warehouse"},
     "pydantic": {"config", "dagster_io", "plan", "spec", "warehouse"},
     "pydantic_core": {"spec"},
-    "redshift_connector": {"warehouse"},
+    "redshift_connector": {"testing", "warehouse"},
     "rich": {"cli"},
     "s3transfer": {"staging"},
     "tenacity": {"executor", "warehouse"},

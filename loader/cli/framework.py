@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import uuid4
 
@@ -40,6 +41,11 @@ class Context:
         self.form = form
         self.quiet = quiet
         self.verbose = verbose
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that --project names."""
+        return Path(self._folder) if self._folder is not None else None
 
     @property
     def json(self) -> bool:

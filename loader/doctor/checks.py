@@ -174,7 +174,9 @@ class Examination:
             )
         if self._kind is not None:
             self.doctor = self._kind(self, self.settings)
-        return StepResult(f"complete in {self.config.source}")
+        told = self.name in self.config.targets
+        place = f"complete in {self.config.source}" if told else "as `loader sandbox` has told them"
+        return StepResult(place)
 
     def _check_time_zone(self) -> StepResult:
         ((*_, zone),) = self.run("session")

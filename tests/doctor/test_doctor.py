@@ -340,15 +340,16 @@ def test_a_bucket_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_where_a_bucket_is(place: Place) -> None:
     """S3 tells it, in a refusal too; and the host of a warehouse tells where that is."""
+    from loader.staging.stores.base import StoreOptions
     from loader.staging.stores.s3_region import bucket_region
 
     where = f"s3://{place.stand_in.bucket}/x"
-    assert bucket_region(where, "us-east-1") == "us-east-1"
+    assert bucket_region(where, StoreOptions("us-east-1")) == "us-east-1"
     told = {"x-amz-bucket-region": "eu-west-3"}
     place.stand_in.faults.s3_errors(403, "AccessDenied", 1, headers=told)
-    assert bucket_region(where, "us-east-1") == "eu-west-3"
+    assert bucket_region(where, StoreOptions("us-east-1")) == "eu-west-3"
     place.stand_in.faults.s3_errors(301, "PermanentRedirect", 9)
-    assert bucket_region(where, "us-east-1") == "eu-west-1"
+    assert bucket_region(where, StoreOptions("us-east-1")) == "eu-west-1"
     hosts = {
         "c.abc.ap-southeast-2.redshift.amazonaws.com": "ap-southeast-2",
         "w.1.us-gov-west-1.redshift-serverless.amazonaws.com": "us-gov-west-1",

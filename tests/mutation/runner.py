@@ -122,7 +122,7 @@ class _Recorder:
 def _needs_stand_in(item: pytest.Item) -> bool:
     """Whether it starts a server, which takes long."""
     fixtures = getattr(item, "fixturenames", ())
-    return "stand_in" in fixtures or ("make_project" in fixtures and "redshift" in item.nodeid)
+    return "redshift" in fixtures or ("make_project" in fixtures and "redshift" in item.nodeid)
 
 
 def prepare() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from loader.errors import StageError
@@ -62,6 +62,23 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
+class S3Endpoint:
+    """A server of S3 other than the one that boto3's settings name."""
+
+    url: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+    def client_arguments(self) -> dict[str, str]:
+        """The arguments of ``session.client`` that lead there."""
+        return {
+            "endpoint_url": self.url,
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self.secret_access_key,
+        }
+
+
+@dataclass(frozen=True)
 class StoreOptions:
     """Options of S3 besides the location; folders ignore them."""
 
@@ -71,6 +88,8 @@ class StoreOptions:
     """How S3 encrypts the objects; empty leaves it to the bucket."""
     kms_key_id: str = ""
     """The key for ``aws:kms``; empty means the key AWS manages."""
+    endpoint: S3Endpoint | None = None
+    """The server; None leaves it to boto3's own settings."""
 
 
 def split_key(key: str, where: str) -> list[str]:

@@ -14,7 +14,6 @@ from functools import cache, partial
 from typing import Any
 
 import boto3.session
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.loaders import Loader, create_loader
@@ -24,6 +23,7 @@ from loader.errors import StageError
 from loader.staging.stores.base import StoredFile, StoreOptions, split_key
 from loader.staging.stores.daemon_executor import DaemonExecutor
 from loader.staging.stores.s3_errors import S3Location, cause_of, to_stage_error
+from loader.staging.stores.s3_sessions import client_arguments, core_session
 from loader.staging.stores.s3_upload import PART_BYTES, Pipe, Upload, UploadFile, WakeWriter
 
 _REQUESTS = 4
@@ -87,10 +87,10 @@ class S3Store:
         self._location = S3Location(bucket, self._prefix, options.region)
         with self._raise_stage_errors(f"stage in {self.root}"):
             # Its own session, since the default one of boto3 is not thread-safe.
-            core = botocore.session.get_session()
+            core = core_session(options.endpoint)
             core.register_component("data_loader", _service_descriptions())
             session = boto3.session.Session(botocore_session=core)
-            self._client = session.client("s3", region_name=options.region or None, config=_CONFIG)
+            self._client = session.client("s3", **client_arguments(options, _CONFIG))
         meta = self._client.meta
         self._location = S3Location(
             bucket, self._prefix, meta.region_name, meta.endpoint_url, meta.partition

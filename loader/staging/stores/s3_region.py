@@ -6,6 +6,9 @@ import boto3.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loader.staging.stores.base import StoreOptions
+from loader.staging.stores.s3_sessions import client_arguments, core_session
+
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
@@ -14,16 +17,17 @@ _CONFIG = Config(
 )
 
 
-def bucket_region(location: str, region: str = "") -> str:
+def bucket_region(location: str, options: StoreOptions) -> str:
     """The region of the bucket of an S3 URL; empty where it cannot be determined.
 
     Args:
         location: The URL.
-        region: Where to send the request; empty leaves it to boto3.
+        options: Where to send the request; the encryption does not matter.
     """
     bucket = location.removeprefix("s3://").partition("/")[0]
     try:
-        client = boto3.session.Session().client("s3", region_name=region or None, config=_CONFIG)
+        session = boto3.session.Session(botocore_session=core_session(options.endpoint))
+        client = session.client("s3", **client_arguments(options, _CONFIG))
         try:
             answer = client.head_bucket(Bucket=bucket)
         finally:

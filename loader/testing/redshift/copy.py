@@ -45,7 +45,7 @@ class Copier:
     def run(
         self, session: Session, copy: CopyStatement, fault: CopyFault | None
     ) -> tuple[str, str]:
-        """Do it; the command tag, and what to tell the client."""
+        """Run a COPY; its command tag, and the notice for the client."""
         started = datetime.now(UTC).replace(tzinfo=None)
         self.store.check_role(copy.iam_role, session.user)
         target = find_table(session, copy.schema, copy.table)

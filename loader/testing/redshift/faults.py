@@ -27,10 +27,10 @@ Operation = Literal[
 class Drop:
     """The client loses its connection.
 
-    The server's side of the session ends before the client hears of it, unless it is to
+    The server's side of the session ends before the client notices, unless it is to
     ``linger``: then the session, its transaction and its locks stay for so many seconds after
     the client is cut off. With ``late`` the statement of an "after" fault runs only so many
-    seconds after the client was cut off: a COMMIT that happens when nobody waits for it.
+    seconds after the client was cut off: a COMMIT that happens when the client has gone.
     """
 
     linger: float = 0.0
@@ -108,7 +108,7 @@ class StorageRule:
 
 @dataclass
 class Refused:
-    """Connections that are not answered; with a code they are refused in words."""
+    """Connections that are not answered; with a code they get an error."""
 
     times: int = 0
     code: str = ""
@@ -200,7 +200,7 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self.rules.clear()
             self.storage_rules.clear()

@@ -1,4 +1,4 @@
-"""What the stand-in says instead of doing it: Redshift's errors, in Redshift's words."""
+"""The errors of the stand-in: Redshift's own, in Redshift's words."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def syntax_error(near: str) -> Refusal:
     return Refusal(f"syntax error {where}", SYNTAX)
 
 
-def not_carried(what: str) -> Refusal:
+def not_implemented(what: str) -> Refusal:
     """Redshift may well do it; the stand-in does not, and says so rather than pretend."""
-    return Refusal(f"the stand-in for Redshift does not carry {what}", NOT_SUPPORTED)
+    return Refusal(f"the stand-in for Redshift does not implement {what}", NOT_SUPPORTED)
 
 
 SPECTRUM = "Spectrum Scan Error"
@@ -77,12 +77,12 @@ def spectrum_detail(error_code: int, context: str) -> str:
 
 
 def spectrum(error_code: int, context: str) -> Refusal:
-    """A columnar file that cannot be read at all: F§2.5."""
+    """A columnar file that cannot be read at all."""
     return Refusal(SPECTRUM, INTERNAL, spectrum_detail(error_code, context))
 
 
 def load_failed(table: str) -> str:
-    """The message of a COPY of text files that met a bad row: F§7."""
+    """The message of a COPY of text files that met a bad row (dg/r_STL_LOAD_ERRORS)."""
     return (
         f"Load into table '{table}' failed. Check 'sys_load_error_detail' system table for details."
     )

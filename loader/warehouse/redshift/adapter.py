@@ -51,11 +51,10 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
 
     def open_staging(self, location: str, settings: RedshiftTarget) -> Store:
         """Open the store of a staging location, with the encryption of the settings."""
-        from loader.staging.stores.base import StoreOptions  # noqa: PLC0415  # plans open none
-        from loader.staging.stores.open import open_store  # noqa: PLC0415
+        from loader.staging.stores.open import open_store  # noqa: PLC0415  # plans open none
+        from loader.warehouse.redshift.bucket import store_options  # noqa: PLC0415
 
-        options = StoreOptions(settings.region_name, settings.encryption, settings.kms_key_id)
-        return open_store(location, options)
+        return open_store(location, store_options(settings))
 
     def stream(
         self, settings: RedshiftTarget, session: Session, read: Read

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from loader.errors import ExecuteError
 from loader.sql.renderer import Sql
 from loader.warehouse.doctor import AGAIN, Doctor, Step, StepResult
+from loader.warehouse.redshift.bucket import store_options
 from loader.warehouse.redshift.settings import RedshiftTarget
 
 CONNECT_SECONDS = 5.0
@@ -74,7 +75,7 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         """Compare the regions of the bucket and of the warehouse."""
         from loader.staging.stores.s3_region import bucket_region  # noqa: PLC0415  # boto3 is slow to import
 
-        bucket = bucket_region(self.location, self.settings.region_name)
+        bucket = bucket_region(self.location, store_options(self.settings))
         named = _HOST_REGION.search(self.settings.host)
         warehouse = named[1] if named else self.settings.region_name
         if not (bucket and warehouse):

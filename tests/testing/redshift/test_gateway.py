@@ -15,7 +15,9 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import psycopg
@@ -635,3 +637,26 @@ def test_reset(warehouse: RedshiftStandIn, table: Any) -> None:
     assert (warehouse.objects(), warehouse.uploads(), warehouse.statements) == ([], [], [])
     with pytest.raises(LOST):
         table.cursor().execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "status"),
+    [
+        ("", "/{bucket}/kept", 403),
+        ("lambda", "/", 501),
+        ("s3", "/moto-api/reset", 501),
+        ("s3", "/{bucket}/kept", 200),
+    ],
+)
+def test_s3_refuses_requests_without_a_signature(
+    warehouse: RedshiftStandIn, service: str, path: str, status: int
+) -> None:
+    """Anonymous requests, as of a web page, are denied, and so is what is not needed."""
+    warehouse.write_object("kept", b"x")
+    address = urlsplit(warehouse.endpoint_url)
+    connection = HTTPConnection(address.hostname or "", address.port)
+    scope = f"AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/{service}/aws4_request"
+    headers = {"Authorization": scope} if service else {}
+    connection.request("GET", path.format(bucket=warehouse.bucket), headers=headers)
+    assert connection.getresponse().status == status
+    connection.close()

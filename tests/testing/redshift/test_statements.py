@@ -66,14 +66,14 @@ REFUSED_COPIES = [
     (f"{ROLE} CSV NULL 'x'", "syntax error"),
     (f"{ROLE} CSV IGNOREHEADER one", "syntax error"),
     (f"{ROLE} CSV; SELECT 1", "cannot insert multiple commands"),
-    # What the stand-in says it does not carry
-    (f"{ROLE}", "does not carry COPY of text that is not CSV or JSON"),
-    (f"{ROLE} FORMAT ORC", "does not carry COPY of ORC"),
-    (f"{ROLE} JSON 's3://bucket/paths.json'", "does not carry COPY of JSON with a jsonpaths"),
-    (f"{ROLE} CSV MAXERROR 5", "does not carry a COPY that tolerates errors"),
-    (f"{ROLE} CSV NOLOAD", "does not carry the COPY option NOLOAD"),
-    (f"{ROLE} CSV DATEFORMAT 'DD/MM/YYYY'", "does not carry DATEFORMAT"),
-    (f"{ROLE} CSV EMPTYASNULL NULL AS 'x'", "does not carry EMPTYASNULL together"),
+    # What the stand-in says it does not implement
+    (f"{ROLE}", "does not implement COPY of text that is not CSV or JSON"),
+    (f"{ROLE} FORMAT ORC", "does not implement COPY of ORC"),
+    (f"{ROLE} JSON 's3://bucket/paths.json'", "does not implement COPY of JSON with a jsonpaths"),
+    (f"{ROLE} CSV MAXERROR 5", "does not implement a COPY that tolerates errors"),
+    (f"{ROLE} CSV NOLOAD", "does not implement the COPY option NOLOAD"),
+    (f"{ROLE} CSV DATEFORMAT 'DD/MM/YYYY'", "does not implement DATEFORMAT"),
+    (f"{ROLE} CSV EMPTYASNULL NULL AS 'x'", "does not implement EMPTYASNULL together"),
 ]
 
 

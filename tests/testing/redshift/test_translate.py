@@ -180,7 +180,7 @@ REFUSED = [
     ("ALTER TABLE s.t ALTER COLUMN n ENCODE gzip", "does not exist"),
     ("ALTER TABLE s.t RENAME TO s.u", 'syntax error at or near "."'),
     ("ALTER TABLE s.t ALTER INTERLEAVED SORTKEY (id)", "syntax error"),
-    ("ALTER TABLE s.t APPEND FROM stage", "does not carry ALTER TABLE APPEND"),
+    ("ALTER TABLE s.t APPEND FROM stage", "does not implement ALTER TABLE APPEND"),
     # F§5: MERGE
     ("MERGE INTO s.t AS x USING stage ON x.id = stage.id {both}", 'syntax error at or near "AS"'),
     ("MERGE INTO s.t x USING stage ON x.id = stage.id {both}", 'syntax error at or near "x"'),
@@ -212,7 +212,7 @@ REFUSED = [
     ("LOCK TABLE s.t IN SHARE MODE", "syntax error"),
     ("TRUNCATE s.t, stage", "syntax error"),
     ("TRUNCATE s.t CASCADE", "syntax error"),
-    ("SET enable_case_sensitive_identifier TO true", "does not carry the setting"),
+    ("SET enable_case_sensitive_identifier TO true", "does not implement the setting"),
     ("SET work_mem TO '1GB'", "unrecognized configuration parameter"),
     # What PostgreSQL learnt since
     ("INSERT INTO s.t (id) VALUES (1) ON CONFLICT DO NOTHING", 'syntax error at or near "ON"'),

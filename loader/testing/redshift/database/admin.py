@@ -28,5 +28,5 @@ class Admin:
             return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._connection.close()

@@ -11,7 +11,8 @@ LOGIN_OPTIONS = (
     " -c bytea_output=hex -c timezone=UTC -c datestyle=ISO -c extra_float_digits=0"
     " -c redshift.client=on"
 )
-"""Settings of every client's session: literals with backslash escapes, as Redshift has them."""
+"""Settings of every client's session: literals with backslash escapes, as Redshift has them
+(dlt-hub/dlt:dlt/common/data_writers/escape.py)."""
 
 SERVER_SETTINGS = """
 fsync = off

@@ -1,5 +1,6 @@
 -- The catalog as Redshift shows it: tables and columns with their layout, keys and privileges.
 
+-- dg/r_SVV_REDSHIFT_COLUMNS
 CREATE VIEW pg_catalog.svv_redshift_columns AS
   SELECT current_database()::varchar(128) AS database_name, n.nspname::varchar(128) AS schema_name,
          c.relname::varchar(128) AS table_name, a.attname::varchar(128) AS column_name,
@@ -26,6 +27,7 @@ CREATE VIEW pg_catalog.svv_redshift_columns AS
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     AND has_schema_privilege(n.oid, 'USAGE')
     AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, REFERENCES');
+-- dg/r_PG_TABLE_DEF
 CREATE VIEW pg_catalog.pg_table_def AS
   SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname AS "column",
          redshift_type(a.atttypid, a.atttypmod) AS type,
@@ -142,6 +144,7 @@ CREATE FUNCTION pg_catalog.redshift_kinds(wanted oid, owner oid, who oid) RETURN
     WHERE oid = who AND (who = owner OR NOT EXISTS (
       SELECT FROM pg_catalog.redshift_grantees WHERE relation = wanted AND grantee = who))
 $$;
+-- dg/r_SVV_RELATION_PRIVILEGES
 CREATE VIEW pg_catalog.svv_relation_privileges AS
   SELECT n.nspname::varchar(128) AS namespace_name, c.relname::varchar(128) AS relation_name,
          a.privilege_type::varchar(128) AS privilege_type, a.grantee::int8::int4 AS identity_id,
@@ -180,7 +183,7 @@ CREATE VIEW pg_catalog.svv_external_columns AS
   JOIN pg_catalog.redshift_external_tables e ON e.schema = t.schemaname AND e.name = t.tablename
   CROSS JOIN LATERAL unnest(e.columns) WITH ORDINALITY AS c (given, number);
 
--- A cast that fails a client, and already when it is planned: calls of constants are inlined.
+-- A cast that fails a client (dg/r_Boolean_type), and already when it is planned: calls of constants are inlined.
 CREATE FUNCTION pg_catalog.redshift_said(value text) RETURNS text
   LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

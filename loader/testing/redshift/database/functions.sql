@@ -10,12 +10,14 @@ CREATE FUNCTION pg_catalog.redshift_setting(name text, fallback int8) RETURNS in
   LANGUAGE sql STABLE AS
   $$ SELECT coalesce(nullif(current_setting('redshift.' || name, true), ''),
                      fallback::text)::int8 $$;
+-- dg/PG_LAST_COPY_COUNT
 CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS int8 LANGUAGE sql STABLE AS
   $$ SELECT redshift_setting('last_copy_count', 0) $$;
 CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS int8 LANGUAGE sql STABLE AS
   $$ SELECT redshift_setting('last_copy_id', -1) $$;
 CREATE FUNCTION pg_catalog.pg_last_unload_count() RETURNS int8 LANGUAGE sql STABLE AS
   $$ SELECT redshift_setting('last_unload_count', 0) $$;
+-- dg/r_GETDATE; SYSDATE is the same here
 CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS
   $$ SELECT date_trunc('second', statement_timestamp())::timestamp $$;
 CREATE FUNCTION pg_catalog.redshift_datediff(part text, a timestamp, b timestamp) RETURNS int8
@@ -25,6 +27,7 @@ CREATE FUNCTION pg_catalog.redshift_datediff(part text, a time, b time) RETURNS 
 CREATE FUNCTION pg_catalog.strtol(digits text, base int4) RETURNS int8 LANGUAGE sql IMMUTABLE
   RETURN CASE base WHEN 16 THEN ('x' || lpad(digits, 16, '0'))::bit(64)::int8
                    WHEN 10 THEN digits::int8 END;
+-- dg/JSON_PARSE
 CREATE FUNCTION pg_catalog.json_parse(value text) RETURNS pg_catalog.super
   LANGUAGE sql IMMUTABLE AS $$ SELECT value::jsonb $$;
 CREATE FUNCTION pg_catalog.json_serialize(value pg_catalog.super) RETURNS varchar
@@ -58,6 +61,7 @@ CREATE FUNCTION pg_catalog.redshift_sees(owner int4) RETURNS bool LANGUAGE sql S
   $$ SELECT rolsuper OR oid = owner::oid FROM pg_catalog.pg_roles
      WHERE rolname = current_user $$;
 
+-- dg/SYS_LOAD_ERROR_DETAIL, and what is absent on Serverless
 CREATE VIEW pg_catalog.sys_load_error_detail AS
   SELECT user_id, query_id, transaction_id, session_id, database_name, table_id, start_time,
          file_name, line_number, column_name, column_type, column_length, position, error_code,

@@ -1,7 +1,7 @@
 -- What Redshift knows of a table beyond PostgreSQL: its layout, keys, grantees and late views.
 --
 -- Event triggers read the notes of statements (`notes.py`). Before the statement they refuse what
--- depends on earlier ones (F§3.4); after it they write into side tables of pg_catalog, whose rows
+-- depends on earlier ones (dg/r_ALTER_TABLE); after it they write into side tables of pg_catalog, whose rows
 -- are keyed by the numbers of tables and columns: so they follow a RENAME, and a ROLLBACK undoes
 -- them. Rows of a table that was dropped stay behind, unseen.
 --

@@ -1,4 +1,4 @@
-"""Values of SUPER: nested values as JSON text, and the limits of documents (F§2.4)."""
+"""Values of SUPER: nested values as JSON text, with their limits (dg/limitations-super)."""
 
 from __future__ import annotations
 

@@ -108,8 +108,8 @@ def _error(column: LiveColumn, bad: _Bad, url: str, start: int, values: pa.Array
 
 
 def _check_null(column: LiveColumn, values: pa.Array) -> None:
-    # A NULL for a NOT NULL column that has a default becomes the default, says F§1.6 of the 2023
-    # documentation. That is refused too: a COPY of PostgreSQL cannot do it.
+    # A NULL for a NOT NULL column that has a default becomes the default, says dg/r_ALTER_TABLE
+    # of 2023. That is refused too: a COPY of PostgreSQL cannot do it.
     if not column.nullable and values.null_count:
         row = first(values.is_null())
         assert row is not None
@@ -139,7 +139,7 @@ def _decimal(column: LiveColumn, values: pa.Array) -> pa.Array:
 
 def _text(column: LiveColumn, values: pa.Array) -> pa.Array:
     found = pc.cast(values, TEXT)
-    sizes = byte_length(found)
+    sizes = byte_length(found)  # of bytes: aws/aws-sdk-pandas#280
     row = first(pc.greater(sizes, column.length))
     if row is not None:
         raise _Bad(
@@ -196,7 +196,7 @@ def _check_years(column: LiveColumn, units: pa.Array, day: int) -> None:
     low, high = _DATES[0] * day, (_DATES[1] + 1) * day - 1
     row = first(pc.or_(pc.less(units, low), pc.greater(units, high)))
     if row is not None:
-        reason = f"the stand-in carries the years 1 to 9999 only: column {column.name}"
+        reason = f"the stand-in knows the years 1 to 9999 only: column {column.name}"
         raise _Bad(row, reason, 1205)
 
 

@@ -1,7 +1,8 @@
-"""Whether the columns of a Parquet file are exactly those of the table (F§2).
+"""Whether the columns of a Parquet file are exactly those of the table.
 
-There is no coercion: physical and logical type must be the table type's own, and columns are taken
-by position, whatever their names.
+There is no coercion: physical and logical type must be the table type's own, as those found out who
+loaded others (bluelabsio/records-mover#85). Columns are taken by position, whatever their names
+(dg/copy-usage_notes-copy-from-columnar).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _DECIMAL_BYTES = (
     (2, 1), (4, 2), (6, 3), (9, 4), (11, 5), (14, 6), (16, 7), (18, 8), (21, 9), (23, 10),
     (26, 11), (28, 12), (31, 13), (33, 14), (35, 15), (38, 16),
 )  # fmt: skip
-"""Up to this precision, so many bytes (F§2.1)."""
+"""Up to this precision, so many bytes (G-Research/ParquetSharp#252)."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _check(copy: CopyStatement, column: LiveColumn, field: _Field, url: str) -> 
         return
     leaf = field.leaves[0]
     kind = (leaf.physical_type, _logical(leaf))
-    if kind[1].startswith("timestamp nanoseconds"):
+    if kind[1].startswith("timestamp nanoseconds"):  # apache/arrow#38000
         raise spectrum(
             15007,
             f"File '{url}' has nanosecond timestamps in column '{copy.url}.{column.name}': "

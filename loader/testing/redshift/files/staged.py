@@ -29,7 +29,8 @@ def read_manifest(data: bytes, format: str) -> list[Entry]:  # noqa: A002
     """The files a manifest names, in its order; a file named twice is loaded twice.
 
     Raises:
-        Refusal: it is not a manifest, or lacks what the format needs (F§1.4).
+        Refusal: it is not a manifest, or lacks what the format needs
+            (dg/loading-data-files-using-manifest).
     """
     try:
         manifest = json.loads(data.decode())
@@ -50,6 +51,7 @@ def _entry(entry: Any, form: str) -> Entry:
         raise _bad_manifest(f"`mandatory` of {url} is not true or false")
     meta = entry.get("meta")
     if form == "parquet" and not isinstance(meta, dict):
+        # awslabs/aws-lambda-redshift-loader#221
         raise spectrum(15003, f"File entry does not have 'meta' key: {url}")
     length = meta.get("content_length") if isinstance(meta, dict) else None
     whole = isinstance(length, int) and not isinstance(length, bool) and length >= 0
@@ -66,7 +68,8 @@ def check_column_list(copy: CopyStatement, live: Sequence[LiveColumn]) -> tuple[
     """The columns that the fields of the files go to.
 
     Raises:
-        Refusal: the list cannot be loaded into the table (F§1.6, F§2.4).
+        Refusal: the list cannot be loaded into the table
+            (dg/copy-parameters-column-mapping, dg/ingest-super).
     """
     explicit = "EXPLICIT_IDS" in copy.options
     by_name = {column.name: column for column in live}
@@ -120,7 +123,7 @@ def rows(
     Each item is one or more whole lines.
 
     Raises:
-        Refusal: the file cannot be read into these columns at all (F§2).
+        Refusal: the file cannot be read into these columns at all.
         LoadError: one of its values does not load.
     """
     readers = {"parquet": parquet_rows, "csv": csv_rows, "json": json_rows}

@@ -17,12 +17,12 @@ import pyarrow.csv as pa_csv
 from loader.testing.redshift.files.columns import LiveColumn
 from loader.testing.redshift.files.copy_lines import TEXT, byte_length, first, lines
 from loader.testing.redshift.files.text_values import BadValue, convert
-from loader.testing.redshift.refusals import LoadError, Refusal, load_failed, not_carried
+from loader.testing.redshift.refusals import LoadError, Refusal, load_failed, not_implemented
 from loader.testing.redshift.statements.copy_unload import CopyStatement
 from loader.testing.redshift.statements.tokens import fold, stored
 
 MAX_ROW_BYTES = 4 << 20
-"""Of a line of text, and of a JSON object (F§1.2)."""
+"""Of a line of text, and of a JSON object (dg/r_COPY, dg/copy-usage_notes-copy-from-json)."""
 
 _NOT_IN_JSON = frozenset(
     {
@@ -33,7 +33,7 @@ _NOT_IN_JSON = frozenset(
         "time without time zone",
     }
 )
-"""Types for which no form in JSON is documented (F§2)."""
+"""Types for which no form in JSON is documented."""
 
 
 def csv_rows(
@@ -46,7 +46,7 @@ def csv_rows(
         LoadError: a row or a field does not load.
     """
     if "FILLRECORD" in copy.options:
-        raise not_carried("FILLRECORD with CSV")
+        raise not_implemented("FILLRECORD with CSV")
     data = _plain(copy, data, url)
     table = _read_csv(copy, columns, data, url)
     fields = [column.combine_chunks() for column in table.columns]
@@ -55,7 +55,7 @@ def csv_rows(
 
 
 def _plain(copy: CopyStatement, data: bytes, url: str) -> bytes:
-    """The file without its compression, which must be the one COPY was told of."""
+    """The file without its compression, which must be the one that COPY names."""
     try:
         if copy.compression == "gzip":
             return gzip.decompress(data)

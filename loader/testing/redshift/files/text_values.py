@@ -1,6 +1,8 @@
-"""Fields of text files → text for PostgreSQL, a column at once, checked as COPY would (F§1.2, F§2).
+"""Fields of text files → text for PostgreSQL, a column at once, checked as COPY would.
 
-Dates and times are taken in ISO 8601 only: 'auto' knows more forms, which nobody should stage.
+COPY cuts excess digits off (dg/copy-parameters-data-conversion).
+
+Dates and times are taken in ISO 8601 only: 'auto' has more forms, which are not implemented.
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ def _integer(_: CopyStatement, column: LiveColumn, fields: pa.Array) -> pa.Array
 
 
 def _castable(fields: pa.Array, data_type: pa.DataType, code: int, reason: str) -> pa.Array:
-    """Cast, or tell the first value that does not."""
+    """Cast, or raise for the first value that cannot be cast."""
     try:
         return pc.cast(fields, data_type)
     except pa.ArrowInvalid:

@@ -106,11 +106,11 @@ class Backend:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """What a client hears: a refusal, or that the stand-in has a fault of its own."""
+    """The error for a client: a refusal, or that the stand-in itself is broken."""
     if isinstance(error, Refusal):
         return error
     trace = "".join(traceback.format_exception(error))
-    return Refusal(f"the stand-in for Redshift has a fault of its own: {error!r}", detail=trace)
+    return Refusal(f"internal error of the stand-in for Redshift: {error!r}", detail=trace)
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""The door clients come in by: it listens, checks passwords, and opens a PostgreSQL session."""
+"""Accepts clients: checks their passwords, and opens a PostgreSQL session for each."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ class Client:
 
 @dataclass
 class Gateway:
-    """Listens on a loopback port and serves every client in a thread of its own."""
+    """Serves every client of a listening socket in a thread of its own."""
 
+    listener: socket.socket
     backend_address: Path
     admin: Admin
     faults: Faults
@@ -59,8 +60,7 @@ class Gateway:
         self._domains: set[str] = set()
         self._stopping = threading.Event()
         self._interrupt = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.host, self.port = self._listener.getsockname()[:2]
+        self.host, self.port = self.listener.getsockname()[:2]
         self._thread = threading.Thread(target=self._listen, name="gateway", daemon=True)
         self._thread.start()
 
@@ -68,8 +68,8 @@ class Gateway:
         """Stop listening, and end every session."""
         self._stopping.set()
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
         self._thread.join(5)
         self.end_sessions()
 
@@ -93,7 +93,7 @@ class Gateway:
     # --- what sessions need
 
     def log(self, statement: Statement) -> None:
-        """Remember that a client said this."""
+        """Record a statement of a client."""
         self.statements.append(statement)
 
     def pause(self, seconds: float) -> None:
@@ -110,13 +110,13 @@ class Gateway:
     def perform(
         self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]:
-        """Do a COPY or an UNLOAD; its command tag, and what to tell the client."""
+        """Run a COPY or an UNLOAD; its command tag, and the notice for the client."""
         if kind == "copy":
             return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
 
     def create_domains(self, domains: Sequence[tuple[str, str]]) -> None:
-        """See to it that these types exist."""
+        """Create these types where they do not exist."""
         for name, sql in domains:
             with self._lock:
                 if name in self._domains:
@@ -139,7 +139,7 @@ class Gateway:
     def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = self.listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,7 +9,7 @@ from loader.testing.redshift.statements.translate import Translation
 
 @dataclass
 class Statement:
-    """Something a client asked for; ``ok`` is None if nobody told it what became of it."""
+    """A statement of a client; ``ok`` is None if the client got no answer."""
 
     connection: int
     sql: str

@@ -63,7 +63,7 @@ def special_columns(body: bytes) -> dict[int, int]:
 def redshift_row(body: bytes, special: dict[int, int]) -> bytes:
     """A DataRow as Redshift writes it: VARBYTE in plain hex, SUPER without blanks.
 
-    Only text is rewritten; it is told from the binary format by how it begins.
+    Only text is rewritten; it is recognized by how it begins.
     """
     values = wire.row(body)
     for at, oid in special.items():

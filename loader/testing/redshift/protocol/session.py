@@ -1,4 +1,4 @@
-"""One client's session: its statements on their way to PostgreSQL, and what comes back.
+"""One client's session: its statements go to PostgreSQL, and the answers come back.
 
 The client's messages are handled one at a time. Each Execute is a round trip of its own to
 PostgreSQL, so that a fault can happen exactly before or after a statement. A client must end
@@ -92,7 +92,7 @@ class Session:
         try:
             self._serve()
         except wire.ClosedError:
-            with suppress(wire.ClosedError):  # the server's last words
+            with suppress(wire.ClosedError):  # what the server sent before it closed
                 self._send_out()
 
     def _serve(self) -> None:
@@ -112,9 +112,9 @@ class Session:
                 self._handlers[kind](body)
 
     def _pass_on_unasked(self) -> None:
-        """What the backend says while nobody asks: that it ends, and why."""
+        """Pass on what the backend sends without a request: that it ends, and why."""
         kind, body = self.backend.channel.read()
-        self._say(self._rewritten(kind, body))
+        self._reply(self._rewritten(kind, body))
         self._send_out()
 
     def _sync(self) -> None:
@@ -122,7 +122,7 @@ class Session:
         if self._pending:
             self._drain()
         self._skipping = False
-        self._say(wire.ready(self.backend.status))
+        self._reply(wire.ready(self.backend.status))
         self._send_out()
 
     def _parse(self, body: bytes) -> None:
@@ -140,7 +140,7 @@ class Session:
             self._pending += wire.message(b"P", name + b"\0" + sql + b"\0" + body[at:])
 
     def _prepared(self, sql: str) -> Prepared | None:
-        """The statement made ready for the server; None if it was refused."""
+        """The statement as the server gets it; None if it was refused."""
         entry = Statement(self.number, sql)
         try:
             kind = statement_kind(sql)
@@ -218,7 +218,7 @@ class Session:
                 self._statement(prepared, wire.query(translated))
                 self._described.clear()
         self._skipping = False
-        self._say(wire.ready(self.backend.status))
+        self._reply(wire.ready(self.backend.status))
         self._send_out()
 
     # --- one statement
@@ -289,7 +289,7 @@ class Session:
         try:
             tag, notice = self.gateway.perform(self, prepared.kind, prepared.sql, fault)
         except ServerError as error:
-            self._say(wire.error(redshift_error(error.fields, self.number, self.backend.pid)))
+            self._reply(wire.error(redshift_error(error.fields, self.number, self.backend.pid)))
             self._skipping = True
             return False
         except (wire.ClosedError, DroppedError):
@@ -301,7 +301,7 @@ class Session:
                 self._refuse(refusal_of(error))
             return False
         values = {"S": "INFO", "C": "00000", "M": notice}
-        self._say(wire.error(values, kind=b"N") + wire.complete(tag))
+        self._reply(wire.error(values, kind=b"N") + wire.complete(tag))
         return True
 
     def cut_off(self) -> None:
@@ -314,7 +314,7 @@ class Session:
         """Answer without the server, after what the server has yet to answer."""
         self._drain()
         if not self._skipping:
-            self._say(answer)
+            self._reply(answer)
 
     def _drain(self) -> None:
         """Send the server what waits for it, and pass its answer on."""
@@ -348,7 +348,7 @@ class Session:
                 shown = self._described.popleft()
                 if kind == b"T" and shown is not None:
                     shown.special = special_columns(body)
-            self._say(self._rewritten(kind, body))
+            self._reply(self._rewritten(kind, body))
             if len(self._out) > ENOUGH and not self._holding:
                 self._send_out()
 
@@ -378,10 +378,10 @@ class Session:
             values["D"] = refusal.detail
         if refusal.hint:
             values["H"] = refusal.hint
-        self._say(wire.error(values))
+        self._reply(wire.error(values))
         self._skipping = True
 
-    def _say(self, data: bytes) -> None:
+    def _reply(self, data: bytes) -> None:
         self._out += data
 
     def _send_out(self) -> None:

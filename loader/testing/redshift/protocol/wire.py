@@ -49,7 +49,7 @@ class Channel:
 
     @property
     def waiting(self) -> bool:
-        """Whether something was read from the socket that nobody has taken yet."""
+        """Whether bytes of a further message were read from the socket already."""
         return len(self._buffer) > self._start
 
     def send(self, data: bytes | bytearray) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loader.testing.redshift.refusals import Refusal, not_carried
+from loader.testing.redshift.refusals import Refusal, not_implemented
 from loader.testing.redshift.s3.server import S3Client
 
 _CODE = 8001
@@ -31,7 +31,7 @@ class Store:
     def check_role(self, role: str, user: str) -> None:
         """Refuse a role that is not attached; the first one is, of those in a chain."""
         if not role:
-            raise not_carried("access keys in place of IAM_ROLE")
+            raise not_implemented("access keys in place of IAM_ROLE")
         first = role.partition(",")[0].strip()
         if first not in (self._iam_role, "default"):
             account = self._iam_role.split(":")[4]
@@ -55,7 +55,10 @@ class Store:
         return any(found.url == url for found in self.listed(url))
 
     def listed(self, prefix: str) -> list[Found]:
-        """The objects whose keys begin with it: ``day=1`` finds ``day=10/…`` too."""
+        """The objects whose keys begin with it: ``day=1`` finds ``day=10/…`` too.
+
+        That is so on S3 as well (dg/copy-parameters-data-source-s3).
+        """
         bucket, key = split(prefix)
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -112,6 +115,6 @@ def s3_refusal(text: str, status: int, code: str) -> Refusal:
 def _refusal(error: ClientError | BotoCoreError) -> Refusal:
     if not isinstance(error, ClientError):
         return s3_refusal(str(error), 0, "CurlError")
-    told = error.response.get("Error", {})
+    found = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return s3_refusal(told.get("Message", ""), status, told.get("Code", ""))
+    return s3_refusal(found.get("Message", ""), status, found.get("Code", ""))

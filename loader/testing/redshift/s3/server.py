@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
+import socket
 import threading
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import boto3
+import boto3.session
 from botocore.config import Config
+from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -18,6 +21,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from loader.staging.stores.base import S3Endpoint, StoreOptions
+from loader.staging.stores.s3_sessions import client_arguments, core_session
 from loader.testing.redshift.faults import Faults
 
 S3Client = Any
@@ -29,8 +34,14 @@ WAREHOUSE, ADMIN = "stand-in-warehouse", "stand-in-admin"
 ACCESS_KEY, SECRET_KEY = "AKIASTANDIN", "stand-in-secret"
 
 
+_SERVICES = ("redshift", "s3", "secretsmanager")
+"""What is served of all that moto imitates: the bucket, and two ways to get a login."""
+
+_SCOPE = re.compile(r"/\d{8}/[^/]+/([\w-]+)/aws4_request")
+
+
 class _Quiet(MotoRequestHandler):
-    """Requests are nobody's news."""
+    """A handler that logs requests at level DEBUG, and prints none."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002
         logging.getLogger(__name__).debug(message, *args)
@@ -39,16 +50,23 @@ class _Quiet(MotoRequestHandler):
 class Storage:
     """The object store of one stand-in, with one bucket."""
 
-    def __init__(self, faults: Faults, bucket: str, region: str) -> None:
+    def __init__(self, faults: Faults, bucket: str, region: str, listener: socket.socket) -> None:
         self.bucket = bucket
         self.region = region
         self._faults = faults
+        self._used: set[Any] = set()
         self._moto = DomainDispatcherApplication(create_backend_app)
+        host, port = listener.getsockname()[:2]
         self._server = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
+            host,
+            port,
+            self._answer,
+            threaded=True,
+            request_handler=_Quiet,
+            fd=listener.fileno(),  # it makes a copy of it
         )
         self._server.daemon_threads = True  # type: ignore[attr-defined]
-        self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
+        self.endpoint_url = f"http://{host}:{port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -58,19 +76,15 @@ class Storage:
 
     def client(self, agent: str) -> S3Client:
         """A client of the store that does not try anything twice."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(
-                retries={"total_max_attempts": 1},
-                user_agent_extra=agent,
-                proxies={},
-                max_pool_connections=32,
-            ),
+        endpoint = S3Endpoint(self.endpoint_url, ACCESS_KEY, SECRET_KEY)
+        config = Config(
+            retries={"total_max_attempts": 1},
+            user_agent_extra=agent,
+            max_pool_connections=32,
         )
+        session = boto3.session.Session(botocore_session=core_session(endpoint))
+        arguments = client_arguments(StoreOptions(self.region, endpoint=endpoint), config)
+        return session.client("s3", **arguments)
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket that begin so."""
@@ -93,9 +107,9 @@ class Storage:
         return [dict(upload) for upload in found.get("Uploads", [])]
 
     def empty(self) -> None:
-        """Remove every object and unfinished upload."""
+        """Remove every object, unfinished upload and secret."""
         if self.bucket not in {found["Name"] for found in self._admin.list_buckets()["Buckets"]}:
-            self._make_bucket()  # somebody else's moto in this process has forgotten everything
+            self._make_bucket()  # another moto in this process was reset
         keys = self.objects()
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
@@ -104,6 +118,10 @@ class Storage:
             self._admin.abort_multipart_upload(
                 Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
+        for service in self._used - {"s3"}:
+            for regions in get_backend(service).values():
+                regions.reset()
+        self._used.clear()
 
     def close(self) -> None:
         """Stop serving."""
@@ -120,12 +138,29 @@ class Storage:
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         agent = environ.get("HTTP_USER_AGENT", "")
+        service = _signed_for(environ)
+        if service is None:  # a web page in a browser of this machine, for one
+            return _refuse(environ, start, 403, "AccessDenied", {})
+        if service not in _SERVICES or environ["PATH_INFO"].startswith("/moto-api"):
+            return _refuse(environ, start, 501, "NotImplemented", {})
+        self._used.add(service)
         if ADMIN not in agent:
             by = "warehouse" if WAREHOUSE in agent else "client"
             rule = self._faults.take_request(_operation(environ), by)
             if rule is not None:
                 return _refuse(environ, start, rule.status, rule.code, rule.headers)
         return self._moto(environ, start)
+
+
+def _signed_for(environ: WSGIEnvironment) -> str | None:
+    """The service that a request is signed for; None for anonymous ones, which S3 refuses."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    if header.startswith("AWS ") or "AWSAccessKeyId" in query:  # signatures of version 2
+        return "s3"
+    scope = "".join(query.get("X-Amz-Credential", [])) or header
+    found = _SCOPE.search(scope)
+    return found[1] if found else None
 
 
 def _operation(environ: WSGIEnvironment) -> str:
@@ -171,6 +206,7 @@ def _refuse(
         "the specified endpoint.",
         "InternalError": "We encountered an internal error. Please try again.",
         "NoSuchBucket": "The specified bucket does not exist",
+        "NotImplemented": "Only S3, Secrets Manager and Redshift's credentials are served.",
     }
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -179,6 +215,6 @@ def _refuse(
     ).encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""
-    told = {"Content-Type": "application/xml", "Content-Length": str(len(body)), **headers}
-    start(f"{status} {code}", list(told.items()))
+    sent = {"Content-Type": "application/xml", "Content-Length": str(len(body)), **headers}
+    start(f"{status} {code}", list(sent.items()))
     return [body]

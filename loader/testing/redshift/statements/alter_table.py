@@ -1,4 +1,4 @@
-"""ALTER TABLE: one action in each statement, of the few that Redshift has (F§3.4)."""
+"""ALTER TABLE: one action in each statement, of the few that Redshift has (dg/r_ALTER_TABLE)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loader.testing.redshift.refusals import (
     IN_TRANSACTION,
     NOT_SUPPORTED,
     Refusal,
-    not_carried,
+    not_implemented,
     syntax_error,
 )
 from loader.testing.redshift.statements.column_types import ENCODINGS, parse_type
@@ -43,14 +43,14 @@ def alter_table(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> st
         return _noted(table, *_alter(action, in_transaction=in_transaction))
     if action.take("add"):
         return _noted(table, *_add(table, action, domains))
-    if action.take("append", "from"):
+    if action.take("append", "from"):  # dg/r_ALTER_TABLE_APPEND
         if in_transaction:
             raise Refusal(
                 "ALTER TABLE APPEND cannot run inside a transaction block", IN_TRANSACTION
             )
-        raise not_carried("ALTER TABLE APPEND")
+        raise not_implemented("ALTER TABLE APPEND")
     if action.at("set") or action.at("partition") or action.at("row"):
-        raise not_carried(f"ALTER TABLE … {action.next().text.upper()}")
+        raise not_implemented(f"ALTER TABLE … {action.next().text.upper()}")
     return _noted(table, *_simple(action))
 
 
@@ -181,7 +181,7 @@ def _encode(name: str, action: Cursor) -> Action:
 
 
 def _physical(action: Cursor) -> Action | None:
-    """Go past a change of layout and tell it; None for other actions."""
+    """Read a change of layout; None for other actions."""
     if action.take("distkey"):
         found: Action = {"do": "diststyle", "style": "key", "column": action.name(), "bare": True}
     elif action.take("diststyle"):

@@ -1,4 +1,8 @@
-"""Redshift's column types: their limits, and what stands for them in PostgreSQL (F§2.3, F§3)."""
+"""Redshift's column types: their limits, and what stands for them in PostgreSQL.
+
+The limits are those of dg/r_Character_types, dg/r_Numeric_types201 and dg/r_VARBYTE_type. Types
+that are not here do not exist (dg/c_unsupported-postgresql-datatypes).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ DATES = frozenset({"date", "timestamp", "timestamptz"})
 TIMES = frozenset({"time", "timetz"})
 
 KEY_TYPES = NUMBERS | FLOATS | TEXTS | DATES | TIMES | {"boolean"}
-"""What a dist or sort key may be (F§3.1)."""
+"""What a dist or sort key may be (dg/r_CREATE_TABLE_NEW)."""
 
 ENCODINGS: dict[str, frozenset[str] | None] = {
     "raw": None,
@@ -41,7 +45,7 @@ ENCODINGS: dict[str, frozenset[str] | None] = {
     "text32k": frozenset({"varchar"}),
     "zstd": NUMBERS | FLOATS | TEXTS | DATES | {"boolean", "super"},
 }
-"""The matrix of F§3.2: encoding → the types it takes; None is all."""
+"""The matrix of dg/c_Compression_encodings: encoding → the types it takes; None is all."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def _interval(cursor: Cursor) -> ColumnType:
 
 
 def check_encoding(column: str, type_name: str, encoding: str) -> None:
-    """Refuse an encoding that is none, or not for this type (F§3.2)."""
+    """Refuse an encoding that is none, or not for this type."""
     if encoding not in ENCODINGS:
         raise Refusal(f'encoding type "{encoding}" does not exist', UNDEFINED)
     takes = ENCODINGS[encoding]

@@ -10,7 +10,7 @@ from loader.testing.redshift.refusals import (
     NOT_SUPPORTED,
     SYNTAX,
     Refusal,
-    not_carried,
+    not_implemented,
     syntax_error,
 )
 from loader.testing.redshift.statements import copy_options
@@ -101,7 +101,7 @@ def parse_copy(sql: str) -> CopyStatement:
     """Read a COPY.
 
     Raises:
-        Refusal: it is not one, or Redshift would not take it (F§1.1, F§1.2).
+        Refusal: it is not one, or Redshift would not take it (dg/r_COPY).
     """
     cursor = Cursor(one_statement(sql))
     cursor.expect("copy")
@@ -111,7 +111,7 @@ def parse_copy(sql: str) -> CopyStatement:
     url = _source(cursor.string())
     form, json_option, options = _copy_options(cursor)
     if form is None:
-        raise not_carried("COPY of text that is not CSV or JSON: no FORMAT was given")
+        raise not_implemented("COPY of text that is not CSV or JSON: no FORMAT was given")
     copy_options.check(options, form)
     return CopyStatement(
         schema=schema,
@@ -152,7 +152,7 @@ def _column_list(cursor: Cursor) -> tuple[str, ...]:
 
 def _source(url: str) -> str:
     if not url.startswith("s3://"):
-        raise not_carried(f"COPY from {url!r}: only S3 is there")
+        raise not_implemented(f"COPY from {url!r}: only S3 is there")
     if not re.fullmatch(r"s3://[^/]+/.+", url, re.DOTALL):
         raise Refusal("The S3 url has no object key or prefix", detail=url)
     return url
@@ -192,7 +192,7 @@ def _format(cursor: Cursor) -> Format | None:
         if token.value in _FORMATS:
             return _FORMATS[cursor.name()]
         if token.value in _OTHER_FORMATS:
-            raise not_carried(f"COPY of {token.value.upper()} files")
+            raise not_implemented(f"COPY of {token.value.upper()} files")
     if named:
         raise cursor.unexpected()
     return None
@@ -203,7 +203,7 @@ def _json_option(cursor: Cursor) -> str:
     token = cursor.peek()
     option = cursor.string() if token is not None and token.kind == "string" else "auto"
     if option.startswith("s3://"):
-        raise not_carried("COPY of JSON with a jsonpaths file")
+        raise not_implemented("COPY of JSON with a jsonpaths file")
     if option not in ("auto", "auto ignorecase", "noshred"):
         raise Refusal(f"Invalid JSON format option '{option}'", SYNTAX)
     return option
@@ -245,7 +245,7 @@ def parse_unload(sql: str) -> UnloadStatement:
     """Read an UNLOAD.
 
     Raises:
-        Refusal: it is not one, or Redshift would not take it (F§8).
+        Refusal: it is not one, or Redshift would not take it (dg/r_UNLOAD).
     """
     cursor = Cursor(one_statement(sql))
     cursor.expect("unload", "(")
@@ -274,7 +274,7 @@ def parse_unload(sql: str) -> UnloadStatement:
 
 
 def _check_query(query: str) -> None:
-    """The text is one SELECT, and its LIMIT is not at the top (F§8)."""
+    """The text is one SELECT, and its LIMIT is not at the top (dg/r_UNLOAD)."""
     tokens = one_statement(query)
     if not tokens or not tokens[0].says("select", "with", "("):
         raise Refusal("UNLOAD takes a SELECT", SYNTAX)
@@ -315,7 +315,7 @@ def _unload_option(cursor: Cursor, given: dict[str, str]) -> tuple[str, str]:
             cursor.expect("as")
             return name, cursor.string()
         case "credentials" | "partition" | "encrypted":
-            raise not_carried(f"the UNLOAD option {name.upper()}")
+            raise not_implemented(f"the UNLOAD option {name.upper()}")
     raise syntax_error(token.text)
 
 
@@ -365,4 +365,4 @@ def _check_unload(given: dict[str, str]) -> None:
     elif "rowgroupsize" in given:
         raise Refusal("ROWGROUPSIZE is only supported for UNLOAD to PARQUET", NOT_SUPPORTED)
     if "fixedwidth" in given or (given.get("format") == "csv" and "escape" in given):
-        raise not_carried("UNLOAD with FIXEDWIDTH, or CSV with ESCAPE")
+        raise not_implemented("UNLOAD with FIXEDWIDTH, or CSV with ESCAPE")

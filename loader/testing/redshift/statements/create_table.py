@@ -42,7 +42,7 @@ def read_column(cursor: Cursor) -> Column:
     """Read one column definition to its end.
 
     Raises:
-        Refusal: it breaks a rule of F§3.1 or F§3.2.
+        Refusal: it breaks a rule of dg/r_CREATE_TABLE_NEW.
     """
     name = cursor.name()
     column = Column(name, parse_type(cursor))
@@ -83,7 +83,7 @@ def _read_attribute(cursor: Cursor, column: Column) -> None:
 
 
 def _mark(cursor: Cursor, column: Column) -> str:
-    """Go past an attribute that PostgreSQL is not told, and tell its first word."""
+    """Read an attribute that PostgreSQL does not get: its first word."""
     word = cursor.next().value
     match word:
         case "collate":
@@ -151,7 +151,7 @@ def create_table(cursor: Cursor, domains: Domains, *, temporary: bool) -> str:
     """The statement behind ``CREATE [TEMP] TABLE`` for PostgreSQL.
 
     Raises:
-        Refusal: it breaks a rule of F§3.
+        Refusal: it breaks a rule of dg/r_CREATE_TABLE_NEW.
     """
     missing_only = cursor.take("if", "not", "exists")
     names = cursor.path()
@@ -200,7 +200,7 @@ def _only_name(item: Sequence[Token]) -> str:
 def _body(
     items: Sequence[Sequence[Token]], layout: TableLayout, domains: Domains
 ) -> tuple[list[str], dict[str, Any]]:
-    """The items for PostgreSQL, and the note of what it is not told."""
+    """The items for PostgreSQL, and the note of what it does not get."""
     columns: dict[str, Column] = {}
     keys: list[Key] = []
     likes: list[str] = []

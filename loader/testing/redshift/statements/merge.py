@@ -1,10 +1,10 @@
-"""MERGE: the one form of it that Redshift has (F§5)."""
+"""MERGE: the one form of it that Redshift has (dg/r_MERGE)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loader.testing.redshift.refusals import NOT_SUPPORTED, Refusal, not_carried, syntax_error
+from loader.testing.redshift.refusals import NOT_SUPPORTED, Refusal, not_implemented, syntax_error
 from loader.testing.redshift.statements.tokens import Cursor, Token, split, with_depth
 
 _NOT_EQUALITY = ("<", ">", "<=", ">=", "<>", "!=", "or", "like", "ilike", "between", "in", "is")
@@ -14,7 +14,7 @@ def check_merge(tokens: Sequence[Token]) -> None:
     """Refuse what Redshift's MERGE does not have; the rest runs as it is.
 
     Raises:
-        Refusal: it breaks a rule of F§5.
+        Refusal: it breaks a rule of dg/r_MERGE.
     """
     cursor = Cursor(tokens)
     cursor.expect("merge", "into")
@@ -26,7 +26,7 @@ def check_merge(tokens: Sequence[Token]) -> None:
     cursor.expect("on")
     _check_condition(_until(cursor, "when", "remove"))
     if cursor.at("remove", "duplicates"):
-        raise not_carried("MERGE … REMOVE DUPLICATES")
+        raise not_implemented("MERGE … REMOVE DUPLICATES")
     cursor.expect("when", "matched", "then")
     _check_matched(_until(cursor, "when"))
     if cursor.done:

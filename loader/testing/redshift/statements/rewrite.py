@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loader.testing.redshift.refusals import Refusal, not_carried
+from loader.testing.redshift.refusals import Refusal, not_implemented
 from loader.testing.redshift.statements.column_types import ColumnType, parse_type
 from loader.testing.redshift.statements.tokens import Cursor, Token, quote
 
 Domains = dict[str, str]
 """Domains that a statement needs: name → CREATE DOMAIN."""
 
-_CALLS = {"format_type": "redshift_type", "nvl": "coalesce"}
+_CALLS = {
+    "format_type": "redshift_type",
+    "json_serialize": '"json_serialize"',  # a construct of its grammar, without quotes
+    "nvl": "coalesce",  # dg/r_NVL_function
+}
 """Functions that have another name there."""
 
 _CAST_TYPES = frozenset(
@@ -93,10 +97,10 @@ class _Renderer:
         return self._tokens[place].text, place + 1
 
     def _datediff(self, place: int) -> tuple[str, int]:
-        """The part is a word of the language: only microseconds are carried."""
+        """The part is a word of the language: only microseconds are implemented."""
         part = self._tokens[place + 2]
         if not part.says("microsecond", "microseconds"):
-            raise not_carried(f"DATEDIFF in {part.text}")
+            raise not_implemented(f"DATEDIFF in {part.text}")
         self._casts.append(False)
         return "redshift_datediff('microsecond'", place + 3
 

@@ -22,7 +22,7 @@ INTEGER_RANGES = {
 
 @dataclass(frozen=True)
 class Key:
-    """A constraint that nobody enforces; the target is that of a foreign key."""
+    """A constraint that is not enforced; the target is that of a foreign key."""
 
     type: str
     """As ``pg_constraint.contype`` has it: ``p``, ``u`` or ``f``."""

@@ -1,7 +1,7 @@
 """SQL text as tokens with their places, so that a statement can be read and parts of it replaced.
 
 Redshift's lexer is that of PostgreSQL 8: a backslash escapes inside ``'…'``, and ASCII letters of
-names fold to lower case even inside double quotes (F§3.3).
+names fold to lower case even inside double quotes (dg/r_names).
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Cursor:
         return syntax_error(token.text if token else "")
 
     def name(self) -> str:
-        """Go past one identifier and tell it."""
+        """Read one identifier."""
         token = self.peek()
         if token is None or not token.names:
             raise self.unexpected()
@@ -226,14 +226,14 @@ class Cursor:
         return token.value
 
     def path(self) -> tuple[str, ...]:
-        """Go past a name with dots and tell its parts."""
+        """Read a name with dots: its parts."""
         parts = [self.name()]
         while self.take("."):
             parts.append(self.name())
         return tuple(parts)
 
     def string(self) -> str:
-        """Go past one string literal and tell what it means."""
+        """Read one string literal: what it means."""
         token = self.peek()
         if token is None or token.kind != "string":
             raise self.unexpected()
@@ -250,7 +250,7 @@ class Cursor:
         return sign * int(token.value)
 
     def group(self) -> list[Token]:
-        """Go past a pair of parentheses and tell what is between them."""
+        """Read a pair of parentheses: what is between them."""
         self.expect("(")
         start, depth = self.place, 1
         while depth:
@@ -295,7 +295,7 @@ def one_statement(sql: str) -> list[Token]:
     """The tokens of a text that holds one statement, without semicolons at its end.
 
     Raises:
-        Refusal: there is more than one; a driver's message carries one only (F§9.2).
+        Refusal: there is more than one; a driver's message carries one only.
     """
     tokens = tokenize(sql)
     while tokens and tokens[-1].says(";"):

@@ -25,7 +25,7 @@ from loader.testing.redshift.refusals import (
     IN_TRANSACTION,
     NOT_SUPPORTED,
     Refusal,
-    not_carried,
+    not_implemented,
     syntax_error,
 )
 from loader.testing.redshift.statements.alter_table import alter_table
@@ -91,7 +91,7 @@ def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: boo
             return _create(cursor, domains, in_transaction=in_transaction)
         case "alter" if cursor.take("table"):
             return alter_table(cursor, domains, in_transaction=in_transaction)
-        case "alter" | "drop":
+        case "alter" | "drop":  # PostgreSQL refuses what views are bound to (dg/r_DROP_TABLE)
             _check_outside(tokens, in_transaction=in_transaction)
             return render(tokens, domains)
         case "analyze" | "vacuum":
@@ -118,7 +118,7 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
         case "grant" | "revoke":
             return _privileges(tokens, domains)
         case "copy" | "unload":
-            raise not_carried(f"{word.upper()} as SQL: it moves files")
+            raise not_implemented(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
         raise _unsupported(tokens)
     _check_dml(tokens)
@@ -126,15 +126,18 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
 
 
 def _unsupported(tokens: Sequence[Token]) -> Refusal:
-    """What Redshift says of PostgreSQL commands that it knows and does not have."""
+    """What Redshift says of PostgreSQL commands that it knows and does not have.
+
+    They are listed in dg/c_unsupported-postgresql-features.
+    """
     known = (
         "checkpoint", "cluster", "copy", "create", "discard", "do", "import", "listen", "load",
         "notify", "reassign", "refresh", "reindex", "release", "savepoint", "security", "unlisten",
     )  # fmt: skip
     if not tokens[0].says(*known):
         return syntax_error(tokens[0].text)
-    said = " ".join(token.text for token in tokens[:2])
-    return Refusal(f'SQL command "{said}" not supported.', NOT_SUPPORTED)
+    command = " ".join(token.text for token in tokens[:2])
+    return Refusal(f'SQL command "{command}" not supported.', NOT_SUPPORTED)
 
 
 _ISOLATION = frozenset(
@@ -146,7 +149,7 @@ _ISOLATION = frozenset(
 
 
 def _begin(cursor: Cursor, word: str) -> str:
-    """Isolation words are parsed and ignored: the default is SNAPSHOT (F§4)."""
+    """Isolation words are parsed and ignored: the default is SNAPSHOT (dg/r_BEGIN)."""
     if word == "start":
         cursor.expect("transaction")
     only = False
@@ -189,7 +192,7 @@ def _create(cursor: Cursor, domains: Domains, *, in_transaction: bool) -> str:
 
 
 def _late_view(tokens: Sequence[Token], domains: Domains) -> str:
-    """A view that asks its query anew each time it is read: nothing depends on it (F§3.4)."""
+    """A view that runs its query when it is read: nothing depends on it (dg/r_CREATE_VIEW)."""
     cursor = Cursor(tokens)
     cursor.expect("create")
     replaces = cursor.take("or", "replace")
@@ -224,7 +227,7 @@ def _create_schema(cursor: Cursor) -> str:
 
 
 def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
-    """What F§3.4 lists as refused in a transaction block, and what is not there at all."""
+    """What is refused in a transaction block, and what is not there at all."""
     verb, what = tokens[0], tokens[1] if len(tokens) > 1 else tokens[0]
     if not what.says("database", "external", "library"):
         return
@@ -232,10 +235,11 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
         command = f"{verb.value} {what.value}".upper()
         raise Refusal(f"{command} cannot run inside a transaction block", IN_TRANSACTION)
     if not what.says("database"):
-        raise not_carried(f"{what.value.upper()} objects")
+        raise not_implemented(f"{what.value.upper()} objects")
 
 
 def _truncate(cursor: Cursor) -> str:
+    """One table (dg/r_TRUNCATE)."""
     cursor.take("table")
     table = cursor.path()
     if not cursor.done:
@@ -244,6 +248,7 @@ def _truncate(cursor: Cursor) -> str:
 
 
 def _lock(cursor: Cursor) -> str:
+    """Every LOCK is ACCESS EXCLUSIVE (dg/r_LOCK)."""
     cursor.take("table")
     tables = [path(cursor.path()[-2:])]
     while cursor.take(","):
@@ -282,7 +287,7 @@ def _setting(cursor: Cursor, word: str) -> str:
         return f"{word.upper()} ALL"
     name = ".".join(cursor.path())
     if not cursor.done:
-        raise not_carried(f"{word.upper()} {name.upper()} …")
+        raise not_implemented(f"{word.upper()} {name.upper()} …")
     return f"{word.upper()} {'redshift.' if name in _REDSHIFT_ONLY else ''}{name}"
 
 
@@ -302,7 +307,7 @@ def _set(cursor: Cursor, domains: Domains) -> str:
     if name in _REDSHIFT_ONLY:
         return f"SET {local}redshift.{name} TO {value}"
     if name.startswith("enable_case_sensitive"):
-        raise not_carried(f"the setting {name}")
+        raise not_implemented(f"the setting {name}")
     raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
 
 
@@ -364,10 +369,10 @@ def _without_roles(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
-    if word == "vacuum" and in_transaction:
+    if word == "vacuum" and in_transaction:  # dg/r_VACUUM_command
         raise Refusal("VACUUM cannot run inside a transaction block", IN_TRANSACTION)
     if cursor.at("compression"):
-        raise not_carried("ANALYZE COMPRESSION")
+        raise not_implemented("ANALYZE COMPRESSION")
     cursor.take("verbose")
     for words in (("full",), ("sort", "only"), ("delete", "only"), ("reindex",), ("recluster",)):
         if word == "vacuum" and cursor.take(*words):

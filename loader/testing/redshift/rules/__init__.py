@@ -1,0 +1,1 @@
+"""The rules of Redshift that the stand-in holds, each with an example that shows it."""

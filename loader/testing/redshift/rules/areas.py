@@ -1,0 +1,21 @@
+"""All rules, by what they are about. A new one is a line in one of the lists named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loader.testing.redshift.rules import files, statements, tables
+from loader.testing.redshift.rules.rule import Rule
+
+AREAS: Mapping[str, tuple[Rule, ...]] = {
+    "CREATE TABLE": tables.CREATE,
+    "Types and encodings": tables.TYPES,
+    "ALTER TABLE, views and the catalog": tables.ALTER,
+    "Transactions": statements.TRANSACTIONS,
+    "Statements and functions": statements.STATEMENTS,
+    "MERGE": statements.MERGE,
+    "COPY": files.COPY,
+    "Values of files": files.VALUES,
+    "UNLOAD": files.UNLOAD,
+}
+"""The lists of rules, by their headings in `loader/testing/README.md`."""

@@ -1,0 +1,122 @@
+"""Rules of statements: transactions, MERGE, and what PostgreSQL has that Redshift lacks."""
+
+from __future__ import annotations
+
+from loader.testing.redshift.rules.rule import Rule, imitated, refused
+
+_T = "CREATE TABLE t (a integer, b varchar(10))"
+_S = "CREATE TABLE s (a integer, b varchar(10))"
+_MERGE = "r_MERGE"
+_UNSUPPORTED = "c_unsupported-postgresql-features"
+_BOTH = "WHEN MATCHED THEN UPDATE SET b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)"
+
+TRANSACTIONS: tuple[Rule, ...] = (
+    imitated(
+        "TRUNCATE commits, and all that came before it", "r_TRUNCATE",
+        _T, "BEGIN", "INSERT INTO t VALUES (1, 'x')", "CREATE TABLE u (a int)", "TRUNCATE t",
+        "ROLLBACK", "SELECT count(*) FROM u", gives="0",
+    ),
+    refused(
+        "VACUUM runs outside of a transaction block", "r_VACUUM_command",
+        _T, "BEGIN", "VACUUM t", error="cannot run inside a transaction block",
+    ),
+    refused(
+        "ALTER TABLE APPEND runs outside of a transaction block", "r_ALTER_TABLE_APPEND",
+        _T, _S, "BEGIN", "ALTER TABLE t APPEND FROM s",
+        error="cannot run inside a transaction block",
+    ),
+    imitated(
+        "isolation words are read and ignored: transactions are snapshots", "r_BEGIN",
+        "BEGIN ISOLATION LEVEL READ COMMITTED", "SHOW transaction_isolation",
+        gives="repeatable read",
+    ),
+    refused(
+        "after an error a transaction takes nothing but its end", "r_BEGIN",
+        "BEGIN", "?SELECT 1 / 0", "SELECT 1", error="current transaction is aborted",
+    ),
+    refused(
+        "there are no savepoints", _UNSUPPORTED,
+        "BEGIN", "SAVEPOINT one", error="not supported",
+    ),
+    refused(
+        "LOCK has one mode", "r_LOCK",
+        _T, "BEGIN", "LOCK TABLE t IN SHARE MODE", error="syntax error",
+    ),
+)  # fmt: skip
+
+STATEMENTS: tuple[Rule, ...] = (
+    refused(
+        "there are no indexes", _UNSUPPORTED,
+        _T, "CREATE INDEX i ON t (a)", error='SQL command "CREATE INDEX" not supported',
+    ),
+    refused(
+        "there is no ON CONFLICT", _UNSUPPORTED,
+        _T, "INSERT INTO t VALUES (1, 'x') ON CONFLICT DO NOTHING", error="syntax error",
+    ),
+    refused(
+        "there is no RETURNING", _UNSUPPORTED,
+        _T, "DELETE FROM t RETURNING a", error="syntax error",
+    ),
+    refused(
+        "TRUNCATE takes one table", "r_TRUNCATE",
+        _T, _S, "TRUNCATE t, s", error="syntax error",
+    ),
+    refused(
+        "a boolean is not cast to text", "r_Boolean_type",
+        "SELECT true::varchar", error="cannot cast type boolean",
+    ),
+    imitated(
+        "a backslash is an escape in a literal",
+        "dlt-hub/dlt:dlt/common/data_writers/escape.py",
+        r"SELECT 'it\'s'", gives="it's",
+    ),
+    imitated(
+        "GETDATE() and SYSDATE are there", "r_GETDATE",
+        "SELECT getdate() IS NOT NULL, sysdate IS NOT NULL", gives="True | True",
+    ),
+    imitated(
+        "NVL is COALESCE", "r_NVL_function",
+        "SELECT nvl(NULL, 'x')", gives="x",
+    ),
+    imitated(
+        "JSON_PARSE makes a SUPER", "JSON_PARSE",
+        """SELECT json_serialize(json_parse('{"a": [1, 2]}'))""", gives='{"a":[1,2]}',
+    ),
+    imitated(
+        "what is granted to groups and roles is told from users", "r_SVV_RELATION_PRIVILEGES",
+        _T, "GRANT SELECT ON t TO PUBLIC",
+        "SELECT identity_type, privilege_type FROM svv_relation_privileges"
+        " WHERE namespace_name = '{schema}' AND identity_type = 'public'", gives="public | SELECT",
+    ),
+)  # fmt: skip
+
+MERGE: tuple[Rule, ...] = (
+    refused(
+        "the target of MERGE has no alias", _MERGE,
+        _T, _S, f"MERGE INTO t AS x USING s ON x.a = s.a {_BOTH}", error="syntax error",
+    ),
+    refused(
+        "MERGE has both arms", _MERGE,
+        _T, _S, "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE", error="needs both",
+    ),
+    refused(
+        "an arm of MERGE has no condition", _MERGE,
+        _T, _S, "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED AND s.a > 1 THEN DELETE"
+        " WHEN NOT MATCHED THEN INSERT VALUES (s.a, s.b)", error="syntax error",
+    ),
+    refused(
+        "MERGE matches by equality", _MERGE,
+        _T, _S, f"MERGE INTO t USING s ON t.a > s.a {_BOTH}", error="by equality only",
+    ),
+    refused(
+        "the source of MERGE does not read its target", _MERGE,
+        _T, f"MERGE INTO t USING (SELECT a, b FROM t) s ON t.a = s.a {_BOTH}",
+        error="cannot read its target",
+    ),
+    imitated(
+        "MERGE updates what matches and inserts the rest", _MERGE,
+        _T, _S, "INSERT INTO t VALUES (1, 'old')", "INSERT INTO s VALUES (1, 'new'), (2, 'more')",
+        f"MERGE INTO t USING s ON t.a = s.a {_BOTH}", "SELECT a, b FROM t ORDER BY a",
+        gives="1 | new; 2 | more",
+    ),
+)  # fmt: skip
