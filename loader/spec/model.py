@@ -217,8 +217,12 @@ class TableSpec(Model):
     """The columns in table order."""
     primary_key: tuple[Name, ...] = ()
     """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
-    merge. Redshift tables declare the key and do not enforce it; DuckDB tables do not declare
-    it."""
+    merge. DuckDB tables do not declare the key; Redshift tables do as `primary_key_constraint`
+    says, and do not enforce it."""
+    primary_key_constraint: Literal["always", "proven", "never"] = "proven"
+    """Whether the table declares its key, which Redshift trusts: where it is false, SELECT DISTINCT
+    returns duplicates. `proven`: where no load can repeat a key. `always`: you see to it. Redshift
+    only."""
     dist: Name | None = None
     """How rows are distributed: `even`, `all`, `auto`, or the name of a column. Redshift only."""
     sort: tuple[Name, ...] = ()
@@ -291,10 +295,8 @@ class TableSpec(Model):
         return {column.name: column for column in self.columns}
 
     @property
-    def merged_by(self) -> tuple[str, ...]:
-        """The columns by which a merge compares rows: every load brings them, defaults or not."""
-        if self.write_disposition != "merge":
-            return ()
+    def compared_by(self) -> tuple[str, ...]:
+        """The columns by which loads compare rows: every load brings them, defaults or not."""
         return (*self.primary_key, *self.merge.order_by)
 
     @cached_property

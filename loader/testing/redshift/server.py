@@ -207,9 +207,19 @@ class RedshiftStandIn:
         """The multipart uploads that nobody completed or aborted."""
         return self._storage.uploads()
 
+    @property
+    def serverless(self) -> bool:
+        """Whether it is a workgroup, which lacks the STL and STV views of clusters."""
+        return self._gateway.serverless
+
+    @serverless.setter
+    def serverless(self, value: bool) -> None:
+        self._gateway.serverless = value
+
     def reset(self) -> None:
         """As good as new: no sessions, tables, objects, faults or statements; users remain."""
         self.faults.clear()
+        self.serverless = False
         self._gateway.end_sessions()
         found = self._own.query(
             "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"

@@ -19,7 +19,6 @@ from loader.testing.redshift.protocol.session import Session
 from loader.testing.redshift.refusals import Refusal, not_carried
 from loader.testing.redshift.s3.client import Store
 from loader.testing.redshift.statements.copy_unload import UnloadStatement
-from loader.testing.redshift.statements.translate import translate
 
 SLICES = 2
 """A slice of the cluster writes files of its own."""
@@ -83,8 +82,8 @@ class Unloader:
         if unload.format != "parquet":
             raise not_carried(f"UNLOAD as {unload.format}")
         self._store.check_role(unload.iam_role, session.user)
-        translation = translate(unload.query, in_transaction=session.backend.status != b"I")
-        session.gateway.create_domains(translation.domains)
+        inside = session.backend.status != b"I"
+        translation = session.gateway.translate(unload.query, in_transaction=inside)
         self._check_destination(unload)
         # Redshift writes the doubles themselves, and PostgreSQL is asked for their text.
         session.backend.ask("SET extra_float_digits = 3")
