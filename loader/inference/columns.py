@@ -8,7 +8,7 @@ from typing import Any
 from loader.data.chunk import Chunk
 from loader.errors import FrameError
 from loader.inference.arrays import guess_type, guess_values
-from loader.inference.building import Drafted, Wanted, check_names, refused
+from loader.inference.building import Drafted, Wanted, check_names, column_name, refused
 from loader.inference.guesses import NOTHING, Guess, Refused, as_text, merged, type_of
 
 
@@ -94,7 +94,7 @@ class ColumnGuesses:
                 if name in self._refused:
                     raise Refused(self._refused[name])
                 kind = type_of(self._found[name], roomy=roomy, complete=complete)
-                drafted.append(Drafted(name.lower(), kind))
+                drafted.append(Drafted(column_name(name, self.names), kind))
             except Refused as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:

@@ -18,6 +18,7 @@ from loader.spec.comments import Looked, Remarks, Suggestion
 from loader.spec.model import TableSpec
 from loader.spec.periods import Grain
 from loader.sql.datatypes import DataType
+from loader.sql.dialects.redshift import SYSTEM_COLUMNS
 
 _PARTITIONS = 2
 """The partition columns that are suggested."""
@@ -73,6 +74,11 @@ class Evidence:
         notes = [] if looked.complete else [f"only {looked} were looked at"]
         if self._keys.given_up and self._rows > 1:
             notes.append("there may be other primary keys: not all columns were tried together")
+        notes += [
+            f"`{source}` is `{name}` in the table: no Redshift column can be called `{source}`"
+            for name, source in columns.items()
+            if source.lower() in SYSTEM_COLUMNS
+        ]
         return Remarks(
             notes=tuple(notes),
             columns={name: words for name, (words, _) in told.items()},

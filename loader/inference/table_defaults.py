@@ -8,6 +8,7 @@ from loader.plan.drift.defaults import same_default
 from loader.sql import lexer
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import Dialect
+from loader.sql.dialects.redshift import check_functions
 
 _WORDS = ("getdate()",)
 """What specs call by a name that a dialect may spell in another way."""
@@ -52,6 +53,7 @@ def default_of(live: str, data_type: DataType, dialect: Dialect) -> str | None:
     literal = _literal(text)
     if literal is None:
         lexer.check_expression(text)
+        check_functions(text)
         return text
     if literal.lower() == "null":
         return None

@@ -27,7 +27,12 @@ from pydantic_core import core_schema
 from loader.sql import datatypes, lexer, time_formats
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import RESERVED_SCHEMAS, check_schema
-from loader.sql.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
+from loader.sql.dialects.redshift import (
+    ENCODINGS,
+    MAX_NAME_BYTES,
+    SYSTEM_COLUMNS,
+    check_functions,
+)
 
 
 class Model(BaseModel):
@@ -82,6 +87,16 @@ def _check_expression(value: object) -> object:
         return str(value)
     if isinstance(value, str):
         lexer.check_expression(value)
+        check_functions(value)
+    return value
+
+
+def _check_column_name(value: str) -> str:
+    if value in SYSTEM_COLUMNS:
+        raise ValueError(
+            f"no Redshift column can be called `{value}`, as PostgreSQL's system columns are;"
+            f" write `{value}_` or another name, and source: {{columns: {{…}}}} for files"
+        )
     return value
 
 
@@ -215,6 +230,20 @@ Name = Annotated[
             "minLength": 1,
             "maxLength": MAX_NAME_BYTES,
             "pattern": r"^[^A-Z\u0000]*$",
+        }
+    ),
+]
+
+
+ColumnName = Annotated[
+    Name,
+    AfterValidator(_check_column_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES,
+            "pattern": rf"^(?!({'|'.join(SYSTEM_COLUMNS)})$)[^A-Z\u0000]*$",
         }
     ),
 ]

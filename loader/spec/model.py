@@ -17,6 +17,7 @@ from loader.spec.fields import (
     AssetKey,
     Bytes,
     Character,
+    ColumnName,
     DateFormat,
     Encoding,
     Expression,
@@ -43,7 +44,7 @@ from loader.spec.periods import Dimension, Grain, Weekday
 class Column(Model):
     """One column of the table."""
 
-    name: Name
+    name: ColumnName
     """Its name in the table; frames and files are matched by it."""
     data_type: Type
     """Redshift's type, such as `varchar(40)`; DuckDB's is derived from it."""
@@ -54,8 +55,8 @@ class Column(Model):
     encode: Encoding | None = None
     """Compression encoding. Redshift only."""
     default: Expression | None = None
-    """SQL expression for loads that do not bring this column; `getdate()` and `sysdate` work on
-    DuckDB too."""
+    """SQL expression for loads that do not bring this column; `getdate()`, `sysdate`, `now()`,
+    `current_timestamp` and `localtimestamp` work on all targets."""
     identity: Annotated[tuple[StrictInt, StrictInt] | None, Field(strict=False)] = None
     """Generated numbers: `[seed, step]`, for integer and bigint. Never staged. IDENTITY on
     Redshift, a sequence on DuckDB."""

@@ -33,7 +33,6 @@ def by(*expressions: str, **fields: Any) -> dict[str, Any]:
 KEY = {"primary_key": ["id"]}
 DECLARED: list[tuple[dict[str, Any], bool]] = [
     ({}, False),
-    ({"primary_key_constraint": "always"}, False),
     # Each load replaces what it may repeat.
     (KEY, True),
     ({**KEY, "write_disposition": "merge"}, True),

@@ -29,7 +29,7 @@ class Dialect:
     """The column type as the warehouse itself spells it in its catalog."""
 
     default: Callable[[str], str]
-    """A DEFAULT expression in this dialect's words."""
+    """An expression of a spec, such as a DEFAULT, in this dialect's words."""
 
     differs: Callable[[DataType, str], bool]
     """Whether a column's type in the warehouse's catalog is another one than the declared."""
