@@ -50,6 +50,8 @@ class Read:
     renderer: Renderer
     open_store: Callable[[], Store]
     """Opens the target's staging location, for reads that go by way of it."""
+    own_select: bool = False
+    """Whether the SELECT is of a template of the project's, so that no other query stands for it."""
 
 
 class Adapter(ABC, Generic[S]):

@@ -327,7 +327,7 @@ CASES: Mapping[str, Case] = {
     "a table of another owner": Case(
         another_owner,
         ["permission denied for relation t", KEPT_AS_IT_WAS],
-        "may not write t: GRANT SELECT, INSERT, DELETE on the table",
+        "may not write t: GRANT SELECT, INSERT, UPDATE, DELETE on the table",
         uploads=True,
     ),
     # The live table.
@@ -600,7 +600,7 @@ UNHELPFUL: Mapping[str, str] = {
     "a view": "hint: ",
     "a staged file that changed": "changed",
     "a token that expired in COPY": "iam_role",
-    "a user who may only read": "GRANT SELECT, INSERT, DELETE",
+    "a user who may only read": "GRANT SELECT, INSERT, UPDATE, DELETE",
 }
 
 

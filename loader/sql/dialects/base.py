@@ -57,6 +57,9 @@ class Dialect:
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
 
+    document_bytes: Mapping[str, int] = field(default_factory=dict)
+    """The most bytes of JSON in a SUPER value, by staging format, where it is less than SUPER's."""
+
     widens: Callable[[DataType, DataType], bool] = lambda live, wanted: False  # noqa: ARG005
     """Whether a column's type can be changed to a wider one where it is."""
 

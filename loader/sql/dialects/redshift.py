@@ -189,6 +189,7 @@ DIALECT = Dialect(
     ignores_trailing_blanks=True,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
+    document_bytes={"csv": 1 << 20},  # larger ones load from Parquet and JSON only (r_SUPER_type)
     empty_is_null=True,
     copies_by_position=True,
     commits={

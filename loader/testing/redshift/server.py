@@ -77,7 +77,7 @@ class RedshiftStandIn:
             closing(Storage(self.faults, self.bucket, self.region))
         )
         self.endpoint_url = self._storage.endpoint_url
-        store = Store(self._storage.client(WAREHOUSE), self.iam_role)
+        store = Store(self._storage.client(WAREHOUSE), self.iam_role, lambda: self._storage.kms_key)
         self._gateway = Gateway(
             backend_address=_socket_of(postgres),
             admin=admin,
@@ -215,6 +215,10 @@ class RedshiftStandIn:
     @serverless.setter
     def serverless(self, value: bool) -> None:
         self._gateway.serverless = value
+
+    def require_kms(self, key: str) -> None:
+        """Give the bucket this default key, and a policy that refuses what others encrypt."""
+        self._storage.kms_key = key
 
     def reset(self) -> None:
         """As good as new: no sessions, tables, objects, faults or statements; users remain."""

@@ -61,7 +61,7 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         self, settings: RedshiftTarget, session: Session, read: Read
     ) -> Generator[pa.RecordBatch, None, None]:
         """The rows of a read: large ones go through UNLOAD and the bucket."""
-        if read.limit is None and read.renderer.has("unload"):  # UNLOAD takes no LIMIT
+        if read.renderer.has("unload") and not read.own_select:
             from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
 
             unload = Unload(read, settings)

@@ -155,8 +155,9 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"permission denied for (?:relation|table) \W*(\w+)",
-        r"the user of the target may not write \1: GRANT SELECT, INSERT, DELETE on the table and"
-        r" on all tables in the ledger's schema",
+        r"the user of the target may not write \1: GRANT SELECT, INSERT, UPDATE, DELETE on the"
+        r" table (UPDATE is for MERGE) and SELECT, INSERT, DELETE on all tables in the ledger's"
+        r" schema",
     ),
     (
         r"permission denied",

@@ -65,7 +65,7 @@ class RedshiftTarget(TargetSettings):
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty is the bucket's own."""
     kms_key_id: Printed = ""
-    """The key of `aws:kms`; empty is the account's own."""
+    """The key of `aws:kms`; empty is the account's own, and for UNLOAD the bucket's default."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
 
