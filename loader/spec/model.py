@@ -17,7 +17,6 @@ from loader.spec.fields import (
     AssetKey,
     Bytes,
     Character,
-    ColumnName,
     DateFormat,
     Encoding,
     Expression,
@@ -25,10 +24,8 @@ from loader.spec.fields import (
     Grantee,
     MaxRejects,
     Model,
-    Name,
     Owner,
     Privilege,
-    SchemaName,
     TagKey,
     TagValue,
     TemplateName,
@@ -38,6 +35,7 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
+from loader.spec.names import ColumnName, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
 
 

@@ -51,7 +51,7 @@ class Read:
     open_store: Callable[[], Store]
     """Opens the target's staging location, for reads that go by way of it."""
     own_select: bool = False
-    """Whether the SELECT is of a template of the project's, so that no other query stands for it."""
+    """Whether the SELECT is of the project's own template, so that no other query will do."""
 
 
 class Adapter(ABC, Generic[S]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -30,7 +31,7 @@ def test_every_word_for_now_is_now(
     found = project.spec("s.t")
     started = datetime.now(UTC)
     project.load(found, pa.table({"day": ["2020-01-01T00:00Z"]}), partition="true")
-    rows = project.read(found, partition="true", as_="arrow")
+    rows: Any = project.read(found, partition="true", as_="arrow")
     (row,) = rows.to_pylist()
     for at, word in enumerate(WORDS):
         told = row[f"at{at}"].replace(tzinfo=UTC)

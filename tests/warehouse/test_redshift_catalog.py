@@ -62,7 +62,7 @@ def looked_at(stand_in: RedshiftStandIn, view: str) -> int:
 def test_external_tables_are_asked_for_in_external_schemas(
     project: Project, stand_in: RedshiftStandIn, schema: str, views: int
 ) -> None:
-    """The slow view of external tables is read only where a schema that is asked for is external."""
+    """The slow view of external tables is read only where a schema of those is external."""
     stand_in.add_external_table("spectrum", "t")
     with project.context().warehouse.session() as session:
         found = inspect(session, renderer("redshift"), [Table(schema, "t"), Table(schema, "u")])
@@ -127,8 +127,7 @@ def test_a_read_with_a_limit(
     counted: bool,
     unloaded: bool,
 ) -> None:
-    """A read goes by UNLOAD when it is of more rows than the connection should carry, LIMIT and
-    all; a SELECT of the project's own is run as it is."""
+    """Reads of many rows go by UNLOAD, LIMIT and all; a SELECT of the project's own does not."""
     columns = [{"name": "id", "data_type": "integer"}, {"name": "raw", "data_type": "varbyte(4)"}]
     spec = {"version": 1, "schema": "s", "name": "t", "columns": columns}
     text = "SELECT id, to_hex(raw) FROM {{ table|table }} WHERE id >= 0"
@@ -140,7 +139,7 @@ def test_a_read_with_a_limit(
     found = project.spec("s.t")
     project.load(found, pa.table({"id": range(9), "raw": [b"a"] * 9}))
     stand_in.statements.clear()
-    read = project.read(found, as_="arrow", limit=limit)
+    read: Any = project.read(found, as_="arrow", limit=limit)
     assert read.num_rows == rows
     assert set(read["raw"].to_pylist()) == {b"a"}
     assert looked_at(stand_in, "count(*)") == (counted and not own)

@@ -52,7 +52,7 @@ def test_all_that_is_written_is_encrypted(
     rows = pa.table({"id": [*map(str, range(5_000)), "bad"], "x": [*values, "x"]})
     result = project.load(spec, rows)
     assert (result.rows_loaded, result.rows_rejected) == (5_000, 1)
-    found = project.read(spec, as_="arrow")
+    found: Any = project.read(spec, as_="arrow")
     assert sorted(found["x"].to_pylist()) == values
     kept = bucket.objects()
     assert {key.rpartition(".")[2] for key in kept} == {"json", "parquet"}

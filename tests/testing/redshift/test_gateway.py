@@ -588,7 +588,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 def test_unload_into_a_bucket_that_takes_only_kms(
     warehouse: RedshiftStandIn, table: Any, options: str, encryption: str | None
 ) -> None:
-    """UNLOAD encrypts by S3's own keys unless it is told otherwise, and a policy can refuse that."""
+    """UNLOAD uses S3's own keys unless it is told otherwise, which a policy can refuse."""
     cursor = table.cursor()
     cursor.execute("INSERT INTO t VALUES (1, 'x')")
     warehouse.require_kms(KEY)
