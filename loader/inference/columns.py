@@ -88,13 +88,14 @@ class ColumnGuesses:
         problems = check_names(self.names)
         drafted = []
         for name in self.names:
-            if name.lower() in known:
+            column = column_name(name, self.names)
+            if column in known:
                 continue
             try:
                 if name in self._refused:
                     raise Refused(self._refused[name])
                 kind = type_of(self._found[name], roomy=roomy, complete=complete)
-                drafted.append(Drafted(column_name(name, self.names), kind))
+                drafted.append(Drafted(column, kind))
             except Refused as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:

@@ -12,7 +12,7 @@ from typing import Any
 
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
-from loader.inference.building import Disposition, Wanted
+from loader.inference.building import Disposition, Wanted, column_name
 from loader.inference.columns import ColumnGuesses
 from loader.inference.from_files import Draft, infer_files, infer_frame, table_name
 from loader.inference.from_table import drafted_live, of_live
@@ -85,7 +85,7 @@ def inferred(
         guesses.add(chunk)
     if not first:
         guesses.add_schema(schema_of(frame))
-    present = {each.lower(): each for each in opened.columns}
+    present = {column_name(each, opened.columns): each for each in opened.columns}
     kept = [
         column
         for column in there

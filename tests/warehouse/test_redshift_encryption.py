@@ -75,15 +75,23 @@ def test_the_doctor_writes_as_loads_do(
     assert statuses["bucket write"] == "failed"
 
 
-def test_a_load_without_the_setting_is_refused(
-    make_project: MakeProject, bucket: RedshiftStandIn
+def test_without_the_setting_the_policy_refuses(
+    make_project: MakeProject, stand_in: RedshiftStandIn
 ) -> None:
-    """What the policy refuses is told with the right that S3 denied, and nothing is loaded."""
-    project = make_project({"t.yml": SPEC}, **redshift_target(bucket))
-    with pytest.raises(LoaderError, match="s3:PutObject") as caught:
-        project.load(project.spec("s.t"), pa.table({"id": [1], "x": ["a"]}))
-    assert "encryption" in str(caught.value.hint)
-    assert bucket.objects() == []
+    """What S3 denies a load, or UNLOAD, is told with the setting that it may be about."""
+    project = make_project({"t.yml": SPEC}, **redshift_target(stand_in, unload_rows=0))
+    spec, rows = project.spec("s.t"), pa.table({"id": [1], "x": ["a"]})
+    project.load(spec, rows)
+    stand_in.require_kms(KEY)
+    kept = stand_in.objects()
+    for refused, what in (
+        (lambda: project.load(spec, rows), "AWS denied s3:PutObject"),
+        (lambda: project.read(spec), "Access Denied,Status 403"),
+    ):
+        with pytest.raises(LoaderError, match=what) as caught:
+            refused()
+        assert "`encryption: aws:kms`" in str(caught.value.hint)
+        assert stand_in.objects() == kept
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"S3.*(Access ?Denied|Forbidden|Status 403)|Access ?Denied.*S3",
         "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`"
-        " (and s3:PutObject to read with UNLOAD)",
+        " (and s3:PutObject to read with UNLOAD); a bucket that takes only what AWS KMS encrypts"
+        " needs the target's `encryption: aws:kms`",
     ),
     (
         r"S3ServiceException.*ExpiredToken",
