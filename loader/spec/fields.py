@@ -30,7 +30,7 @@ from loader.sql.dialects.redshift import ENCODINGS, check_functions
 
 
 class Model(BaseModel):
-    """Frozen, and closed: a key that is not a field is an error."""
+    """Base class: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -235,7 +235,7 @@ Character = Annotated[
     Field(min_length=1, max_length=1),
     Matching(
         r"[\u0001-\u0009\u000b\u000c\u000e-\u007f]",
-        "one ASCII character, line ends aside, which is all that CSV readers take",
+        "one ASCII character that is not a line end, which is all that CSV readers support",
     ),
 ]
 

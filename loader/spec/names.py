@@ -14,7 +14,9 @@ def _check_name(value: str) -> str:
     if not value or "\0" in value:
         raise ValueError("a name may not be empty or hold a NUL character")
     if len(value.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"a name has at most {MAX_NAME_BYTES} bytes; Redshift cuts longer ones")
+        raise ValueError(
+            f"a name has at most {MAX_NAME_BYTES} bytes; Redshift truncates longer ones"
+        )
     if value != value.lower():
         raise ValueError(f"Redshift folds names to lower case; write `{value.lower()}`")
     return value

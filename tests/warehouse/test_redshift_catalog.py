@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from loader.doctor.report import examine
+from loader.doctor.report import check_target
 from loader.errors import ExecuteError
 from loader.project import Project
 from loader.sql.renderer import Table
 from loader.testing.redshift.server import RedshiftStandIn
-from loader.warehouse.introspect import ask, inspect
+from loader.warehouse.introspect import inspect, run_probes
 from tests.conftest import MakeProject, redshift_target
 from tests.plan.test_plan import renderer
 
@@ -79,7 +79,7 @@ def test_many_questions_are_asked_in_several_queries(
 ) -> None:
     """A query has at most a hundred questions: a longer union takes long to be compiled."""
     with project.context().warehouse.session() as session:
-        answers = ask(session, renderer("redshift"), [f"SELECT {at}" for at in range(250)])
+        answers = run_probes(session, renderer("redshift"), [f"SELECT {at}" for at in range(250)])
     assert answers == list(range(250))
     sizes = [one.sql.count("AS probe") for one in stand_in.statements if "probe" in one.sql]
     assert sizes == [100, 100, 50]
@@ -90,7 +90,7 @@ def test_a_workgroup_needs_no_views_of_clusters(
 ) -> None:
     """Where there are no STL and STV views, all is examined, loaded, planned and explained."""
     stand_in.serverless = True
-    findings = {finding.name: finding for finding in examine(project)}
+    findings = {finding.name: finding for finding in check_target(project)}
     assert {finding.status for finding in findings.values()} == {"ok"}
     assert findings["isolation"].detail == "snapshot"
     spec = project.spec("s.t")

@@ -9,7 +9,7 @@ import boto3
 import pyarrow as pa
 import pytest
 
-from loader.doctor.report import examine
+from loader.doctor.report import check_target
 from loader.errors import LoaderError
 from loader.sql.renderer import Sql
 from loader.testing.redshift.server import RedshiftStandIn
@@ -69,9 +69,9 @@ def test_the_doctor_writes_as_loads_do(
 ) -> None:
     """Every step of an examination works in such a bucket, and none does without the setting."""
     project = make_project({}, **{**redshift_target(bucket), **settings})
-    assert {finding.status for finding in examine(project)} == {"ok"}
+    assert {finding.status for finding in check_target(project)} == {"ok"}
     without = make_project({}, folder="without", **redshift_target(bucket))
-    statuses = {finding.name: finding.status for finding in examine(without)}
+    statuses = {finding.name: finding.status for finding in check_target(without)}
     assert statuses["bucket write"] == "failed"
 
 
