@@ -15,6 +15,7 @@ from loader.spec.checks import Check
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Part, placeholder
 from loader.spec.periods import Bound
+from loader.spec.primary_key import declares_key
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def _primary_key(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("None declared.")
         return
     yield sentence("{}", spec.primary_key)
-    yield sentence("Informational on Redshift; each load checks its rows for duplicate keys.")
+    yield sentence("Each load checks its rows for duplicate keys.")
+    declares = "declare it, and trust it" if declares_key(spec) else "do not declare it"
+    yield sentence(f"Redshift tables {declares}.")
 
 
 def _partitions(spec: TableSpec) -> Iterator[Markup]:

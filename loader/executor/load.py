@@ -282,6 +282,7 @@ def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> L
     return Layout(
         order,
         documents=dialect.documents.get(staged_as, "text"),
+        document_bytes=dialect.document_bytes.get(staged_as),
         empty_is_null=staged_as == "csv" and dialect.empty_is_null,
         nul_in_text=dialect.nul_in_text,
         ignores_trailing_blanks=dialect.ignores_trailing_blanks,

@@ -20,6 +20,7 @@ from loader.plan.model import Statement
 from loader.plan.read_plan import chosen_columns
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
+from loader.sql.renderer import OWN
 from loader.warehouse.adapter import Read
 from loader.warehouse.base import Session
 
@@ -85,6 +86,7 @@ class Reading:
             self.limit,
             context.renderer,
             lambda: context.staging_store,
+            own_select=not self.statement.template.startswith(OWN),
         )
         return context.adapter.stream(context.settings, session, read)
 

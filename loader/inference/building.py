@@ -9,7 +9,7 @@ from typing import Any, Literal
 from loader.errors import FrameError, Problem, SpecError
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
-from loader.sql.dialects.redshift import MAX_NAME_BYTES
+from loader.sql.dialects.redshift import MAX_NAME_BYTES, SYSTEM_COLUMNS
 
 Disposition = Literal["replace", "append", "merge"]
 
@@ -102,17 +102,31 @@ class SpecRequest:
 
 
 def _match_case(name: Any, known: Iterable[str]) -> Any:
-    """The column's name in lower case, if only that is a known column."""
-    if isinstance(name, str) and name not in known and name.lower() in known:
-        return name.lower()
-    return name
+    """The column's name in the table, if only that is a known column."""
+    if not isinstance(name, str) or name in known:
+        return name
+    return next((each for each in (name.lower(), f"{name.lower()}_") if each in known), name)
+
+
+def column_name(name: str, names: Iterable[str]) -> str:
+    """What the table calls a column of the data, where ``names`` are all of them.
+
+    >>> column_name("ID", ["ID"]), column_name("oid", ["oid"]), column_name("oid", ["oid", "oid_"])
+    ('id', 'oid_', 'oid__')
+    """
+    found = name.lower()
+    if found in SYSTEM_COLUMNS:
+        taken = {other.lower() for other in names}
+        while found in taken:
+            found += "_"
+    return found
 
 
 def _source_names(names: Sequence[str], known: Iterable[str]) -> dict[str, dict[str, str]]:
     """The ``columns`` of ``source``: names that ignoring case does not match to one column."""
     renamed = {}
     for name in names:
-        column = name.lower()
+        column = column_name(name, names)
         alike = [other for other in names if other.casefold() == column.casefold()]
         if column in known and column not in names and alike != [name]:
             renamed[column] = name

@@ -8,7 +8,13 @@ from typing import Any
 from loader.data.chunk import Chunk
 from loader.errors import FrameError
 from loader.inference.arrays import guess_type, guess_values
-from loader.inference.building import DraftColumn, SpecRequest, check_names, columns_error
+from loader.inference.building import (
+    DraftColumn,
+    SpecRequest,
+    check_names,
+    column_name,
+    columns_error,
+)
 from loader.inference.guesses import (
     NOTHING,
     Guess,
@@ -98,13 +104,14 @@ class ColumnGuesses:
         problems = check_names(self.names)
         drafted = []
         for name in self.names:
-            if name.lower() in known:
+            column = column_name(name, self.names)
+            if column in known:
                 continue
             try:
                 if name in self._refused:
                     raise NoTypeError(self._refused[name])
                 kind = type_of(self._found[name], roomy=roomy, complete=complete)
-                drafted.append(DraftColumn(name.lower(), kind))
+                drafted.append(DraftColumn(column, kind))
             except NoTypeError as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:

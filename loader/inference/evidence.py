@@ -18,6 +18,7 @@ from loader.spec.comments import Remarks, SampleSize, Suggestion
 from loader.spec.model import TableSpec
 from loader.spec.periods import Grain
 from loader.sql.datatypes import DataType
+from loader.sql.dialects.redshift import SYSTEM_COLUMNS
 
 _PARTITIONS = 2
 """The most partition columns that are suggested."""
@@ -75,6 +76,11 @@ class Evidence:
         notes = [] if sample.complete else [f"only {sample} were read"]
         if self._keys.is_incomplete and self._rows > 1:
             notes.append("there may be other primary keys: not all combinations were tried")
+        notes += [
+            f"`{source}` is `{name}` in the table: no Redshift column can be called `{source}`"
+            for name, source in columns.items()
+            if source.lower() in SYSTEM_COLUMNS
+        ]
         return Remarks(
             notes=tuple(notes),
             columns={name: words for name, (words, _) in described.items()},

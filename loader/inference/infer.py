@@ -12,7 +12,7 @@ from typing import Any
 
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
-from loader.inference.building import Disposition, SpecRequest
+from loader.inference.building import Disposition, SpecRequest, column_name
 from loader.inference.columns import ColumnGuesses
 from loader.inference.from_files import Draft, infer_files, infer_frame, table_name
 from loader.inference.from_table import draft_columns, draft_from_table
@@ -85,7 +85,7 @@ def infer_spec(
         guesses.add(chunk)
     if not first:
         guesses.add_schema(arrow_schema(frame))
-    present = {each.lower(): each for each in opened.columns}
+    present = {column_name(each, opened.columns): each for each in opened.columns}
     loaded = [
         column
         for column in live_columns

@@ -8,6 +8,7 @@ from loader.plan.drift.defaults import same_default
 from loader.sql import lexer
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import Dialect
+from loader.sql.dialects.redshift import check_functions
 
 _WORDS = ("getdate()",)
 """Functions that specs support on every dialect, whose own spelling may differ."""
@@ -52,6 +53,7 @@ def to_spec_default(live: str, data_type: DataType, dialect: Dialect) -> str | N
     literal = _literal(text)
     if literal is None:
         lexer.check_expression(text)
+        check_functions(text)
         return text
     if literal.lower() == "null":
         return None

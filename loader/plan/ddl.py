@@ -12,6 +12,7 @@ from loader.plan.drift.difference import Difference
 from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveTable
 from loader.spec.model import Column, TableSpec
+from loader.spec.primary_key import declares_key
 from loader.sql.renderer import Renderer, Table
 
 _COMMENTS = "comments from the spec's descriptions"
@@ -29,7 +30,7 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
     yield from _usage(renderer, chain.from_iterable(spec.grants.values()))
     sequences = _sequences(spec, renderer)
     yield from _create_sequences(spec, sequences)
-    facts = {"columns": spec.columns, "sequences": sequences}
+    facts = {"columns": spec.columns, "sequences": sequences, **_declared_key(spec)}
     yield Step("create the table", "as the spec declares it", "create_table", facts=facts)
     yield from _comments(spec, renderer)
     if renderer.has("grant"):
@@ -90,6 +91,7 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
         "columns": spec.columns,
         "sequences": sequences,
         "strict": True,
+        **_declared_key(spec, live),
         **_layout_to_keep(spec, live),
     }
     why = "the table as the spec declares it, under a temporary name"
@@ -121,6 +123,15 @@ _ALL_COPIED = RowCount(
 def _new_name(spec: TableSpec) -> str:
     """A name for the new table, unique for each spec."""
     return "loader_new_" + hashlib.sha256(spec.table.encode()).hexdigest()[:16]
+
+
+def _declared_key(spec: TableSpec, live: LiveTable | None = None) -> dict[str, object]:
+    """The primary key that a new table declares; ``live`` is the table whose rows it takes over."""
+    declared = declares_key(spec)
+    # Nothing proves a key of rows that were loaded before the table declared it.
+    if live is not None and spec.primary_key_constraint == "proven":
+        declared = declared and {*live.primary_key} == {*spec.primary_key}
+    return {"primary_key": spec.primary_key if declared else ()}
 
 
 def _layout_to_keep(spec: TableSpec, live: LiveTable) -> dict[str, object]:

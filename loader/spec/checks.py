@@ -11,7 +11,8 @@ from pydantic import (
     model_validator,
 )
 
-from loader.spec.fields import Model, Name, Number
+from loader.spec.fields import Model, Number
+from loader.spec.names import Name
 
 OPERATORS = {
     "must_be": "=",

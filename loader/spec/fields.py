@@ -26,8 +26,7 @@ from pydantic_core import core_schema
 
 from loader.sql import datatypes, lexer, time_formats
 from loader.sql.datatypes import DataType
-from loader.sql.dialects.base import RESERVED_SCHEMAS, check_schema
-from loader.sql.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
+from loader.sql.dialects.redshift import ENCODINGS, check_functions
 
 
 class Model(BaseModel):
@@ -65,18 +64,6 @@ def _parse_type(value: object) -> DataType:
     return datatypes.parse(value)
 
 
-def _check_name(value: str) -> str:
-    if not value or "\0" in value:
-        raise ValueError("a name may not be empty or hold a NUL character")
-    if len(value.encode()) > MAX_NAME_BYTES:
-        raise ValueError(
-            f"a name has at most {MAX_NAME_BYTES} bytes; Redshift truncates longer ones"
-        )
-    if value != value.lower():
-        raise ValueError(f"Redshift folds names to lower case; write `{value.lower()}`")
-    return value
-
-
 def _check_expression(value: object) -> object:
     if isinstance(value, bool):
         return str(value).upper()
@@ -84,6 +71,7 @@ def _check_expression(value: object) -> object:
         return str(value)
     if isinstance(value, str):
         lexer.check_expression(value)
+        check_functions(value)
     return value
 
 
@@ -203,34 +191,6 @@ Type = Annotated[
             "pattern": rf"^\s*(?!({_BARE_TYPES})\s*\()[A-Za-z_][A-Za-z0-9_ ]*"
             r"(\(\s*([0-9]+|[Mm][Aa][Xx])\s*(,\s*[0-9]+\s*)?\))?\s*$",
             "examples": list(datatypes.NAMES),
-        }
-    ),
-]
-
-
-Name = Annotated[
-    StrictStr,
-    AfterValidator(_check_name),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": MAX_NAME_BYTES,
-            "pattern": r"^[^A-Z\u0000]*$",
-        }
-    ),
-]
-
-
-SchemaName = Annotated[
-    Name,
-    AfterValidator(check_schema),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": MAX_NAME_BYTES,
-            "pattern": rf"^(?!{RESERVED_SCHEMAS})[^A-Z\u0000]*$",
         }
     ),
 ]

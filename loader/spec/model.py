@@ -24,10 +24,8 @@ from loader.spec.fields import (
     Grantee,
     MaxRejects,
     Model,
-    Name,
     Owner,
     Privilege,
-    SchemaName,
     TagKey,
     TagValue,
     TemplateName,
@@ -37,13 +35,14 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
+from loader.spec.names import ColumnName, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
 
 
 class Column(Model):
     """One column of the table."""
 
-    name: Name
+    name: ColumnName
     """Its name in the table; frames and files are matched by it."""
     data_type: Type
     """Redshift's type, such as `varchar(40)`; DuckDB's is derived from it."""
@@ -54,8 +53,8 @@ class Column(Model):
     encode: Encoding | None = None
     """Compression encoding. Redshift only."""
     default: Expression | None = None
-    """SQL expression for loads without this column; `getdate()` and `sysdate` also work on
-    DuckDB."""
+    """SQL expression for loads without this column; `getdate()`, `sysdate`, `now()`,
+    `current_timestamp` and `localtimestamp` work on all targets."""
     identity: Annotated[tuple[StrictInt, StrictInt] | None, Field(strict=False)] = None
     """Generated numbers: `[seed, step]`, for integer and bigint. Never staged. IDENTITY on
     Redshift, a sequence on DuckDB."""
@@ -214,7 +213,12 @@ class TableSpec(Model):
     """The columns in table order."""
     primary_key: tuple[Name, ...] = ()
     """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
-    merge. Redshift tables declare the key without enforcing it; DuckDB tables do not declare it."""
+    merge. DuckDB tables do not declare the key; Redshift tables do as `primary_key_constraint`
+    says, and do not enforce it."""
+    primary_key_constraint: Literal["always", "proven", "never"] = "proven"
+    """Whether the table declares its key, which Redshift trusts: where it is false, SELECT DISTINCT
+    returns duplicates. `proven`: where no load can repeat a key. `always`: you see to it. Redshift
+    only."""
     dist: Name | None = None
     """How rows are distributed: `even`, `all`, `auto`, or the name of a column. Redshift only."""
     sort: tuple[Name, ...] = ()
@@ -286,10 +290,8 @@ class TableSpec(Model):
         return {column.name: column for column in self.columns}
 
     @property
-    def merged_by(self) -> tuple[str, ...]:
-        """The columns by which a merge compares rows; every load must have them."""
-        if self.write_disposition != "merge":
-            return ()
+    def compared_by(self) -> tuple[str, ...]:
+        """The columns by which loads compare rows; every load must have them."""
         return (*self.primary_key, *self.merge.order_by)
 
     @cached_property

@@ -14,6 +14,7 @@ from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partition_keys import canonical_key, parse_key
 from loader.spec.periods import CLOCK, Dimension, Partition, Window
 from loader.sql import lexer
+from loader.sql.dialects.redshift import check_functions
 
 _VALUE_TYPES = frozenset(
     {"smallint", "integer", "bigint", "decimal", "boolean", "char", "varchar", "date"}
@@ -38,6 +39,7 @@ def partition_problems(spec: TableSpec) -> Iterator[Problem]:
 def _expression_error(text: str) -> str | None:
     try:
         lexer.check_expression(text)
+        check_functions(text)
     except ValueError as error:
         return str(error)
     return None

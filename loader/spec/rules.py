@@ -97,6 +97,10 @@ def _keys(spec: TableSpec) -> Iterator[Problem]:
         if column and column.data_type.name not in KEY_TYPES:
             yield Problem(f"a {column.data_type} column cannot be a key", loc)
     yield from check_repeated(spec.primary_key, "primary_key")
+    if "primary_key_constraint" in spec.model_fields_set and not spec.primary_key:
+        yield Problem(
+            "has no effect without primary_key", ("primary_key_constraint",), "add primary_key"
+        )
     yield from _dist_and_sort(spec)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 _QUOTED = r"'(?:[^']|'')*'"
 _QUOTED_WITH_BACKSLASH = r"'(?:[^'\\]|''|\\.)*'"
@@ -146,3 +146,47 @@ def check_expression(text: str) -> None:
             raise ValueError(f"a `{piece}` in the expression has no partner")
     if brackets:
         raise ValueError(f"a `{brackets[-1]}` is missing in the expression")
+
+
+def replace_words(text: str, words: Mapping[str, str], calls: Mapping[str, str]) -> str:
+    """An expression with other words for some: bare ones, and calls without arguments.
+
+    >>> replace_words("f(now( ), 'now()')", {}, {"now": "sysdate"})
+    "f(sysdate, 'now()')"
+    """
+    pieces = list(tokens(text))
+    found: list[str] = []
+    place = 0
+    while place < len(pieces):
+        kind, piece = pieces[place]
+        name = piece.lower() if kind == "word" and not _follows_dot(pieces, place) else ""
+        end = _end_of_call(pieces, place)
+        place += 1
+        if name in words and end is None:
+            found.append(words[name])
+        elif name in calls and end:
+            found.append(calls[name])
+            place = end
+        else:
+            found.append(piece)
+    return "".join(found)
+
+
+def called_words(text: str) -> Iterator[tuple[str, bool]]:
+    """The unquoted words of an expression in lower case, and whether each is called."""
+    pieces = list(tokens(text))
+    for place, (kind, piece) in enumerate(pieces):
+        if kind == "word" and not _follows_dot(pieces, place):
+            yield piece.lower(), _end_of_call(pieces, place) is not None
+
+
+def _follows_dot(pieces: Sequence[tuple[str, str]], place: int) -> bool:
+    return place > 0 and pieces[place - 1][1] == "."
+
+
+def _end_of_call(pieces: Sequence[tuple[str, str]], place: int) -> int | None:
+    """Where a call without arguments ends; 0 where it has some, None where it is no call."""
+    rest = [at for at in range(place + 1, len(pieces)) if pieces[at][0] != "space"]
+    if not rest or pieces[rest[0]][1] != "(":
+        return None
+    return rest[1] + 1 if len(rest) > 1 and pieces[rest[1]][1] == ")" else 0

@@ -238,13 +238,13 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
         "type": column_type,
         "default": lambda text: Sql(dialect.default(expr(text))),
         "keyword": keyword,
-        "expr": expr,
+        "expr": lambda text: Sql(dialect.default(expr(text))),
         "csv": csv,
     }
 
 
 def expr(text: str) -> Sql:
-    """A SQL expression of the spec, unchanged: the only way to render trusted SQL."""
+    """A SQL expression of the spec: the only way to render trusted SQL."""
     if len(_require_defined(text)) > _LONGEST:
         raise ValueError(f"an expression may not be longer than {_LONGEST:,} characters")
     lexer.check_expression(text)

@@ -50,6 +50,8 @@ class Read:
     renderer: Renderer
     open_store: Callable[[], Store]
     """Opens the target's staging location, for reads that use it."""
+    own_select: bool = False
+    """Whether the SELECT is of the project's own template, so that no other query will do."""
 
 
 class Adapter(ABC, Generic[S]):

@@ -13,8 +13,8 @@ from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, unseen
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.warehouse.base import Row, Session, as_whole_number
 
-_PROBES_PER_QUERY = 1_000
-"""The most probes in one query."""
+_PROBES_PER_QUERY = 100
+"""The most probes in one query: each is a branch of a union, which has to be compiled."""
 
 _IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.IGNORECASE)
 _SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
@@ -222,11 +222,13 @@ class _Inspection:
 
     def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
         """Find the tables that are external, or whose schema is; Loader cannot create those."""
+        named = self._optional("live_external_schemas")
+        if isinstance(named, ExecuteError) or not named:
+            return {}  # the view of tables is slow, and only of use where a schema is external
         rows = self._optional("live_external")
-        if isinstance(rows, ExecuteError):
-            return {}
-        tables = {_key(row[0], row[1]) for row in rows if row[1] is not None}
-        schemas = {str(row[0]).lower() for row in rows}
+        schemas = {str(row[0]).lower() for row in named}
+        found_rows = [] if isinstance(rows, ExecuteError) else rows
+        tables = {_key(row[0], row[1]) for row in found_rows}
         found: dict[tuple[str, str], Live] = {}
         for table in missing:
             key = _key(table.schema, table.name)
@@ -314,6 +316,8 @@ def _columns(
         layout_row = layout.get(str(name).lower())
         text = layout_row[3] if layout_row is not None and layout_row[3] is not None else default
         identity = _identity(str(text), str(row[0]), sequences) if text is not None else None
+        if not (has_default or identity):
+            text = None  # `svv_redshift_columns` shows the size of some columns as a default
         encoding = (
             str(layout_row[4]).strip().lower() if layout_row is not None and layout_row[4] else None
         )

@@ -375,6 +375,18 @@ def test_a_default_of_the_warehouse_is_left_to_it() -> None:
     assert "amount" in types(infer(pd.DataFrame({"id": [1]}), LIVE))
 
 
+def test_a_name_of_a_system_column_is_changed_once() -> None:
+    """What no Redshift column can be called gets another name, the same one each time."""
+    frame = pd.DataFrame({"oid": [1], "x": [2]})
+    first = infer(frame, primary_key=["oid"])
+    live = LiveTable(
+        tuple(LiveColumn(column.name, "BIGINT", column.nullable) for column in first.columns)
+    )
+    for spec in (first, infer(frame, live, primary_key=["oid"])):
+        assert [column.name for column in spec.columns] == ["oid_", "x"]
+        assert (spec.primary_key, spec.source.columns) == (("oid_",), {"oid_": "oid"})
+
+
 def test_columns_of_the_live_table_need_no_type_of_the_frame() -> None:
     """An empty frame, or one of mixed objects, is judged by the live types when it is loaded."""
     frame = pd.DataFrame({"id": objects(), "amount": objects()})

@@ -122,8 +122,9 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
 def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     """What runs around a load, and reads with UNLOAD."""
     spec = make_spec(**CASES["rich_table"][0])
-    select = {"table": Table("s", "it's"), "columns": spec.columns, "slice": None}
-    unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": {"iam_role": "default"}}
+    select = {"table": Table("s", "it's"), "columns": spec.columns, "slice": None, "limit": 5}
+    access = {"iam_role": "default", "encryption": "aws:kms", "kms_key_id": "k'"}
+    unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": access}
     errors = {"prefix": "s3://b/'", "limit": 5}
     several: dict[str, Any] = {
         "select_unload": select,

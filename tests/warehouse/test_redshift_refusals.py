@@ -327,7 +327,7 @@ CASES: Mapping[str, Case] = {
     "a table of another owner": Case(
         another_owner,
         ["permission denied for relation t", KEPT_AS_IT_WAS],
-        "cannot write t: GRANT SELECT, INSERT, DELETE on the table",
+        "cannot write t: GRANT SELECT, INSERT, UPDATE, DELETE on the table",
         uploads=True,
     ),
     # The live table.
@@ -600,7 +600,7 @@ UNHELPFUL: Mapping[str, str] = {
     "a view": "hint: ",
     "a staged file that changed": "changed",
     "a token that expired in COPY": "iam_role",
-    "a user who may only read": "GRANT SELECT, INSERT, DELETE",
+    "a user who may only read": "GRANT SELECT, INSERT, UPDATE, DELETE",
 }
 
 
@@ -635,3 +635,23 @@ def test_a_setting_that_is_there_is_not_told_to_be_missing(scene: Scene) -> None
     """IAM without TLS: the setting that is wrong is one that was written."""
     _, _, said = scene.load("2,y", password="", ssl=False)
     assert "remove `ssl = false` (not set)" not in said
+
+
+@pytest.mark.parametrize(("strategy", "needs_update"), [("delete_insert", False), ("merge", True)])
+def test_rights_on_the_table_of_another(scene: Scene, strategy: str, needs_update: bool) -> None:
+    """A load into another owner's table needs the rights that the hint names, MERGE also UPDATE."""
+    another_owner(scene)
+    scene.stand_in.execute("GRANT SELECT, INSERT, DELETE ON s.t TO etl")
+    scene.spec |= {
+        "primary_key": ["a"],
+        "write_disposition": "merge",
+        "merge": {"strategy": strategy},
+    }
+    scene.stand_in.execute("ALTER TABLE s.t ALTER COLUMN a SET NOT NULL")
+    code, _, said = scene.load("2,y")
+    assert code == needs_update
+    if needs_update:
+        assert "permission denied for relation t" in said
+        assert "GRANT SELECT, INSERT, UPDATE, DELETE on the table (UPDATE is for MERGE)" in said
+        scene.stand_in.execute("GRANT UPDATE ON s.t TO etl")
+        assert scene.load("2,y")[0] == 0

@@ -824,6 +824,7 @@ LATE: Mapping[str, tuple[str, Any, Sequence[str]]] = {
     "NUL in text": ("varchar(9)", pa.array(["a\0b"]), STAGING),
     "NUL in a document": ("super", pa.array(['{"a":"\\u0000"}']), STAGING),
     "text too long for a document": ("super", pa.array(['{"a":"' + "x" * 65_536 + '"}']), STAGING),
+    "a document above 1 MB": ("super", pa.array(["[" + "1," * 524_288 + "1]"]), ["csv"]),
     "half a character in a document": ("super", pa.array(['{"a":"\\ud800"}']), ["csv", "json"]),
     "no interval": ("interval day to second", pa.array(["nonsense"]), ["csv"]),
 }

@@ -50,7 +50,7 @@ def _is_required(spec: TableSpec, column: Column) -> bool:
     """Whether the data must have the column, because the warehouse does not fill it in."""
     if column.identity is not None:
         return False
-    return column.default is None or column.name in spec.merged_by
+    return column.default is None or column.name in spec.compared_by
 
 
 def _find_candidates(spec: TableSpec, column: Column, present: Sequence[str]) -> list[str]:

@@ -18,6 +18,11 @@ _EMPTY_BYTES = (
     "no bytes, which a CSV file cannot distinguish from NULL; use staging: {format: parquet}"
 )
 
+_DOCUMENT_TOO_LONG = (
+    "has more than 1 MB of JSON, which Redshift loads from Parquet and JSON files only;"
+    " use staging: {format: json}"
+)
+
 
 def check_values(
     column: Column, cast: ColumnCast | DocumentCast, layout: Layout
@@ -36,6 +41,10 @@ def check_values(
             yield RowErrors(column.name, rows, lambda _: json_text.NUL_IN_TEXT)
     if not layout.nul_in_text and data_type == "super":
         yield from _check_documents(column, cast, null=layout.documents != "json")
+    if layout.document_bytes is not None and data_type == "super":
+        rows = _true_rows(pc.greater(pc.binary_length(cast.texts), layout.document_bytes))
+        if rows:
+            yield RowErrors(column.name, rows, lambda _: _DOCUMENT_TOO_LONG)
     if layout.empty_is_null and data_type == "varbyte":
         rows = _true_rows(pc.equal(pc.binary_length(values), 0))
         if rows:

@@ -11,6 +11,7 @@ from loader.plan.drift.defaults import same_default
 from loader.plan.drift.difference import Difference, Drift, Remedy
 from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
 from loader.spec.model import Column, TableSpec
+from loader.spec.primary_key import declares_key
 from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
 from loader.text_tables import align
@@ -176,7 +177,9 @@ class _Comparison:
 
     def _resizable(self, column: Column, live_column: LiveColumn) -> bool:
         """Whether ALTER COLUMN TYPE supports the column (``r_ALTER_TABLE``)."""
-        keys = {*self.spec.primary_key, *self.live.primary_key}
+        keys = {*self.live.primary_key}
+        if "keys" not in self.live.seen:
+            keys |= {*self.spec.primary_key}
         encodings = (
             {live_column.encoding, column.encode}
             if "layout" not in self.live.seen
@@ -299,12 +302,23 @@ class _Comparison:
                 yield from known or [unseen(what, "not read")]
 
     def _keys(self) -> Iterator[str]:
-        declared, live = self.spec.primary_key, self.live.primary_key
+        spec, live, title = self.spec, self.live.primary_key, self.renderer.dialect.title
+        if live and {*live} == {*spec.primary_key} and not declares_key(spec):
+            why = "loads of this spec can repeat a key"
+            if spec.primary_key_constraint == "never":
+                why = "the spec says primary_key_constraint: never"
+            yield (
+                f"the live table declares PRIMARY KEY ({', '.join(live)}), which {title} trusts"
+                f" unchecked, and {why}: ALTER TABLE … DROP CONSTRAINT drops it, and"
+                " primary_key_constraint: always keeps it"
+            )
+            return
+        declared = spec.primary_key if declares_key(spec) else ()
         if declared != live:
             yield (
                 f"PRIMARY KEY is {', '.join(declared) or 'none'} in the spec and"
                 f" {', '.join(live) or 'none'} in the live table:"
-                f" {self.renderer.dialect.title} does not enforce it, so change it yourself"
+                f" {title} does not enforce it, so change it yourself"
             )
 
 

@@ -29,7 +29,7 @@ class Dialect:
     """The column type as the warehouse itself spells it in its catalog."""
 
     default: Callable[[str], str]
-    """A DEFAULT expression in this dialect's words."""
+    """An expression of a spec, such as a DEFAULT, in this dialect's words."""
 
     differs: Callable[[DataType, str], bool]
     """Whether a column's type in the warehouse's catalog is another one than the declared."""
@@ -56,6 +56,9 @@ class Dialect:
 
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
+
+    document_bytes: Mapping[str, int] = field(default_factory=dict)
+    """The most bytes of JSON in a SUPER value, by staging format, where it is less than SUPER's."""
 
     widens: Callable[[DataType, DataType], bool] = lambda live, wanted: False  # noqa: ARG005
     """Whether a column's type can be changed to a wider one where it is."""

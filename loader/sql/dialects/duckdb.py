@@ -6,6 +6,7 @@ import re
 
 from loader.sql.datatypes import MAX_VARBYTE, MAX_VARCHAR, ROOMY_VARBYTE, DataType, parse
 from loader.sql.dialects.base import Dialect
+from loader.sql.lexer import replace_words
 
 _TYPES = {
     "smallint": "SMALLINT",
@@ -31,11 +32,8 @@ _TYPES = {
     "interval day to second": "INTERVAL",
 }
 
-_DEFAULTS = {
-    # As DuckDB's catalog spells it, for the comparison with live tables.
-    "getdate()": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
-    "sysdate": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
-}
+_NOW = "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)"
+"""As DuckDB's catalog spells it, for the comparison with live tables."""
 
 
 def _column_type(data_type: DataType) -> str:
@@ -45,7 +43,7 @@ def _column_type(data_type: DataType) -> str:
 
 
 def _default(expression: str) -> str:
-    return _DEFAULTS.get(re.sub(r"\s+", "", expression.lower()), expression)
+    return replace_words(expression, {"sysdate": _NOW}, {"getdate": _NOW})
 
 
 def _differs(data_type: DataType, live: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from loader.sql.datatypes import MAX_VARCHAR, ROOMY_VARBYTE, DataType, parse
 from loader.sql.dialects.base import Dialect
+from loader.sql.lexer import called_words, replace_words
 
 MAX_NAME_BYTES = 127
 """Longer identifiers are cut silently (``r_names``)."""
@@ -60,6 +63,66 @@ NOT_IN_JSON = NOT_IN_PARQUET | {"varbyte": "parquet"}
 """Types that COPY cannot read from JSON → the staging format that carries them."""
 
 
+SYSTEM_COLUMNS = ("oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Names that no column may have (``c_unsupported-postgresql-features``)."""
+
+_ON_LEADER = {
+    "now": "sysdate",
+    "current_timestamp": "sysdate",
+    "localtimestamp": "sysdate",
+    "transaction_timestamp": "sysdate",
+    "clock_timestamp": "getdate()",
+    "statement_timestamp": "getdate()",
+    "current_time": "CAST(sysdate AS time)",
+    "localtime": "CAST(sysdate AS time)",
+    "age": "datediff(…)",
+    "get_bit": "",
+    "get_byte": "",
+    "set_bit": "",
+    "set_byte": "",
+    "to_ascii": "",
+    "isfinite": "",
+    "factorial": "",
+    "current_schema": "",
+    "current_schemas": "",
+    "version": "",
+    "generate_series": "",
+    "array_to_string": "",
+    "string_to_array": "",
+}
+"""Functions that no statement on a table may call (``c_SQL_functions_leader_node_only``), and what
+to write instead. SUBSTR is on that list too, and works."""
+
+_ON_LEADER_TOO = re.compile(r"has_\w+_privilege|pg_\w+|array_(upper|lower|append|prepend|cat|dims)")
+
+
+def check_functions(expression: str) -> None:
+    """Refuse an expression that Redshift computes for no table, and cannot be translated.
+
+    Raises:
+        ValueError: it calls a function of the leader node; it says what to write instead.
+    """
+    for word, called in called_words(_default(expression)):
+        bare = word.startswith(("current_", "local")) and word in _ON_LEADER
+        known = word in _ON_LEADER or _ON_LEADER_TOO.fullmatch(word)
+        if bare or (called and known):
+            instead = _ON_LEADER.get(word, "")
+            raise ValueError(
+                f"`{word}` runs on Redshift's leader node only, and not on the rows of tables"
+                + (f"; write {instead}" if instead else "")
+            )
+
+
+def _default(expression: str) -> str:
+    """SYSDATE, as now() elsewhere, is when the transaction began, to the microsecond."""
+    words = {"current_timestamp": "sysdate", "localtimestamp": "sysdate"}
+    if replace_words(expression.strip(), words, {"now": "sysdate"}) == "sysdate":
+        return "sysdate"
+    # Within an expression the type counts, and SYSDATE has no zone.
+    instant = "CAST(sysdate AS timestamptz)"
+    return replace_words(expression, {**words, "current_timestamp": instant}, {"now": instant})
+
+
 def _differs(data_type: DataType, live: str) -> bool:
     try:
         there = parse(live)
@@ -101,7 +164,7 @@ DIALECT = Dialect(
     name="redshift",
     title="Redshift",
     column_type=str,
-    default=str,
+    default=_default,
     differs=_differs,
     spelling=_spelling,
     known=_parse_live_type,
@@ -126,6 +189,7 @@ DIALECT = Dialect(
     ignores_trailing_blanks=True,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
+    document_bytes={"csv": 1 << 20},  # larger ones load from Parquet and JSON only (r_SUPER_type)
     empty_is_null=True,
     copies_by_position=True,
     commits={

@@ -29,7 +29,7 @@ class _ErrorText:
 _DENIED = _ErrorText(
     "AWS denied {action}{detail}",
     "allow {action} on {resource} to the identity that runs Loader; "
-    "`aws sts get-caller-identity` shows it",
+    "`aws sts get-caller-identity` shows it{policy}",
 )
 _EXPIRED = _ErrorText(
     "the AWS credentials have expired",
@@ -38,6 +38,9 @@ _EXPIRED = _ErrorText(
 _UNKNOWN_KEY = _ErrorText(
     "AWS does not know the access key or the session token",
     "correct AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile they come from",
+)
+_KMS_POLICY = (
+    ". A bucket that takes only what AWS KMS encrypts needs the target's `encryption: aws:kms`"
 )
 _WRONG_REGION = _ErrorText(
     "the bucket `{bucket}` is in the region {region}, not in {asked}",
@@ -260,6 +263,7 @@ def _describe_response(
         "detail": _clean_detail(message) if message not in {"Access Denied", "Forbidden"} else "",
         "action": action,
         "resource": resource,
+        "policy": _KMS_POLICY if action == "s3:PutObject" else "",
         "region": region,
         "attempts": f"{attempts} attempts" if attempts > 1 else "1 attempt",
     }

@@ -95,7 +95,7 @@ class RedshiftStandIn:
         self._own.query(bootstrap_sql())
         admin = opened.enter_context(closing(Admin(uri)))
         self.endpoint_url = self._storage.endpoint_url
-        store = Store(self._storage.client(WAREHOUSE), self.iam_role)
+        store = Store(self._storage.client(WAREHOUSE), self.iam_role, lambda: self._storage.kms_key)
         self._gateway = Gateway(
             listener=listener,
             backend_address=_socket_of(postgres),
@@ -242,9 +242,23 @@ class RedshiftStandIn:
         """The multipart uploads that nobody completed or aborted."""
         return self._storage.uploads()
 
+    @property
+    def serverless(self) -> bool:
+        """Whether it is a workgroup, which lacks the STL and STV views of clusters."""
+        return self._gateway.serverless
+
+    @serverless.setter
+    def serverless(self, value: bool) -> None:
+        self._gateway.serverless = value
+
+    def require_kms(self, key: str) -> None:
+        """Give the bucket this default key, and a policy that refuses what others encrypt."""
+        self._storage.kms_key = key
+
     def reset(self) -> None:
         """Remove all sessions, tables, objects, faults and statements; users remain."""
         self.faults.clear()
+        self.serverless = False
         self._gateway.end_sessions()
         found = self._own.query(
             "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"

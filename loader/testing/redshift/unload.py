@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -19,7 +19,6 @@ from loader.testing.redshift.protocol.session import Session
 from loader.testing.redshift.refusals import Refusal, not_implemented
 from loader.testing.redshift.s3.client import Store
 from loader.testing.redshift.statements.copy_unload import UnloadStatement
-from loader.testing.redshift.statements.translate import translate
 
 SLICES = 2
 """A slice of the cluster writes files of its own."""
@@ -83,8 +82,8 @@ class Unloader:
         if unload.format != "parquet":
             raise not_implemented(f"UNLOAD as {unload.format}")
         self._store.check_role(unload.iam_role, session.user)
-        translation = translate(unload.query, in_transaction=session.backend.status != b"I")
-        session.gateway.create_domains(translation.domains)
+        inside = session.backend.status != b"I"
+        translation = session.gateway.translate(unload.query, in_transaction=inside)
         self._check_destination(unload)
         # Redshift writes the doubles themselves, and PostgreSQL is asked for their text.
         session.backend.ask("SET extra_float_digits = 3")
@@ -93,9 +92,11 @@ class Unloader:
         schema = _schema(session, result.columns)
         tables = [_table(batch, schema, result.columns) for batch in batches]
         table = pa.concat_tables(tables) if tables else schema.empty_table()
-        written = [self._write(url, part) for url, part in _files(unload, table)]
+        encryption = self._encryption(unload)
+        written = [self._write(url, part, encryption) for url, part in _files(unload, table)]
         if unload.manifest:
-            self._write_manifest(unload, written, result.columns)
+            manifest = _manifest(unload, written, result.columns)
+            self._store.write(f"{unload.url}manifest", manifest, encryption)
         session.backend.ask(f"SET redshift.last_unload_count = '{table.num_rows}'")
         return "UNLOAD", f"UNLOAD completed, {table.num_rows} record(s) unloaded successfully."
 
@@ -113,7 +114,16 @@ class Unloader:
                 "ALLOWOVERWRITE option."
             )
 
-    def _write(self, url: str, table: pa.Table) -> Written:
+    def _encryption(self, unload: UnloadStatement) -> dict[str, str]:
+        """SSE-S3 unless ENCRYPTED says otherwise, whatever the bucket's default is (r_UNLOAD)."""
+        key = unload.options.get("KMS_KEY_ID", "")
+        if unload.options.get("ENCRYPTED") == "auto":
+            key = self._store.default_key()
+        if not key:
+            return {"ServerSideEncryption": "AES256"}
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+
+    def _write(self, url: str, table: pa.Table, encryption: Mapping[str, str]) -> Written:
         sink = io.BytesIO()
         pq.write_table(
             table,
@@ -123,21 +133,22 @@ class Unloader:
             use_deprecated_int96_timestamps=self.int96,
         )
         data = sink.getvalue()
-        self._store.write(url, data)
+        self._store.write(url, data, encryption)
         return Written(url, len(data), table.num_rows)
 
-    def _write_manifest(
-        self, unload: UnloadStatement, written: Sequence[Written], columns: Sequence[Column]
-    ) -> None:
-        manifest: dict[str, Any] = {
-            "entries": [{"url": each.url, "meta": _meta([each], unload)} for each in written]
-        }
-        if unload.verbose:
-            elements = [{"name": column.name, "type": _described(column)} for column in columns]
-            manifest["schema"] = {"elements": elements}
-            manifest["meta"] = _meta(written, unload)
-            manifest["author"] = {"name": "Amazon Redshift", "version": "1.0.0"}
-        self._store.write(f"{unload.url}manifest", json.dumps(manifest, indent=2).encode())
+
+def _manifest(
+    unload: UnloadStatement, written: Sequence[Written], columns: Sequence[Column]
+) -> bytes:
+    manifest: dict[str, Any] = {
+        "entries": [{"url": each.url, "meta": _meta([each], unload)} for each in written]
+    }
+    if unload.verbose:
+        elements = [{"name": column.name, "type": _described(column)} for column in columns]
+        manifest["schema"] = {"elements": elements}
+        manifest["meta"] = _meta(written, unload)
+        manifest["author"] = {"name": "Amazon Redshift", "version": "1.0.0"}
+    return json.dumps(manifest, indent=2).encode()
 
 
 def _meta(written: Sequence[Written], unload: UnloadStatement) -> dict[str, int]:

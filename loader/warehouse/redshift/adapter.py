@@ -60,7 +60,7 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         self, settings: RedshiftTarget, session: Session, read: Read
     ) -> Generator[pa.RecordBatch, None, None]:
         """Stream the rows of a read; large reads use UNLOAD to the bucket."""
-        if read.limit is None and read.renderer.has("unload"):  # UNLOAD does not support LIMIT
+        if read.renderer.has("unload") and not read.own_select:
             from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
 
             unload = Unload(read, settings)

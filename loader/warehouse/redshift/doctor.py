@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 
 from loader.errors import ExecuteError
 from loader.sql.renderer import Sql
+from loader.staging.int96 import UNIT
 from loader.warehouse.doctor import AGAIN, Doctor, Step, StepResult
 from loader.warehouse.redshift.bucket import store_options
 from loader.warehouse.redshift.settings import RedshiftTarget
+from loader.warehouse.redshift.unload import access
 
 CONNECT_SECONDS = 5.0
 
@@ -103,12 +105,13 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
                 "table": examination.stage_table,
                 "columns": examination.spec.columns,
                 "slice": None,
+                "limit": None,
             },
         )
         with examination.removed(prefix):
             store = examination.store
-            url, role = f"{store.uri(prefix)}/", {"iam_role": self.settings.iam_role}
-            examination.run("unload", query=Sql(query.sql), url=url, load=role)
+            url, load = f"{store.uri(prefix)}/", access(self.settings)
+            examination.run("unload", query=Sql(query.sql), url=url, load=load)
             manifest = json.loads(store.read(f"{prefix}/manifest"))
             found = [row for entry in manifest["entries"] for row in self._read(entry["url"])]
         if found != [examination.row]:
@@ -118,7 +121,8 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
 
     def _read(self, url: str) -> list[tuple[object, ...]]:
         store = self.examination.store
-        table = pq.read_table(io.BytesIO(store.read(url.removeprefix(f"{store.root}/"))))
+        content = io.BytesIO(store.read(url.removeprefix(f"{store.root}/")))
+        table = pq.read_table(content, coerce_int96_timestamp_unit=UNIT)
         return [tuple(row.values()) for row in table.to_pylist()]
 
     steps = (

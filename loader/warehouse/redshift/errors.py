@@ -108,7 +108,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"S3.*(Access ?Denied|Forbidden|Status 403)|Access ?Denied.*S3",
         "grant the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`"
-        " (and s3:PutObject for UNLOAD)",
+        " (and s3:PutObject for UNLOAD); a bucket that takes only what AWS KMS encrypts needs the"
+        " target's `encryption: aws:kms`",
     ),
     (
         r"S3ServiceException.*ExpiredToken",
@@ -155,8 +156,9 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"permission denied for (?:relation|table) \W*(\w+)",
-        r"the user of the target cannot write \1: GRANT SELECT, INSERT, DELETE on the table and"
-        r" on all tables in the ledger's schema",
+        r"the user of the target cannot write \1: GRANT SELECT, INSERT, UPDATE, DELETE on the"
+        r" table (UPDATE is for MERGE) and SELECT, INSERT, DELETE on all tables in the ledger's"
+        r" schema",
     ),
     (
         r"permission denied",

@@ -65,7 +65,7 @@ class RedshiftTarget(TargetSettings):
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; if empty, the bucket's default."""
     kms_key_id: Printed = ""
-    """The key of `aws:kms`; if empty, the account's default key."""
+    """The key of `aws:kms`; if empty, the account's default key, and for UNLOAD the bucket's."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows than this use UNLOAD instead of the connection."""
 

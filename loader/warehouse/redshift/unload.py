@@ -24,6 +24,18 @@ from loader.warehouse.redshift.settings import RedshiftTarget
 BATCH_ROWS = 65_536
 
 
+def access(settings: RedshiftTarget) -> dict[str, str]:
+    """What an UNLOAD is told of the bucket: the role that writes, and how files are encrypted.
+
+    Without a word it uses S3's own keys, whatever the bucket's default is (``r_UNLOAD``).
+    """
+    return {
+        "iam_role": settings.iam_role,
+        "encryption": settings.encryption,
+        "kms_key_id": settings.kms_key_id,
+    }
+
+
 @dataclass(frozen=True)
 class Unload:
     """A read of a slice with UNLOAD."""
@@ -32,7 +44,11 @@ class Unload:
     settings: RedshiftTarget
 
     def is_worth_it(self, session: Session) -> bool:
-        """Whether the slice has more rows than `unload_rows` of the settings."""
+        """Whether the read has more rows than `unload_rows` of the settings."""
+        limit = self.read.limit
+        if limit is not None and limit <= self.settings.unload_rows:
+            return False
+        # The spec's own `count` may count other rows than those that are unloaded.
         ((rows,),) = session.execute(self._render("count", self._template_facts()))
         number = as_whole_number(rows)
         return number is None or number > self.settings.unload_rows
@@ -50,7 +66,7 @@ class Unload:
         facts = {
             "query": Sql(self._render("select_unload", self._template_facts())),
             "url": f"{store.uri(prefix)}/",
-            "load": {"iam_role": self.settings.iam_role},
+            "load": access(self.settings),
         }
         try:
             session.execute(self._render("unload", facts))
@@ -85,6 +101,7 @@ class Unload:
             "table": Table(spec.schema_name, spec.name),
             "columns": tuple(spec.by_name[name] for name in self.read.schema.names),
             "slice": self.read.slice,
+            "limit": self.read.limit,
         }
 
 

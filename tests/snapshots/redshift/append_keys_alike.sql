@@ -53,8 +53,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "at" timestamp,
     "seen" timestamptz,
     "carrier" varchar(2) NOT NULL,
-    "amount" decimal(12,2),
-    PRIMARY KEY ("id", "carrier")
+    "amount" decimal(12,2)
 );
 
 -- 5. create the stage: rows are verified before they are inserted into the table

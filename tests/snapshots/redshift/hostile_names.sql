@@ -61,8 +61,7 @@ break" varchar(20),
     "drop table t; --" date,
     "{{ 7 * 7 }}" boolean,
     "naïve 名前 🚀" decimal(9,2),
-    "select" varchar(256) DEFAULT 'it''s; {{ x }}',
-    PRIMARY KEY ("a""b")
+    "select" varchar(256) DEFAULT 'it''s; {{ x }}'
 )
 DISTSTYLE KEY DISTKEY ("a""b")
 SORTKEY ("line

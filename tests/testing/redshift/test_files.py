@@ -373,6 +373,16 @@ def test_csv_rows_have_all_their_fields(row: str, reason: str) -> None:
     assert (caught.value.line, caught.value.reason) == (3, reason)
 
 
+def test_large_documents_do_not_load_from_csv() -> None:
+    """SUPER values above 1 MB load from JSON, and not from CSV (r_SUPER_type)."""
+    document = "[" + "1," * 524_288 + "1]"
+    live = [column("super")]
+    assert list(rows(copying("FORMAT JSON 'auto'"), live, f'{{"c": {document}}}'.encode(), URL))
+    with pytest.raises(LoadError) as caught:
+        list(rows(copying("FORMAT CSV"), live, f'"{document}"'.encode(), URL))
+    assert "above 1 MB" in caught.value.reason
+
+
 def test_csv_must_be_utf8() -> None:
     """Invalid UTF-8 is told with its line."""
     with pytest.raises(LoadError) as caught:
@@ -424,6 +434,23 @@ def test_json_objects_load() -> None:
         ["\\N", '{"a": 1}', '"text"'],
         ["\\N", "\\N", "\\N"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "number", "read"),
+    [
+        ("numeric(38,20)", "0.1", "0.10000000000000000555"),
+        ("numeric(38,20)", '"0.1"', "0.1"),
+        ("numeric(38,0)", "12345678901234567890", "12345678901234567168"),
+        ("bigint", "9007199254740993", "9007199254740992"),
+        ("bigint", '"9007199254740993"', "9007199254740993"),
+        ("double precision", "0.1", "0.1"),
+    ],
+)
+def test_json_numbers_go_through_a_double(data_type: str, number: str, read: str) -> None:
+    """A number of JSON is read as a double, digits in quotes are not (F§1.2)."""
+    copy = copying("FORMAT JSON 'auto'")
+    assert load(copy, [column(data_type)], f'{{"c": {number}}}'.encode()) == [[read]]
 
 
 def test_json_options() -> None:

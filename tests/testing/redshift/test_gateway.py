@@ -575,6 +575,55 @@ def test_object_store_faults(warehouse: RedshiftStandIn) -> None:
     client.close()
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+
+
+@pytest.mark.parametrize(
+    ("options", "encryption"),
+    [
+        ("", None),
+        (f"KMS_KEY_ID '{KEY}' ENCRYPTED", KEY),
+        ("KMS_KEY_ID 'another' ENCRYPTED", None),
+        ("ENCRYPTED AUTO", KEY),
+    ],
+)
+def test_unload_into_a_bucket_that_takes_only_kms(
+    warehouse: RedshiftStandIn, table: Any, options: str, encryption: str | None
+) -> None:
+    """UNLOAD uses S3's own keys unless it is told otherwise, which a policy can refuse."""
+    cursor = table.cursor()
+    cursor.execute("INSERT INTO t VALUES (1, 'x')")
+    warehouse.require_kms(KEY)
+    sql = (
+        f"UNLOAD ('SELECT * FROM t') TO 's3://{warehouse.bucket}/u/'"
+        f" IAM_ROLE '{warehouse.iam_role}' FORMAT PARQUET MANIFEST {options}"
+    )
+    if encryption is None:
+        with pytest.raises(ProgrammingError, match=r"Access Denied.*Status 403"):
+            cursor.execute(sql)
+        return
+    cursor.execute(sql)
+    client = boto3.client("s3")
+    for key in warehouse.objects("u/"):
+        assert client.head_object(Bucket=warehouse.bucket, Key=key)["SSEKMSKeyId"] == encryption
+    client.close()
+
+
+def test_a_bucket_can_refuse_clients_without_kms(warehouse: RedshiftStandIn) -> None:
+    """A client's objects and uploads are refused unless they name KMS, and this key or none."""
+    client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
+    warehouse.require_kms(KEY)
+    to = {"Bucket": warehouse.bucket, "Key": "k"}
+    for extra in ({}, {"ServerSideEncryption": "AES256"}):
+        for write in (client.put_object, client.create_multipart_upload):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                write(**to, **extra)
+    client.put_object(**to, ServerSideEncryption="aws:kms")
+    client.put_object(**to, ServerSideEncryption="aws:kms", SSEKMSKeyId=KEY)
+    client.create_multipart_upload(**to, ServerSideEncryption="aws:kms")
+    client.close()
+
+
 def test_object_store_faults_inside_copy(warehouse: RedshiftStandIn, table: Any) -> None:
     """A COPY that meets a 503 fails with Redshift's words for it, and works when repeated."""
     sql = copy_of(warehouse, stage(warehouse, numbers(1)))

@@ -161,6 +161,10 @@ def unload(options: str, query: str = "SELECT * FROM t") -> str:
         ("FORMAT PARQUET MAXFILESIZE 1 MB", "MAXFILESIZE must be between"),
         ("FORMAT PARQUET MAXFILESIZE 7 GB", "MAXFILESIZE must be between"),
         ("FORMAT CSV ROWGROUPSIZE 32 MB", "ROWGROUPSIZE is only supported"),
+        # r_UNLOAD: ENCRYPTED is for keys of KMS
+        ("FORMAT PARQUET KMS_KEY_ID 'k'", "KMS_KEY_ID requires the ENCRYPTED option"),
+        ("FORMAT PARQUET ENCRYPTED", "only supported with KMS_KEY_ID or AUTO"),
+        ("FORMAT PARQUET ENCRYPTED AUTO KMS_KEY_ID 'k'", "AUTO cannot be used with KMS_KEY_ID"),
         ("FORMAT ORC", "UNLOAD format ORC is not supported"),
         ("FORMAT PARQUET OVERWRITE", 'syntax error at or near "OVERWRITE"'),
     ],

@@ -88,6 +88,26 @@ def run(server: str) -> Iterator[Runner]:
         connection.rollback()
 
 
+SYSTEM = ("oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+LEADER_ONLY = "Specified types or functions (one per INFO message) not supported on Redshift tables"
+ON_THE_LEADER = [
+    "SELECT now() FROM s.t",
+    "SELECT id FROM s.t WHERE day < current_timestamp",
+    "SELECT localtime, id FROM s.t",
+    "SELECT id FROM pg_class c, s.t WHERE c.relname = current_schema()",
+    "SELECT count(*) FROM (SELECT age(day) FROM s.t) AS x",
+    "WITH x AS (SELECT id FROM s.t) SELECT version(), id FROM x",
+    "SELECT has_table_privilege('s.t', 'select') FROM svv_table_info",
+    "SELECT array_to_string(name, ',') FROM s.t JOIN pg_class ON true",
+    "INSERT INTO s.t (day) VALUES (now())",
+    "UPDATE s.t SET day = now()",
+    "DELETE FROM s.t WHERE day < localtimestamp",
+    "CREATE TABLE t AS SELECT current_time AS c FROM s.t",
+    "CREATE TABLE t (a timestamp DEFAULT now())",
+    "CREATE TABLE t (a timestamp DEFAULT current_timestamp NOT NULL)",
+    "ALTER TABLE s.t ADD COLUMN a timestamp DEFAULT localtimestamp",
+]
+
 REFUSED = [
     # F§3.1: CREATE TABLE
     ("CREATE TABLE t (a int) DISTSTYLE KEY", "DISTSTYLE KEY requires a DISTKEY"),
@@ -218,6 +238,19 @@ REFUSED = [
     ("INSERT INTO s.t (id) VALUES (1) ON CONFLICT DO NOTHING", 'syntax error at or near "ON"'),
     ("INSERT INTO s.t (id) VALUES (1) RETURNING id", 'syntax error at or near "RETURNING"'),
     ("DELETE FROM s.t RETURNING id", 'syntax error at or near "RETURNING"'),
+    ("SELECT DISTINCT ON (id) id, n FROM s.t", 'syntax error at or near "ON"'),
+    ("SELECT count(*) FILTER (WHERE n > 1) FROM s.t", 'syntax error at or near "FILTER"'),
+    ("SELECT * FROM s.t, LATERAL (SELECT 1) AS x", 'syntax error at or near "LATERAL"'),
+    ("SELECT * FROM s.t JOIN LATERAL (SELECT 1) AS x ON true", "syntax error at or near"),
+    ("SELECT * FROM (VALUES (1), (2)) AS v", 'syntax error at or near "VALUES"'),
+    ("WITH v AS (VALUES (1)) SELECT * FROM v", 'syntax error at or near "VALUES"'),
+    # dg/c_unsupported-postgresql-features: system columns
+    *((f"CREATE TABLE t ({name} int)", "conflicts with a system column name") for name in SYSTEM),
+    ('CREATE TABLE t (a int, "OID" int)', "conflicts with a system column name"),
+    ("ALTER TABLE s.t ADD COLUMN ctid int", "conflicts with a system column name"),
+    ("ALTER TABLE s.t RENAME COLUMN n TO xmin", "conflicts with a system column name"),
+    # dg/c_SQL_functions_leader_node_only
+    *((sql, LEADER_ONLY) for sql in ON_THE_LEADER),
     ("CREATE INDEX i ON s.t (id)", 'SQL command "CREATE INDEX" not supported.'),
     ("DO $$ BEGIN END $$", "not supported"),
     ("SELECT 'open", "unterminated quoted string"),
@@ -305,7 +338,12 @@ ACCEPTED = [
     "DELETE FROM s.t USING stage WHERE s.t.id = stage.id",
     "INSERT INTO s.t (id, name) SELECT 1, 'a\\'b; c' -- done",
     "SELECT nvl(name, 'x'), SYSDATE, CAST(name AS varchar), '1'::decimal FROM s.t /* all */",
-    "SELECT count(*) FROM s.t WHERE day >= DATE '2013-01-01' AND now() > TIMESTAMPTZ '2013-01-01'",
+    "SELECT count(*) FROM s.t WHERE day >= DATE '2013-01-01' AND getdate() > '2013-01-01'",
+    "SELECT now(), current_schema(), version()",
+    "SELECT has_table_privilege(oid, 'select'), age(now()) FROM pg_catalog.pg_class",
+    'SELECT n AS now, "version" FROM (SELECT n, name AS "version" FROM s.t) AS filter',
+    "CREATE TABLE a (x timestamp DEFAULT getdate(), now int, version int)",
+    "INSERT INTO s.t (id) VALUES (1), (2)",
     "SELECT * FROM s.t ORDER BY id LIMIT 5;",
     "WITH x AS (SELECT id FROM s.t) SELECT * FROM x",
     "DROP TABLE IF EXISTS stage",
@@ -450,6 +488,65 @@ def test_only_plain_varchar_is_resized(run: Runner, column: str, size: int, said
     run("INSERT INTO s.t (name) VALUES ('long')")
     with pytest.raises(psycopg.Error, match=said):
         run(f"ALTER TABLE s.t ALTER COLUMN {column} TYPE varchar({size})")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("'ääääääääää'", "ä" * 10),
+        ("'ääääääääääa'", None),
+        ("'aaaaaaaaaaaaaaaaaaaaa'", None),
+        ("'aaaaaaaaaaaaaaaaaaaa   '", "a" * 20),
+        ("lower('ÄÄÄÄÄÄÄÄÄÄÄ')", None),
+        ("CAST('aaaaaaaaaaaaaaaaaaaää' AS varchar(20))", "a" * 19),
+    ],
+)
+@pytest.mark.parametrize("change", ["INSERT INTO s.t (name) SELECT {}", "UPDATE s.t SET name = {}"])
+def test_varchar_is_so_many_bytes(run: Runner, change: str, value: str, kept: str | None) -> None:
+    """INSERT and UPDATE refuse text of more bytes than VARCHAR(n) has; CAST cuts it."""
+    run("INSERT INTO s.t (name) VALUES ('x')")
+    if kept is None:
+        with pytest.raises(psycopg.errors.StringDataRightTruncation, match="value too long"):
+            run(change.format(value))
+        return
+    run(change.format(value))
+    assert (kept,) in run("SELECT name FROM s.t")
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT DISTINCT a FROM s.k", [(1,), (1,)]),
+        ("SELECT DISTINCT b, a FROM s.k WHERE a = 1", [(1, 1), (1, 1)]),
+        ("SELECT count(*) FROM (SELECT DISTINCT a FROM s.k) AS x", [(2,)]),
+        # Not all of the key, or nothing that the guide tells of.
+        ("SELECT DISTINCT b FROM s.k", [(1,)]),
+        ("SELECT a FROM s.k GROUP BY a", [(1,)]),
+        ("SELECT count(DISTINCT a) FROM s.k", [(1,)]),
+        ("SELECT DISTINCT x.a FROM s.k AS x JOIN s.k AS y ON x.a = y.a", [(1,)]),
+        ("SELECT DISTINCT id FROM s.t", []),
+    ],
+)
+def test_a_declared_key_is_trusted(run: Runner, sql: str, found: list[tuple[Any, ...]]) -> None:
+    """DISTINCT over a declared primary key that is false returns rows twice (F§3.1)."""
+    run("CREATE TABLE s.k (a int PRIMARY KEY, b int)", "INSERT INTO s.k VALUES (1, 1), (1, 1)")
+    keys = {("s", "k"): frozenset({"a"})}
+    done = translate(
+        sql,
+        in_transaction=True,
+        declared_key=lambda names: keys.get((names[0], names[-1]), frozenset()),
+    )
+    assert run.connection.execute(done.sql.encode()).fetchall() == found
+
+
+@pytest.mark.parametrize("view", ["stl_load_errors", "stv_sessions", "svl_s3log", "svcs_x"])
+def test_workgroups_lack_the_views_of_clusters(view: str) -> None:
+    """STL, STV, SVL and SVCS views do not exist on Serverless (F§7); SYS and SVV views do."""
+    with pytest.raises(Refusal, match=f'relation "{view}" does not exist') as caught:
+        translate(f"SELECT * FROM {view}", in_transaction=False, serverless=True)
+    assert caught.value.code == "42P01"
+    translate("SELECT * FROM sys_load_error_detail", in_transaction=False, serverless=True)
+    translate(f"SELECT * FROM {view}", in_transaction=False)
 
 
 def test_truncate_ends_the_transaction() -> None:

@@ -6,7 +6,11 @@ CREATE VIEW pg_catalog.svv_redshift_columns AS
          c.relname::varchar(128) AS table_name, a.attname::varchar(128) AS column_name,
          (row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum))::int4 AS ordinal_position,
          redshift_type(a.atttypid, a.atttypmod)::varchar(32) AS data_type,
-         CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid)
+         -- The guide's own sample shows the size of a NUMERIC without a default here
+         -- (dg/r_SVV_REDSHIFT_COLUMNS).
+         CASE WHEN a.attidentity = '' AND d.adbin IS NULL AND a.atttypid = 'numeric'::regtype
+              THEN substring(format_type(a.atttypid, a.atttypmod) FROM '\(.*\)')
+              WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid)
               ELSE CASE a.attidentity WHEN 'a' THEN '"identity"(' ELSE 'default_identity(' END
                 || c.oid || ', ' || a.attnum - 1 || ', ''' || (
                   SELECT seqstart || ',' || seqincrement FROM pg_catalog.pg_sequence

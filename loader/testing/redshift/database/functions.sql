@@ -6,6 +6,29 @@ CREATE FUNCTION pg_catalog.redshift_refuse() RETURNS void LANGUAGE plpgsql AS
   $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'XX000'; END $$;
 CREATE FUNCTION pg_catalog.redshift_type(type oid, modifier int4) RETURNS text
   LANGUAGE sql STABLE AS $$ SELECT replace(pg_catalog.format_type(type, modifier), '"', '') $$;
+-- VARCHAR(n) is n bytes (r_Character_types): INSERT and UPDATE refuse more, but for blanks at the
+-- end, and CAST cuts. A cast to its own type is what gives a type its length.
+CREATE FUNCTION pg_catalog.redshift_sized(value varchar, modifier int4, explicit bool)
+  RETURNS varchar LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+  size int4 := modifier - 4;
+  cut varchar;
+BEGIN
+  IF size < 0 OR octet_length(value) <= size THEN
+    RETURN value;
+  END IF;
+  cut := left(value, size);
+  WHILE octet_length(cut) > size LOOP
+    cut := left(cut, -1);
+  END LOOP;
+  IF NOT explicit AND rtrim(substr(value, length(cut) + 1), ' ') <> '' THEN
+    RAISE EXCEPTION USING ERRCODE = '22001',
+      MESSAGE = 'value too long for type character varying(' || size || ')';
+  END IF;
+  RETURN cut;
+END $$;
+UPDATE pg_catalog.pg_cast SET castfunc = 'pg_catalog.redshift_sized'::regproc
+  WHERE castsource = 'varchar'::regtype AND casttarget = 'varchar'::regtype;
 CREATE FUNCTION pg_catalog.redshift_setting(name text, fallback int8) RETURNS int8
   LANGUAGE sql STABLE AS
   $$ SELECT coalesce(nullif(current_setting('redshift.' || name, true), ''),

@@ -194,7 +194,14 @@ def _varbyte(_: CopyStatement, column: LiveColumn, fields: pa.Array) -> pa.Array
     return pc.binary_join_element_wise(text("\\x"), fields, text(""))
 
 
-def _super(_: CopyStatement, __: LiveColumn, fields: pa.Array) -> pa.Array:
+MAX_CSV_DOCUMENT = 1 << 20
+"""Larger values load from Parquet and JSON only (r_SUPER_type)."""
+
+
+def _super(copy: CopyStatement, _: LiveColumn, fields: pa.Array) -> pa.Array:
+    if copy.format == "csv":
+        fits = pc.less_equal(byte_length(fields), MAX_CSV_DOCUMENT)
+        _refuse(fits, 1224, "SUPER values above 1 MB load from PARQUET and JSON only")
     for row, value in enumerate(fields.to_pylist()):
         if value is not None:
             try:

@@ -24,6 +24,8 @@ from loader.testing.redshift.protocol.backend import Backend, DroppedError
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.protocol.session import Session
 from loader.testing.redshift.statements.copy_unload import parse_copy, parse_unload
+from loader.testing.redshift.statements.tokens import quote
+from loader.testing.redshift.statements.translate import Translation, translate
 from loader.testing.redshift.unload import Unloader
 
 SERVER_VERSION = "8.0.2"
@@ -52,6 +54,8 @@ class Gateway:
     unloader: Unloader
     users: dict[str, str]
     statements: list[Statement] = field(default_factory=list)
+    serverless: bool = False
+    """Whether it is a workgroup, which lacks the STL and STV views of clusters."""
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -115,8 +119,18 @@ class Gateway:
             return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
 
-    def create_domains(self, domains: Sequence[tuple[str, str]]) -> None:
-        """Create these types where they do not exist."""
+    def translate(self, sql: str, *, in_transaction: bool) -> Translation:
+        """What to run on PostgreSQL for a statement; the types it needs exist then."""
+        found = translate(
+            sql,
+            in_transaction=in_transaction,
+            declared_key=self._declared_key,
+            serverless=self.serverless,
+        )
+        self._create_domains(found.domains)
+        return found
+
+    def _create_domains(self, domains: Sequence[tuple[str, str]]) -> None:
         for name, sql in domains:
             with self._lock:
                 if name in self._domains:
@@ -124,6 +138,16 @@ class Gateway:
                 with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
                     self.admin.query(sql)
                 self._domains.add(name)
+
+    def _declared_key(self, names: Sequence[str]) -> frozenset[str]:
+        """The columns of the primary key that a table declares; none of one that is not there."""
+        found = self.admin.query(
+            "SELECT a.attname FROM pg_catalog.redshift_keys k JOIN pg_catalog.pg_attribute a"
+            " ON a.attrelid = k.relation AND a.attnum = ANY (k.columns)"
+            " WHERE k.type = 'p' AND k.relation = pg_catalog.to_regclass(%s)",
+            ".".join(map(quote, names)),
+        )
+        return frozenset(name for (name,) in found)
 
     def wait_until_gone(self, pid: int) -> None:
         """Wait until a backend has ended its transaction and left."""

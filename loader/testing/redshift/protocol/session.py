@@ -8,7 +8,7 @@ what it sends with a Sync, as redshift_connector and libpq do; a Flush alone is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from loader.testing.redshift.protocol.results import (
 )
 from loader.testing.redshift.refusals import ABORTED, Refusal
 from loader.testing.redshift.statements.copy_unload import kind as statement_kind
-from loader.testing.redshift.statements.translate import translate
+from loader.testing.redshift.statements.translate import Translation
 
 ENOUGH = 1 << 18
 
@@ -49,7 +49,7 @@ class Host(Protocol):
     def perform(  # noqa: D102
         self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]: ...
-    def create_domains(self, domains: Sequence[tuple[str, str]]) -> None: ...  # noqa: D102
+    def translate(self, sql: str, *, in_transaction: bool) -> Translation: ...  # noqa: D102
     def wait_until_gone(self, pid: int) -> None: ...  # noqa: D102
 
 
@@ -148,8 +148,7 @@ class Session:
                 self.gateway.check(kind, sql)
                 return Prepared(sql, kind, None)
             inside = self.backend.status != b"I"
-            translation = translate(sql, in_transaction=inside)
-            self.gateway.create_domains(translation.domains)
+            translation = self.gateway.translate(sql, in_transaction=inside)
         except Exception as error:  # noqa: BLE001
             self.gateway.log(entry)
             entry.ok = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,9 +25,13 @@ class Found:
 class Store:
     """S3 as COPY and UNLOAD use it: with the role attached to the warehouse, or not at all."""
 
-    def __init__(self, client: S3Client, iam_role: str) -> None:
+    def __init__(
+        self, client: S3Client, iam_role: str, default_key: Callable[[], str] = lambda: ""
+    ) -> None:
         self._client = client
         self._iam_role = iam_role
+        self.default_key = default_key
+        """Tells the KMS key that the bucket encrypts with by default; empty for none."""
 
     def check_role(self, role: str, user: str) -> None:
         """Refuse a role that is not attached; the first one is, of those in a chain."""
@@ -72,11 +77,11 @@ class Store:
         except (ClientError, BotoCoreError) as error:
             raise _refusal(error) from error
 
-    def write(self, url: str, data: bytes) -> None:
-        """Store an object."""
+    def write(self, url: str, data: bytes, encryption: Mapping[str, str]) -> None:
+        """Store an object, encrypted as these parameters of S3 say."""
         bucket, key = split(url)
         try:
-            self._client.put_object(Bucket=bucket, Key=key, Body=data)
+            self._client.put_object(Bucket=bucket, Key=key, Body=data, **encryption)
         except (ClientError, BotoCoreError) as error:
             raise _refusal(error) from error
 

@@ -53,6 +53,8 @@ class Storage:
     def __init__(self, faults: Faults, bucket: str, region: str, listener: socket.socket) -> None:
         self.bucket = bucket
         self.region = region
+        self.kms_key = ""
+        """The key of a bucket that takes only what AWS KMS encrypts, as its policy can demand."""
         self._faults = faults
         self._used: set[Any] = set()
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -110,6 +112,7 @@ class Storage:
         """Remove every object, unfinished upload and secret."""
         if self.bucket not in {found["Name"] for found in self._admin.list_buckets()["Buckets"]}:
             self._make_bucket()  # another moto in this process was reset
+        self.kms_key = ""
         keys = self.objects()
         for start in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[start : start + 1000]]
@@ -145,10 +148,12 @@ class Storage:
             return _refuse(environ, start, 501, "NotImplemented", {})
         self._used.add(service)
         if ADMIN not in agent:
-            by = "warehouse" if WAREHOUSE in agent else "client"
-            rule = self._faults.take_request(_operation(environ), by)
+            by, operation = "warehouse" if WAREHOUSE in agent else "client", _operation(environ)
+            rule = self._faults.take_request(operation, by)
             if rule is not None:
                 return _refuse(environ, start, rule.status, rule.code, rule.headers)
+            if self.kms_key and operation in _WRITES and not _uses_kms(environ, self.kms_key):
+                return _refuse(environ, start, 403, "AccessDenied", {})
         return self._moto(environ, start)
 
 
@@ -161,6 +166,16 @@ def _signed_for(environ: WSGIEnvironment) -> str | None:
     scope = "".join(query.get("X-Amz-Credential", [])) or header
     found = _SCOPE.search(scope)
     return found[1] if found else None
+
+
+_WRITES = ("PutObject", "CreateMultipartUpload")
+"""What tells S3 how an object is to be encrypted; parts of an upload do not."""
+
+
+def _uses_kms(environ: WSGIEnvironment, key: str) -> bool:
+    """Whether an object is to be encrypted by this key, or by the one that AWS manages."""
+    named = environ.get("HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID", key)
+    return environ.get("HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION") == "aws:kms" and named == key
 
 
 def _operation(environ: WSGIEnvironment) -> str:

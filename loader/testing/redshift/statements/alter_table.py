@@ -15,7 +15,11 @@ from loader.testing.redshift.refusals import (
     syntax_error,
 )
 from loader.testing.redshift.statements.column_types import ENCODINGS, parse_type
-from loader.testing.redshift.statements.create_table import read_column, read_constraint
+from loader.testing.redshift.statements.create_table import (
+    check_column_name,
+    read_column,
+    read_constraint,
+)
 from loader.testing.redshift.statements.notes import noted
 from loader.testing.redshift.statements.rewrite import Domains, path
 from loader.testing.redshift.statements.table_layout import MAX_COMPOUND, Column
@@ -70,7 +74,9 @@ def _simple(action: Cursor) -> tuple[str, *tuple[Action, ...]]:
         action.take("column")
         old = action.name()
         action.expect("to")
-        return (f"RENAME COLUMN {quote(old)} TO {quote(_last_name(action))}",)
+        new = _last_name(action)
+        check_column_name(new)
+        return (f"RENAME COLUMN {quote(old)} TO {quote(new)}",)
     raise action.unexpected()
 
 

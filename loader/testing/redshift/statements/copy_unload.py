@@ -314,7 +314,9 @@ def _unload_option(cursor: Cursor, given: dict[str, str]) -> tuple[str, str]:
         case "null":
             cursor.expect("as")
             return name, cursor.string()
-        case "credentials" | "partition" | "encrypted":
+        case "encrypted":
+            return name, "auto" if cursor.take("auto") else ""
+        case "credentials" | "partition":
             raise not_implemented(f"the UNLOAD option {name.upper()}")
     raise syntax_error(token.text)
 
@@ -357,6 +359,7 @@ def _check_unload(given: dict[str, str]) -> None:
         raise Refusal("Must specify credentials for UNLOAD: IAM_ROLE", SYNTAX)
     if "allowoverwrite" in given and "cleanpath" in given:
         raise Refusal("ALLOWOVERWRITE and CLEANPATH cannot be used together", SYNTAX)
+    _check_encryption(given)
     if given.get("format") == "parquet":
         for name in _NOT_IN_PARQUET:
             if name in given:
@@ -366,3 +369,13 @@ def _check_unload(given: dict[str, str]) -> None:
         raise Refusal("ROWGROUPSIZE is only supported for UNLOAD to PARQUET", NOT_SUPPORTED)
     if "fixedwidth" in given or (given.get("format") == "csv" and "escape" in given):
         raise not_implemented("UNLOAD with FIXEDWIDTH, or CSV with ESCAPE")
+
+
+def _check_encryption(given: dict[str, str]) -> None:
+    """ENCRYPTED alone would be encryption on the client's side, which has ended (r_UNLOAD)."""
+    if "kms_key_id" in given and "encrypted" not in given:
+        raise Refusal("KMS_KEY_ID requires the ENCRYPTED option", SYNTAX)
+    if "kms_key_id" in given and given["encrypted"] == "auto":
+        raise Refusal("ENCRYPTED AUTO cannot be used with KMS_KEY_ID", SYNTAX)
+    if given.get("encrypted") == "" and "kms_key_id" not in given:
+        raise Refusal("ENCRYPTED is only supported with KMS_KEY_ID or AUTO", NOT_SUPPORTED)

@@ -17,6 +17,7 @@ from loader.testing.redshift.statements.column_types import (
     parse_type,
 )
 from loader.testing.redshift.statements.notes import noted
+from loader.testing.redshift.statements.queries import check_leader_only
 from loader.testing.redshift.statements.rewrite import Domains, path, render
 from loader.testing.redshift.statements.table_layout import (
     INTEGER_RANGES,
@@ -38,6 +39,19 @@ _AFTER_DEFAULT = (
 _TABLE_CONSTRAINTS = ("constraint", "primary", "unique", "foreign", "check")
 
 
+_SYSTEM_COLUMNS = ("oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+
+
+def check_column_name(name: str) -> None:
+    """Refuse the names of PostgreSQL's system columns (dg/c_unsupported-postgresql-features).
+
+    Raises:
+        Refusal: it is one.
+    """
+    if name in _SYSTEM_COLUMNS:
+        raise Refusal(f'column name "{name}" conflicts with a system column name', "42701")
+
+
 def read_column(cursor: Cursor) -> Column:
     """Read one column definition to its end.
 
@@ -45,6 +59,7 @@ def read_column(cursor: Cursor) -> Column:
         Refusal: it breaks a rule of dg/r_CREATE_TABLE_NEW.
     """
     name = cursor.name()
+    check_column_name(name)
     column = Column(name, parse_type(cursor))
     while not cursor.done:
         _read_attribute(cursor, column)
@@ -142,6 +157,7 @@ def _default(cursor: Cursor) -> list[Token]:
     tokens = list(cursor.tokens[start : cursor.place])
     if not tokens:
         raise cursor.unexpected()
+    check_leader_only(tokens)
     if any(token.says("select") for token in tokens):
         raise Refusal("cannot use subquery in DEFAULT expression", NOT_SUPPORTED)
     return tokens

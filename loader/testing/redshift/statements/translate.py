@@ -3,7 +3,6 @@
 Limits, all of them on the lenient side unless they say "refused":
 
 - Names of 64 to 127 bytes work, but the catalog shows them shortened (`tokens.stored`).
-- VARCHAR(n) counts characters in INSERT and UPDATE; only COPY counts bytes.
 - Comparisons ignore blanks at the end where a VARCHAR or CHAR takes part (`blanks.py`). Literals
   and results of functions are TEXT, and compared as they are. No collation ignores case.
 - Encodings, dist and sort keys, UNIQUE, primary and foreign keys are remembered in side tables
@@ -13,7 +12,7 @@ Limits, all of them on the lenient side unless they say "refused":
 - A user, a group and a role of one name are one to PostgreSQL. ``GRANT ALTER`` and ``DROP`` become
   TRIGGER, and are shown as that.
 - A boolean cast to text is refused where PostgreSQL plans it, not where it parses it.
-- What only Redshift's SELECT lacks (DISTINCT ON, FILTER, …) passes.
+- Of what only Redshift's SELECT lacks, what `queries.py` does not name passes.
 """
 
 from __future__ import annotations
@@ -32,13 +31,14 @@ from loader.testing.redshift.statements.alter_table import alter_table
 from loader.testing.redshift.statements.create_table import create_table
 from loader.testing.redshift.statements.merge import check_merge
 from loader.testing.redshift.statements.notes import noted
+from loader.testing.redshift.statements.queries import check_everywhere
 from loader.testing.redshift.statements.rewrite import Domains, path, render
-from loader.testing.redshift.statements.tokens import (
-    Cursor,
-    Token,
-    one_statement,
-    quote,
-    with_depth,
+from loader.testing.redshift.statements.settings import change_setting, read_setting
+from loader.testing.redshift.statements.tokens import Cursor, Token, one_statement, quote
+from loader.testing.redshift.statements.trusted_keys import (
+    DeclaredKey,
+    no_key,
+    without_trusted_distinct,
 )
 
 
@@ -53,7 +53,13 @@ class Translation:
     """Domains the statement needs: name and CREATE DOMAIN, to be made before it."""
 
 
-def translate(sql: str, *, in_transaction: bool) -> Translation:
+def translate(
+    sql: str,
+    *,
+    in_transaction: bool,
+    declared_key: DeclaredKey = no_key,
+    serverless: bool = False,
+) -> Translation:
     """The PostgreSQL statement for a Redshift one.
 
     Raises:
@@ -62,6 +68,8 @@ def translate(sql: str, *, in_transaction: bool) -> Translation:
     tokens = one_statement(sql)
     if not tokens:
         return Translation("")
+    check_everywhere(tokens, serverless=serverless)
+    tokens = without_trusted_distinct(tokens, declared_key)
     domains: Domains = {}
     text = _statement(tokens, domains, in_transaction=in_transaction)
     return Translation(text, tokens[0].says("truncate"), tuple(domains.items()))
@@ -109,9 +117,9 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
         case "lock":
             return _lock(cursor)
         case "set":
-            return _set(cursor, domains)
+            return change_setting(cursor, domains)
         case "reset" | "show":
-            return _setting(cursor, word)
+            return read_setting(cursor, word)
         case "merge":
             check_merge(tokens)
             return render(tokens, domains)
@@ -121,7 +129,6 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
             raise not_implemented(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
         raise _unsupported(tokens)
-    _check_dml(tokens)
     return render(tokens, domains)
 
 
@@ -258,59 +265,6 @@ def _lock(cursor: Cursor) -> str:
     return f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
 
 
-_NATIVE = frozenset(
-    {
-        "application_name", "client_encoding", "client_min_messages", "datestyle",
-        "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle",
-        "search_path", "statement_timeout", "timezone"
-    }
-)  # fmt: skip
-_REDSHIFT_ONLY = frozenset(
-    {
-        "analyze_threshold_percent", "cast_super_null_on_error",
-        "datashare_break_glass_session_var", "default_geometry_encoding",
-        "describe_field_name_in_uppercase", "downcase_delimited_identifier",
-        "enable_numeric_rounding", "enable_result_cache_for_session", "enable_vacuum_boost",
-        "error_on_nondeterministic_update", "json_serialization_enable",
-        "json_serialization_parse_nested_strings", "max_concurrency_scaling_clusters",
-        "max_cursor_result_set_size", "mv_enable_aqmv_for_session", "navigate_super_null_on_error",
-        "parse_super_null_on_error", "query_group", "s3_retry_max",
-        "spectrum_enable_pseudo_columns", "spectrum_query_maxerror",
-        "stored_proc_log_min_messages", "use_fips_ssl", "wlm_query_slot_count"
-    }
-)  # fmt: skip
-
-
-def _setting(cursor: Cursor, word: str) -> str:
-    """RESET and SHOW."""
-    if cursor.take("all"):
-        return f"{word.upper()} ALL"
-    name = ".".join(cursor.path())
-    if not cursor.done:
-        raise not_implemented(f"{word.upper()} {name.upper()} …")
-    return f"{word.upper()} {'redshift.' if name in _REDSHIFT_ONLY else ''}{name}"
-
-
-def _set(cursor: Cursor, domains: Domains) -> str:
-    tokens = cursor.tokens
-    if cursor.at("session", "authorization") or cursor.at("time", "zone"):
-        return render(tokens, domains)
-    local = "" if cursor.take("session") or not cursor.take("local") else "LOCAL "
-    name = ".".join(cursor.path())
-    if not cursor.take("to"):
-        cursor.expect("=")
-    value = render(list(cursor.tokens[cursor.place :]), domains)
-    if not value:
-        raise syntax_error("")
-    if name in _NATIVE or "." in name:
-        return f"SET {local}{name} TO {value}"
-    if name in _REDSHIFT_ONLY:
-        return f"SET {local}redshift.{name} TO {value}"
-    if name.startswith("enable_case_sensitive"):
-        raise not_implemented(f"the setting {name}")
-    raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
-
-
 def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
     """GRANT and REVOKE, and whether those who are granted something are groups or roles."""
     text = render(_without_roles(tokens), domains)
@@ -380,19 +334,3 @@ def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
     token = cursor.peek()
     table = path(cursor.path()[-2:]) if token is not None and token.names else ""
     return f"{word.upper()} {table}".rstrip()
-
-
-def _check_dml(tokens: Sequence[Token]) -> None:
-    """Refuse clauses that PostgreSQL has learnt since Redshift left it."""
-    first = tokens[0].value
-    for (token, depth), following in zip(with_depth(tokens), [*tokens[1:], None], strict=True):
-        if first == "with" and depth == 0 and token.says("merge"):
-            raise syntax_error(token.text)
-        if first in ("insert", "update", "delete", "with") and token.says("returning"):
-            raise syntax_error(token.text)
-        if first != "insert" or following is None or depth:
-            continue
-        if token.says("on") and following.says("conflict"):
-            raise syntax_error(token.text)
-        if token.says("overriding"):
-            raise syntax_error(token.text)

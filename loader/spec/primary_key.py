@@ -1,0 +1,66 @@
+"""Whether a table may declare its primary key, which Redshift trusts without a check.
+
+A key that is false changes answers: ``SELECT DISTINCT`` may return a row twice
+(``t_Defining_constraints``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loader.spec.model import TableSpec
+from loader.spec.periods import Dimension
+from loader.sql.lexer import tokens
+
+_UNEVEN = frozenset({"char", "varchar", "real", "double precision"})
+"""Types with equal values that functions tell apart: ``'a'`` and ``'a '``, 0.0 and -0.0."""
+
+_VARYING = ("getdate", "sysdate", "timeofday", "random", "current_", "local", "now")
+"""How words begin whose value is not the same each time."""
+
+
+def declares_key(spec: TableSpec) -> bool:
+    """Whether CREATE TABLE says PRIMARY KEY, where the warehouse does not enforce it."""
+    if spec.primary_key_constraint == "proven":
+        return is_key_proven(spec)
+    return bool(spec.primary_key) and spec.primary_key_constraint == "always"
+
+
+def is_key_proven(spec: TableSpec) -> bool:
+    """Whether no sequence of loads can put one key into the table twice.
+
+    Each load refuses duplicates among its own rows, so what counts is the rows of other loads.
+    """
+    prove = _PROOFS.get(spec.write_disposition)
+    return bool(spec.primary_key) and prove is not None and prove(spec)
+
+
+def _is_always_proven(_: TableSpec) -> bool:
+    """A merge replaces the row of a known key."""
+    return True
+
+
+def _replaces_whole_keys(spec: TableSpec) -> bool:
+    """Whether all rows that a key can have lie in one slice, which is replaced as a whole."""
+    return all(_depends_on_key(spec, dimension) for dimension in spec.dimensions)
+
+
+def _depends_on_key(spec: TableSpec, dimension: Dimension) -> bool:
+    """Whether rows of one key have one value of a partition expression."""
+    if dimension.column is not None:
+        return dimension.column in spec.primary_key
+    words = {
+        text.strip('"').lower() for kind, text in tokens(dimension.expr) if kind in ("word", "name")
+    }
+    used = words & spec.by_name.keys()
+    if not used or not used <= {*spec.primary_key}:
+        return False
+    uneven = any(spec.by_name[name].data_type.name in _UNEVEN for name in used)
+    return not uneven and not any(word.startswith(_VARYING) for word in words - used)
+
+
+_PROOFS: dict[str, Callable[[TableSpec], bool]] = {
+    "merge": _is_always_proven,
+    "replace": _replaces_whole_keys,
+}
+"""By write disposition; a load that only adds rows proves nothing."""
