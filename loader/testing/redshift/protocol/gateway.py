@@ -24,6 +24,7 @@ from loader.testing.redshift.protocol.backend import Backend, DroppedError
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.protocol.session import Session
 from loader.testing.redshift.statements.copy_unload import parse_copy, parse_unload
+from loader.testing.redshift.statements.masks import find_masked, with_masks
 from loader.testing.redshift.unload import Unloader
 
 SERVER_VERSION = "8.0.2"
@@ -51,6 +52,8 @@ class Gateway:
     unloader: Unloader
     users: dict[str, str]
     statements: list[Statement] = field(default_factory=list)
+    masks_exist: bool = False
+    """Whether anybody may have to see other values than there are."""
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -114,6 +117,10 @@ class Gateway:
         if kind == "copy":
             return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
+
+    def mask(self, user: str, sql: str) -> str:
+        """A statement as it reads what this user may see, where masking policies are attached."""
+        return with_masks(sql, find_masked(self.admin, user)) if self.masks_exist else sql
 
     def create_domains(self, domains: Sequence[tuple[str, str]]) -> None:
         """See to it that these types exist."""

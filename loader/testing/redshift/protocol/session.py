@@ -49,6 +49,7 @@ class Host(Protocol):
     def perform(  # noqa: D102
         self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]: ...
+    def mask(self, user: str, sql: str) -> str: ...  # noqa: D102
     def create_domains(self, domains: Sequence[tuple[str, str]]) -> None: ...  # noqa: D102
     def wait_until_gone(self, pid: int) -> None: ...  # noqa: D102
 
@@ -148,7 +149,8 @@ class Session:
                 self.gateway.check(kind, sql)
                 return Prepared(sql, kind, None)
             inside = self.backend.status != b"I"
-            translation = translate(sql, in_transaction=inside)
+            masked = self.gateway.mask(self.user, sql)
+            translation = translate(masked, in_transaction=inside)
             self.gateway.create_domains(translation.domains)
         except Exception as error:  # noqa: BLE001
             self.gateway.log(entry)

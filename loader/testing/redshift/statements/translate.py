@@ -91,6 +91,8 @@ def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: boo
             return _create(cursor, domains, in_transaction=in_transaction)
         case "alter" if cursor.take("table"):
             return alter_table(cursor, domains, in_transaction=in_transaction)
+        case "drop" if cursor.take("table"):
+            return _drop_table(cursor, domains)
         case "alter" | "drop":
             _check_outside(tokens, in_transaction=in_transaction)
             return render(tokens, domains)
@@ -235,6 +237,14 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
         raise not_carried(f"{what.value.upper()} objects")
 
 
+def _drop_table(cursor: Cursor, domains: Domains) -> str:
+    """What is dropped is noted, for foreign keys of others may be in the way (`policies.sql`)."""
+    cursor.take("if", "exists")
+    names = [path(names[-2:]) for names in _paths(cursor)]
+    cascades = cursor.take("cascade")
+    return noted(render(cursor.tokens, domains), {"drops": names, "cascades": cascades})
+
+
 def _truncate(cursor: Cursor) -> str:
     cursor.take("table")
     table = cursor.path()
@@ -315,7 +325,16 @@ def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
     cursor = Cursor(tokens)
     cursor.place = on + 1
     note = _objects(cursor)
-    return noted(text, note | {"grantees": _grantees(cursor)}) if note else text
+    if not note:
+        return text
+    grantees = _grantees(cursor)
+    # dg/r_GRANT: WITH GRANT OPTION is for users alone, and for no privilege on columns.
+    if _says(tokens[-3:], "with", "grant", "option"):
+        if any(token.says("(") for token in tokens[:on]):
+            raise syntax_error("with")
+        if any(kind != "user" or name == "public" for kind, name in grantees):
+            raise Refusal("grant options can only be granted to individual users", "0LP01")
+    return noted(text, note | {"grantees": grantees})
 
 
 def _objects(cursor: Cursor) -> dict[str, list[str]]:
