@@ -32,6 +32,7 @@ from loader.testing.redshift.statements.alter_table import alter_table
 from loader.testing.redshift.statements.create_table import create_table
 from loader.testing.redshift.statements.merge import check_merge
 from loader.testing.redshift.statements.notes import noted
+from loader.testing.redshift.statements.privileges import grant_or_revoke, read_paths
 from loader.testing.redshift.statements.rewrite import Domains, path, render
 from loader.testing.redshift.statements.tokens import (
     Cursor,
@@ -118,7 +119,7 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
             check_merge(tokens)
             return render(tokens, domains)
         case "grant" | "revoke":
-            return _privileges(tokens, domains)
+            return grant_or_revoke(tokens, domains)
         case "copy" | "unload":
             raise not_carried(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
@@ -240,7 +241,7 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
 def _drop_table(cursor: Cursor, domains: Domains) -> str:
     """What is dropped is noted, for foreign keys of others may be in the way (`policies.sql`)."""
     cursor.take("if", "exists")
-    names = [path(names[-2:]) for names in _paths(cursor)]
+    names = [path(names[-2:]) for names in read_paths(cursor)]
     cascades = cursor.take("cascade")
     return noted(render(cursor.tokens, domains), {"drops": names, "cascades": cascades})
 
@@ -314,72 +315,6 @@ def _set(cursor: Cursor, domains: Domains) -> str:
     if name.startswith("enable_case_sensitive"):
         raise not_carried(f"the setting {name}")
     raise Refusal(f'unrecognized configuration parameter "{name}"', "42704")
-
-
-def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
-    """GRANT and REVOKE, and whether those who are granted something are groups or roles."""
-    text = render(_without_roles(tokens), domains)
-    on = next((place for place, token in enumerate(tokens) if token.says("on")), None)
-    if on is None or not tokens[0].says("grant"):
-        return text
-    cursor = Cursor(tokens)
-    cursor.place = on + 1
-    note = _objects(cursor)
-    if not note:
-        return text
-    grantees = _grantees(cursor)
-    # dg/r_GRANT: WITH GRANT OPTION is for users alone, and for no privilege on columns.
-    if _says(tokens[-3:], "with", "grant", "option"):
-        if any(token.says("(") for token in tokens[:on]):
-            raise syntax_error("with")
-        if any(kind != "user" or name == "public" for kind, name in grantees):
-            raise Refusal("grant options can only be granted to individual users", "0LP01")
-    return noted(text, note | {"grantees": grantees})
-
-
-def _objects(cursor: Cursor) -> dict[str, list[str]]:
-    """The tables, or the schemas with all their tables; nothing for other objects."""
-    if cursor.take("all", "tables", "in", "schema"):
-        return {"schemas": [names[0] for names in _paths(cursor)]}
-    cursor.take("table")
-    if not cursor.at("schema") or cursor.at("schema", "."):
-        paths = _paths(cursor)
-        if cursor.at("to"):
-            return {"tables": [path(names[-2:]) for names in paths]}
-    return {}
-
-
-def _paths(cursor: Cursor) -> list[tuple[str, ...]]:
-    found = [cursor.path()]
-    while cursor.take(","):
-        found.append(cursor.path())
-    return found
-
-
-def _grantees(cursor: Cursor) -> list[tuple[str, str]]:
-    """Kinds and names of those after TO; who is PUBLIC needs no telling."""
-    cursor.expect("to")
-    found: list[tuple[str, str]] = []
-    while not cursor.done and not cursor.at("with"):
-        kind = next((kind for kind in ("group", "role") if cursor.take(kind)), "user")
-        found.append((kind, cursor.name()))
-        cursor.take(",")
-    return found
-
-
-def _without_roles(tokens: Sequence[Token]) -> list[Token]:
-    """The statement with roles as PostgreSQL names them: without the word ROLE."""
-    kept: list[Token] = []
-    before_on = True
-    for token in tokens:
-        before_on = before_on and not token.says("on")
-        if token.says("role") and kept[-1].says("to", "from", ",", "grant", "revoke"):
-            continue
-        if before_on and token.says("alter", "drop") and kept[-1].says("grant", ","):
-            kept.append(Token("word", "TRIGGER", "trigger", token.start, token.end))
-        else:
-            kept.append(token)
-    return kept
 
 
 def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:
