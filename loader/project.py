@@ -286,16 +286,23 @@ class Project:
         changes: Iterable[TableChange],
         *,
         allow_destructive: Sequence[str] = (),
+        assume_no_policies: bool = False,
+        drop_old: bool = False,
         target: str | None = None,
         on_statement: OnChange | None = None,
     ) -> list[TableChange]:
         """Make live tables what their specs say, each in a transaction of its own.
 
         ``changes`` are what `changes` found, ``allow_destructive`` globs of tables whose changes
-        may lose something; ``on_statement`` is told of each statement before it runs. Returns the
-        changes that were made; when a table fails, `ApplyError` says what was done before it.
+        may lose something. A table is not rebuilt where policies may be attached to it, unless
+        ``assume_no_policies`` says that there are none. ``drop_old`` drops what a rebuild keeps of
+        a table. ``on_statement`` is told of each statement before it runs. Returns the changes that
+        were made; when a table fails, `ApplyError` says what was done before it.
         """
         from loader.executor.apply import apply_all
 
-        context, pending = self.context(target), allowed(changes, allow_destructive)
-        return apply_all(pending, context.warehouse, context.renderer, on_statement)
+        context = self.context(target)
+        pending = allowed(changes, allow_destructive, assume_no_policies=assume_no_policies)
+        return apply_all(
+            pending, context.warehouse, context.renderer, on_statement, drop_old=drop_old
+        )

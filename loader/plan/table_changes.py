@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from loader.errors import PlanError
-from loader.plan.ddl import alter, create, rebuild, table_of, widen
+from loader.plan.backups import PREVIEW_MOMENT
+from loader.plan.ddl import alter, create, table_of, widen
 from loader.plan.dispositions import Step
 from loader.plan.drift.compare import drift
 from loader.plan.drift.difference import Difference, Drift
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.model import Statement, Target
+from loader.plan.rebuild import drop_kept, kept_table, rebuild, swap
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import TableSpec
-from loader.sql.renderer import Renderer
+from loader.sql.renderer import Renderer, Table
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class TableChange:
     """What runs between BEGIN and COMMIT."""
     rows: int | None = None
     """How many rows the live table has, where it was asked."""
+    kept: Table | None = None
+    """What a rebuild keeps the old table as."""
+    after: tuple[Statement, ...] = ()
+    """What runs after COMMIT, each by itself, and does nothing the second time."""
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -60,6 +66,11 @@ class TableChange:
         return tuple(dict.fromkeys(one.blocked for one in self.differences if one.blocked))
 
     @property
+    def unproven(self) -> tuple[str, ...]:
+        """What has to be known before it may be done, and cannot be seen."""
+        return tuple(dict.fromkeys(one.unproven for one in self.differences if one.unproven))
+
+    @property
     def sql(self) -> str:
         """The changes as a script."""
         if not self.differences:
@@ -67,6 +78,8 @@ class TableChange:
         lines = [f"-- {self.spec.table} on {self.target.name}: changes of the table"]
         for reason in self.blocked:
             lines += [f"-- CANNOT BE DONE: {_one_line(reason)}"]
+        for reason in self.unproven:
+            lines += [f"-- NOT PROVEN: {_one_line(reason)}"]
         lines.append("")
         for statement in self.outside:
             lines += [statement.script(), ""]
@@ -75,6 +88,8 @@ class TableChange:
             for number, statement in enumerate(self.statements, 1):
                 lines += [statement.script(f"{number}. "), ""]
             lines += ["COMMIT;", ""]
+        for statement in self.after:
+            lines += [statement.script(), ""]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
@@ -87,9 +102,12 @@ class TableChange:
             "rows": self.rows,
             "destructive": self.destructive,
             "blocked": list(self.blocked),
+            "unproven": list(self.unproven),
+            "kept": f"{self.kept.schema}.{self.kept.name}" if self.kept else None,
             "differences": [one.to_dict() for one in self.differences],
             "outside": [one.to_dict() for one in self.outside],
             "statements": [one.to_dict() for one in self.statements],
+            "after": [one.to_dict() for one in self.after],
             "notes": list(self.drift.notes),
         }
 
@@ -101,6 +119,9 @@ def plan_change(
     live: Live,
     answers: Mapping[str, int | None] | None = None,
     found: Drift | None = None,
+    moment: str = PREVIEW_MOMENT,
+    *,
+    drop_old: bool = False,
 ) -> TableChange:
     """What makes a live table what its spec says.
 
@@ -111,6 +132,8 @@ def plan_change(
         live: The table as it is there.
         answers: Of the `questions`, by what was asked; what was not asked is taken for possible.
         found: What differs, where it is known already.
+        moment: When it runs, for the name of the table that a rebuild keeps.
+        drop_old: Whether that table is dropped once the new one is committed.
 
     Raises:
         TemplateError: a template is missing, broken, or would commit by itself.
@@ -130,11 +153,34 @@ def plan_change(
     if not found.rebuilds:
         outside = tuple(rendered(step, inside=False) for step in widen(spec, found.differences))
         change = replace(change, outside=outside)
-    steps = _steps(spec, renderer, live, found)
-    return replace(change, statements=tuple(rendered(step) for step in steps))
+    steps = _steps(spec, renderer, live, found, moment)
+    change = replace(change, statements=tuple(rendered(step) for step in steps))
+    if not found.rebuilds:
+        return change
+    kept = kept_table(spec, moment)
+    after = (rendered(drop_kept(kept), inside=False),) if drop_old else ()
+    return replace(change, kept=kept, after=after)
 
 
-def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Iterator[Step]:
+def timed(
+    change: TableChange, renderer: Renderer, moment: str, *, drop_old: bool = False
+) -> TableChange:
+    """The change as it runs at a moment, which a plan does not know."""
+    planned = plan_change(
+        change.spec,
+        renderer,
+        change.target,
+        change.live,
+        found=change.drift,
+        moment=moment,
+        drop_old=drop_old,
+    )
+    return replace(planned, rows=change.rows)
+
+
+def _steps(
+    spec: TableSpec, renderer: Renderer, live: Live, found: Drift, moment: str
+) -> Iterator[Step]:
     if not isinstance(live, LiveTable):
         for step in create(spec, renderer):
             # Whoever may create tables in a schema need not have the right to create schemas.
@@ -142,8 +188,10 @@ def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Ite
                 yield step
     elif live.is_table:
         if found.rebuilds:
-            yield from rebuild(spec, renderer, live)
+            yield from rebuild(spec, renderer, live, moment)
         else:
+            if found.swaps:
+                yield from swap(spec, renderer, live, found.swaps)
             yield from alter(spec, renderer, found.differences)
 
 
@@ -202,15 +250,22 @@ def _settled(spec: TableSpec, one: Difference, answers: Mapping[str, int | None]
     return one
 
 
-def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[TableChange]:
+def allowed(
+    changes: Iterable[TableChange],
+    destructive: Sequence[str],
+    *,
+    assume_no_policies: bool = False,
+) -> list[TableChange]:
     """The changes that there is anything to do for, once all of them may be done.
 
     Args:
         changes: Of any tables.
         destructive: Globs over asset keys and ``schema.table``: what may lose something there.
+        assume_no_policies: Whether no policies are attached where none can be seen.
 
     Raises:
-        PlanError: some cannot be done at all, or would lose something elsewhere; all are named.
+        PlanError: some cannot be done at all, may not be done as long as something is not known,
+            or would lose something elsewhere; all of those are named.
     """
     pending = [change for change in changes if change.differences]
     blocked = [f"  {reason}" for change in pending for reason in change.blocked]
@@ -219,9 +274,25 @@ def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[
             "nothing was changed: some of it cannot be done\n" + "\n".join(blocked),
             hint="fix that, or leave these tables out of what is applied",
         )
+    unproven = [] if assume_no_policies else [change for change in pending if change.unproven]
     losing = [
         change for change in pending if change.destructive and not _named(change, destructive)
     ]
+    if unproven or losing:
+        raise _refusal(unproven, losing)
+    return pending
+
+
+def _refusal(unproven: Sequence[TableChange], losing: Sequence[TableChange]) -> PlanError:
+    """What would have to be known, and what would be lost, in one error."""
+    parts, ways = [], []
+    if unproven:
+        lines = [f"  {one.spec.table}: {reason}" for one in unproven for reason in one.unproven]
+        parts += ["policies may be attached to tables that would be replaced", *lines]
+        ways.append(
+            "GRANT ROLE sys:secadmin TO the user of the target, or, where it is known that there"
+            " are no policies: --assume-no-policies"
+        )
     if losing:
         lines = [
             f"  {change.spec.table}: {told(one)}: {one.loss}"
@@ -229,18 +300,19 @@ def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[
             for one in change.differences
             if one.loss
         ]
+        parts += ["some of it would lose something", *lines]
         globs = " ".join(f"--allow-destructive {change.spec.asset_key}" for change in losing)
-        raise PlanError(
-            "nothing was changed: some of it would lose something\n" + "\n".join(lines),
-            hint=f"to do it all the same: {globs}",
-            details=[
-                {"table": change.spec.table, "change": told(one), "loss": one.loss}
-                for change in losing
-                for one in change.differences
-                if one.loss
-            ],
-        )
-    return pending
+        ways.append(f"to do it all the same: {globs}")
+    return PlanError(
+        "nothing was changed: " + "\n".join(parts),
+        hint="; ".join(ways),
+        details=[
+            {"table": change.spec.table, "change": told(one), "loss": one.loss}
+            for change in losing
+            for one in change.differences
+            if one.loss
+        ],
+    )
 
 
 def _named(change: TableChange, globs: Sequence[str]) -> bool:
@@ -262,6 +334,10 @@ def live_state(live: Live) -> dict[str, object] | str:
         return live
     told = asdict(live)
     told["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
+    told["grant_options"] = sorted(f"{what} to {who}" for what, who in live.grant_options)
+    told["column_grants"] = sorted(
+        f"{what} on {column} to {who}" for what, column, who in live.column_grants
+    )
     told["seen"] = sorted(live.seen)
     for transient in ("unseen", "readable"):
         del told[transient]

@@ -279,7 +279,7 @@ def test_losses_need_to_be_allowed() -> None:
         ("add_columns", "none", None),
         ("widen", "none", None),
         ("types", "additive", None),
-        ("widen_with_default", "additive", None),
+        ("widen_with_default", "additive", []),
     ],
 )
 def test_loads_mend_what_they_need_and_may(name: str, evolve: str, kinds: list[str] | None) -> None:
@@ -396,8 +396,10 @@ def test_a_difference_is_plain_data() -> None:
         "live": "integer",
         "remedy": "rebuild",
         "destructive": False,
+        "reason": None,
         "loss": None,
         "blocked": None,
+        "unproven": None,
     }
 
 

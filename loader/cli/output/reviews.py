@@ -60,6 +60,8 @@ def _change_lines(
         yield f"    {_agreeing(change)}"
     for reason in change.blocked:
         yield style(f"  x CANNOT BE DONE: {one_line(reason)}", fg="red", bold=True)
+    for reason in change.unproven:
+        yield style(f"  ! NOT PROVEN: {one_line(reason)}", fg="red")
     for note in change.drift.notes:
         yield style(f"  note: {one_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
@@ -158,9 +160,14 @@ def _cell(text: str | None) -> str:
 
 
 def _what(one: Difference) -> str:
-    how = {"outside": ", before the transaction", "rebuild": ", by rebuilding the table"}
+    how = {
+        "outside": ", before the transaction",
+        "rebuild": ", by rebuilding the table",
+        "swap": ", by a column in its place",
+    }
+    reason = f", as {one.reason}" if one.reason else ""
     loss = f": {one.loss}" if one.loss else ""
-    return f"{one.kind}{how.get(one.remedy, '')}{loss}"
+    return f"{one.kind}{how.get(one.remedy, '')}{reason}{loss}"
 
 
 def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
@@ -279,6 +286,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
         lines += [f"| {' | '.join(_markdown_cell(cell) for cell in row)} |" for row in rows]
         lines.append("")
     lines += [f"- **cannot be done**: {escape(reason)}" for reason in change.blocked]
+    lines += [f"- **not proven**: {escape(reason)}" for reason in change.unproven]
     lines += [f"- {escape(note)}" for note in change.drift.notes]
     lines += [f"- load: {escape(line)}" for line in _load_lines(review)]
     lines.append("")
@@ -318,4 +326,6 @@ def applied(changes: Sequence[TableChange]) -> str:
     for change in changes:
         what = "; ".join(told(one) for one in change.differences)
         lines.append(one_line(f"{change.spec.table}: {what}"))
+        if change.kept and not change.after:
+            lines.append(one_line(f"  kept as {change.kept.schema}.{change.kept.name}"))
     return "\n".join([*lines, f"{counted(len(changes), 'table')} changed"])

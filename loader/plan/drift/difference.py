@@ -20,12 +20,14 @@ Kind = Literal[
     "sort",
     "comment",
     "grant",
+    "column grants",
 ]
 
 
-Remedy = Literal["in place", "outside", "rebuild", "none"]
+Remedy = Literal["in place", "outside", "rebuild", "swap", "none"]
 """A statement in the transaction; one before it, since it cannot run inside; the table rebuilt
-and its rows copied; nothing that Loader would do."""
+and its rows copied; a column in place of the column; nothing that Loader would do. `remedies` has
+the rule."""
 
 
 Probe = Literal["", "rows", "nulls"]
@@ -48,6 +50,10 @@ class Difference:
     blocked: str = ""
     """Why it cannot be fixed."""
     probe: Probe = ""
+    reason: str = ""
+    """Why it is this remedy, where another one would be expected."""
+    unproven: str = ""
+    """What has to be known first and cannot be seen: whether policies are attached."""
     stops_loads: bool = False
     """Whether a load into the table as it is would fail, or put values where they do not fit."""
 
@@ -68,9 +74,11 @@ class Difference:
             "spec": self.spec,
             "live": self.live,
             "remedy": self.remedy,
+            "reason": self.reason or None,
             "destructive": bool(self.loss),
             "loss": self.loss or None,
             "blocked": self.blocked or None,
+            "unproven": self.unproven or None,
         }
 
 
@@ -86,3 +94,9 @@ class Drift:
     def rebuilds(self) -> bool:
         """Whether the table has to be rebuilt."""
         return any(one.remedy == "rebuild" for one in self.differences)
+
+    @property
+    def swaps(self) -> tuple[str, ...]:
+        """The columns that others take the place of."""
+        found = (one.column for one in self.differences if one.remedy == "swap" and one.column)
+        return tuple(dict.fromkeys(found))

@@ -14,7 +14,8 @@ SELECT count(*) FROM "s"."t";
 CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "id" integer NOT NULL,
     "n" bigint IDENTITY(5, -2) NOT NULL
-);
+)
+DISTSTYLE AUTO;
 
 -- 4. copy the rows: every row, its values converted where types change
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id")
@@ -25,10 +26,13 @@ FROM "s"."t";
 -- 5. count the rows: none may be lost or doubled
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 6. drop the old table: the new table takes its place; what is bound to it would stop this
-DROP TABLE "s"."t";
+-- 6. keep the old table: what it was stays, until --drop-old or `loader clean` drops it
+ALTER TABLE "s"."t" RENAME TO "loader_old_df4ee02178481c0d_yyyymmddthhmmssz";
 
 -- 7. rename the new table: now it is the table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+-- 8. comment on the old table: `loader clean` knows it by its name and this
+COMMENT ON TABLE "s"."loader_old_df4ee02178481c0d_yyyymmddthhmmssz" IS 'Kept by Loader when it rebuilt s.t';
 
 COMMIT;
