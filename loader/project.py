@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loader.executor.apply import OnChange
+    from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
@@ -230,6 +231,23 @@ class Project:
 
         age = DEFAULT_AGE if older_than is None else older_than
         return clean(self.context(target).staging_store, age, dry_run=dry_run)
+
+    def clean_backups(
+        self,
+        older_than: timedelta | None = None,
+        *,
+        dry_run: bool = False,
+        target: str | None = None,
+    ) -> CleanedBackups:
+        """Drop the tables that rebuilds have kept for ``older_than``, by default seven days.
+
+        With ``dry_run`` it only says what would be dropped.
+        """
+        from loader.executor.backups import clean_backups
+        from loader.staging.clean import DEFAULT_AGE
+
+        age = DEFAULT_AGE if older_than is None else older_than
+        return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
         self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None

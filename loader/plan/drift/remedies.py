@@ -206,12 +206,36 @@ def fit_to_live(spec: TableSpec, renderer: Renderer, live: LiveTable) -> TableSp
     return spec if columns == spec.columns else spec.model_copy(update={"columns": columns})
 
 
+def may_be_stuck(spec: TableSpec, renderer: Renderer, live: LiveTable) -> bool:
+    """Whether a load would widen columns, so that it has to know what is in the way."""
+    there = {column.name.lower(): column for column in live.columns}
+    return any(
+        _may_widen(spec, renderer, column, there[column.name])
+        for column in spec.columns
+        if column.name in there
+    )
+
+
+def stuck_columns(declared: TableSpec, fitted: TableSpec) -> Iterator[str]:
+    """What the columns that `fit_to_live` has changed mean to whoever loads."""
+    for column, as_it_is in zip(declared.columns, fitted.columns, strict=True):
+        if column != as_it_is:
+            yield (
+                f"{column.name} is {as_it_is.data_type} in the live table, and no load can make it"
+                f" {column.data_type}: `loader apply {declared.asset_key}` does"
+            )
+
+
+def _may_widen(spec: TableSpec, renderer: Renderer, column: Column, there: LiveColumn) -> bool:
+    known = renderer.dialect.known(there.data_type)
+    additive = spec.schema_contract.evolve == "additive" and renderer.has("widen_column")
+    return additive and known is not None and renderer.dialect.widens(known, column.data_type)
+
+
 def is_stuck(
     spec: TableSpec, renderer: Renderer, column: Column, live: LiveTable, there: LiveColumn
 ) -> bool:
     """Whether loads may widen a column of the live table, and cannot."""
-    known = renderer.dialect.known(there.data_type)
-    additive = spec.schema_contract.evolve == "additive" and renderer.has("widen_column")
-    if not additive or known is None or not renderer.dialect.widens(known, column.data_type):
-        return False
-    return bool(resizing_obstacle(spec, column, live, there))
+    return _may_widen(spec, renderer, column, there) and bool(
+        resizing_obstacle(spec, column, live, there)
+    )
