@@ -1,4 +1,4 @@
-"""Tables that are rebuilt lose nothing: what they were is kept, and what cannot be kept stops it."""
+"""A rebuild loses nothing: the old table is kept, and what cannot be carried over stops it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tables(place: Place) -> list[str]:
 
 
 def test_the_old_table_is_kept_until_it_is_cleaned(place: Place) -> None:
-    """A rebuild renames the old table, with all its rows; `clean` drops it once it is old enough."""
+    """A rebuild renames the old table, with its rows; `clean` drops it when it is old enough."""
     project, change = planned(place)
     before = datetime.now(UTC) - timedelta(seconds=1)
     (done,) = project.apply([change])
@@ -160,7 +160,7 @@ def test_policies_stop_a_rebuild(redshift: Place, kind: str) -> None:
 
 
 def test_what_row_level_security_would_have_lost_is_kept(redshift: Place) -> None:
-    """Even where somebody assumed wrongly, the rows and the policy are in the table that is kept."""
+    """Even where somebody assumed wrongly, rows and policies are with the table that is kept."""
     redshift.create(BASE)
     stand_in = stand_in_of(redshift)
     stand_in.attach_rls_policy("s.t", "ones", "id = 1", to="etl")
@@ -336,7 +336,7 @@ def test_a_key_column_is_dropped_by_a_rebuild(redshift: Place, name: str) -> Non
 def test_a_key_that_the_spec_moves_is_moved_before_its_column_is_dropped(
     redshift: Place, name: str
 ) -> None:
-    """A layout that the spec declares by other columns frees a column, which is dropped in place."""
+    """A layout that the spec declares by other columns frees one, which is dropped in place."""
     redshift.create({**BASE, **KEYS[name]})
     key_of_auto(redshift, name)
     moved = columns(AMOUNT, dist="id", sort=["id"])

@@ -63,7 +63,7 @@ CREATE VIEW pg_catalog.svv_column_privileges AS
   CROSS JOIN LATERAL aclexplode(a.attacl) g
   LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
   CROSS JOIN LATERAL redshift_kinds(c.oid, c.relowner, g.grantee) AS k (kind)
-  WHERE NOT a.attisdropped;
+  WHERE NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema');
 -- dg/r_PG_ATTRIBUTE_INFO: pg_attribute with the access lists of columns, for everybody.
 CREATE VIEW pg_catalog.pg_attribute_info AS
   SELECT attrelid, attname, atttypid, attnum, attisdropped, attacl FROM pg_catalog.pg_attribute;
