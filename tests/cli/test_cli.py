@@ -1,6 +1,6 @@
-"""The command line: whole output, exit codes, and nothing where it does not belong.
+"""The command line: what it tells, exit codes, and nothing where it does not belong.
 
-Each session is a list of commands in a fresh project; what they print is in ``cases/cli``.
+Each session is a list of commands in a fresh project; the facts they tell are in ``cases/cli``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from loader.cli import main
 from loader.cli.output.plans import COMMENT_LIMIT
 from loader.scaffold import scaffold
+from tests.facts import answer_facts, screen_facts
 from tests.golden import expect
 
 CASES = Path(__file__).parents[1] / "cases" / "cli"
@@ -169,7 +170,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_sessions(name: str, project: Path) -> None:
-    """Every command prints what was reviewed: answers on stdout, the rest on stderr."""
+    """Every command tells what was reviewed: answers on stdout, the rest on stderr."""
     told = []
     for line in SESSIONS[name]:
         if line.startswith("edit: "):
@@ -177,9 +178,9 @@ def test_sessions(name: str, project: Path) -> None:
             told += [f"# {line}", ""]
             continue
         code, out, err = run(line)
-        told += [f"$ loader {line}".rstrip(), normal(out, project).rstrip("\n")]
-        told += [f"stderr| {one}".rstrip() for one in normal(err, project).splitlines()]
-        told += [f"exit {code}", ""]
+        told.append(
+            answer_facts(line, code, normal(out, project).rstrip("\n"), normal(err, project))
+        )
         assert (code == 0) or err or "--detailed-exitcode" in line
     expect(CASES / f"{name}.txt", "\n".join(told))
 
@@ -210,7 +211,7 @@ def test_validate_tells_all_problems_of_all_files(project: Path) -> None:
     (project / "specs" / "b.yml").write_text("")
     code, out, err = run("validate")
     assert (code, out) == (1, "")
-    expect(CASES / "validate_problems.txt", err)
+    expect(CASES / "validate_problems.txt", f"{screen_facts(err)}\n")
     code, out, _ = run("validate --format json")
     found = json.loads(out)
     assert (code, found["valid"], len(found["problems"])) == (1, False, 3)

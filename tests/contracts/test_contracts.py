@@ -23,6 +23,7 @@ from loader.contracts.convert import ContractError, Imported, declared, read, wr
 from loader.errors import Problem
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
+from tests.facts import screen_facts
 from tests.golden import expect
 
 CASES = Path(__file__).parents[1] / "cases" / "contracts"
@@ -630,7 +631,7 @@ def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, st
 def test_foreign_documents(name: str, cases: Path) -> None:
     """What a foreign document becomes, and all that is told of it, is what the file beside says."""
     code, out, err = run("import", name)
-    expect(CASES / f"{name}.txt", f"{err}exit {code}\n{out}")
+    expect(CASES / f"{name}.txt", f"{screen_facts(err)}\nexit {code}\n{out}")
 
 
 @pytest.mark.parametrize("name", [name for name in FOREIGN if not name.startswith("wrong")])
