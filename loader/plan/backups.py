@@ -13,7 +13,7 @@ PREFIX = "loader_old_"
 PREVIEW_MOMENT = "yyyymmddthhmmssz"
 """Stands for the time of a rebuild in plans, which know none."""
 
-_NAME = re.compile(rf"{PREFIX}([0-9a-f]{{16}})_(\d{{8}}t\d{{6}}z)")
+_NAME = re.compile(rf"{PREFIX}([0-9a-f]{{16}})_(\d{{8}}t\d{{12}}z)")
 _COMMENT = re.compile(r"Kept by Loader when it rebuilt (.+)")
 
 
@@ -23,12 +23,12 @@ def digest(text: str) -> str:
 
 
 def moment_of(time: datetime) -> str:
-    """A time as it stands in the names of kept tables.
+    """A time as it stands in the names of kept tables: to the microsecond, so that each is new.
 
     >>> moment_of(datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
-    '20260301t123000z'
+    '20260301t123000000000z'
     """
-    return f"{time.astimezone(UTC):%Y%m%dt%H%M%Sz}"
+    return f"{time.astimezone(UTC):%Y%m%dt%H%M%S%fz}"
 
 
 def backup_name(table: str, moment: str) -> str:
@@ -63,7 +63,7 @@ def read_backup(schema: str, name: str, comment: str) -> Backup | None:
 
     Name and comment have to say the same, so that nobody else's table is taken for one.
 
-    >>> name = backup_name("s.t", "20260301t123000z")
+    >>> name = backup_name("s.t", "20260301t123000000000z")
     >>> read_backup("s", name, backup_comment("s.t", "Mine.")).table
     's.t'
     >>> read_backup("s", name, "Mine.") is None
@@ -76,7 +76,7 @@ def read_backup(schema: str, name: str, comment: str) -> Backup | None:
     if named is None or said is None or named[1] != digest(said[1]):
         return None
     try:
-        kept = datetime.strptime(named[2], "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
+        kept = datetime.strptime(named[2], "%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
     except ValueError:
         return None
     return Backup(schema, name, said[1], kept)

@@ -119,7 +119,7 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
     owned: dict[str, Any] = {"owner": "bob"} if dialect == "redshift" else {}
     changes = [change(name, dialect, **owned) for name in CHANGES]
     rebuilt = change("types", dialect, **owned)
-    changes.append(timed(rebuilt, renderer(dialect), "20260101t000000z", drop_old=True))
+    changes.append(timed(rebuilt, renderer(dialect), "20260101t000000000000z", drop_old=True))
     if dialect == "redshift":
         # A view in the way of a rebuild: the column is swapped.
         granted = frozenset({("select", "note", "user:ann")})
