@@ -280,7 +280,7 @@ def _rebuild(place: Place) -> tuple[Project, TableChange]:
 
 
 @pytest.mark.parametrize("when", ["before", "after", "instead"])
-@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize("at", range(11))
 def test_a_rebuild_that_is_interrupted_is_not_half_done(
     redshift: Place, at: int, when: Any
 ) -> None:

@@ -82,6 +82,7 @@ _CHANGED = "something else changed the same table meanwhile: load again, once it
 _CONFLICT = (
     r"^1023\b|^1018\b|serializable isolation violation|deadlock detected"
     r"|conflict with concurrent transaction|could not open relation with OID"
+    r"|dropped (by|in) (a )?concurrent transaction"
     r"|tuple concurrently (updated|deleted)|pg_(namespace|class|type)\w*_index"
 )
 """Another transaction is in the way."""
