@@ -344,7 +344,7 @@ def test_looking_sends_nothing_but_questions(redshift: Place) -> None:
     project.review(project.catalog.specs(), full_refresh=True)
     sent = [one.sql.split()[0].upper() for one in redshift.stand_in.statements]
     assert set(sent) <= {"SELECT", "SET"}
-    assert sent.count("SELECT") == 16
+    assert sent.count("SELECT") == 14
 
 
 def test_a_plan_offline_sends_nothing(redshift: Place) -> None:
