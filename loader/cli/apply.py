@@ -1,4 +1,4 @@
-"""The command that makes live tables what their specs say."""
+"""`loader apply`: creates and alters tables to match their specs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loader.cli.framework import Context, common, main, style
+from loader.cli.framework import Context, common_options, main, style
 
 if TYPE_CHECKING:
     from loader.plan.model import Statement
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--allow-destructive",
     metavar="GLOB",
     multiple=True,
-    help="Tables where columns may be dropped and types narrowed; may repeat.",
+    help="Tables whose columns may be dropped or narrowed; may repeat.",
 )
 @click.option(
     "--assume-no-policies",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Rebuild tables although it cannot be seen whether policies are attached to them.",
 )
 @click.option("--drop-old", is_flag=True, help="Drop what a rebuild keeps of the old table.")
-@common()
+@common_options()
 def apply(
     context: Context,
     select: tuple[str, ...],
@@ -47,14 +47,16 @@ def apply(
     from loader.cli.output import reviews  # noqa: PLC0415
 
     project = context.project()
-    saved = _saved(select)
-    pending = _planned(context, project, saved) if saved else _found(context, project, select)
+    saved = _find_saved_plan(select)
+    pending = (
+        _read_changes(context, project, saved) if saved else _find_changes(context, project, select)
+    )
 
     def on_statement(change: TableChange, statement: Statement) -> None:
         if context.verbose:
-            context.say(f"{change.spec.table}: {statement.name}")
+            context.notify(f"{change.spec.table}: {statement.name}")
 
-    done = project.apply(
+    applied = project.apply(
         pending,
         allow_destructive=allow_destructive,
         assume_no_policies=assume_no_policies,
@@ -62,30 +64,30 @@ def apply(
         target=context.target,
         on_statement=on_statement,
     )
-    for change in done:
+    for change in applied:
         for note in change.drift.notes:
-            context.say(f"{style('note:', fg='yellow', err=True)} {change.spec.table}: {note}")
-    data = {"applied": [change.to_dict() for change in done]}
-    context.answer(data, reviews.applied(done))
+            context.notify(f"{style('note:', fg='yellow', err=True)} {change.spec.table}: {note}")
+    data = {"applied": [change.to_dict() for change in applied]}
+    context.print_result(data, reviews.format_applied(applied))
 
 
-def _saved(select: Sequence[str]) -> Path | None:
-    """The saved plan that is meant, if one is."""
+def _find_saved_plan(select: Sequence[str]) -> Path | None:
+    """The file of the saved plan in the arguments; None if there is none."""
     plans = [word for word in select if word.endswith(".json")]
     if not plans:
         return None
     if len(select) > 1:
-        raise click.UsageError("a saved plan stands alone: it says which tables it is for")
+        raise click.UsageError("a saved plan cannot be combined with other arguments")
     return Path(plans[0])
 
 
-def _found(context: Context, project: Project, select: Sequence[str]) -> list[TableChange]:
+def _find_changes(context: Context, project: Project, select: Sequence[str]) -> list[TableChange]:
     entries = project.catalog.select(select)
     specs = [entry.spec for entry in entries if entry.spec is not None]
     return project.changes(specs, target=context.target)
 
 
-def _planned(context: Context, project: Project, path: Path) -> list[TableChange]:
+def _read_changes(context: Context, project: Project, path: Path) -> list[TableChange]:
     from loader.plan import plan_file  # noqa: PLC0415
 
     document = plan_file.read_plan(path)

@@ -1,4 +1,4 @@
-"""The steps that make tables, and make live tables what their specs say."""
+"""The steps that create tables, and that make live tables match their specs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def table_of(spec: TableSpec) -> Table:
 
 
 def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
-    """Everything a table needs that is not there yet."""
+    """The steps that create a table."""
     schema = {"schema": spec.schema_name}
-    yield Step("create the schema", "the table's place", "create_schema", facts=schema)
+    yield Step("create the schema", "for the table", "create_schema", facts=schema)
     yield from _usage(renderer, chain.from_iterable(spec.grants.values()))
     sequences = sequences_of(spec, renderer)
     yield from create_sequences(spec, sequences)
@@ -36,18 +36,18 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
 
 
 def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that cannot run inside a transaction; each does nothing the second time."""
+    """The steps that cannot run inside a transaction; they are idempotent."""
     for one in found:
-        if one.remedy == "outside":
+        if one.remedy == "before_transaction":
             assert one.column is not None
             column = spec.by_name[one.column]
-            why = f"the live column is {one.live}; it cannot be done inside the transaction"
+            why = f"the live column is {one.live}; this cannot run inside the transaction"
             name = f"widen the column {column.name}"
             yield Step(name, why, "widen_column", facts={"column": column})
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that fix differences in place, in the transaction."""
+    """The steps that fix differences in place, in the transaction."""
     differences = [one for one in found if one.remedy == "in place"]
     for one in differences:
         if one.kind == "add column":
@@ -57,7 +57,7 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
     for one in differences:
         if one.kind == "drop column":
             facts = {"column": one.column}
-            why = "the live table has it and the spec does not"
+            why = "the live table has it, but the spec does not"
             yield Step(f"drop the column {one.column}", why, "drop_column", facts=facts)
     for one in differences:
         if one.kind == "comment":
@@ -77,11 +77,11 @@ def add_column(column: Column, why: str) -> Step:
 def _add(spec: TableSpec, renderer: Renderer, one: Difference) -> Iterator[Step]:
     assert one.column is not None
     column = spec.by_name[one.column]
-    yield add_column(column, "the spec has it and the live table does not")
+    yield add_column(column, "the spec has it, but the live table does not")
     facts = {"column": column}
     if not column.nullable and renderer.has("set_not_null"):
-        why = "it is never NULL, which cannot be said when it is added"
-        yield Step(f"close {column.name} to NULL", why, "set_not_null", facts=facts)
+        why = "NOT NULL cannot be set when the column is added"
+        yield Step(f"set {column.name} NOT NULL", why, "set_not_null", facts=facts)
     if column.description and renderer.dialect.has_comments:
         yield _comment_step(spec, column.name)
 
@@ -90,10 +90,10 @@ def _layout(spec: TableSpec, differences: Iterable[Difference]) -> Iterator[Step
     encoded = []
     for one in differences:
         if one.kind == "dist":
-            why = f"rows are distributed by {one.live or 'nothing that can be seen'}"
+            why = f"the live table has {one.live or 'no visible distribution'}"
             yield Step("change the distribution", why, "alter_dist")
         elif one.kind == "sort":
-            why = f"rows are sorted by {one.live or 'nothing'}"
+            why = f"the live table has {one.live or 'none'}"
             yield Step("change the sort key", why, "alter_sort")
         elif one.kind == "encoding":
             assert one.column is not None
@@ -105,7 +105,7 @@ def _layout(spec: TableSpec, differences: Iterable[Difference]) -> Iterator[Step
 
 
 def sequences_of(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
-    """The sequences behind identities, named so that one that changes is another one."""
+    """The sequences for identity columns; the name contains seed and step."""
     if not renderer.has("create_sequence"):
         return {}
     return {
@@ -122,7 +122,9 @@ def create_sequences(spec: TableSpec, sequences: dict[str, Table]) -> Iterator[S
     """The steps that make the sequences of `sequences_of`."""
     for name, sequence in sequences.items():
         facts = {"sequence": sequence, "column": spec.by_name[name]}
-        yield Step(f"create the sequence of {name}", "numbers rows", "create_sequence", facts=facts)
+        yield Step(
+            f"create the sequence of {name}", "generates its values", "create_sequence", facts=facts
+        )
 
 
 def all_comments(
@@ -131,16 +133,18 @@ def all_comments(
     """Comments from the spec, and from the live table where the spec has none."""
     if not renderer.dialect.has_comments:
         return
-    kept = live.comment if live else None
-    if spec.description or kept:
-        yield _comment_on_table(spec.description or kept or "", "spec" if spec.description else "")
-    there = {column.name.lower(): column.comment for column in live.columns} if live else {}
+    live_comment = live.comment if live else None
+    if spec.description or live_comment:
+        yield _comment_on_table(
+            spec.description or live_comment or "", "spec" if spec.description else ""
+        )
+    live_columns = {column.name.lower(): column.comment for column in live.columns} if live else {}
     for column in spec.columns:
-        yield from column_comment(column, there.get(column.name), renderer)
+        yield from column_comment(column, live_columns.get(column.name), renderer)
 
 
 def column_comment(column: Column, kept: str | None, renderer: Renderer) -> Iterator[Step]:
-    """The step that comments on a new column: from the spec, or what the old one had."""
+    """The comment on a new column: from the spec, or from the live column."""
     text = column.description or kept
     if text and renderer.dialect.has_comments:
         yield _comment_on_column(column, text, "spec" if column.description else "")
@@ -195,7 +199,7 @@ def _usage(renderer: Renderer, grantees: Iterable[str]) -> Iterator[Step]:
     if not renderer.has("grant_usage"):
         return
     for grantee in dict.fromkeys(grantees):
-        why = "without it no grant on the table is of use"
+        why = "grants on the table need it"
         yield Step(f"grant usage to {grantee}", why, "grant_usage", facts=_grantee(grantee))
 
 

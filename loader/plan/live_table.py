@@ -1,4 +1,4 @@
-"""What a warehouse has under a table's name, as far as it lets itself be seen."""
+"""Live tables as read from the warehouse's catalog."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ LayoutKey = Literal["", "distribution key", "sort key", "distribution and sort k
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column as the warehouse has it."""
+    """A column of a live table."""
 
     name: str
     data_type: str
     """In the spelling of the warehouse's catalog."""
     nullable: bool
     has_default: bool = False
-    """Whether rows may come without it; identities count."""
+    """Whether INSERT may omit it; also true for identities."""
     default: str | None = None
-    """The SQL of its DEFAULT, as the catalog tells it; an identity has none."""
+    """The SQL of its DEFAULT from the catalog; None for an identity."""
     identity: tuple[int, int] | None = None
     """Seed and step of generated numbers."""
     comment: str | None = None
     encoding: str | None = None
-    """Its compression in the words of specs; None where there is none to see."""
+    """Its encoding, as in specs; None if not known."""
     layout_key: LayoutKey = ""
-    """What rows are laid out by, whether somebody declared it or Redshift chose it (AUTO)."""
+    """Whether it is a distribution or sort key, declared or chosen by Redshift (AUTO)."""
 
 
 Seen = Literal[
     "keys", "layout", "sort", "grants", "column grants", "dependants", "referrers", "policies"
 ]
-"""What not every look at a table, and not every user, sees of it."""
+"""The parts of a table that not every query reads, and not every user can see."""
 
 
 UNSEEN: dict[Seen, str] = {
@@ -41,27 +41,27 @@ UNSEEN: dict[Seen, str] = {
     "sort": "whether the sort key is AUTO's choice",
     "grants": "grants",
     "column grants": "grants on columns",
-    "dependants": "what is bound to the table",
+    "dependants": "dependent objects",
     "referrers": "foreign keys that reference the table",
     "policies": "row-level security and masking policies",
 }
-"""What each of them is called where it could not be looked at."""
+"""Their names in messages."""
 
 
 def unseen(what: Seen, why: str) -> str:
-    """That something could not be looked at, and why."""
+    """The message that a part could not be read, with the reason."""
     return f"{UNSEEN[what]} cannot be seen: {why}"
 
 
 def reason_unseen(table: LiveTable, what: Seen) -> str:
     """Why something of a table is not known."""
     known = (text for text in table.unseen if text.startswith(UNSEEN[what]))
-    return next(known, unseen(what, "nobody looked"))
+    return next(known, unseen(what, "not read"))
 
 
 @dataclass(frozen=True)
 class LiveTable:
-    """A relation as the warehouse has it. What ``seen`` lacks is not known, whatever it says."""
+    """A live table or other relation. Parts that are not in ``seen`` are not known."""
 
     columns: tuple[LiveColumn, ...]
     kind: str = "table"
@@ -70,29 +70,29 @@ class LiveTable:
     owner: str | None = None
     primary_key: tuple[str, ...] = ()
     dist: str | None = None
-    """``even``, ``all``, ``auto`` or the column; None where a warehouse has no such thing."""
+    """``even``, ``all``, ``auto`` or the column; None if the warehouse has no distribution."""
     sort: tuple[str, ...] = ()
     sort_type: str | None = None
     """``compound``, ``interleaved`` or ``auto``."""
     grants: frozenset[tuple[str, str]] = frozenset()
-    """Privileges and whom they were granted: ``("select", "role:analyst")``."""
+    """Privileges and grantees: ``("select", "role:analyst")``."""
     grant_options: frozenset[tuple[str, str]] = frozenset()
-    """Those of the grants that their grantees may grant to others."""
+    """The grants WITH GRANT OPTION."""
     column_grants: frozenset[tuple[str, str, str]] = frozenset()
-    """Privileges on single columns: ``("select", "email", "role:analyst")``."""
+    """Privileges on columns: ``("select", "email", "role:analyst")``."""
     dependants: tuple[str, ...] = ()
-    """The views that are bound to it, as ``schema.name``."""
+    """The views that depend on it, as ``schema.name``."""
     bound_columns: tuple[str, ...] = ()
     """The columns that those views use."""
     referrers: tuple[tuple[str, str, str], ...] = ()
     """Foreign keys of other tables that reference it: schema, table and constraint."""
     policies: tuple[str, ...] = ()
-    """Row-level security and masking policies that are attached to it, in words."""
+    """The row-level security and masking policies that are attached to it."""
     readable: bool = True
-    """Whether this user may count its rows."""
+    """Whether this user can read its rows."""
     seen: frozenset[Seen] = frozenset()
     unseen: tuple[str, ...] = ()
-    """What could not be looked at, and why, each as `unseen` says it."""
+    """The messages of `unseen` for parts that could not be read."""
 
     @property
     def is_table(self) -> bool:
@@ -101,10 +101,10 @@ class LiveTable:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The names of its columns, in its order."""
+        """The names of its columns in order."""
         return tuple(column.name for column in self.columns)
 
 
 Live = LiveTable | Literal["absent", "no schema", "unseen"]
-"""A live table; ``absent`` when there is none, ``no schema`` when there is no place for it either,
-``unseen`` when nobody has looked."""
+"""A live table; ``absent`` if it does not exist, ``no schema`` if its schema does not exist either,
+``unseen`` if the catalog was not read."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from loader.errors import PlanError
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
+from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, clean_up, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.expectations import CheckHolds, NotLoaded
@@ -41,18 +41,18 @@ def plan_load(
     request: LoadRequest | None = None,
     found: Drift | None = None,
 ) -> Plan:
-    """The plan of a load. Without a request it is a preview, with placeholders that say so.
+    """Plan a load. Without a request, the plan is a preview with placeholders.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
         target: Where it will run.
-        request: What is to be loaded.
-        found: What differs in the request's live table, where it is known already.
+        request: The load.
+        found: The drift of the request's live table, if it is known already.
 
     Raises:
         PlanError: a partitioned table would be emptied, or the live table differs from the spec.
-        TemplateError: a template is missing, broken, or would commit by itself.
+        TemplateError: a template is missing or broken, or would commit.
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
@@ -87,13 +87,13 @@ def plan_load(
 def plan_ledger_upgrade(
     spec: TableSpec, renderer: Renderer, target: Target, present: Collection[str]
 ) -> tuple[Statement, ...]:
-    """What gives a ledger of an earlier version, with these columns, those that it lacks."""
+    """The statements that add missing columns to a ledger of an earlier version."""
     facts = table_facts(spec, target)
     return tuple(
         statement_of(
             Step(
                 f"add {column} to the ledger",
-                "a ledger of an earlier version lacks it",
+                "missing in a ledger of an earlier version",
                 "ledger_add_column",
                 facts={"column": column, "data_type": data_type},
             ),
@@ -108,7 +108,7 @@ def plan_ledger_upgrade(
 def compared_figures(
     spec: TableSpec, renderer: Renderer, target: Target, columns: Iterable[Column]
 ) -> tuple[Figure, ...]:
-    """The figures of some columns that a load compares before it commits."""
+    """The figures that a load compares before COMMIT, for some columns."""
     kept = ((column.name, column.data_type) for column in columns)
     return figures_of(kept, renderer.dialect, spec.verify or target.verify)
 
@@ -116,7 +116,7 @@ def compared_figures(
 def plan_checks(
     spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
 ) -> tuple[Statement, ...]:
-    """The statements that measure what the spec's checks bound, of a slice or the whole table."""
+    """The statements of the spec's checks, for a slice or the whole table."""
     check_key_spelling(slice_, renderer)
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
@@ -124,10 +124,10 @@ def plan_checks(
 
 
 def full_refresh_conflict() -> PlanError:
-    """The error of asking for the whole table and for a part of it."""
+    """The error for a full refresh with a partition."""
     return PlanError(
-        "a full refresh replaces the whole table, so it takes no partition",
-        hint="leave out either --full-refresh or --partition",
+        "a full refresh replaces the whole table, so it cannot have a partition",
+        hint="remove either --full-refresh or --partition",
     )
 
 
@@ -142,15 +142,15 @@ def _choose_slice(
     names = ", ".join(dimension.name for dimension in spec.dimensions)
     if not preview:
         raise PlanError(
-            f"{spec.table} is partitioned by {names}, and no partition is given",
+            f"{spec.table} is partitioned by {names}, but no partition is given",
             hint="give --partition KEY, --partition auto for the partitions in the data, or"
             " --full-refresh to replace the whole table",
         )
-    made_up = placeholder(spec.dimensions)
+    example = placeholder(spec.dimensions)
     why = "no partition is given"
     if request.auto:
-        why = "`auto` means the partitions in the data, and no data is given with --from"
-    return made_up, (f"{why}: {made_up} is a PLACEHOLDER for the one you load",)
+        why = "`auto` uses the partitions in the data, but no data is given with --from"
+    return example, (f"{why}: {example} is a PLACEHOLDER for the one you load",)
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,17 @@ class _Builder:
     prefix: str
     columns: tuple[Column, ...]
     drift: Drift | None = None
-    """What differs in the live table, where it is known already."""
+    """The drift of the live table, if it is known already."""
 
     def setup(self) -> Iterator[Statement]:
         if not self.target.ledger_schema:
             return
         routine = [
-            ("create the ledger's schema", "the ledger's place", "create_schema"),
-            ("create the ledger", "what was loaded, and when", "ledger_create"),
+            ("create the ledger's schema", "for the ledger", "create_schema"),
+            ("create the ledger", "the record of all loads", "ledger_create"),
         ]
         if self.renderer.has("lock"):
-            why = "loads of one table take turns by it, and readers of the table never wait"
+            why = "loads of one table wait for each other; readers never wait"
             routine.append(("create the table's lock", why, "lock_create"))
         facts = {"schema": self.target.ledger_schema}
         for name, why, template in routine:
@@ -211,41 +211,41 @@ class _Builder:
             yield from self.checks()
         if self.target.ledger_schema:
             why, group = (
-                "its id commits with its rows: exactly once",
+                "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
             counted = any(step.template == "merge_compare" for step in work)
             facts = {"counts": MERGE_COUNTS if counted else None}
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
-        for step in tidy(work):
+        for step in clean_up(work):
             yield self._statement(step)
 
     def outside(self) -> Iterator[Statement]:
-        """What a live table needs first that cannot run inside the transaction."""
+        """The changes of the live table that cannot run inside the transaction."""
         for step in widen(self.spec, self.additions):
             yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
-        """What the load has to change in a live table first."""
+        """The changes of the live table that the load needs first."""
         live = self.request.live
         if not isinstance(live, LiveTable):
             return ()
         return additions(self.spec, self.renderer, live, self.drift)
 
     def changed(self, kind: Kind) -> tuple[str, ...]:
-        """The columns that are changed in this way."""
+        """The columns that are changed in one way."""
         return tuple(one.column for one in self.additions if one.kind == kind and one.column)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
-        group = "take turns, and ask the ledger for this load"
+        group = "lock the table, and look for this load in the ledger"
         if self.renderer.has("lock"):
-            why = "loads of one table take turns; readers of the table go on"
+            why = "loads of one table wait for each other; readers never wait"
             yield self._statement(Step("take the table's lock", why, "lock", "lock", group=group))
         else:
-            group = "ask the ledger for this load"
-        why = "one that is there is not done twice"
+            group = "look for this load in the ledger"
+        why = "a committed load is not repeated"
         found = NotLoaded()
         yield self._statement(
             Step("look for this load", why, "ledger_find", "find_load", group=group, expects=found)
@@ -258,7 +258,7 @@ class _Builder:
             return
         when = "only when it is missing" if live == "unseen" else None
         for step in create(self.spec, self.renderer):
-            # Whoever may create tables in a schema need not have the right to create schemas.
+            # A user may have the right to create tables in a schema, but not schemas.
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield self._statement(step, when=when)
 
@@ -299,7 +299,7 @@ class _Builder:
         }
 
     def _columns_changed(self) -> str | None:
-        """What the load changed in the table, as JSON; None when it changed nothing."""
+        """The columns that the load added or widened, as JSON; None when there are none."""
         changes = {"added": self.changed("add column"), "widened": self.request.widened}
         found = {change: columns for change, columns in changes.items() if columns}
         return json.dumps(found, ensure_ascii=False) if found else None

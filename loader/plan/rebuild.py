@@ -32,7 +32,7 @@ from loader.spec.model import Column, TableSpec
 from loader.sql.renderer import Renderer, Table
 
 _ALL_COPIED = RowCount(
-    (BEFORE,), "rows were copied", "were there", "look at what writes into the table meanwhile"
+    (BEFORE,), "rows were copied", "expected", "check whether something else writes to the table"
 )
 
 
@@ -43,7 +43,7 @@ def kept_table(spec: TableSpec, moment: str) -> Table:
 
 def drop_kept(table: Table) -> Step:
     """What drops a table that a rebuild has kept; it does nothing the second time."""
-    why = "nobody asked to keep it, and the new table is committed"
+    why = "the new table is committed, and --drop-old was given"
     return Step("drop the old table", why, "drop_table", facts={"table": table})
 
 
@@ -56,9 +56,7 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -
     yield from _lock(renderer)
     copied = tuple(_copied(spec, renderer, live))
     if copied:
-        yield Step(
-            "count before", "how many rows are to be copied", "count", expects=Number(BEFORE)
-        )
+        yield Step("count before", "the number of rows to copy", "count", expects=Number(BEFORE))
     sequences = sequences_of(spec, renderer)
     yield from create_sequences(spec, sequences)
     facts = {
@@ -68,20 +66,20 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -
         "strict": True,
         **_kept_layout(spec, live),
     }
-    why = "the table as the spec declares it, under a name of its own"
+    why = "the table as the spec declares it, under a temporary name"
     yield Step("create the new table", why, "create_table", facts=facts)
     if copied:
         facts = {"source": table, "table": new, "copied": copied}
-        why = "every row, its values converted where types change"
+        why = "all rows, with conversions where types change"
         yield Step("copy the rows", why, "copy_rows", "run", facts)
         facts = {"table": new}
-        why = "none may be lost or doubled"
+        why = "no row may be lost or duplicated"
         yield Step("count the rows", why, "count", "count", facts, expects=_ALL_COPIED)
     yield from _replace(spec, renderer, live, new, kept_table(spec, moment))
     yield from all_comments(spec, renderer, live)
     if live.owner is not None and renderer.has("set_owner"):
-        why = "the old table was theirs"
-        yield Step(f"give it to {live.owner}", why, "set_owner", facts={"owner": live.owner})
+        why = "the owner of the old table"
+        yield Step(f"set the owner to {live.owner}", why, "set_owner", facts={"owner": live.owner})
     if renderer.has("grant"):
         yield from all_grants(spec, renderer, live)
 
@@ -89,12 +87,12 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -
 def _replace(
     spec: TableSpec, renderer: Renderer, live: LiveTable, new: Table, kept: Table
 ) -> Iterator[Step]:
-    why = "what it was stays, until --drop-old or `loader clean` drops it"
+    why = "its rows stay until --drop-old or `loader clean` drops it"
     yield Step("keep the old table", why, "rename_table", facts={"name": kept.name})
     facts: dict[str, object] = {"table": new, "name": spec.name}
-    yield Step("rename the new table", "now it is the table", "rename_table", facts=facts)
+    yield Step("rename the new table", "it replaces the old table", "rename_table", facts=facts)
     if renderer.dialect.has_comments:
-        why = "`loader clean` knows it by its name and this"
+        why = "`loader clean` recognises it by its name and this comment"
         facts = {"table": kept, "text": backup_comment(spec.table, live.comment)}
         yield Step("comment on the old table", why, "comment_table", facts=facts)
 
@@ -117,7 +115,7 @@ def _swap_column(
 ) -> Iterator[Step]:
     column = spec.by_name[old.name.lower()]
     new = f"loader_new_{digest(column.name)}"
-    why = f"it takes the place of {column.name}"
+    why = f"it replaces {column.name}"
     yield add_column(column.model_copy(update={"name": new}), why)
     how = _conversion(column, old, renderer)
     if how != "none":
@@ -129,7 +127,7 @@ def _swap_column(
     yield Step(name, why, "drop_column", facts={"column": old.name})
     facts = {"column": new, "name": column.name}
     yield Step(
-        f"rename the new {column.name}", "now it is the column", "rename_column", facts=facts
+        f"rename the new {column.name}", "it replaces the old column", "rename_column", facts=facts
     )
     yield from column_comment(column, old.comment, renderer)
     for privilege, granted, grantee in sorted(live.column_grants):
@@ -139,7 +137,7 @@ def _swap_column(
 
 def _lock(renderer: Renderer) -> Iterator[Step]:
     if renderer.has("lock_table"):
-        why = "nobody may write into what is about to be replaced"
+        why = "no writes while the table is being replaced"
         yield Step("lock the table", why, "lock_table", "lock")
 
 

@@ -1,4 +1,4 @@
-"""Plans the changes that make a live table what its spec says. Pure; `applying` runs them."""
+"""Plans the changes that make a live table match its spec; `loader.executor.apply` runs them."""
 
 from __future__ import annotations
 
@@ -23,51 +23,51 @@ from loader.sql.renderer import Renderer, Table
 
 
 @dataclass(frozen=True)
-class Question:
-    """A number that has to be asked of the live table before its changes can be planned."""
+class Probe:
+    """A query for one number that is needed to plan the changes of a live table."""
 
-    what: str
-    """``rows``, or ``nulls`` and the column."""
+    name: str
+    """``rows``, ``deleted``, or ``nulls <column>``."""
     sql: str
 
 
 @dataclass(frozen=True)
 class TableChange:
-    """Everything that makes one live table what its spec says: nothing, when it is."""
+    """The changes that make one live table match its spec; empty when it does."""
 
     spec: TableSpec
     target: Target
     live: Live
     drift: Drift
     outside: tuple[Statement, ...] = ()
-    """What runs before the transaction, each by itself, and does nothing the second time."""
+    """Statements that run before the transaction, each by itself; they are idempotent."""
     statements: tuple[Statement, ...] = ()
-    """What runs between BEGIN and COMMIT."""
+    """Statements that run between BEGIN and COMMIT."""
     rows: int | None = None
-    """How many rows the live table has, where it was asked."""
+    """The number of rows of the live table, if it was counted."""
     kept: Table | None = None
-    """What a rebuild keeps the old table as."""
+    """The name under which a rebuild keeps the old table."""
     after: tuple[Statement, ...] = ()
-    """What runs after COMMIT, each by itself, and does nothing the second time."""
+    """Statements that run after COMMIT, each by itself; they are idempotent."""
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """What differs."""
+        """The differences between the live table and its spec."""
         return self.drift.differences
 
     @property
     def destructive(self) -> bool:
-        """Whether something may be lost."""
+        """Whether the changes may lose data."""
         return any(one.loss for one in self.differences)
 
     @property
     def blocked(self) -> tuple[str, ...]:
-        """Why it cannot be done."""
+        """The reasons why the changes are not possible."""
         return tuple(dict.fromkeys(one.blocked for one in self.differences if one.blocked))
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """What has to be known before it may be done, and cannot be seen."""
+        """The reasons why it is not known whether policies are attached."""
         return tuple(dict.fromkeys(one.unproven for one in self.differences if one.unproven))
 
     @property
@@ -117,48 +117,48 @@ def plan_change(
     renderer: Renderer,
     target: Target,
     live: Live,
-    answers: Mapping[str, int | None] | None = None,
+    results: Mapping[str, int | None] | None = None,
     found: Drift | None = None,
     moment: str = PREVIEW_MOMENT,
     *,
     drop_old: bool = False,
 ) -> TableChange:
-    """What makes a live table what its spec says.
+    """Plan the changes that make a live table match its spec.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
         target: Where the table is.
-        live: The table as it is there.
-        answers: Of the `questions`, by what was asked; what was not asked is taken for possible.
-        found: What differs, where it is known already.
-        moment: When it runs, for the name of the table that a rebuild keeps.
-        drop_old: Whether that table is dropped once the new one is committed.
+        live: The live table.
+        results: The results of `find_probes` by name; missing results block nothing.
+        found: The drift, if it is known already.
+        moment: The time of the rebuild, for the name of the table that it keeps.
+        drop_old: Whether that table is dropped after the new one is committed.
 
     Raises:
-        TemplateError: a template is missing, broken, or would commit by itself.
+        TemplateError: a template is missing or broken, or would commit.
     """
     found = found or drift(spec, renderer, live)
-    if answers is not None:
-        told = (_settled(spec, one, answers) for one in found.differences)
-        found = replace(found, differences=tuple(told))
+    if results is not None:
+        known = (_apply_results(spec, one, results) for one in found.differences)
+        found = replace(found, differences=tuple(known))
     facts = {**table_facts(spec, target), "columns": spec.columns}
 
-    def rendered(step: Step, *, inside: bool = True) -> Statement:
+    def render(step: Step, *, inside: bool = True) -> Statement:
         return statement_of(step, spec, renderer, facts, inside=inside)
 
-    change = TableChange(spec, target, live, found, rows=(answers or {}).get("rows"))
+    change = TableChange(spec, target, live, found, rows=(results or {}).get("rows"))
     if change.blocked:
         return change
     if not found.rebuilds:
-        outside = tuple(rendered(step, inside=False) for step in widen(spec, found.differences))
+        outside = tuple(render(step, inside=False) for step in widen(spec, found.differences))
         change = replace(change, outside=outside)
     steps = _steps(spec, renderer, live, found, moment)
-    change = replace(change, statements=tuple(rendered(step) for step in steps))
+    change = replace(change, statements=tuple(render(step) for step in steps))
     if not found.rebuilds:
         return change
     kept = kept_table(spec, moment)
-    after = (rendered(drop_kept(kept), inside=False),) if drop_old else ()
+    after = (render(drop_kept(kept), inside=False),) if drop_old else ()
     return replace(change, kept=kept, after=after)
 
 
@@ -183,7 +183,7 @@ def _steps(
 ) -> Iterator[Step]:
     if not isinstance(live, LiveTable):
         for step in create(spec, renderer):
-            # Whoever may create tables in a schema need not have the right to create schemas.
+            # A user may have the right to create tables in a schema, but not schemas.
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield step
     elif live.is_table:
@@ -195,88 +195,90 @@ def _steps(
             yield from alter(spec, renderer, found.differences)
 
 
-def questions(
+def find_probes(
     spec: TableSpec, renderer: Renderer, live: Live, found: Drift | None = None
-) -> tuple[Question, ...]:
-    """What to ask of the live table first: whether rows are in the way of what differs.
+) -> tuple[Probe, ...]:
+    """Find the probes for a live table: counts of rows that may make a change impossible.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
-        live: The table as it is there.
-        found: What differs, where it is known already.
+        live: The live table.
+        found: The drift, if it is known already.
     """
     if not isinstance(live, LiveTable) or not live.readable:
         return ()
     found = found or drift(spec, renderer, live)
-    asked: dict[str, Question] = {}
+    probes: dict[str, Probe] = {}
     facts = {"table": table_of(spec), "slice": None}
     if found.rebuilds or any(one.loss for one in found.differences):
         rendered = renderer.render("count", facts, spec.templates.get("count"))
-        asked["rows"] = Question("rows", rendered.sql)
+        probes["rows"] = Probe("rows", rendered.sql)
     for one in found.differences:
         if one.probe == "nulls":
-            name = next(column.name for column in live.columns if column.name.lower() == one.column)
-            what = f"nulls {one.column}"
-            rendered = renderer.render("count_nulls", {**facts, "column": name})
-            asked[what] = Question(what, rendered.sql)
-    return tuple(asked.values())
+            column = next(c.name for c in live.columns if c.name.lower() == one.column)
+            name = f"nulls {one.column}"
+            rendered = renderer.render("count_nulls", {**facts, "column": column})
+            probes[name] = Probe(name, rendered.sql)
+    return tuple(probes.values())
 
 
 def has_all_columns(spec: TableSpec, live: Live) -> bool:
-    """Whether rows of the live table can be counted by any expression over the spec's columns."""
+    """Whether the live table is readable and has all columns of the spec."""
     if not isinstance(live, LiveTable) or not live.readable:
         return False
     there = {column.name.lower() for column in live.columns}
     return all(column.name in there for column in spec.columns)
 
 
-def _settled(spec: TableSpec, one: Difference, answers: Mapping[str, int | None]) -> Difference:
-    """The difference, now that it is known whether rows are in its way."""
-    rows, nulls = answers.get("rows"), answers.get(f"nulls {one.column}")
+def _apply_results(
+    spec: TableSpec, one: Difference, results: Mapping[str, int | None]
+) -> Difference:
+    """The difference, blocked if the results say that rows make it impossible."""
+    rows, nulls = results.get("rows"), results.get(f"nulls {one.column}")
     if one.probe == "rows" and rows:
         return replace(
             one,
             blocked=f"{one.column} is NOT NULL without a default, and {spec.table} has"
-            f" {_rows(rows)} without a value for it: give it a default, or let it be"
-            " NULL",
+            f" {_rows(rows)} without a value for it: give it a default, or"
+            " make it nullable",
         )
     if one.probe == "nulls" and nulls:
         return replace(
             one,
             blocked=f"{one.column} is NOT NULL in the spec, and NULL in {_rows(nulls)} of"
-            f" {spec.table}: fill them first, or let it be NULL",
+            f" {spec.table}: fill them first, or make it nullable",
         )
     return one
 
 
-def allowed(
+def select_allowed(
     changes: Iterable[TableChange],
     destructive: Sequence[str],
     *,
     assume_no_policies: bool = False,
 ) -> list[TableChange]:
-    """The changes that there is anything to do for, once all of them may be done.
+    """Select the changes that have differences, after checking that all of them are allowed.
 
     Args:
-        changes: Of any tables.
-        destructive: Globs over asset keys and ``schema.table``: what may lose something there.
-        assume_no_policies: Whether no policies are attached where none can be seen.
+        changes: The changes of any tables.
+        destructive: Globs over asset keys and ``schema.table`` of tables that may lose data.
+        assume_no_policies: Whether no policies are attached where they cannot be seen.
 
     Raises:
-        PlanError: some cannot be done at all, may not be done as long as something is not known,
-            or would lose something elsewhere; all of those are named.
+        PlanError: changes are blocked, may need the proof that no policies are attached, or would
+            lose data of other tables; lists all of them.
     """
     pending = [change for change in changes if change.differences]
     blocked = [f"  {reason}" for change in pending for reason in change.blocked]
     if blocked:
         raise PlanError(
-            "nothing was changed: some of it cannot be done\n" + "\n".join(blocked),
-            hint="fix that, or leave these tables out of what is applied",
+            "nothing was changed: some changes are not possible\n" + "\n".join(blocked),
+            hint="fix them, or apply only the other tables",
         )
     unproven = [] if assume_no_policies else [change for change in pending if change.unproven]
     losing = [
-        change for change in pending if change.destructive and not _named(change, destructive)
+        change for change in pending if change.destructive and not _matches(change, destructive)
     ]
     if unproven or losing:
         raise _refusal(unproven, losing)
@@ -284,7 +286,7 @@ def allowed(
 
 
 def _refusal(unproven: Sequence[TableChange], losing: Sequence[TableChange]) -> PlanError:
-    """What would have to be known, and what would be lost, in one error."""
+    """The error for changes that need a proof, and for those that would lose data."""
     parts, ways = [], []
     if unproven:
         lines = [f"  {one.spec.table}: {reason}" for one in unproven for reason in one.unproven]
@@ -295,19 +297,19 @@ def _refusal(unproven: Sequence[TableChange], losing: Sequence[TableChange]) -> 
         )
     if losing:
         lines = [
-            f"  {change.spec.table}: {told(one)}: {one.loss}"
+            f"  {change.spec.table}: {describe_difference(one)}: {one.loss}"
             for change in losing
             for one in change.differences
             if one.loss
         ]
-        parts += ["some of it would lose something", *lines]
+        parts += ["some changes would lose data", *lines]
         globs = " ".join(f"--allow-destructive {change.spec.asset_key}" for change in losing)
-        ways.append(f"to do it all the same: {globs}")
+        ways.append(f"to apply them anyway: {globs}")
     return PlanError(
         "nothing was changed: " + "\n".join(parts),
         hint="; ".join(ways),
         details=[
-            {"table": change.spec.table, "change": told(one), "loss": one.loss}
+            {"table": change.spec.table, "change": describe_difference(one), "loss": one.loss}
             for change in losing
             for one in change.differences
             if one.loss
@@ -315,33 +317,33 @@ def _refusal(unproven: Sequence[TableChange], losing: Sequence[TableChange]) -> 
     )
 
 
-def _named(change: TableChange, globs: Sequence[str]) -> bool:
+def _matches(change: TableChange, globs: Sequence[str]) -> bool:
     names = (change.spec.asset_key, change.spec.table)
     return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def told(one: Difference) -> str:
-    """A difference in a few words."""
-    what = f"{one.kind} {one.column}" if one.column else one.kind
+def describe_difference(one: Difference) -> str:
+    """Describe a difference in a few words."""
+    name = f"{one.kind} {one.column}" if one.column else one.kind
     if one.kind in ("type", "nullability", "default", "identity", "widen column"):
-        return f"{what}: {one.live or 'none'} → {one.spec or 'none'}"
-    return what
+        return f"{name}: {one.live or 'none'} → {one.spec or 'none'}"
+    return name
 
 
 def live_state(live: Live) -> dict[str, object] | str:
-    """A live table as JSON-ready data: what a saved plan was made for."""
+    """A live table as JSON-ready data, for saved plans."""
     if not isinstance(live, LiveTable):
         return live
-    told = asdict(live)
-    told["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
-    told["grant_options"] = sorted(f"{what} to {who}" for what, who in live.grant_options)
-    told["column_grants"] = sorted(
+    data = asdict(live)
+    data["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
+    data["grant_options"] = sorted(f"{what} to {who}" for what, who in live.grant_options)
+    data["column_grants"] = sorted(
         f"{what} on {column} to {who}" for what, column, who in live.column_grants
     )
-    told["seen"] = sorted(live.seen)
+    data["seen"] = sorted(live.seen)
     for transient in ("unseen", "readable"):
-        del told[transient]
-    plain: dict[str, object] = json.loads(json.dumps(told))
+        del data[transient]
+    plain: dict[str, object] = json.loads(json.dumps(data))
     return plain
 
 

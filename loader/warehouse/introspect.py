@@ -1,4 +1,4 @@
-"""Reads what the catalog says of live tables, in a few queries however many tables there are."""
+"""Reads live tables from the catalog; the number of queries does not depend on their number."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from loader.warehouse.base import Row, Session, as_whole_number
 from loader.warehouse.live_grants import ColumnGrants, grantee_of, only_granted, parse_acl
 from loader.warehouse.live_layout import Layout, layout_key_of
 
-_PROBES = 1_000
-"""Questions that are asked in one query."""
+_PROBES_PER_QUERY = 1_000
+"""The most probes in one query."""
 
 _IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.IGNORECASE)
 _SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
@@ -25,12 +25,12 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> dict[Table, Live]:
-    """What the warehouse has under some names, as far as it lets this user see it.
+    """Read tables from the catalog, as far as this user can see them.
 
-    The number of queries does not depend on how many tables there are.
+    The number of queries does not depend on the number of tables.
 
     Raises:
-        ExecuteError: the catalog cannot be read at all.
+        ExecuteError: the catalog cannot be read.
     """
     if not tables:
         return {}
@@ -41,7 +41,7 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
 
 
 def describe(session: Session, renderer: Renderer, table: Table) -> Live:
-    """The columns of one live table, in one query: what a load needs to know of it.
+    """Read the columns of one live table, in one query.
 
     Raises:
         ExecuteError: the catalog cannot be read.
@@ -81,15 +81,15 @@ def find_bound(
     return list(dict.fromkeys(found))
 
 
-def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
-    """The answers of queries that each answer with one number, asked many at a time.
+def run_probes(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+    """Run queries that each return one number, many at a time, and return the numbers.
 
-    None is the answer of one that the warehouse refuses, or answers with something else.
+    A query that fails, or that returns something else, gives None.
     """
-    answers: list[int | None] = []
-    for start in range(0, len(queries), _PROBES):
-        answers += _run_batch(session, renderer, queries[start : start + _PROBES])
-    return answers
+    results: list[int | None] = []
+    for start in range(0, len(queries), _PROBES_PER_QUERY):
+        results += _run_batch(session, renderer, queries[start : start + _PROBES_PER_QUERY])
+    return results
 
 
 def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
@@ -101,7 +101,7 @@ def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> 
             raise
         if len(queries) == 1:
             return [None]
-        # One of them is refused, and must not keep the others from their answers.
+        # Split the batch, so that one invalid query does not affect the others.
         middle = len(queries) // 2
         return [
             *_run_batch(session, renderer, queries[:middle]),
@@ -132,17 +132,17 @@ class _Inspection:
     def tables(self) -> dict[tuple[str, str], Live]:
         rows = self._rows("live_columns")
         self.schemas = {str(row[0]).lower() for row in rows}
-        asked = {_key(table.schema, table.name) for table in self.wanted}
+        wanted_keys = {_key(table.schema, table.name) for table in self.wanted}
         grouped = {
             key: list(run)
             for key, run in groupby(
                 (row for row in rows if row[1] is not None), lambda row: _key(row[0], row[1])
             )
-            if key in asked
+            if key in wanted_keys
         }
         tables: dict[tuple[str, str], Live] = {}
         if grouped:
-            tables.update(self._known(grouped))
+            tables.update(self._read_tables(grouped))
         missing = [table for table in self.wanted if _key(table.schema, table.name) not in tables]
         if any((table.schema or "").lower() in self.schemas for table in missing):
             tables.update(self._external(missing))
@@ -151,7 +151,9 @@ class _Inspection:
     def absent(self, table: Table) -> Live:
         return "absent" if (table.schema or "").lower() in self.schemas else "no schema"
 
-    def _known(self, grouped: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], Live]:
+    def _read_tables(
+        self, grouped: Mapping[tuple[str, str], list[Row]]
+    ) -> dict[tuple[str, str], Live]:
         layout = self._layout()
         keys = self._by_table("live_keys", "keys")
         grants = self._grants()
@@ -182,7 +184,7 @@ class _Inspection:
         return found
 
     def _rows(self, template: str) -> list[Row]:
-        """The answer of a query; none where the dialect has no such query."""
+        """The rows of a query; none where the dialect has no such query."""
         if not self.renderer.has(template):
             return []
         facts = {
@@ -192,7 +194,7 @@ class _Inspection:
         return self.session.execute(self.renderer.render(template, facts).sql)
 
     def _optional(self, template: str) -> list[Row] | ExecuteError:
-        """The same, where a user may lack the right to ask, and a warehouse the view."""
+        """The same, or the error: the user may lack privileges, or the warehouse the view."""
         try:
             return self._rows(template)
         except ExecuteError as error:
@@ -250,7 +252,7 @@ class _Inspection:
             self.unseen.append(unseen("policies", proof.message))
             return nothing
         if not proof or proof[0][0] is not True:
-            self.unseen.append(unseen("policies", "this user is no sys:secadmin"))
+            self.unseen.append(unseen("policies", "this user does not have the role sys:secadmin"))
             return nothing
         return self._by_table("live_policies", "policies")
 
@@ -304,7 +306,7 @@ class _Inspection:
         return found
 
     def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
-        """Those that lie outside, or whose schema does; nobody can make tables there."""
+        """Find the tables that are external, or whose schema is; Loader cannot create those."""
         rows = self._optional("live_external")
         if isinstance(rows, ExecuteError):
             return {}
@@ -335,11 +337,13 @@ def _columns(
     for row in rows:
         name, data_type, nullable, has_default, default, comment = row[7:13]
         if name is None:
-            continue  # a view that is bound to nothing tells no columns
-        told = layout.get(str(name).lower())
-        text = told[3] if told is not None and told[3] is not None else default
+            continue  # a late-binding view without its table has no columns
+        layout_row = layout.get(str(name).lower())
+        text = layout_row[3] if layout_row is not None and layout_row[3] is not None else default
         identity = _identity(str(text), str(row[0]), sequences) if text is not None else None
-        encoding = str(told[4]).strip().lower() if told is not None and told[4] else None
+        encoding = (
+            str(layout_row[4]).strip().lower() if layout_row is not None and layout_row[4] else None
+        )
         yield LiveColumn(
             name=str(name),
             data_type=str(data_type),
@@ -349,7 +353,7 @@ def _columns(
             identity=identity,
             comment=comment,
             encoding="raw" if encoding == "none" else encoding,
-            layout_key=layout_key_of(told),
+            layout_key=layout_key_of(layout_row),
         )
 
 
@@ -361,7 +365,7 @@ def _identity(
     if (match := _SEQUENCE.search(default)) is not None:
         quoted = match[1].replace("''", "'")
         parts = [(one[0].replace('""', '"') or one[1]) for one in _PART.findall(quoted)]
-        # DuckDB forgets where a sequence began, so ours say it in their names.
+        # DuckDB does not store the start of a sequence; Loader's sequences have it in their names.
         if (named := _NAMED.search(parts[-1])) is not None:
             return int(named[1]), int(named[2])
         return sequences.get(_key(parts[-2] if len(parts) > 1 else schema, parts[-1]))
@@ -369,7 +373,7 @@ def _identity(
 
 
 def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
-    """The key's columns, which catalogs tell by number or by name."""
+    """The columns of the primary key; catalogs list them by number or by name."""
     if not keys:
         return ()
     text = str(keys[0][2])

@@ -27,14 +27,14 @@ class Layout:
             return table
         rows = self.columns.get(key)
         if not rows:
-            return _hidden(table, "this user has no rights on it")
+            return _hidden(table, "this user has no privileges on it")
         by_name = [
             (column.name, rows[column.name.lower()])
             for column in table.columns
             if column.name.lower() in rows
         ]
         if key not in self.styles and all(_has_no_layout(row) for _, row in by_name):
-            return _hidden(table, "the catalog tells none")
+            return _hidden(table, "the catalog has none")
         sort, sort_type = _sort_key(by_name)
         if key in self.automatic:
             sort_type = "auto"

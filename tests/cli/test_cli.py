@@ -242,7 +242,7 @@ def test_a_project_without_specs_is_told(project: Path, command: str) -> None:
     shutil.rmtree(project / "specs")
     code, out, err = run(command)
     assert (code, out) == (1, "")
-    assert f"there is no folder {project / 'specs'}" in err
+    assert f"{project / 'specs'}, does not exist" in err
 
 
 def test_a_load_that_replaced_nothing_is_not_told_as_the_whole_table(project: Path) -> None:
@@ -536,7 +536,7 @@ def test_a_project_is_found_from_below(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir("/")
     code, _, err = run("plan")
     assert code == 1
-    assert err.startswith("error: there is no Loader project at or above /\n")
+    assert err.startswith("error: there is no Loader project in / or its parent folders\n")
     assert run(f"plan --project {project / 'deep'}")[0] == 0
 
 
@@ -600,7 +600,7 @@ def test_an_answer_that_cannot_be_written_is_told(project: Path, line: str) -> N
             timeout=60,
         )
     assert done.returncode == 1
-    assert "the answer cannot be written: No space left on device" in done.stderr
+    assert "stdout cannot be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == (5 if "json" in line else 1)
 
 

@@ -403,7 +403,7 @@ def test_a_column_is_swapped_where_a_view_does_not_use_it(redshift: Place) -> No
     project, change = redshift.change(wanted)
     (found,) = change.differences
     assert found.remedy == "swap"
-    assert found.reason == "a rebuild is impossible: the view s.v holds on to it"
+    assert found.reason == "a rebuild is impossible: the view s.v depends on it"
     assert [one.template.rpartition("/")[2] for one in change.statements] == [
         "lock_table.sql.j2",
         "add_column.sql.j2",
@@ -439,7 +439,7 @@ def test_columns_that_cannot_be_swapped_stop_a_change(
     redshift.create({**BASE, **({"sort": ["note"]} if wanted.get("sort") else {})})
     _sql(redshift, f"CREATE VIEW s.v AS {view}")
     project, change = redshift.change(wanted)
-    with pytest.raises(PlanError, match=r"the view s\.v holds on to it"):
+    with pytest.raises(PlanError, match=r"the view s\.v depends on it"):
         project.apply([change], allow_destructive=["*"])
 
 

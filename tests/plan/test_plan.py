@@ -399,8 +399,8 @@ def test_a_partitioned_table_is_not_emptied() -> None:
     spec = make_spec(partition_by=DAY)
     with pytest.raises(PlanError) as error:
         make_plan(spec)
-    assert error.value.message == "s.t is partitioned by day, and no partition is given"
-    with pytest.raises(PlanError, match="takes no partition"):
+    assert error.value.message == "s.t is partitioned by day, but no partition is given"
+    with pytest.raises(PlanError, match="cannot have a partition"):
         make_plan(spec, full_refresh=True, partition="2013-01-01")
     preview = make_plan(spec, load_id=PREVIEW_LOAD_ID, staged=None)
     assert preview.slice is not None
@@ -448,7 +448,7 @@ def test_reading_names_columns() -> None:
     )
     with pytest.raises(PlanError, match=r"s\.t has no column `x`, `y`"):
         plan_read(spec, renderer("duckdb"), None, ["x", "id", "y"])
-    with pytest.raises(PlanError, match="no columns are asked for"):
+    with pytest.raises(PlanError, match="no columns are requested"):
         plan_read(spec, renderer("duckdb"), None, [])
 
 

@@ -28,7 +28,7 @@ from loader.spec.model import Column, TableSpec
 from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer, Table
 
-RENUMBERED = "the numbers are given anew"
+RENUMBERED = "new identity values are generated"
 
 
 def resizing_obstacle(spec: TableSpec, column: Column, live: LiveTable, there: LiveColumn) -> str:
@@ -90,7 +90,7 @@ class _Choice:
                 for one in found
             )
             obstacles = []
-        blocked = [f"the table would be rebuilt, and {text}: {way}" for text, way in obstacles]
+        blocked = [f"the table would be rebuilt, but {text}: {way}" for text, way in obstacles]
         blocked += self._policies()
         return tuple(
             replace(one, blocked=one.blocked or "; ".join(blocked), unproven=self._unproven())
@@ -105,8 +105,8 @@ class _Choice:
         if live.dependants:
             them = "them" if several else "it"
             yield (
-                f"{', '.join(live.dependants)} {'hold' if several else 'holds'} on to it",
-                f"drop {them} first, and create {them} again after",
+                f"{', '.join(live.dependants)} {'depend' if several else 'depends'} on it",
+                f"drop {them} first, and create {them} again afterwards",
             )
         if live.referrers:
             names = [f"{name} of {schema}.{table}" for schema, table, name in live.referrers]
@@ -116,7 +116,7 @@ class _Choice:
                 f"the foreign key{'s' * (not one_of_them)} {', '.join(names)}"
                 f" {'references' if one_of_them else 'reference'} it",
                 f"run {'; '.join(statements)} first, and add {'it' if one_of_them else 'them'}"
-                " again after",
+                " again afterwards",
             )
         needed: tuple[tuple[Seen, str], ...] = (
             ("dependants", "live_dependants"),
@@ -156,7 +156,8 @@ class _Choice:
             yield (
                 f"{', '.join(live.policies)} {'are' if several else 'is'} attached to the table:"
                 " whoever is under a policy would copy only what they see, and the new table"
-                f" would be without {them}: have {them} detached first, and attached again after"
+                f" would be without {them}: have {them} detached first, and attached again"
+                " afterwards"
             )
 
     def _unproven(self) -> str:

@@ -1,10 +1,10 @@
 -- s.t on prod (redshift): replace of the whole table
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -30,35 +30,35 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+-- create the table's lock (only when it is missing): loads of one table wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
 
 BEGIN;
 
--- 1. take the table's lock: loads of one table take turns; readers of the table go on
+-- 1. take the table's lock: loads of one table wait for each other; readers never wait
 LOCK "loader"."lock_s_t";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 4. grant usage to role:bi (only when it is missing): without it no grant on the table is of use
+-- 4. grant usage to role:bi (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "s" TO ROLE "bi";
 
--- 5. grant usage to group:g (only when it is missing): without it no grant on the table is of use
+-- 5. grant usage to group:g (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "s" TO GROUP "g";
 
--- 6. grant usage to user:ann (only when it is missing): without it no grant on the table is of use
+-- 6. grant usage to user:ann (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "s" TO "ann";
 
--- 7. grant usage to public (only when it is missing): without it no grant on the table is of use
+-- 7. grant usage to public (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "s" TO PUBLIC;
 
--- 8. grant usage to role:etl (only when it is missing): without it no grant on the table is of use
+-- 8. grant usage to role:etl (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "s" TO ROLE "etl";
 
 -- 9. create the table (only when it is missing): as the spec declares it
@@ -86,7 +86,7 @@ GRANT SELECT ON "s"."t" TO PUBLIC;
 -- 14. grant all to role:etl (only when it is missing): the spec's grants
 GRANT ALL ON "s"."t" TO ROLE "etl";
 
--- 15. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 15. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
 -- 16. copy: load the staged files
@@ -110,7 +110,7 @@ SELECT
     count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
 FROM "s"."t";
 
--- 19. record the load: its id commits with its rows: exactly once
+-- 19. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,10 @@
 -- s.t on prod (redshift): replace day=2013-01-30..2013-02-02
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -30,20 +30,20 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
+-- create the table's lock (only when it is missing): loads of one table wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
 
 BEGIN;
 
--- 1. take the table's lock: loads of one table take turns; readers of the table go on
+-- 1. take the table's lock: loads of one table wait for each other; readers never wait
 LOCK "loader"."lock_s_t";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 4. create the table (only when it is missing): as the spec declares it
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. delete the slice: replace loads this slice anew; other rows stay
+-- 5. delete the slice: replace reloads this slice; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-30'
   AND "day" < DATE '2013-02-03';
@@ -84,7 +84,7 @@ FROM "s"."t"
 WHERE "day" >= DATE '2013-01-30'
   AND "day" < DATE '2013-02-03';
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 9. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

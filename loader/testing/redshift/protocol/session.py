@@ -149,8 +149,7 @@ class Session:
                 self.gateway.check(kind, sql)
                 return Prepared(sql, kind, None)
             inside = self.backend.status != b"I"
-            masked = self.gateway.mask(self.user, sql)
-            translation = translate(masked, in_transaction=inside)
+            translation = translate(self.gateway.mask(self.user, sql), in_transaction=inside)
             self.gateway.create_domains(translation.domains)
         except Exception as error:  # noqa: BLE001
             self.gateway.log(entry)
