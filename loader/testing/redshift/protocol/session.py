@@ -1,8 +1,7 @@
 """One client's session: its statements on their way to PostgreSQL, and what comes back.
 
-The client's messages are handled one at a time. Each Execute is a round trip of its own to
-PostgreSQL, so that a fault can happen exactly before or after a statement. A client must end
-what it sends with a Sync, as redshift_connector and libpq do; a Flush alone is not answered.
+Messages are handled one at a time. Each Execute is a round trip of its own, so that a fault can
+happen right before or after a statement. A client must end with a Sync; a Flush is not answered.
 """
 
 from __future__ import annotations
