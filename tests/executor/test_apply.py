@@ -380,7 +380,7 @@ def test_bound_views_stop_a_rebuild(redshift: Place) -> None:
     redshift.create(BASE)
     _sql(redshift, "CREATE VIEW s.v AS SELECT * FROM s.t")
     project, change = redshift.change({"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]})
-    with pytest.raises(PlanError, match=r"the view s\.v holds on to it"):
+    with pytest.raises(PlanError, match=r"the view s\.v depends on it"):
         project.apply([change])
     assert redshift.change(BASE)[1].differences == ()
 
