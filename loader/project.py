@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from loader.executor.apply import OnChange
+    from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
@@ -234,6 +235,23 @@ class Project:
         age = DEFAULT_AGE if older_than is None else older_than
         return clean(self.context(target).staging_store, age, dry_run=dry_run)
 
+    def clean_backups(
+        self,
+        older_than: timedelta | None = None,
+        *,
+        dry_run: bool = False,
+        target: str | None = None,
+    ) -> CleanedBackups:
+        """Drop the tables that rebuilds have kept for ``older_than``, by default seven days.
+
+        With ``dry_run`` it only says what would be dropped.
+        """
+        from loader.executor.backups import clean_backups
+        from loader.staging.clean import DEFAULT_AGE
+
+        age = DEFAULT_AGE if older_than is None else older_than
+        return clean_backups(self.context(target), age, dry_run=dry_run)
+
     def count(
         self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
     ) -> list[int]:
@@ -289,16 +307,23 @@ class Project:
         changes: Iterable[TableChange],
         *,
         allow_destructive: Sequence[str] = (),
+        assume_no_policies: bool = False,
+        drop_old: bool = False,
         target: str | None = None,
         on_statement: OnChange | None = None,
     ) -> list[TableChange]:
         """Make live tables match their specs, with one transaction for each table.
 
         ``changes`` come from `changes`. ``allow_destructive`` holds globs of tables whose changes
-        may lose data. ``on_statement`` is called before each statement. Returns the changes that
-        were made; if a table fails, `ApplyError` lists the changes made before it.
+        may lose data. ``assume_no_policies`` allows rebuilds where policies cannot be seen,
+        ``drop_old`` drops the old tables of rebuilds. ``on_statement`` is called before each
+        statement. Returns the changes that were made; if a table fails, `ApplyError` lists the
+        changes made before it.
         """
         from loader.executor.apply import apply_all
 
-        context, pending = self.context(target), select_allowed(changes, allow_destructive)
-        return apply_all(pending, context.warehouse, context.renderer, on_statement)
+        context = self.context(target)
+        pending = select_allowed(changes, allow_destructive, assume_no_policies=assume_no_policies)
+        return apply_all(
+            pending, context.warehouse, context.renderer, on_statement, drop_old=drop_old
+        )

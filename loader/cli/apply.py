@@ -24,13 +24,25 @@ if TYPE_CHECKING:
     multiple=True,
     help="Tables whose columns may be dropped or narrowed; may repeat.",
 )
+@click.option(
+    "--assume-no-policies",
+    is_flag=True,
+    help="Rebuild tables although it cannot be seen whether policies are attached to them.",
+)
+@click.option("--drop-old", is_flag=True, help="Drop what a rebuild keeps of the old table.")
 @common_options()
-def apply(context: Context, select: tuple[str, ...], allow_destructive: tuple[str, ...]) -> None:
-    """Create tables, or alter them to match their specs.
+def apply(
+    context: Context,
+    select: tuple[str, ...],
+    allow_destructive: tuple[str, ...],
+    assume_no_policies: bool,
+    drop_old: bool,
+) -> None:
+    """Create tables, and alter them to match their specs; `plan --live` shows how.
 
-    `plan --live` shows the changes. Each table is changed in a transaction of its own. PLAN.json, a
-    plan saved by `plan --live -o`, is applied as saved, or refused if specs, templates or tables
-    have changed since.
+    Each table is changed in one transaction of its own. A table that is rebuilt is kept under a
+    name of its own, which `loader clean` drops later. A plan saved by `plan --live -o` is applied
+    as it was saved, or refused when specs, templates or tables are not what they were.
     """
     from loader.cli.output import reviews  # noqa: PLC0415
 
@@ -47,6 +59,8 @@ def apply(context: Context, select: tuple[str, ...], allow_destructive: tuple[st
     applied = project.apply(
         pending,
         allow_destructive=allow_destructive,
+        assume_no_policies=assume_no_policies,
+        drop_old=drop_old,
         target=context.target,
         on_statement=on_statement,
     )

@@ -13,6 +13,7 @@ from loader.cli.options import format_size, format_table
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
+    from loader.executor.backups import CleanedBackups
     from loader.staging.clean import Cleaned
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -37,24 +38,41 @@ def _parse_age(_: click.Context, option: click.Parameter, value: str) -> timedel
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, remove nothing.")
 @common_options()
 def clean(context: Context, older_than: timedelta, dry_run: bool) -> None:
-    """Remove files that loads left in the staging location.
+    """Remove files that loads left in the staging location, and tables that rebuilds kept.
 
     Removes staged files, rejected rows and incomplete files of loads that ended, failed or were
-    killed, and in S3 incomplete uploads. Files that Loader did not create are kept.
+    killed, in S3 incomplete uploads, and the old tables that `loader apply` kept. Files and tables
+    that Loader did not create are kept.
     """
-    cleaned = context.project().clean(older_than, dry_run=dry_run, target=context.target)
+    project, target = context.project(), context.target
+    cleaned = project.clean(older_than, dry_run=dry_run, target=target)
+    kept = project.clean_backups(older_than, dry_run=dry_run, target=target)
     mark = style("note:", fg="yellow", err=True)
-    for note in cleaned.notes:
+    for note in (*cleaned.notes, *kept.notes):
         context.notify(f"{mark} {note}")
     if context.verbose:
         for key in cleaned.foreign_keys:
             context.notify(f"{mark} not created by Loader, kept: {cleaned.location}/{key}")
         if cleaned.foreign > len(cleaned.foreign_keys):
             context.notify(f"{mark} and {cleaned.foreign - len(cleaned.foreign_keys):,} more")
-    context.print_result(_to_dict(cleaned, dry_run), _format(cleaned, dry_run))
+    text = "\n".join([*_format_backups(kept, dry_run), _format(cleaned, dry_run)])
+    context.print_result(_to_dict(cleaned, kept, dry_run), text)
 
 
-def _to_dict(cleaned: Cleaned, dry_run: bool) -> dict[str, object]:
+def _format_backups(kept: CleanedBackups, dry_run: bool) -> list[str]:
+    if not kept.dropped and not kept.younger:
+        return []
+    rows = [
+        (f"{one.kept:%Y-%m-%d %H:%M:%S}", f"{one.schema}.{one.name}", one.table)
+        for one in kept.dropped
+    ]
+    lines = [format_table(("kept (UTC)", "old table", "of"), rows)] if rows else []
+    verb = "would be dropped" if dry_run else "dropped"
+    younger = f"; kept: {format_count(kept.younger, 'newer one')}" if kept.younger else ""
+    return [*lines, f"{format_count(len(rows), 'old table')} {verb}{younger}"]
+
+
+def _to_dict(cleaned: Cleaned, kept: CleanedBackups, dry_run: bool) -> dict[str, object]:
     removed = [{**vars(one), "changed": _utc(one.changed).isoformat()} for one in cleaned.removed]
     return {
         "location": cleaned.location,
@@ -64,7 +82,9 @@ def _to_dict(cleaned: Cleaned, dry_run: bool) -> dict[str, object]:
         "removed": removed,
         "younger": cleaned.younger,
         "foreign": cleaned.foreign,
-        "notes": list(cleaned.notes),
+        "tables": [one.to_dict() for one in kept.dropped],
+        "younger_tables": kept.younger,
+        "notes": [*cleaned.notes, *kept.notes],
     }
 
 

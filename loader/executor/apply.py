@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from loader.errors import ApplyError, ExecuteError
 from loader.executor.answers import Answers
 from loader.executor.runner import TransactionRunner
+from loader.plan.backups import moment_of
 from loader.plan.ddl import table_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import Statement
-from loader.plan.table_changes import TableChange, plan_change
+from loader.plan.table_changes import TableChange, plan_change, timed
 from loader.sql.renderer import Renderer
 from loader.warehouse.base import Session, Warehouse
-from loader.warehouse.introspect import describe, inspect
+from loader.warehouse.introspect import describe, find_bound, inspect
 from loader.warehouse.retry import with_retries
 
 OnChange = Callable[[TableChange, Statement], None]
@@ -25,20 +28,50 @@ def apply_all(
     warehouse: Warehouse,
     renderer: Renderer,
     on_statement: OnChange | None = None,
+    *,
+    drop_old: bool = False,
 ) -> list[TableChange]:
     """Apply the changes of tables one after the other, and stop at the first error.
+
+    With ``drop_old`` what a rebuild keeps is dropped once the new table is committed.
 
     Raises:
         ApplyError: one failed; lists the tables that are done, failed and not begun.
     """
     done: list[TableChange] = []
-    for at, change in enumerate(changes):
+    for at, planned in enumerate(changes):
+        change = timed(planned, renderer, moment_of(datetime.now(UTC)), drop_old=drop_old)
         try:
             with_retries(ChangeTransaction(change, warehouse, renderer, on_statement).run)
         except ExecuteError as error:
             raise _apply_error(error, done, change, changes[at + 1 :]) from error
-        done.append(change)
+        done.append(_finished(change, warehouse, on_statement))
     return done
+
+
+def _finished(
+    change: TableChange, warehouse: Warehouse, on_statement: OnChange | None
+) -> TableChange:
+    """The change, after what follows its COMMIT: a failure there is a note, for it undoes nothing.
+
+    What could not be dropped is for `loader clean`.
+    """
+    notes = list(change.drift.notes)
+    for statement in change.after:
+
+        def run(statement: Statement = statement) -> None:
+            with warehouse.session() as session:
+                session.execute(statement.sql)
+
+        if on_statement is not None:
+            on_statement(change, statement)
+        try:
+            with_retries(run)
+        except ExecuteError as error:
+            notes.append(
+                f"`{statement.name}` failed: {error.message}; `loader clean` drops it later"
+            )
+    return replace(change, drift=replace(change.drift, notes=tuple(notes)))
 
 
 def _apply_error(
@@ -123,6 +156,7 @@ class ChangeTransaction(TransactionRunner):
                 one.column for one in change.differences if one.remedy == "before_transaction"
             }
             if _describe_columns(now, widened) == _describe_columns(then, widened):
+                self._check_unbound(session, then)
                 return
         elif not isinstance(then, LiveTable) and not isinstance(now, LiveTable):
             return
@@ -131,6 +165,25 @@ class ChangeTransaction(TransactionRunner):
             hint="plan again, and review the changes",
             rolled_back=True,
         )
+
+    def _check_unbound(self, session: Session, then: LiveTable) -> None:
+        """Refuse to replace what something was bound or attached to since it was planned.
+
+        No DROP would fail here: a view, a foreign key or a policy would stay with the old table.
+        """
+        change = self._change
+        if not (change.drift.rebuilds or change.drift.swaps):
+            return
+        found = find_bound(session, self._renderer, table_of(change.spec), then.seen)
+        known = {*then.dependants, *then.policies, *(name for _, _, name in then.referrers)}
+        new = [name for name in found if name not in known]
+        if new:
+            raise ExecuteError(
+                f"{', '.join(new)} came to {change.spec.table} since it was looked at\n"
+                f"{self.state()}",
+                hint="plan again, and look at what is different now",
+                rolled_back=True,
+            )
 
     def resolve_commit(self, error: ExecuteError) -> None:
         """Check whether the table matches the spec.

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from loader.data.cast.layout import Layout
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
-from loader.errors import StageError
+from loader.errors import FrameError, StageError
 from loader.executor.context import TargetContext
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
+from loader.plan.drift.remedies import fit_to_live, may_be_stuck, stuck_columns
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import compared_figures, plan_load
@@ -28,6 +29,7 @@ from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
+from loader.warehouse.introspect import inspect as look_closer
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
 from loader.warehouse.retry import with_retries
 
@@ -53,19 +55,22 @@ class Load:
             self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
             before = with_retries(lambda: self._prepare(stack))
-            return before.earlier or self._run(frame, before)
+            return before.earlier or replace(self, spec=before.spec)._run(frame, before)
 
     def _prepare(self, stack: ExitStack) -> _BeforeStaging:
         """Look for an earlier load, and read the live table; keeps the session open if allowed."""
         warehouse = self.context.warehouse
         if not warehouse.keeps_session_open:
-            return _BeforeStaging(self._find_earlier(None) if self.resumes else None)
+            earlier = self._find_earlier(None) if self.resumes else None
+            return _BeforeStaging(earlier, self.spec)
         with ExitStack() as attempt:
             session = attempt.enter_context(warehouse.session())
             earlier = self._find_earlier(session) if self.resumes else None
-            order = self._live_order(session) if earlier is None else ()
+            live = self._live(session) if earlier is None else None
+            spec = fit_to_live(self.spec, self.context.renderer, live) if live else self.spec
             stack.enter_context(attempt.pop_all())
-            return _BeforeStaging(earlier, order, session)
+            notes = tuple(stuck_columns(self.spec, spec))
+            return _BeforeStaging(earlier, spec, live.order if live else (), session, notes)
 
     def _run(self, frame: object, before: _BeforeStaging) -> LoadResult:
         # Other runs with this load id may be active: these keys have only this run's files.
@@ -77,6 +82,8 @@ class Load:
         try:
             ingested = self._ingest(frame, destination, before.order)
         except BaseException as error:
+            if isinstance(error, FrameError) and before.notes:
+                error.hint = "; ".join([*before.notes, *([error.hint] if error.hint else [])])
             self._add_note(error, f"nothing was loaded into {self.spec.table}")
             raise
         staged_at = time.perf_counter()
@@ -95,6 +102,7 @@ class Load:
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
             raise
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
+        outcome.warnings += before.notes
         return self._result(ingested, outcome, seconds, kept=kept)
 
     def _add_note(self, error: BaseException, what: str) -> None:
@@ -129,19 +137,23 @@ class Load:
             return [leftover.message]
         return []
 
-    def _live_order(self, session: Session) -> tuple[str, ...]:
-        """The live table's columns, if rows must be staged in their order; else empty.
+    def _live(self, session: Session) -> LiveTable | None:
+        """The live table, if rows must be staged in the order of its columns.
 
         Fails if the table differs from its spec, before anything is staged.
         """
         renderer = self.context.renderer
         if not renderer.dialect.copies_by_position:
-            return ()
+            return None
         live = describe(session, renderer, self._table)
         if not isinstance(live, LiveTable):
-            return ()
+            return None
+        if may_be_stuck(self.spec, renderer, live):
+            # What is in the way of widening a column takes more than one query.
+            looked = look_closer(session, renderer, [self._table])[self._table]
+            live = looked if isinstance(looked, LiveTable) else live
         additions(self.spec, renderer, live)
-        return live.order
+        return live
 
     def _plan(self, request: LoadRequest, live: Live) -> Plan:
         request = replace(request, live=live)
@@ -271,10 +283,14 @@ class _BeforeStaging:
 
     earlier: LoadResult | None
     """The result of an earlier load with this id."""
+    spec: TableSpec
+    """The spec, as far as a load can fulfil it in the live table."""
     order: tuple[str, ...] = ()
     """The live table's columns."""
     session: Session | None = None
     """The open session, for the load's transaction."""
+    notes: tuple[str, ...] = ()
+    """The columns that stay narrower than declared."""
 
 
 def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:

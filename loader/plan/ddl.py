@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from loader.plan.dispositions import Step
-from loader.plan.drift.conversions import conversion
 from loader.plan.drift.difference import Difference
-from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveTable
 from loader.spec.model import Column, TableSpec
 from loader.spec.primary_key import declares_key
@@ -28,11 +25,11 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
     schema = {"schema": spec.schema_name}
     yield Step("create the schema", "for the table", "create_schema", facts=schema)
     yield from _usage(renderer, chain.from_iterable(spec.grants.values()))
-    sequences = _sequences(spec, renderer)
-    yield from _create_sequences(spec, sequences)
-    facts = {"columns": spec.columns, "sequences": sequences, **_declared_key(spec)}
+    sequences = sequences_of(spec, renderer)
+    yield from create_sequences(spec, sequences)
+    facts = {"columns": spec.columns, "sequences": sequences, **declared_key(spec)}
     yield Step("create the table", "as the spec declares it", "create_table", facts=facts)
-    yield from _comments(spec, renderer)
+    yield from all_comments(spec, renderer)
     if renderer.has("grant"):
         for privilege, grantees in spec.grants.items():
             for grantee in grantees:
@@ -56,12 +53,13 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
     for one in differences:
         if one.kind == "add column":
             yield from _add(spec, renderer, one)
+    yield from _layout(spec, differences)
+    # Rows may have been laid out by a column that goes, so this comes after the layout.
     for one in differences:
         if one.kind == "drop column":
             facts = {"column": one.column}
             why = "the live table has it, but the spec does not"
             yield Step(f"drop the column {one.column}", why, "drop_column", facts=facts)
-    yield from _layout(spec, differences)
     for one in differences:
         if one.kind == "comment":
             yield _comment_step(spec, one.column)
@@ -72,60 +70,7 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
             yield _grant(privilege, grantee, "the spec's grants")
 
 
-def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
-    """The steps that create a new table, copy and count the rows, and replace the live table.
-
-    They run in one transaction, so others see either the old table or the new one.
-    """
-    table, new = table_of(spec), Table(spec.schema_name, _new_name(spec))
-    if renderer.has("lock_table"):
-        why = "no writes while the table is being replaced"
-        yield Step("lock the table", why, "lock_table", "lock")
-    copied = tuple(_columns_to_copy(spec, renderer, live))
-    if copied:
-        yield Step("count before", "the number of rows to copy", "count", expects=Number(BEFORE))
-    sequences = _sequences(spec, renderer)
-    yield from _create_sequences(spec, sequences)
-    facts = {
-        "table": new,
-        "columns": spec.columns,
-        "sequences": sequences,
-        "strict": True,
-        **_declared_key(spec, live),
-        **_layout_to_keep(spec, live),
-    }
-    why = "the table as the spec declares it, under a temporary name"
-    yield Step("create the new table", why, "create_table", facts=facts)
-    if copied:
-        facts = {"source": table, "table": new, "copied": copied}
-        why = "all rows, with conversions where types change"
-        yield Step("copy the rows", why, "copy_rows", "run", facts)
-        facts = {"table": new}
-        why = "no row may be lost or duplicated"
-        yield Step("count the rows", why, "count", "count", facts, expects=_ALL_COPIED)
-    why = "the new table replaces it; fails if other objects depend on it"
-    yield Step("drop the old table", why, "drop_table")
-    facts = {"table": new, "name": spec.name}
-    yield Step("rename the new table", "it replaces the old table", "rename_table", facts=facts)
-    yield from _comments(spec, renderer, live)
-    if live.owner is not None and renderer.has("set_owner"):
-        why = "the owner of the old table"
-        yield Step(f"set the owner to {live.owner}", why, "set_owner", facts={"owner": live.owner})
-    if renderer.has("grant"):
-        yield from _all_grants(spec, renderer, live)
-
-
-_ALL_COPIED = RowCount(
-    (BEFORE,), "rows were copied", "expected", "check whether something else writes to the table"
-)
-
-
-def _new_name(spec: TableSpec) -> str:
-    """A name for the new table, unique for each spec."""
-    return "loader_new_" + hashlib.sha256(spec.table.encode()).hexdigest()[:16]
-
-
-def _declared_key(spec: TableSpec, live: LiveTable | None = None) -> dict[str, object]:
+def declared_key(spec: TableSpec, live: LiveTable | None = None) -> dict[str, object]:
     """The primary key that a new table declares; ``live`` is the table whose rows it takes over."""
     declared = declares_key(spec)
     # Nothing proves a key of rows that were loaded before the table declared it.
@@ -134,23 +79,16 @@ def _declared_key(spec: TableSpec, live: LiveTable | None = None) -> dict[str, o
     return {"primary_key": spec.primary_key if declared else ()}
 
 
-def _layout_to_keep(spec: TableSpec, live: LiveTable) -> dict[str, object]:
-    """The live table's distribution and sort key, where the spec declares none."""
-    live_comment: dict[str, object] = {}
-    if spec.dist is None and live.dist in ("even", "all", *spec.by_name):
-        live_comment["dist"] = live.dist
-    undeclared = not spec.sort and spec.sort_type is None
-    if undeclared and live.sort and all(name in spec.by_name for name in live.sort):
-        live_comment |= {"sort": live.sort, "sort_type": live.sort_type}
-    return live_comment
+def add_column(column: Column, why: str) -> Step:
+    """The step that adds a column."""
+    return Step(f"add the column {column.name}", why, "add_column", facts={"column": column})
 
 
 def _add(spec: TableSpec, renderer: Renderer, one: Difference) -> Iterator[Step]:
     assert one.column is not None
     column = spec.by_name[one.column]
-    why = "the spec has it, but the live table does not"
+    yield add_column(column, "the spec has it, but the live table does not")
     facts = {"column": column}
-    yield Step(f"add the column {column.name}", why, "add_column", facts=facts)
     if not column.nullable and renderer.has("set_not_null"):
         why = "NOT NULL cannot be set when the column is added"
         yield Step(f"set {column.name} NOT NULL", why, "set_not_null", facts=facts)
@@ -176,7 +114,7 @@ def _layout(spec: TableSpec, differences: Iterable[Difference]) -> Iterator[Step
         yield Step("change the encodings", why, "alter_encodings", facts=facts)
 
 
-def _sequences(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
+def sequences_of(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
     """The sequences for identity columns; the name contains seed and step."""
     if not renderer.has("create_sequence"):
         return {}
@@ -190,7 +128,8 @@ def _sequences(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
     }
 
 
-def _create_sequences(spec: TableSpec, sequences: dict[str, Table]) -> Iterator[Step]:
+def create_sequences(spec: TableSpec, sequences: dict[str, Table]) -> Iterator[Step]:
+    """The steps that make the sequences of `sequences_of`."""
     for name, sequence in sequences.items():
         facts = {"sequence": sequence, "column": spec.by_name[name]}
         yield Step(
@@ -198,24 +137,9 @@ def _create_sequences(spec: TableSpec, sequences: dict[str, Table]) -> Iterator[
         )
 
 
-def _columns_to_copy(
-    spec: TableSpec, renderer: Renderer, live: LiveTable
-) -> Iterator[tuple[Column, str, str]]:
-    """The columns whose values are copied: the column, its live name, and the conversion."""
-    live_columns = {column.name.lower(): column for column in live.columns}
-    for column in spec.columns:
-        found = live_columns.get(column.name)
-        if found is None or (column.identity is not None and not renderer.dialect.identity_by_hand):
-            continue
-        dialect = renderer.dialect
-        how = "copy"
-        if dialect.differs(column.data_type, found.data_type):
-            how = conversion(dialect.known(found.data_type), column.data_type).how
-        if how != "none":
-            yield column, found.name, how
-
-
-def _comments(spec: TableSpec, renderer: Renderer, live: LiveTable | None = None) -> Iterator[Step]:
+def all_comments(
+    spec: TableSpec, renderer: Renderer, live: LiveTable | None = None
+) -> Iterator[Step]:
     """Comments from the spec, and from the live table where the spec has none."""
     if not renderer.dialect.has_comments:
         return
@@ -226,9 +150,14 @@ def _comments(spec: TableSpec, renderer: Renderer, live: LiveTable | None = None
         )
     live_columns = {column.name.lower(): column.comment for column in live.columns} if live else {}
     for column in spec.columns:
-        text = column.description or live_columns.get(column.name)
-        if text:
-            yield _comment_on_column(column, text, "spec" if column.description else "")
+        yield from column_comment(column, live_columns.get(column.name), renderer)
+
+
+def column_comment(column: Column, kept: str | None, renderer: Renderer) -> Iterator[Step]:
+    """The comment on a new column: from the spec, or from the live column."""
+    text = column.description or kept
+    if text and renderer.dialect.has_comments:
+        yield _comment_on_column(column, text, "spec" if column.description else "")
 
 
 def _comment_step(spec: TableSpec, column: str | None) -> Step:
@@ -249,19 +178,31 @@ def _comment_on_column(column: Column, text: str, whose: str) -> Step:
     return Step(f"comment on {column.name}", why, "comment_column", "run", facts, _COMMENTS)
 
 
-def _all_grants(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
+def all_grants(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
+    """The spec's grants, and those of the live table, on a table that takes its place."""
     yield from _usage(renderer, chain.from_iterable(spec.grants.values()))
     covered: set[tuple[str, str]] = set()
     for declared, grantees in spec.grants.items():
         for grantee in grantees:
             covered.add((declared, grantee))
             yield _grant(declared, grantee, "the spec's grants")
+    why = "the live table's own grants"
     for privilege, grantee in sorted(live.grants):
         kind, _, name = grantee.partition(":")
         if kind in ("role", "group") and (privilege, f"user:{name}") in live.grants:
-            continue  # an access list does not distinguish users and roles; one grant is enough
-        if (privilege, grantee) not in covered and ("all", grantee) not in covered:
-            yield _grant(privilege, grantee, "the live table's own grants")
+            continue  # an access list does not say what a name is; one grant is enough
+        grantable = (privilege, grantee) in live.grant_options
+        known = (privilege, grantee) in covered or ("all", grantee) in covered
+        if grantable or not known:
+            yield _grant(privilege, grantee, why, grantable=grantable)
+    for privilege, column, grantee in sorted(live.column_grants):
+        if column in spec.by_name:
+            yield grant_on_column(privilege, column, grantee)
+
+
+def grant_on_column(privilege: str, column: str, grantee: str) -> Step:
+    """The step that grants what the live table has granted on a column."""
+    return _grant(privilege, grantee, "the live column's own grants", column=column)
 
 
 def _usage(renderer: Renderer, grantees: Iterable[str]) -> Iterator[Step]:
@@ -272,9 +213,12 @@ def _usage(renderer: Renderer, grantees: Iterable[str]) -> Iterator[Step]:
         yield Step(f"grant usage to {grantee}", why, "grant_usage", facts=_grantee(grantee))
 
 
-def _grant(privilege: str, grantee: str, why: str) -> Step:
-    facts = {"privilege": privilege, **_grantee(grantee)}
-    return Step(f"grant {privilege} to {grantee}", why, "grant", facts=facts)
+def _grant(
+    privilege: str, grantee: str, why: str, *, column: str | None = None, grantable: bool = False
+) -> Step:
+    what = f"{privilege} on {column}" if column else privilege
+    facts = {"privilege": privilege, "column": column, "grantable": grantable, **_grantee(grantee)}
+    return Step(f"grant {what} to {grantee}", why, "grant", facts=facts)
 
 
 def _grantee(text: str) -> dict[str, object]:

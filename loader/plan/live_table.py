@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LayoutKey = Literal["", "distribution key", "sort key", "distribution and sort key"]
+
 
 @dataclass(frozen=True)
 class LiveColumn:
@@ -23,17 +25,25 @@ class LiveColumn:
     comment: str | None = None
     encoding: str | None = None
     """Its encoding, as in specs; None if not known."""
+    layout_key: LayoutKey = ""
+    """Whether it is a distribution or sort key, declared or chosen by Redshift (AUTO)."""
 
 
-Seen = Literal["keys", "layout", "grants", "dependants"]
+Seen = Literal[
+    "keys", "layout", "sort", "grants", "column grants", "dependants", "referrers", "policies"
+]
 """The parts of a table that not every query reads, and not every user can see."""
 
 
 UNSEEN: dict[Seen, str] = {
     "keys": "the primary key",
     "layout": "distribution, sort key and encodings",
+    "sort": "whether the sort key is AUTO's choice",
     "grants": "grants",
+    "column grants": "grants on columns",
     "dependants": "dependent objects",
+    "referrers": "foreign keys that reference the table",
+    "policies": "row-level security and masking policies",
 }
 """Their names in messages."""
 
@@ -41,6 +51,12 @@ UNSEEN: dict[Seen, str] = {
 def unseen(what: Seen, why: str) -> str:
     """The message that a part could not be read, with the reason."""
     return f"{UNSEEN[what]} cannot be seen: {why}"
+
+
+def reason_unseen(table: LiveTable, what: Seen) -> str:
+    """Why something of a table is not known."""
+    known = (text for text in table.unseen if text.startswith(UNSEEN[what]))
+    return next(known, unseen(what, "not read"))
 
 
 @dataclass(frozen=True)
@@ -60,8 +76,18 @@ class LiveTable:
     """``compound``, ``interleaved`` or ``auto``."""
     grants: frozenset[tuple[str, str]] = frozenset()
     """Privileges and grantees: ``("select", "role:analyst")``."""
+    grant_options: frozenset[tuple[str, str]] = frozenset()
+    """The grants WITH GRANT OPTION."""
+    column_grants: frozenset[tuple[str, str, str]] = frozenset()
+    """Privileges on columns: ``("select", "email", "role:analyst")``."""
     dependants: tuple[str, ...] = ()
     """The views that depend on it, as ``schema.name``."""
+    bound_columns: tuple[str, ...] = ()
+    """The columns that those views use."""
+    referrers: tuple[tuple[str, str, str], ...] = ()
+    """Foreign keys of other tables that reference it: schema, table and constraint."""
+    policies: tuple[str, ...] = ()
+    """The row-level security and masking policies that are attached to it."""
     readable: bool = True
     """Whether this user can read its rows."""
     seen: frozenset[Seen] = frozenset()

@@ -50,10 +50,12 @@ class DifferenceDocument(Document):
     column: str | None
     spec: str | None
     live: str | None
-    remedy: Literal["in place", "before_transaction", "rebuild", "none"]
+    remedy: Literal["in place", "before_transaction", "rebuild", "swap", "none"]
+    reason: str | None
     destructive: bool
     loss: str | None
     blocked: str | None
+    unproven: str | None
 
 
 class ChangeDocument(Document):
@@ -66,9 +68,12 @@ class ChangeDocument(Document):
     rows: int | None
     destructive: bool
     blocked: list[str]
+    unproven: list[str]
+    kept: str | None
     differences: list[DifferenceDocument]
     outside: list[StatementDocument]
     statements: list[StatementDocument]
+    after: list[StatementDocument]
     notes: list[str]
 
 

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from loader.errors import PlanError
-from loader.plan.ddl import alter, create, rebuild, table_of, widen
+from loader.plan.backups import PREVIEW_MOMENT
+from loader.plan.ddl import alter, create, table_of, widen
 from loader.plan.dispositions import Step
 from loader.plan.drift.compare import drift
 from loader.plan.drift.difference import Difference, Drift
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.model import Statement, Target
+from loader.plan.rebuild import drop_kept, kept_table, rebuild, swap
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import TableSpec
-from loader.sql.renderer import Renderer
+from loader.sql.renderer import Renderer, Table
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class TableChange:
     """Statements that run between BEGIN and COMMIT."""
     rows: int | None = None
     """The number of rows of the live table, if it was counted."""
+    kept: Table | None = None
+    """The name under which a rebuild keeps the old table."""
+    after: tuple[Statement, ...] = ()
+    """Statements that run after COMMIT, each by itself; they are idempotent."""
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -60,6 +66,11 @@ class TableChange:
         return tuple(dict.fromkeys(one.blocked for one in self.differences if one.blocked))
 
     @property
+    def unproven(self) -> tuple[str, ...]:
+        """The reasons why it is not known whether policies are attached."""
+        return tuple(dict.fromkeys(one.unproven for one in self.differences if one.unproven))
+
+    @property
     def sql(self) -> str:
         """The changes as a script."""
         if not self.differences:
@@ -67,6 +78,8 @@ class TableChange:
         lines = [f"-- {self.spec.table} on {self.target.name}: changes of the table"]
         for reason in self.blocked:
             lines += [f"-- CANNOT BE DONE: {_one_line(reason)}"]
+        for reason in self.unproven:
+            lines += [f"-- NOT PROVEN: {_one_line(reason)}"]
         lines.append("")
         for statement in self.outside:
             lines += [statement.script(), ""]
@@ -75,6 +88,8 @@ class TableChange:
             for number, statement in enumerate(self.statements, 1):
                 lines += [statement.script(f"{number}. "), ""]
             lines += ["COMMIT;", ""]
+        for statement in self.after:
+            lines += [statement.script(), ""]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
@@ -87,9 +102,12 @@ class TableChange:
             "rows": self.rows,
             "destructive": self.destructive,
             "blocked": list(self.blocked),
+            "unproven": list(self.unproven),
+            "kept": f"{self.kept.schema}.{self.kept.name}" if self.kept else None,
             "differences": [one.to_dict() for one in self.differences],
             "outside": [one.to_dict() for one in self.outside],
             "statements": [one.to_dict() for one in self.statements],
+            "after": [one.to_dict() for one in self.after],
             "notes": list(self.drift.notes),
         }
 
@@ -101,6 +119,9 @@ def plan_change(
     live: Live,
     results: Mapping[str, int | None] | None = None,
     found: Drift | None = None,
+    moment: str = PREVIEW_MOMENT,
+    *,
+    drop_old: bool = False,
 ) -> TableChange:
     """Plan the changes that make a live table match its spec.
 
@@ -111,6 +132,8 @@ def plan_change(
         live: The live table.
         results: The results of `find_probes` by name; missing results block nothing.
         found: The drift, if it is known already.
+        moment: The time of the rebuild, for the name of the table that it keeps.
+        drop_old: Whether that table is dropped after the new one is committed.
 
     Raises:
         TemplateError: a template is missing or broken, or would commit.
@@ -130,11 +153,34 @@ def plan_change(
     if not found.rebuilds:
         outside = tuple(render(step, inside=False) for step in widen(spec, found.differences))
         change = replace(change, outside=outside)
-    steps = _steps(spec, renderer, live, found)
-    return replace(change, statements=tuple(render(step) for step in steps))
+    steps = _steps(spec, renderer, live, found, moment)
+    change = replace(change, statements=tuple(render(step) for step in steps))
+    if not found.rebuilds:
+        return change
+    kept = kept_table(spec, moment)
+    after = (render(drop_kept(kept), inside=False),) if drop_old else ()
+    return replace(change, kept=kept, after=after)
 
 
-def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Iterator[Step]:
+def timed(
+    change: TableChange, renderer: Renderer, moment: str, *, drop_old: bool = False
+) -> TableChange:
+    """The change as it runs at a moment, which a plan does not know."""
+    planned = plan_change(
+        change.spec,
+        renderer,
+        change.target,
+        change.live,
+        found=change.drift,
+        moment=moment,
+        drop_old=drop_old,
+    )
+    return replace(planned, rows=change.rows)
+
+
+def _steps(
+    spec: TableSpec, renderer: Renderer, live: Live, found: Drift, moment: str
+) -> Iterator[Step]:
     if not isinstance(live, LiveTable):
         for step in create(spec, renderer):
             # A user may have the right to create tables in a schema, but not schemas.
@@ -142,8 +188,10 @@ def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Ite
                 yield step
     elif live.is_table:
         if found.rebuilds:
-            yield from rebuild(spec, renderer, live)
+            yield from rebuild(spec, renderer, live, moment)
         else:
+            if found.swaps:
+                yield from swap(spec, renderer, live, found.swaps)
             yield from alter(spec, renderer, found.differences)
 
 
@@ -204,15 +252,22 @@ def _apply_results(
     return one
 
 
-def select_allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[TableChange]:
+def select_allowed(
+    changes: Iterable[TableChange],
+    destructive: Sequence[str],
+    *,
+    assume_no_policies: bool = False,
+) -> list[TableChange]:
     """Select the changes that have differences, after checking that all of them are allowed.
 
     Args:
         changes: The changes of any tables.
         destructive: Globs over asset keys and ``schema.table`` of tables that may lose data.
+        assume_no_policies: Whether no policies are attached where they cannot be seen.
 
     Raises:
-        PlanError: changes are blocked, or would lose data of other tables; lists all of them.
+        PlanError: changes are blocked, may need the proof that no policies are attached, or would
+            lose data of other tables; lists all of them.
     """
     pending = [change for change in changes if change.differences]
     blocked = [f"  {reason}" for change in pending for reason in change.blocked]
@@ -221,9 +276,25 @@ def select_allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -
             "nothing was changed: some changes are not possible\n" + "\n".join(blocked),
             hint="fix them, or apply only the other tables",
         )
+    unproven = [] if assume_no_policies else [change for change in pending if change.unproven]
     losing = [
         change for change in pending if change.destructive and not _matches(change, destructive)
     ]
+    if unproven or losing:
+        raise _refusal(unproven, losing)
+    return pending
+
+
+def _refusal(unproven: Sequence[TableChange], losing: Sequence[TableChange]) -> PlanError:
+    """The error for changes that need a proof, and for those that would lose data."""
+    parts, ways = [], []
+    if unproven:
+        lines = [f"  {one.spec.table}: {reason}" for one in unproven for reason in one.unproven]
+        parts += ["policies may be attached to tables that would be replaced", *lines]
+        ways.append(
+            "GRANT ROLE sys:secadmin TO the user of the target, or, where it is known that there"
+            " are no policies: --assume-no-policies"
+        )
     if losing:
         lines = [
             f"  {change.spec.table}: {describe_difference(one)}: {one.loss}"
@@ -231,18 +302,19 @@ def select_allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -
             for one in change.differences
             if one.loss
         ]
+        parts += ["some changes would lose data", *lines]
         globs = " ".join(f"--allow-destructive {change.spec.asset_key}" for change in losing)
-        raise PlanError(
-            "nothing was changed: some changes would lose data\n" + "\n".join(lines),
-            hint=f"to apply them anyway: {globs}",
-            details=[
-                {"table": change.spec.table, "change": describe_difference(one), "loss": one.loss}
-                for change in losing
-                for one in change.differences
-                if one.loss
-            ],
-        )
-    return pending
+        ways.append(f"to apply them anyway: {globs}")
+    return PlanError(
+        "nothing was changed: " + "\n".join(parts),
+        hint="; ".join(ways),
+        details=[
+            {"table": change.spec.table, "change": describe_difference(one), "loss": one.loss}
+            for change in losing
+            for one in change.differences
+            if one.loss
+        ],
+    )
 
 
 def _matches(change: TableChange, globs: Sequence[str]) -> bool:
@@ -264,6 +336,10 @@ def live_state(live: Live) -> dict[str, object] | str:
         return live
     data = asdict(live)
     data["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
+    data["grant_options"] = sorted(f"{what} to {who}" for what, who in live.grant_options)
+    data["column_grants"] = sorted(
+        f"{what} on {column} to {who}" for what, column, who in live.column_grants
+    )
     data["seen"] = sorted(live.seen)
     for transient in ("unseen", "readable"):
         del data[transient]

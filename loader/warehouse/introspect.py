@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -12,6 +12,8 @@ from loader.errors import ExecuteError
 from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, unseen
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.warehouse.base import Row, Session, as_whole_number
+from loader.warehouse.live_grants import ColumnGrants, grantee_of, only_granted, parse_acl
+from loader.warehouse.live_layout import Layout, layout_key_of
 
 _PROBES_PER_QUERY = 100
 """The most probes in one query: each is a branch of a union, which has to be compiled."""
@@ -20,15 +22,6 @@ _IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.
 _SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
 _NAMED = re.compile(r"_seq_(-?\d+)_(-?\d+)$")
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
-
-_ACL = {"r": "select", "a": "insert", "w": "update", "d": "delete", "x": "references"}
-_GRANTABLE = frozenset(
-    {"select", "insert", "update", "delete", "references", "drop", "alter", "truncate"}
-)
-"""Privileges that can be granted on a table (``r_GRANT``); catalogs list more."""
-
-_EFFECTIVE_AUTO = (10, 11, 12)
-"""Values of ``pg_class_info.releffectivediststyle`` for DISTSTYLE AUTO."""
 
 
 def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> dict[Table, Live]:
@@ -62,6 +55,30 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
         for name, kind, nullable, has_default, _ in rows
     )
     return LiveTable(columns, kind="table" if rows[0][4] else "view")
+
+
+def find_bound(
+    session: Session, renderer: Renderer, table: Table, seen: Collection[Seen]
+) -> list[str]:
+    """What is bound or attached to a table, of what could be seen when it was looked at.
+
+    What could not be seen is not asked for: an error would end the transaction.
+
+    Raises:
+        ExecuteError: the catalog cannot be read.
+    """
+    facts = {"schemas": [table.schema], "names": [table.name]}
+    wanted: dict[Seen, str] = {
+        "dependants": "live_dependants",
+        "referrers": "live_referrers",
+        "policies": "live_policies",
+    }
+    found: list[str] = []
+    for what, template in wanted.items():
+        if what in seen and renderer.has(template):
+            rows = session.execute(renderer.render(template, facts).sql)
+            found += [str(row[4 if what == "referrers" else 2]) for row in rows]
+    return list(dict.fromkeys(found))
 
 
 def run_probes(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
@@ -107,6 +124,10 @@ class _Inspection:
     schemas: set[str] = field(default_factory=set)
     seen: set[Seen] = field(default_factory=set)
     unseen: list[str] = field(default_factory=list)
+    _options: dict[tuple[str, str], set[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """The grants that may be granted on, by table."""
 
     def tables(self) -> dict[tuple[str, str], Live]:
         rows = self._rows("live_columns")
@@ -137,6 +158,10 @@ class _Inspection:
         keys = self._by_table("live_keys", "keys")
         grants = self._grants()
         dependants = self._by_table("live_dependants", "dependants")
+        referrers = self._by_table("live_referrers", "referrers")
+        policies = self._policies()
+        options = self._options
+        on_columns = self._column_grants()
         sequences = {
             _key(row[0], row[1]): (int(row[2]), int(row[3])) for row in self._rows("live_sequences")
         }
@@ -145,12 +170,17 @@ class _Inspection:
             table = replace(
                 _table(rows, layout.columns.get(key, {}), sequences),
                 primary_key=_primary_key(rows, keys.get(key, ())),
-                grants=_explicit_grants(grants.get(key, ()), str(rows[0][3] or "").strip()),
-                dependants=tuple(str(row[2]) for row in dependants.get(key, ())),
+                grants=only_granted(grants.get(key, ()), str(rows[0][3] or "").strip()),
+                grant_options=only_granted(options.get(key, ()), str(rows[0][3] or "").strip()),
+                column_grants=frozenset(on_columns.shown.get(key, ())),
+                dependants=tuple(dict.fromkeys(str(row[2]) for row in dependants.get(key, ()))),
+                bound_columns=_bound_columns(dependants.get(key, ())),
+                referrers=tuple((str(row[2]), str(row[3]), str(row[4])) for row in referrers[key]),
+                policies=tuple(str(row[2]) for row in policies[key]),
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
             )
-            found[key] = layout.add_to(key, table)
+            found[key] = on_columns.add_to(key, layout.add_to(key, table))
         return found
 
     def _rows(self, template: str) -> list[Row]:
@@ -184,21 +214,72 @@ class _Inspection:
             grouped[_key(row[0], row[1])].append(row)
         return grouped
 
-    def _layout(self) -> _Layout:
+    def _layout(self) -> Layout:
         if not self.renderer.has("live_layout"):
-            return _Layout()
+            return Layout()
         columns = self._optional("live_layout")
         if isinstance(columns, ExecuteError):
             self.unseen.append(unseen("layout", columns.message))
-            return _Layout()
+            return Layout()
         found: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
         for row in columns:
             found[_key(row[0], row[1])][str(row[2]).lower()] = row
         self.seen.add("layout")
+        automatic = self._automatic_sorts()
         styles = self._optional("live_styles")
         if isinstance(styles, ExecuteError):
-            return _Layout(found)  # the dist key is known anyway
-        return _Layout(found, {_key(row[0], row[1]): row for row in styles})
+            return Layout(found, automatic=automatic)  # a dist key is seen all the same
+        return Layout(found, {_key(row[0], row[1]): row for row in styles}, automatic)
+
+    def _automatic_sorts(self) -> frozenset[tuple[str, str]]:
+        """The tables whose sort key Redshift chooses."""
+        rows = self._optional("live_sort")
+        if isinstance(rows, ExecuteError):
+            self.unseen.append(unseen("sort", rows.message))
+            return frozenset()
+        self.seen.add("sort")
+        return frozenset(
+            _key(row[0], row[1]) for row in rows if str(row[2] or "").upper().startswith("AUTO")
+        )
+
+    def _policies(self) -> dict[tuple[str, str], list[Row]]:
+        """Row-level security and masking, for users who would see it if there were any."""
+        nothing: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        if not self.renderer.has("live_policies_seen"):
+            return nothing
+        proof = self._optional("live_policies_seen")
+        if isinstance(proof, ExecuteError):
+            self.unseen.append(unseen("policies", proof.message))
+            return nothing
+        if not proof or proof[0][0] is not True:
+            self.unseen.append(unseen("policies", "this user does not have the role sys:secadmin"))
+            return nothing
+        return self._by_table("live_policies", "policies")
+
+    def _column_grants(self) -> ColumnGrants:
+        """Grants on columns, and the columns with grants that are hidden from this user."""
+        shown: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
+        if not self.renderer.has("live_column_grants"):
+            return ColumnGrants(shown)
+        rows, lists = self._optional("live_column_grants"), self._optional("live_column_acl")
+        failed = next((one for one in (rows, lists) if isinstance(one, ExecuteError)), None)
+        if failed is not None:
+            self.unseen.append(unseen("column grants", failed.message))
+            return ColumnGrants(shown)
+        assert not isinstance(rows, ExecuteError)
+        assert not isinstance(lists, ExecuteError)
+        self.seen.add("column grants")
+        for schema, table, privilege, column, kind, who in rows:
+            granted = (str(privilege).strip().lower(), str(column), grantee_of(kind, who))
+            shown[_key(schema, table)].add(granted)
+        hidden: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for schema, table, column, text, owner in lists:
+            key = _key(schema, table)
+            known = {(what, who) for what, on, who in shown[key] if on == column}
+            listed, _ = parse_acl(str(text), str(owner).strip())
+            if not all(known & one for one in listed):
+                hidden[key].add(str(column))
+        return ColumnGrants(shown, hidden)
 
     def _grants(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
         found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
@@ -206,9 +287,11 @@ class _Inspection:
             return found
         rows = self._optional("live_grants")
         if not isinstance(rows, ExecuteError):
-            for schema, name, privilege, kind, who in rows:
-                grantee = "public" if str(kind).lower() == "public" else f"{kind}:{who}".strip()
-                found[_key(schema, name)].add((str(privilege).strip().lower(), grantee))
+            for schema, name, privilege, kind, who, grantable in rows:
+                granted = (str(privilege).strip().lower(), grantee_of(kind, who))
+                found[_key(schema, name)].add(granted)
+                if grantable:
+                    self._options[_key(schema, name)].add(granted)
             self.seen.add("grants")
             return found
         lists = self._optional("live_acl")
@@ -217,7 +300,9 @@ class _Inspection:
             return found
         self.seen.add("grants")
         for schema, name, text, owner in lists:
-            found[_key(schema, name)].update(_parse_acl(str(text or ""), str(owner).strip()))
+            listed, grantable = parse_acl(str(text or ""), str(owner).strip())
+            found[_key(schema, name)].update(*listed)
+            self._options[_key(schema, name)].update(*grantable)
         return found
 
     def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
@@ -237,64 +322,6 @@ class _Inspection:
             elif key[0] in schemas:
                 found[key] = LiveTable((), kind="name in an external schema")
         return found
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """The catalog rows about distribution, sort keys and encodings, by table."""
-
-    columns: Mapping[tuple[str, str], Mapping[str, Row]] = field(default_factory=dict)
-    styles: Mapping[tuple[str, str], Row] = field(default_factory=dict)
-
-    def add_to(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
-        """Add the layout from the catalog to a table; ``key`` is schema and name."""
-        if not table.is_table or "layout" not in table.seen:
-            return table
-        rows = self.columns.get(key)
-        if not rows:
-            return _without_layout(table, "this user has no privileges on it")
-        by_name = [
-            (column.name, rows[column.name.lower()])
-            for column in table.columns
-            if column.name.lower() in rows
-        ]
-        if key not in self.styles and all(_has_no_layout(row) for _, row in by_name):
-            return _without_layout(table, "the catalog has none")
-        sort, sort_type = _sort_key(by_name)
-        dist_keys = [name for name, row in by_name if row[5]]
-        return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=sort_type)
-
-    def _style(self, key: tuple[str, str], dist_keys: list[str]) -> str | None:
-        style = self.styles.get(key)
-        if style is not None:
-            number, effective = int(style[2] or 0), int(style[3] or 0)
-            if number not in (0, 1, 8) or effective in _EFFECTIVE_AUTO:
-                return "auto"
-            if number != 1:
-                return "all" if number == 8 else "even"
-        return dist_keys[0] if dist_keys else None
-
-
-def _has_no_layout(row: Row) -> bool:
-    """Whether a column has no encoding and is in neither the dist key nor the sort key."""
-    return str(row[4] or "none").strip().lower() == "none" and not (row[5] or row[6])
-
-
-def _sort_key(by_name: Iterable[tuple[str, Row]]) -> tuple[tuple[str, ...], str | None]:
-    """The columns of the sort key in order, and its kind.
-
-    ``by_name`` are the table's columns with their catalog rows. Interleaved keys are signed.
-    """
-    numbered = [(int(row[6]), name) for name, row in by_name if row[6]]
-    if not numbered:
-        return (), None
-    names = tuple(name for _, name in sorted((abs(number), name) for number, name in numbered))
-    return names, "interleaved" if any(number < 0 for number, _ in numbered) else "compound"
-
-
-def _without_layout(table: LiveTable, why: str) -> LiveTable:
-    unseen_layout = (*table.unseen, unseen("layout", why))
-    return replace(table, seen=table.seen - {"layout"}, unseen=unseen_layout)
 
 
 def _table(
@@ -330,6 +357,7 @@ def _columns(
             identity=identity,
             comment=comment,
             encoding="raw" if encoding == "none" else encoding,
+            layout_key=layout_key_of(layout_row),
         )
 
 
@@ -360,29 +388,6 @@ def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
-def _explicit_grants(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[str, str]]:
-    """The grants without those of the owner, who has all privileges anyway."""
-    return frozenset(
-        (privilege, grantee)
-        for privilege, grantee in found
-        if privilege in _GRANTABLE and grantee != f"user:{owner}"
-    )
-
-
-def _parse_acl(text: str, owner: str) -> Iterator[tuple[str, str]]:
-    """Parse the grants of an access list such as ``etl=arwd/etl``, one a line, without the owner's.
-
-    The list does not distinguish users, groups and roles, so a name counts as all of them.
-    """
-    for line in text.splitlines():
-        who, _, rest = line.strip().strip('"').rpartition("=")
-        group = who.startswith("group ")
-        name = who.removeprefix("group ").strip('"\\')
-        if name == owner and not group:
-            continue
-        kinds = ["group"] if group else ["user", "role", "group"]
-        for letter in rest.partition("/")[0]:
-            if letter in _ACL:
-                yield from (
-                    (_ACL[letter], f"{kind}:{name}" if name else "public") for kind in kinds
-                )
+def _bound_columns(dependants: Iterable[Row]) -> tuple[str, ...]:
+    """The columns that views use, where the catalog tells them."""
+    return tuple(sorted({str(row[3]) for row in dependants if len(row) > 3 and row[3]}))

@@ -94,7 +94,8 @@ SESSIONS: dict[str, list[str]] = {
         *("apply plan.json", "apply", "apply --allow-destructive other/*"),
         *("apply --allow-destructive shop/* --format json", "plan --live -q --detailed-exitcode"),
         *("apply nope.json", "apply shop/orders plan.json", "apply shop/nope"),
-        *("plan -o offline.json -q", "apply offline.json"),
+        *("plan -o offline.json -q", "apply offline.json", "clean", "clean --older-than 0s"),
+        *("edit: decimal(9,2) -> decimal(10,2)", "apply --drop-old", "clean --older-than 0s -q"),
     ],
     "load": [
         *(LOAD, LOAD, "history", "read shop/orders", "read shop/orders --format json"),
@@ -148,6 +149,7 @@ def normal(text: str, folder: Path) -> str:
         (r"\b[0-9a-f]{64}\b", "<hash>"),
         (r"/[0-9a-f]{12}/manifest", "/<run>/manifest"),
         (r'(\.sql\.j2": )"[0-9a-f]{16}"', r'\1"<hash>"'),
+        (r"\d{8}t\d{12}z", "<time>"),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "<time>  "),
         (r'("loaded_at": )"[^"]+"', r'\1"<time>"'),

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from loader.plan.live_table import LiveColumn, LiveTable, Seen
+from loader.plan.live_table import LayoutKey, LiveColumn, LiveTable, Seen
 from loader.spec.model import TableSpec
 from loader.warehouse.registry import get_adapter
 
 _ALL = ("select", "insert", "update", "delete", "references")
 
-SEEN: frozenset[Seen] = frozenset({"keys", "layout", "grants", "dependants"})
+SEEN: frozenset[Seen] = frozenset(
+    {
+        "keys",
+        "layout",
+        "sort",
+        "grants",
+        "column grants",
+        "dependants",
+        "referrers",
+        "policies",
+    }
+)
+
+
+def layout_key(spec: TableSpec, name: str) -> LayoutKey:
+    """What rows of the declared table are laid out by."""
+    if name == spec.dist and name in spec.sort:
+        return "distribution and sort key"
+    return "distribution key" if name == spec.dist else "sort key" if name in spec.sort else ""
 
 
 def live_of(spec: TableSpec, dialect: str, **fields: Any) -> LiveTable:
@@ -27,6 +45,7 @@ def live_of(spec: TableSpec, dialect: str, **fields: Any) -> LiveTable:
             identity=column.identity,
             comment=column.description,
             encoding=(column.encode or "raw") if redshift else None,
+            layout_key=layout_key(spec, column.name) if redshift else "",
         )
         for column in spec.columns
     )
@@ -43,6 +62,6 @@ def live_of(spec: TableSpec, dialect: str, **fields: Any) -> LiveTable:
         "primary_key": spec.primary_key,
         "grants": frozenset(grants),
     }
-    seen = SEEN if redshift else SEEN - {"layout", "grants"}
+    seen = SEEN if redshift else frozenset[Seen]({"keys", "dependants"})
     facts = {"comment": spec.description, "seen": seen, **(layout if redshift else {})}
     return LiveTable(columns, **{**facts, **fields})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from loader.plan.table_changes import TableChange, find_probes, plan_change, sel
 from loader.sql.datatypes import DataType, parse
 from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
-from tests.plan.drifted import live_of
+from tests.plan.drifted import SEEN, live_of
 from tests.plan.test_plan import RICH, TARGETS, make_spec, renderer
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
@@ -223,6 +224,97 @@ def test_a_table_that_views_hold_on_to_is_not_made_anew() -> None:
         select_allowed([found], ["*"])
 
 
+REFERRER = (("s", "child", "child_fk"),)
+VIEW = ("the view s.v",)
+SOME = ("the masking policy stars for user ann",)
+HINDERED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
+    # what is changed, what is known of the live table, the remedy, why it is blocked, or unproven
+    "nothing in the way": ("types", {}, "rebuild", "", ""),
+    "a view": ("types", {"dependants": VIEW}, "rebuild", r"drop it first", ""),
+    "a foreign key": (
+        *("types", {"referrers": REFERRER}, "rebuild"),
+        *(r'run ALTER TABLE "s"\."child" DROP CONSTRAINT "child_fk" first', ""),
+    ),
+    "both": (
+        *("types", {"dependants": VIEW, "referrers": REFERRER}, "rebuild"),
+        *(r"drop it first.*; .*child_fk of s\.child", ""),
+    ),
+    "views unseen": (
+        *("types", {"seen": SEEN - {"dependants"}}, "rebuild"),
+        *("dependent objects cannot be seen", ""),
+    ),
+    "foreign keys unseen": (
+        *("types", {"seen": SEEN - {"referrers"}}, "rebuild"),
+        *("foreign keys that reference the table cannot be seen", ""),
+    ),
+    "policies": ("types", {"policies": SOME}, "rebuild", "stars for user ann is attached", ""),
+    "policies unseen": (
+        *("types", {"seen": SEEN - {"policies"}}, "rebuild", ""),
+        "row-level security and masking policies cannot be seen",
+    ),
+    "a view, and a column of its own": (
+        *("widen_with_default", {"dependants": VIEW}, "swap", "", ""),
+    ),
+    "a foreign key, and a column of its own": (
+        *("widen_with_default", {"referrers": REFERRER}, "swap", "", ""),
+    ),
+    "a view of the column": (
+        *("widen_with_default", {"dependants": VIEW, "bound_columns": ("note",)}, "rebuild"),
+        *("drop it first", ""),
+    ),
+    "a view, and policies": (
+        *("widen_with_default", {"dependants": VIEW, "policies": SOME}, "swap"),
+        *("stars for user ann is attached", ""),
+    ),
+    "a view, and the layout unseen": (
+        *("widen_with_default", {"dependants": VIEW, "seen": SEEN - {"layout"}}, "rebuild"),
+        *("drop it first", ""),
+    ),
+    "in place, and policies unseen": (
+        "widen",
+        {"seen": SEEN - {"policies"}},
+        "before_transaction",
+        "",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HINDERED)
+def test_what_hangs_on_a_table_decides_the_remedy(case: str) -> None:
+    """A rebuild, a column in place of the column, or neither; never where something is unseen."""
+    name, known, remedy, blocked, unproven = HINDERED[case]
+    found = change(name, "redshift", **known)
+    assert {one.remedy for one in found.differences} == {remedy}
+    assert re.search(blocked, "; ".join(found.blocked)) if blocked else not found.blocked
+    assert re.search(unproven, "; ".join(found.unproven)) if unproven else not found.unproven
+    assert bool(found.statements or found.outside) is not bool(found.blocked)
+
+
+def test_columns_whose_grants_are_unseen_are_a_loss() -> None:
+    """Grants on columns that cannot be read are named among what a rebuild loses."""
+    found = change("widen_with_default", "redshift", seen=SEEN - {"column grants"})
+    (lost,) = (one for one in found.differences if one.loss)
+    assert lost.kind == "column grants"
+    assert lost.loss.startswith("grants on columns cannot be seen")
+
+
+def test_all_that_keeps_tables_as_they_are_is_one_error() -> None:
+    """What is not proven and what would be lost are said together, with the way on for each."""
+    unproven = change("widen_with_default", "redshift", seen=SEEN - {"policies"})
+    losing = change("drop_columns", "redshift")
+    with pytest.raises(PlanError) as caught:
+        select_allowed([unproven, losing], [])
+    said = str(caught.value)
+    assert "policies may be attached" in said
+    assert "drop column note" in said
+    assert "--assume-no-policies; to apply them anyway: --allow-destructive s/t" in said
+    assert select_allowed([unproven, losing], ["s/t"], assume_no_policies=True) == [
+        unproven,
+        losing,
+    ]
+
+
 @pytest.mark.parametrize(
     ("encoding", "primary_key", "remedy"),
     [
@@ -279,7 +371,7 @@ def test_losses_need_to_be_allowed() -> None:
         ("add_columns", "none", None),
         ("widen", "none", None),
         ("types", "additive", None),
-        ("widen_with_default", "additive", None),
+        ("widen_with_default", "additive", []),
     ],
 )
 def test_loads_mend_what_they_need_and_may(name: str, evolve: str, kinds: list[str] | None) -> None:
@@ -396,8 +488,10 @@ def test_a_difference_is_plain_data() -> None:
         "live": "integer",
         "remedy": "rebuild",
         "destructive": False,
+        "reason": None,
         "loss": None,
         "blocked": None,
+        "unproven": None,
     }
 
 

@@ -12,9 +12,11 @@ import sqlglot
 from sqlglot import exp
 
 from loader.errors import TemplateError
+from loader.plan.backups import PREFIX
 from loader.plan.load_plan import plan_ledger_upgrade
 from loader.plan.model import Plan, Target
 from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.table_changes import timed
 from loader.sql.renderer import Sql, Table
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN
@@ -97,7 +99,7 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
 
 def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
     """What looks at live tables, and what fixes them."""
-    names = {"schemas": ["s", "it's"], "names": ["t", 'a"b']}
+    names = {"schemas": ["s", "it's"], "names": ["t", 'a"b'], "prefix": PREFIX}
     asked: dict[str, Any] = {"queries": [Sql("SELECT count(*) FROM t"), Sql("SELECT 1")]}
     for file in read_templates():
         name = Path(file).name.removesuffix(".sql.j2")
@@ -107,15 +109,24 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
     counted: dict[str, dict[str, Any]] = {
         "probes": asked,
         "count_nulls": {"table": Table("s", "it's"), "column": "a b"},
+        "drop_constraint": {"table": Table("s", "it's"), "constraint": 'a"b'},
     }
     for name, facts in counted.items():
+        if not renderer(dialect).has(name):
+            continue
         found = renderer(dialect).render(name, facts)
         yield found.path, found.sql
-    for name in CHANGES:
-        planned = (
-            change(name, dialect, owner="bob") if dialect == "redshift" else change(name, dialect)
-        )
-        for statement in (*planned.outside, *planned.statements):
+    owned: dict[str, Any] = {"owner": "bob"} if dialect == "redshift" else {}
+    changes = [change(name, dialect, **owned) for name in CHANGES]
+    rebuilt = change("types", dialect, **owned)
+    changes.append(timed(rebuilt, renderer(dialect), "20260101t000000000000z", drop_old=True))
+    if dialect == "redshift":
+        # A view in the way of a rebuild: the column is swapped.
+        granted = frozenset({("select", "note", "user:ann")})
+        bound = {"dependants": ("the view s.v",), "column_grants": granted}
+        changes.append(change("widen_with_default", dialect, **bound))
+    for planned in changes:
+        for statement in (*planned.outside, *planned.statements, *planned.after):
             yield statement.template, statement.sql
 
 

@@ -51,6 +51,8 @@ def _change_lines(
         yield f"    {_format_equal_columns(change)}"
     for reason in change.blocked:
         yield style(f"  x CANNOT BE DONE: {escape_line(reason)}", fg="red", bold=True)
+    for reason in change.unproven:
+        yield style(f"  ! NOT PROVEN: {escape_line(reason)}", fg="red")
     for note in change.drift.notes:
         yield style(f"  note: {escape_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
@@ -142,9 +144,14 @@ def _cell(text: str | None) -> str:
 
 
 def _action(one: Difference) -> str:
-    how = {"before_transaction": ", before the transaction", "rebuild": ", by rebuilding the table"}
+    how = {
+        "before_transaction": ", before the transaction",
+        "rebuild": ", by rebuilding the table",
+        "swap": ", by replacing the column",
+    }
+    reason = f", as {one.reason}" if one.reason else ""
     loss = f": {one.loss}" if one.loss else ""
-    return f"{one.kind}{how.get(one.remedy, '')}{loss}"
+    return f"{one.kind}{how.get(one.remedy, '')}{reason}{loss}"
 
 
 def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
@@ -263,6 +270,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
         lines += [f"| {' | '.join(map(escape, row))} |" for row in rows]
         lines.append("")
     lines += [f"- **cannot be done**: {escape(reason)}" for reason in change.blocked]
+    lines += [f"- **not proven**: {escape(reason)}" for reason in change.unproven]
     lines += [f"- {escape(note)}" for note in change.drift.notes]
     lines += [f"- load: {escape(line)}" for line in _load_lines(review)]
     lines.append("")
@@ -298,4 +306,6 @@ def format_applied(changes: Sequence[TableChange]) -> str:
     for change in changes:
         differences = "; ".join(describe_difference(one) for one in change.differences)
         lines.append(escape_line(f"{change.spec.table}: {differences}"))
+        if change.kept and not change.after:
+            lines.append(escape_line(f"  kept as {change.kept.schema}.{change.kept.name}"))
     return "\n".join([*lines, f"{format_count(len(changes), 'table')} changed"])

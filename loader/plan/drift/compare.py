@@ -9,14 +9,19 @@ from loader.errors import PlanError
 from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
 from loader.plan.drift.difference import Difference, Drift, Remedy
-from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
+from loader.plan.drift.remedies import (
+    RENUMBERED,
+    choose_remedies,
+    identity_text,
+    is_freed,
+    is_stuck,
+    resizing_obstacle,
+)
+from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, reason_unseen
 from loader.spec.model import Column, TableSpec
 from loader.spec.primary_key import declares_key
-from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
 from loader.text_tables import align
-
-_RENUMBERED = "new identity values are generated"
 
 _ALL_PRIVILEGES = frozenset({"select", "insert", "update", "delete", "references"})
 """The privileges that a grant of ``all`` contains."""
@@ -34,11 +39,9 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
     if not live.is_table:
         return Drift((_not_a_table(spec, live),))
     comparison = _Comparison(spec, renderer, live)
-    found = tuple(comparison.differences())
-    if any(one.remedy == "rebuild" for one in found):
-        found = (*found, *comparison.lost_by_rebuild(found))
-        found = tuple(comparison.block_if_needed(one) for one in found)
-    return Drift(found, tuple(comparison.notes()))
+    found = choose_remedies(spec, renderer, live, tuple(comparison.differences()))
+    rebuilds = any(one.remedy == "rebuild" for one in found)
+    return Drift(found, tuple(comparison.notes(rebuilds=rebuilds)))
 
 
 def additions(
@@ -110,7 +113,7 @@ class _Comparison:
         found = Difference("add column", column.name, wanted, None, "in place", stops_loads=True)
         if column.identity is not None:
             return replace(
-                found, spec=f"{wanted} {_identity_text(column.identity)}", remedy="rebuild"
+                found, spec=f"{wanted} {identity_text(column.identity)}", remedy="rebuild"
             )
         if not column.nullable and not column.default:
             # In place, it would need a DEFAULT; a rebuild only needs an empty table.
@@ -128,10 +131,8 @@ class _Comparison:
             loss="the column's values",
             stops_loads=not (other.nullable or other.has_default),
         )
-        if self.live.dist == other.name or other.name in self.live.sort:
-            return replace(
-                found, remedy="rebuild"
-            )  # DROP COLUMN does not support dist and sort keys
+        if other.layout_key and not is_freed(self.spec, self.live, other):
+            return replace(found, remedy="rebuild", reason=f"it is the {other.layout_key}")
         return found
 
     def _common_column(self, column: Column, live_column: LiveColumn) -> Iterator[Difference]:
@@ -149,8 +150,8 @@ class _Comparison:
                 probe="" if column.nullable else "nulls",
             )
         if self._identity_differs(column, live_column):
-            numbers, live = _identity_text(column.identity), _identity_text(live_column.identity)
-            loss = _RENUMBERED if numbers and not dialect.identity_by_hand else ""
+            numbers, live = identity_text(column.identity), identity_text(live_column.identity)
+            loss = RENUMBERED if numbers and not dialect.identity_by_hand else ""
             yield Difference("identity", name, numbers, live, "rebuild", loss=loss)
         elif column.identity is None and self._same_default(column, live_column) is False:
             yield Difference("default", name, column.default, live_column.default, "rebuild")
@@ -169,23 +170,14 @@ class _Comparison:
         )
         if known is not None and dialect.widens(known, column.data_type):
             found = replace(found, kind="widen column")
-            if self._resizable(column, live_column):
+            obstacle = resizing_obstacle(self.spec, column, self.live, live_column)
+            if not obstacle:
                 return replace(found, remedy="before_transaction")
+            stuck = is_stuck(self.spec, self.renderer, column, self.live, live_column)
+            found = replace(found, reason=obstacle, stops_loads=not stuck)
         way = conversion(known, column.data_type)
         unfilled = way.how == "none" and not column.nullable and not column.default
         return replace(found, loss=way.loss, probe="rows" if unfilled else "")
-
-    def _resizable(self, column: Column, live_column: LiveColumn) -> bool:
-        """Whether ALTER COLUMN TYPE supports the column (``r_ALTER_TABLE``)."""
-        keys = {*self.live.primary_key}
-        if "keys" not in self.live.seen:
-            keys |= {*self.spec.primary_key}
-        encodings = (
-            {live_column.encoding, column.encode}
-            if "layout" not in self.live.seen
-            else {live_column.encoding}
-        )
-        return not (live_column.has_default or column.name in keys or encodings & NOT_RESIZABLE)
 
     def _identity_differs(self, column: Column, live_column: LiveColumn) -> bool:
         if column.identity is None:
@@ -229,7 +221,8 @@ class _Comparison:
             yield Difference("dist", None, spec.dist, live.dist, remedy)
         # With one column, the catalog does not distinguish interleaved from compound.
         kind = spec.sort_type or "compound"
-        alike = spec.sort == live.sort and (kind == live.sort_type or len(spec.sort) == 1)
+        same_kind = live.sort_type != "auto" and (kind == live.sort_type or len(spec.sort) == 1)
+        alike = spec.sort == live.sort and same_kind
         if spec.sort and not alike:
             wanted = _sort_text(spec.sort, spec.sort_type or "compound")
             sort_remedy: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
@@ -244,32 +237,16 @@ class _Comparison:
                 if not all((one, grantee) in self.live.grants for one in needed):
                     yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
 
-    def lost_by_rebuild(self, found: tuple[Difference, ...]) -> Iterator[Difference]:
-        """The identity values that a rebuild cannot keep."""
-        known = {one.column for one in found if one.kind in ("identity", "add column")}
-        if self.renderer.dialect.identity_by_hand:
-            return
-        live_names = {column.name.lower() for column in self.live.columns}
-        for column in self.spec.columns:
-            if column.identity is not None and column.name in live_names - known:
-                text = _identity_text(column.identity)
-                yield Difference("identity", column.name, text, text, "rebuild", loss=_RENUMBERED)
-
-    def block_if_needed(self, one: Difference) -> Difference:
-        """The difference; blocked if it needs a rebuild and other objects depend on the table."""
-        if one.remedy != "rebuild" or not self.live.dependants:
-            return one
-        several = len(self.live.dependants) > 1
-        them = "them" if several else "it"
-        return replace(
-            one,
-            blocked=f"the table would be rebuilt, but {', '.join(self.live.dependants)}"
-            f" {'depend' if several else 'depends'} on it: drop {them} first, and create {them}"
-            " again afterwards",
-        )
-
-    def notes(self) -> Iterator[str]:
+    def notes(self, *, rebuilds: bool) -> Iterator[str]:
         yield from self._unseen()
+        spec, live = self.spec, self.live
+        unknown = "sort" not in live.seen and self.renderer.has("live_sort")
+        if rebuilds and live.sort and unknown and not spec.sort and spec.sort_type is None:
+            yield (
+                f"{reason_unseen(live, 'sort')}; the new table declares it as"
+                f" {_sort_text(live.sort, live.sort_type)}, and `sort_type: auto` leaves it to"
+                f" {self.renderer.dialect.title}"
+            )
         live_columns = {column.name.lower(): column for column in self.live.columns}
         for column in self.spec.columns:
             found = live_columns.get(column.name)
@@ -280,10 +257,10 @@ class _Comparison:
                     yield f"the catalog does not say whether {column.name} is an IDENTITY"
                 continue
             if self._same_default(column, found) is None:
-                live = found.default if found.default is not None else "cannot be seen"
+                default = found.default if found.default is not None else "cannot be seen"
                 yield (
                     f"DEFAULT of {column.name} cannot be compared: the spec has"
-                    f" {column.default or 'none'}, the live table {live}"
+                    f" {column.default or 'none'}, the live table {default}"
                 )
         if "keys" in self.live.seen and self.renderer.dialect.unenforced_keys:
             yield from self._keys()
@@ -298,8 +275,7 @@ class _Comparison:
         }
         for what, is_declared in declared.items():
             if is_declared and what not in self.live.seen:
-                known = [text for text in self.live.unseen if text.startswith(UNSEEN[what])]
-                yield from known or [unseen(what, "not read")]
+                yield reason_unseen(self.live, what)
 
     def _keys(self) -> Iterator[str]:
         spec, live, title = self.spec, self.live.primary_key, self.renderer.dialect.title
@@ -324,10 +300,6 @@ class _Comparison:
 
 def _with_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-
-
-def _identity_text(identity: tuple[int, int] | None) -> str | None:
-    return None if identity is None else f"IDENTITY({identity[0]}, {identity[1]})"
 
 
 def _sort_text(sort: tuple[str, ...], sort_type: str | None) -> str | None:

@@ -20,12 +20,14 @@ Kind = Literal[
     "sort",
     "comment",
     "grant",
+    "column grants",
 ]
 
 
-Remedy = Literal["in place", "before_transaction", "rebuild", "none"]
+Remedy = Literal["in place", "before_transaction", "rebuild", "swap", "none"]
 """How a difference is fixed: by a statement in the transaction; by one before it, which cannot run
-inside; by rebuilding the table and copying its rows; or not by Loader."""
+inside; by rebuilding the table and copying its rows; by replacing the column; or not by Loader.
+The rule is in `remedies`."""
 
 
 ProbeKind = Literal["", "rows", "nulls"]
@@ -48,6 +50,10 @@ class Difference:
     blocked: str = ""
     """Why it cannot be fixed."""
     probe: ProbeKind = ""
+    reason: str = ""
+    """Why this remedy, where another one would be expected."""
+    unproven: str = ""
+    """Why it is not known whether policies are attached, which it must be first."""
     stops_loads: bool = False
     """Whether a load into the unchanged table would fail, or store wrong values."""
 
@@ -68,9 +74,11 @@ class Difference:
             "spec": self.spec,
             "live": self.live,
             "remedy": self.remedy,
+            "reason": self.reason or None,
             "destructive": bool(self.loss),
             "loss": self.loss or None,
             "blocked": self.blocked or None,
+            "unproven": self.unproven or None,
         }
 
 
@@ -86,3 +94,9 @@ class Drift:
     def rebuilds(self) -> bool:
         """Whether the table has to be rebuilt."""
         return any(one.remedy == "rebuild" for one in self.differences)
+
+    @property
+    def swaps(self) -> tuple[str, ...]:
+        """The columns that others take the place of."""
+        found = (one.column for one in self.differences if one.remedy == "swap" and one.column)
+        return tuple(dict.fromkeys(found))

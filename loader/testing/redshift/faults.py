@@ -143,6 +143,17 @@ class Faults:
             self.rules.append(rule)
         return rule
 
+    def vacuum(self, table: str, times: int = 1) -> Rule:
+        """Have a VACUUM of the table run while the next changes of its layout are tried.
+
+        An ALTER of the distribution or sort key fails then (dg/r_ALTER_TABLE); nobody has put its
+        words on record, so they are made up.
+        """
+        layout = r"ALTER\s+(DIST|(COMPOUND\s+)?SORTKEY)"
+        match = re.compile(rf"ALTER\s+TABLE\s+\S*\b{table}\b\S*\s+{layout}", re.IGNORECASE)
+        words = f"cannot alter table {table} while VACUUM is running on it"
+        return self.add(match, "instead", Error("XX000", words), times)
+
     def refuse_connections(self, times: int = 1, code: str = "", message: str = "") -> Refused:
         """Close the next connections unanswered, or refuse them with an SQLSTATE and text."""
         with self._lock:

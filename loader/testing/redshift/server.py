@@ -175,6 +175,43 @@ class RedshiftStandIn:
         if not self._own.query("SELECT 1 FROM pg_roles WHERE rolname = %s", name):
             self._own.query(f'CREATE ROLE "{name}" {options}')
 
+    def set_secadmin(self, name: str, *, granted: bool = True) -> None:
+        """Grant somebody the role ``sys:secadmin``, which sees policies and is under none."""
+        word, to = ("GRANT", "TO") if granted else ("REVOKE", "FROM")
+        self._own.query(f'{word} "sys:secadmin" {to} "{name}"')
+        self._own.query(f'ALTER ROLE "{name}" {"" if granted else "NO"}BYPASSRLS')
+
+    def attach_rls_policy(self, table: str, name: str, using: str, *, to: str = "public") -> None:
+        """Turn row-level security on, and let somebody see only the rows that meet ``using``.
+
+        Whoever no policy is attached to sees none (dg/t_rls_ownership). INSERT is under no policy
+        (dg/t_rls_usage); a COPY by somebody under one is refused here, and works on Redshift.
+        """
+        who = "PUBLIC" if to == "public" else f'"{to}"'
+        self._own.query(
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+            f'CREATE POLICY "{name}" ON {table} TO {who} USING ({using}) WITH CHECK (true);'
+            f'CREATE POLICY "{name} inserts" ON {table} FOR INSERT WITH CHECK (true)'
+        )
+        self._remember_policy(table, "rls", name, to)
+
+    def attach_masking_policy(
+        self, table: str, column: str, name: str, expression: str, *, to: str
+    ) -> None:
+        """Let somebody see another value in a column wherever they select from the table."""
+        self._remember_policy(table, "mask", name, to, column, expression)
+        self._gateway.masks_exist = True
+
+    def _remember_policy(
+        self, table: str, kind: str, name: str, to: str, column: str = "", expression: str = ""
+    ) -> None:
+        self._own.query(
+            "INSERT INTO pg_catalog.redshift_policies SELECT c.oid, %s, %s, a.attnum, %s, %s, %s"
+            " FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s"
+            " WHERE c.oid = %s::regclass",
+            *(kind, name, expression, to, "public" if to == "public" else "user", column, table),
+        )
+
     def add_external_table(
         self,
         schema: str,
@@ -273,6 +310,8 @@ class RedshiftStandIn:
             "TRUNCATE pg_catalog.redshift_load_errors, pg_catalog.redshift_spectrum_errors,"
             f" pg_catalog.redshift_sessions, {', '.join(REMEMBERED)}"
         )
+        self._gateway.masks_exist = False
+        self.set_secadmin(self.user)
         self._storage.empty()
         self.faults.clear()
         self.statements.clear()
@@ -280,7 +319,8 @@ class RedshiftStandIn:
     def _make_database(self, uri: str) -> None:
         admin = Admin(uri)
         try:
-            admin.query(f'CREATE ROLE "{self.user}" LOGIN')
+            admin.query(f'CREATE ROLE "{self.user}" LOGIN BYPASSRLS; CREATE ROLE "sys:secadmin"')
+            admin.query(f'GRANT "sys:secadmin" TO "{self.user}"')
             admin.query(f'CREATE DATABASE "{self.database}" OWNER "{self.user}"')
         finally:
             admin.close()

@@ -83,7 +83,7 @@ class Unloader:
             raise not_implemented(f"UNLOAD as {unload.format}")
         self._store.check_role(unload.iam_role, session.user)
         inside = session.backend.status != b"I"
-        translation = session.gateway.translate(unload.query, in_transaction=inside)
+        translation = session.gateway.translate(session.user, unload.query, in_transaction=inside)
         self._check_destination(unload)
         # Redshift writes the doubles themselves, and PostgreSQL is asked for their text.
         session.backend.ask("SET extra_float_digits = 3")

@@ -82,6 +82,7 @@ _CONFLICT_HINT = "another transaction changed the same table: load again after i
 _CONFLICT = (
     r"^1023\b|^1018\b|serializable isolation violation|deadlock detected"
     r"|conflict with concurrent transaction|could not open relation with OID"
+    r"|dropped (by|in) (a )?concurrent transaction"
     r"|tuple concurrently (updated|deleted)|pg_(namespace|class|type)\w*_index"
 )
 """Conflicts with another transaction."""
@@ -90,7 +91,11 @@ _TRANSIENT = re.compile(
     rf"{_CONFLICT}"
     r"|SlowDown|Slow Down|reduce your request rate|ServiceUnavailable|Status 503|InternalError,"
     r"|terminating connection|cluster is (being )?(resized|restarted)"
-    r"|RequestTimeout|expired presigned",
+    r"|RequestTimeout|expired presigned"
+    # ALTER of a distribution or sort key fails while VACUUM runs (r_ALTER_TABLE); its words are on
+    # no record, so anything counts that names a VACUUM which is at work.
+    r"|\bVACUUM\b[^.]*\b(running|runs|in progress|at work)\b"
+    r"|\b(running|concurrent|other|another|during|while)\b[^.]*\bVACUUM\b",
     re.IGNORECASE,
 )
 
@@ -145,6 +150,15 @@ _HINTS: tuple[tuple[str, str], ...] = (
         " cleans the bucket, then load again",
     ),
     (r"NoSuchBucket|specified bucket does not exist", "check the bucket of `staging`"),
+    (
+        r"found unexpected dependency for column|used by a view or rule",
+        "rows are laid out by the column, or a view uses it: `loader plan --live` shows what does,"
+        " and `loader apply` what is left to do",
+    ),
+    (
+        r"cannot drop (sort|dist)key column",
+        "rows are laid out by the column: plan again, Redshift may have chosen it meanwhile",
+    ),
     (r"must be owner", "load as the owner of the table, or let its owner alter it"),
     (
         r"permission denied for schema \W*(\w+)",

@@ -33,6 +33,7 @@ REMEMBERED = (
     "pg_catalog.redshift_tables", "pg_catalog.redshift_encodings", "pg_catalog.redshift_keys",
     "pg_catalog.redshift_grantees", "pg_catalog.redshift_late_views",
     "pg_catalog.redshift_external_schemas", "pg_catalog.redshift_external_tables",
+    "pg_catalog.redshift_policies",
 )  # fmt: skip
 """The side tables, which a reset empties."""
 
@@ -40,5 +41,5 @@ REMEMBERED = (
 def bootstrap_sql() -> str:
     """What runs once in a new database, as superuser with ``allow_system_table_mods``."""
     folder = resources.files("loader.testing.redshift.database")
-    files = [folder / f"{name}.sql" for name in ("functions", "layout", "catalog")]
+    files = [folder / f"{name}.sql" for name in ("functions", "layout", "catalog", "policies")]
     return "\n".join([blanks.SQL, *(file.read_text("utf-8") for file in files)])

@@ -203,7 +203,7 @@ DECLARE
   longest int;
   why text;
 BEGIN
-  SELECT c.attnum, c.base, c.encoding, a.atthasdef INTO live
+  SELECT c.attnum, c.base, c.encoding, c.distkey OR c.sortkey <> 0 AS is_key, a.atthasdef INTO live
   FROM pg_catalog.redshift_columns c
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.relation AND a.attnum = c.attnum
   WHERE c.relation = wanted AND c.attname = name;
@@ -220,6 +220,10 @@ BEGIN
   IF why IS NOT NULL THEN
     PERFORM pg_catalog.redshift_raise('0A000',
       format('cannot alter the type of column "%s": %s', name, why));
+  END IF;
+  -- Reported live of declared keys and of those that AUTO chose: estuary/connectors#4893, #3259.
+  IF live.is_key THEN
+    PERFORM pg_catalog.redshift_raise('XX000', 'found unexpected dependency for column');
   END IF;
   EXECUTE format('SELECT max(octet_length(%I)) FROM %s', name, wanted::regclass) INTO longest;
   IF longest > size THEN
@@ -247,15 +251,13 @@ BEGIN
 END $$;
 CREATE FUNCTION pg_catalog.redshift_check_drop(wanted oid, name text) RETURNS void
   LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
-DECLARE
-  live pg_catalog.redshift_columns;
-  laid pg_catalog.redshift_layouts;
+DECLARE live pg_catalog.redshift_columns;
 BEGIN
   SELECT * INTO live FROM pg_catalog.redshift_columns WHERE relation = wanted AND attname = name;
-  SELECT * INTO laid FROM pg_catalog.redshift_layouts WHERE relation = wanted;
-  IF live.distkey AND laid.diststyle = 'key' THEN
+  -- dg/r_ALTER_TABLE, dbt-adapters#650; keys that AUTO chose are keys (SQLMesh#1837).
+  IF live.distkey THEN
     PERFORM pg_catalog.redshift_raise('0A000', format('cannot drop distkey column "%s"', name));
-  ELSIF live.sortkey <> 0 AND laid.sortkind <> 'auto' THEN
+  ELSIF live.sortkey <> 0 THEN
     PERFORM pg_catalog.redshift_raise('0A000', format('cannot drop sortkey column "%s"', name));
   ELSIF live IS NOT NULL AND (
     SELECT count(*) FROM pg_catalog.redshift_columns WHERE relation = wanted) = 1 THEN
@@ -453,6 +455,8 @@ BEGIN
     RETURN;
   ELSIF said ? 'late' THEN
     PERFORM pg_catalog.redshift_make_way(to_regclass(said->>'replaces'));
+  ELSIF said ? 'drops' THEN
+    PERFORM pg_catalog.redshift_check_drops(said);
   ELSIF said ? 'table' THEN
     wanted := to_regclass(said->>'table');
     PERFORM set_config('redshift.relation', coalesce(wanted::text, ''), true);

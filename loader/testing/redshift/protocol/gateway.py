@@ -24,6 +24,7 @@ from loader.testing.redshift.protocol.backend import Backend, DroppedError
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.protocol.session import Session
 from loader.testing.redshift.statements.copy_unload import parse_copy, parse_unload
+from loader.testing.redshift.statements.masks import find_masked, with_masks
 from loader.testing.redshift.statements.tokens import quote
 from loader.testing.redshift.statements.translate import Translation, translate
 from loader.testing.redshift.unload import Unloader
@@ -56,6 +57,8 @@ class Gateway:
     statements: list[Statement] = field(default_factory=list)
     serverless: bool = False
     """Whether it is a workgroup, which lacks the STL and STV views of clusters."""
+    masks_exist: bool = False
+    """Whether anybody may have to see other values than there are."""
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -119,10 +122,14 @@ class Gateway:
             return self.copier.run(session, parse_copy(sql), fault)
         return self.unloader.run(session, parse_unload(sql))
 
-    def translate(self, sql: str, *, in_transaction: bool) -> Translation:
+    def mask(self, user: str, sql: str) -> str:
+        """A statement as it reads what this user may see, where masking policies are attached."""
+        return with_masks(sql, find_masked(self.admin, user)) if self.masks_exist else sql
+
+    def translate(self, user: str, sql: str, *, in_transaction: bool) -> Translation:
         """What to run on PostgreSQL for a statement; the types it needs exist then."""
         found = translate(
-            sql,
+            self.mask(user, sql),
             in_transaction=in_transaction,
             declared_key=self._declared_key,
             serverless=self.serverless,

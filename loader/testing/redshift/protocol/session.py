@@ -1,8 +1,7 @@
 """One client's session: its statements go to PostgreSQL, and the answers come back.
 
-The client's messages are handled one at a time. Each Execute is a round trip of its own to
-PostgreSQL, so that a fault can happen exactly before or after a statement. A client must end
-what it sends with a Sync, as redshift_connector and libpq do; a Flush alone is not answered.
+Messages are handled one at a time. Each Execute is a round trip of its own, so that a fault can
+happen right before or after a statement. A client must end with a Sync; a Flush is not answered.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Host(Protocol):
     def perform(  # noqa: D102
         self, session: Session, kind: str, sql: str, fault: CopyFault | None
     ) -> tuple[str, str]: ...
-    def translate(self, sql: str, *, in_transaction: bool) -> Translation: ...  # noqa: D102
+    def translate(self, user: str, sql: str, *, in_transaction: bool) -> Translation: ...  # noqa: D102
     def wait_until_gone(self, pid: int) -> None: ...  # noqa: D102
 
 
@@ -148,7 +147,7 @@ class Session:
                 self.gateway.check(kind, sql)
                 return Prepared(sql, kind, None)
             inside = self.backend.status != b"I"
-            translation = self.gateway.translate(sql, in_transaction=inside)
+            translation = self.gateway.translate(self.user, sql, in_transaction=inside)
         except Exception as error:  # noqa: BLE001
             self.gateway.log(entry)
             entry.ok = False

@@ -31,6 +31,7 @@ from loader.testing.redshift.statements.alter_table import alter_table
 from loader.testing.redshift.statements.create_table import create_table
 from loader.testing.redshift.statements.merge import check_merge
 from loader.testing.redshift.statements.notes import noted
+from loader.testing.redshift.statements.privileges import grant_or_revoke, read_paths
 from loader.testing.redshift.statements.queries import check_everywhere
 from loader.testing.redshift.statements.rewrite import Domains, path, render
 from loader.testing.redshift.statements.settings import change_setting, read_setting
@@ -99,6 +100,8 @@ def _statement(tokens: Sequence[Token], domains: Domains, *, in_transaction: boo
             return _create(cursor, domains, in_transaction=in_transaction)
         case "alter" if cursor.take("table"):
             return alter_table(cursor, domains, in_transaction=in_transaction)
+        case "drop" if cursor.take("table"):
+            return _drop_table(cursor, domains)
         case "alter" | "drop":  # PostgreSQL refuses what views are bound to (dg/r_DROP_TABLE)
             _check_outside(tokens, in_transaction=in_transaction)
             return render(tokens, domains)
@@ -124,7 +127,7 @@ def _anywhere(cursor: Cursor, domains: Domains) -> str:
             check_merge(tokens)
             return render(tokens, domains)
         case "grant" | "revoke":
-            return _privileges(tokens, domains)
+            return grant_or_revoke(tokens, domains)
         case "copy" | "unload":
             raise not_implemented(f"{word.upper()} as SQL: it moves files")
     if word not in _AS_IT_IS:
@@ -245,6 +248,14 @@ def _check_outside(tokens: Sequence[Token], *, in_transaction: bool) -> None:
         raise not_implemented(f"{what.value.upper()} objects")
 
 
+def _drop_table(cursor: Cursor, domains: Domains) -> str:
+    """What is dropped is noted, for foreign keys of others may be in the way (`policies.sql`)."""
+    cursor.take("if", "exists")
+    names = [path(names[-2:]) for names in read_paths(cursor)]
+    cascades = cursor.take("cascade")
+    return noted(render(cursor.tokens, domains), {"drops": names, "cascades": cascades})
+
+
 def _truncate(cursor: Cursor) -> str:
     """One table (dg/r_TRUNCATE)."""
     cursor.take("table")
@@ -263,63 +274,6 @@ def _lock(cursor: Cursor) -> str:
     if not cursor.done:
         raise cursor.unexpected()
     return f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
-
-
-def _privileges(tokens: Sequence[Token], domains: Domains) -> str:
-    """GRANT and REVOKE, and whether those who are granted something are groups or roles."""
-    text = render(_without_roles(tokens), domains)
-    on = next((place for place, token in enumerate(tokens) if token.says("on")), None)
-    if on is None or not tokens[0].says("grant"):
-        return text
-    cursor = Cursor(tokens)
-    cursor.place = on + 1
-    note = _objects(cursor)
-    return noted(text, note | {"grantees": _grantees(cursor)}) if note else text
-
-
-def _objects(cursor: Cursor) -> dict[str, list[str]]:
-    """The tables, or the schemas with all their tables; nothing for other objects."""
-    if cursor.take("all", "tables", "in", "schema"):
-        return {"schemas": [names[0] for names in _paths(cursor)]}
-    cursor.take("table")
-    if not cursor.at("schema") or cursor.at("schema", "."):
-        paths = _paths(cursor)
-        if cursor.at("to"):
-            return {"tables": [path(names[-2:]) for names in paths]}
-    return {}
-
-
-def _paths(cursor: Cursor) -> list[tuple[str, ...]]:
-    found = [cursor.path()]
-    while cursor.take(","):
-        found.append(cursor.path())
-    return found
-
-
-def _grantees(cursor: Cursor) -> list[tuple[str, str]]:
-    """Kinds and names of those after TO; who is PUBLIC needs no telling."""
-    cursor.expect("to")
-    found: list[tuple[str, str]] = []
-    while not cursor.done and not cursor.at("with"):
-        kind = next((kind for kind in ("group", "role") if cursor.take(kind)), "user")
-        found.append((kind, cursor.name()))
-        cursor.take(",")
-    return found
-
-
-def _without_roles(tokens: Sequence[Token]) -> list[Token]:
-    """The statement with roles as PostgreSQL names them: without the word ROLE."""
-    kept: list[Token] = []
-    before_on = True
-    for token in tokens:
-        before_on = before_on and not token.says("on")
-        if token.says("role") and kept[-1].says("to", "from", ",", "grant", "revoke"):
-            continue
-        if before_on and token.says("alter", "drop") and kept[-1].says("grant", ","):
-            kept.append(Token("word", "TRIGGER", "trigger", token.start, token.end))
-        else:
-            kept.append(token)
-    return kept
 
 
 def _maintain(cursor: Cursor, word: str, *, in_transaction: bool) -> str:

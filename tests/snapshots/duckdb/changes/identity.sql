@@ -27,10 +27,13 @@ FROM "s"."t";
 -- 5. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 6. drop the old table: the new table replaces it; fails if other objects depend on it
-DROP TABLE "s"."t";
+-- 6. keep the old table: its rows stay until --drop-old or `loader clean` drops it
+ALTER TABLE "s"."t" RENAME TO "loader_old_df4ee02178481c0d_yyyymmddthhmmssz";
 
 -- 7. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
+
+-- 8. comment on the old table: `loader clean` recognises it by its name and this comment
+COMMENT ON TABLE "s"."loader_old_df4ee02178481c0d_yyyymmddthhmmssz" IS 'Kept by Loader when it rebuilt s.t';
 
 COMMIT;

@@ -36,16 +36,20 @@ FROM "s"."t";
 -- 4. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 5. drop the old table: the new table replaces it; fails if other objects depend on it
-DROP TABLE "s"."t";
+-- 5. keep the old table: its rows stay until --drop-old or `loader clean` drops it
+ALTER TABLE "s"."t" RENAME TO "loader_old_df4ee02178481c0d_yyyymmddthhmmssz";
 
 -- 6. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
 
--- 7. comment on the table: the live table's own comment
+-- 7. comment on the old table: `loader clean` recognises it by its name and this comment
+COMMENT ON TABLE "s"."loader_old_df4ee02178481c0d_yyyymmddthhmmssz" IS 'Kept by Loader when it rebuilt s.t
+Kept too.';
+
+-- 8. comment on the table: the live table's own comment
 COMMENT ON TABLE "s"."t" IS 'Kept too.';
 
--- 8. comment on flag: the live column's own comment
+-- 9. comment on flag: the live column's own comment
 COMMENT ON COLUMN "s"."t"."flag" IS 'Kept.';
 
 COMMIT;

@@ -23,7 +23,8 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "flag" varchar(5),
     "at" date,
     "doc" varchar(100)
-);
+)
+DISTSTYLE AUTO;
 
 -- 4. copy the rows: all rows, with conversions where types change
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
@@ -39,16 +40,20 @@ FROM "s"."t";
 -- 5. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 6. drop the old table: the new table replaces it; fails if other objects depend on it
-DROP TABLE "s"."t";
+-- 6. keep the old table: its rows stay until --drop-old or `loader clean` drops it
+ALTER TABLE "s"."t" RENAME TO "loader_old_df4ee02178481c0d_yyyymmddthhmmssz";
 
 -- 7. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
 
--- 8. comment on the table: the live table's own comment
+-- 8. comment on the old table: `loader clean` recognises it by its name and this comment
+COMMENT ON TABLE "s"."loader_old_df4ee02178481c0d_yyyymmddthhmmssz" IS 'Kept by Loader when it rebuilt s.t
+Kept too.';
+
+-- 9. comment on the table: the live table's own comment
 COMMENT ON TABLE "s"."t" IS 'Kept too.';
 
--- 9. comment on flag: the live column's own comment
+-- 10. comment on flag: the live column's own comment
 COMMENT ON COLUMN "s"."t"."flag" IS 'Kept.';
 
 COMMIT;
