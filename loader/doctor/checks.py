@@ -24,9 +24,9 @@ from loader.plan.model import (
     LoadRequest,
     StagedFacts,
     Statement,
-    lock_name,
     missing_ledger_columns,
     stage_prefix,
+    table_ledger,
 )
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
@@ -208,46 +208,59 @@ class Examination:
                     self.run("ledger_add_column", ledger=ledger, column=column, data_type=data_type)
             else:
                 self.run("ledger_create", ledger=ledger)
-                self._make_lock(schema)
-            self.write_ledger(ledger)
+                self._write_table_ledger(schema)
+            self.write_ledger(schema)
         if not isinstance(live, LiveTable):
             return StepResult(f"{schema}.loads is not there yet, and can be made")
         try:
             with self.rolled_back():
-                self._make_lock(schema)
+                self._write_table_ledger(schema)
         except ExecuteError as error:
             if error.transient:
                 raise
-            detail = f"{schema}.loads can be written, and locks of new tables not made beside it"
+            detail = f"{schema}.loads can be written, but no ledger of a new table made beside it"
             return StepResult(
                 f"{detail}: {error.message}", "warning", f"GRANT CREATE ON SCHEMA {schema}"
             )
         return StepResult(f"{schema}.loads is there, and can be written")
 
-    def _make_lock(self, schema: str) -> None:
-        if self.renderer.has("lock_create"):
-            self.run("lock_create", lock=Table(schema, lock_name(self.spec)))
-
-    def write_ledger(self, ledger: Table) -> None:
-        """Write a row to a ledger and find it there.
+    def write_ledger(self, schema: str) -> None:
+        """Write a row to the ledger in a schema and, where loads look into it, find it there.
 
         Raises:
             ExecuteError: it is not there, or cannot be written.
         """
+        facts = self._load_facts(schema)
+        self.run("ledger_insert", **facts)
+        if not self.renderer.has("table_ledger_create"):
+            self._find_load(facts)
+
+    def _write_table_ledger(self, schema: str) -> None:
+        """Make the ledger of one table, write a row to it, and find it there."""
+        if self.renderer.has("table_ledger_create"):
+            facts = self._load_facts(schema)
+            for template in ("table_ledger_create", "table_ledger_insert"):
+                self.run(template, **facts)
+            self._find_load(facts)
+
+    def _find_load(self, facts: Mapping[str, object]) -> None:
+        if len(self.run("ledger_find", **facts)) != 1:
+            raise ExecuteError("a row written to the ledger is not found there")
+
+    def _load_facts(self, schema: str) -> dict[str, object]:
+        table = Table(self.spec.schema_name, self.spec.name)
         load = {"id": self.token, "slice": None, "rows": 0, "bytes": 0, "files": 0}
-        self.run(
-            "ledger_insert",
-            ledger=ledger,
-            table=Table(self.spec.schema_name, self.spec.name),
-            load={**load, "manifest": None, "figures": None, "columns_changed": None},
-            counts=None,
-            asset_key=self.spec.asset_key,
-            disposition=self.spec.write_disposition,
-            spec_hash="doctor",
-            version=version(),
-        )
-        if len(self.run("ledger_find", ledger=ledger, load=load)) != 1:
-            raise ExecuteError(f"a row written to {ledger.schema}.{ledger.name} is not found there")
+        return {
+            "ledger": Table(schema, "loads"),
+            "table_ledger": table_ledger(schema, table),
+            "table": table,
+            "load": {**load, "manifest": None, "figures": None, "columns_changed": None},
+            "counts": None,
+            "asset_key": self.spec.asset_key,
+            "disposition": self.spec.write_disposition,
+            "spec_hash": "doctor",
+            "version": version(),
+        }
 
     def _check_temporary(self) -> StepResult:
         with self.rolled_back():

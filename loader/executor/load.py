@@ -154,7 +154,9 @@ class Load:
             return None
         load_id = self.request.load_id
         context = self.context
-        record = find_load(context.warehouse, context.renderer, ledger, load_id, session)
+        record = find_load(
+            context.warehouse, context.renderer, ledger, self._table, load_id, session
+        )
         if record is None:
             return None
         slice_ = record.slice if self.request.auto else ledger_slice(self.request.slice)
@@ -206,7 +208,7 @@ class Load:
 
         context = self.context
         return execute(
-            lambda live, widened: self._plan(replace(request, widened=widened), live),
+            lambda live, evolved: self._plan(replace(request, evolved=evolved), live),
             table=self._table,
             warehouse=context.warehouse,
             renderer=context.renderer,
@@ -255,8 +257,8 @@ class Load:
             statistics=self._statistics(staged) if mine else {},
             warnings=tuple(outcome.warnings),
             plan=outcome.plan if mine else None,
-            columns_added=outcome.plan.columns_added if mine else (),
-            columns_widened=tuple(outcome.columns_widened),
+            columns_added=outcome.evolution.added,
+            columns_widened=outcome.evolution.widened,
             **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
         )
 

@@ -17,6 +17,7 @@ from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
+    Evolution,
     LoadRequest,
     Plan,
     StagePlan,
@@ -79,8 +80,7 @@ def plan_load(
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
         notes=notes,
-        columns_added=builder.changed("add column"),
-        columns_widened=builder.changed("widen column"),
+        evolution=request.evolved + builder.evolution,
     )
 
 
@@ -175,8 +175,10 @@ class _Builder:
             ("create the ledger", "what was loaded, and when", "ledger_create"),
         ]
         if self.renderer.has("lock"):
-            why = "loads of one table take turns by it, and readers of the table never wait"
-            routine.append(("create the table's lock", why, "lock_create"))
+            why = "its loads take turns by it; readers of the table never wait"
+            routine.append(("create the table's own ledger", why, "table_ledger_create"))
+            why = "what a ledger of an earlier version knows of the table"
+            routine.append(("copy the table's loads", why, "table_ledger_fill"))
         facts = {"schema": self.target.ledger_schema}
         for name, why, template in routine:
             role: Role = "schema" if template == "create_schema" else "run"
@@ -216,14 +218,21 @@ class _Builder:
             )
             counted = any(step.template == "merge_compare" for step in work)
             facts = {"counts": MERGE_COUNTS if counted else None}
+            if self.renderer.has("table_ledger_insert"):
+                own = Step("record the load of the table", why, "table_ledger_insert", group=group)
+                yield self._statement(own)
+                why = "what `loader history` shows; nothing reads it inside a transaction"
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
         for step in tidy(work):
             yield self._statement(step)
 
     def outside(self) -> Iterator[Statement]:
-        """What a live table needs first that cannot run inside the transaction."""
-        for step in widen(self.spec, self.additions):
+        """What a live table needs first that cannot, or should not, run inside the transaction."""
+        steps = list(widen(self.spec, self.additions))
+        if self.renderer.dialect.alter_blocks_readers:
+            steps += alter(self.spec, self.renderer, self.additions)
+        for step in steps:
             yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
 
     @cached_property
@@ -234,15 +243,20 @@ class _Builder:
             return ()
         return additions(self.spec, self.renderer, live, self.drift)
 
-    def changed(self, kind: Kind) -> tuple[str, ...]:
-        """The columns that are changed in this way."""
+    @property
+    def evolution(self) -> Evolution:
+        """The columns that the load has to change."""
+        return Evolution(self._changed("add column"), self._changed("widen column"))
+
+    def _changed(self, kind: Kind) -> tuple[str, ...]:
         return tuple(one.column for one in self.additions if one.kind == kind and one.column)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
         group = "take turns, and ask the ledger for this load"
         if self.renderer.has("lock"):
             why = "loads of one table take turns; readers of the table go on"
-            yield self._statement(Step("take the table's lock", why, "lock", "lock", group=group))
+            step = Step("lock the table's own ledger", why, "lock", "lock", group=group)
+            yield self._statement(step)
         else:
             group = "ask the ledger for this load"
         why = "one that is there is not done twice"
@@ -263,12 +277,14 @@ class _Builder:
                 yield self._statement(step, when=when)
 
     def _evolve(self, live: LiveTable) -> Iterator[Statement]:
-        if self.request.order and self.request.order != live.order:
+        if self.request.order and self.columns != in_order(self.columns, live.order):
             raise PlanError(
                 f"the columns of {self.spec.table} have changed since its rows were staged",
                 hint="load again: rows are staged in the order of the live table's columns",
                 transient=True,
             )
+        if self.renderer.dialect.alter_blocks_readers:
+            return
         for step in alter(self.spec, self.renderer, self.additions):
             yield self._statement(step)
 
@@ -300,7 +316,7 @@ class _Builder:
 
     def _columns_changed(self) -> str | None:
         """What the load changed in the table, as JSON; None when it changed nothing."""
-        changes = {"added": self.changed("add column"), "widened": self.request.widened}
+        changes = vars(self.request.evolved + self.evolution)
         found = {change: columns for change, columns in changes.items() if columns}
         return json.dumps(found, ensure_ascii=False) if found else None
 

@@ -16,7 +16,7 @@ from loader.plan.live_table import Live
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.datatypes import DataType
-from loader.sql.renderer import OWN
+from loader.sql.renderer import OWN, Table
 
 PREVIEW_LOAD_ID = "<load id>"
 """Stands in previews where a load puts its own id."""
@@ -115,6 +115,24 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Evolution:
+    """The columns of a live table that a load has changed, as `schema_contract` lets it."""
+
+    added: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
+
+    def __add__(self, other: Evolution) -> Evolution:
+        return Evolution(self.added + other.added, self.widened + other.widened)
+
+    def __str__(self) -> str:
+        return "".join(
+            f"; {change} before: {', '.join(columns)}"
+            for change, columns in (("widened", self.widened), ("added", self.added))
+            if columns
+        )
+
+
+@dataclass(frozen=True)
 class StagePlan:
     """Where and how the rows are staged before the transaction."""
 
@@ -145,10 +163,8 @@ class Plan:
     """How many rows it loads, when that is known."""
     notes: tuple[str, ...] = ()
     """What a reader should know: what was made up, what is not known yet."""
-    columns_added: tuple[str, ...] = ()
-    """Columns that the live table lacks, which the load adds."""
-    columns_widened: tuple[str, ...] = ()
-    """Columns that are too narrow in the live table, which are widened before the load."""
+    evolution: Evolution = Evolution()
+    """Columns that the live table lacks, or that are too narrow in it, which the load changes."""
 
     @property
     def slice_text(self) -> str | None:
@@ -227,8 +243,8 @@ class LoadRequest:
     live: Live = "unseen"
     order: tuple[str, ...] = ()
     """The live table's columns, in its order, as they were when the rows were staged."""
-    widened: tuple[str, ...] = ()
-    """Columns of the live table that were widened for this load."""
+    evolved: Evolution = Evolution()
+    """What was changed in the live table for this load, before its transaction."""
     version: str = ""
     """The version of Loader that the ledger records."""
     auto: bool = False
@@ -294,9 +310,13 @@ def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:
     return f"{_slug(spec.table)}/{last}"
 
 
-def lock_name(spec: TableSpec) -> str:
-    """The table in the ledger's schema that loads of one table lock to take turns."""
-    return "lock_" + _slug(f"{spec.schema_name}_{spec.name}", 40)
+def table_ledger(ledger_schema: str, table: Table) -> Table:
+    """The ledger of one table, where a warehouse has one: its loads lock it to take turns.
+
+    Transactions that read and write a ledger of all tables would conflict with each other in
+    databases with SERIALIZABLE isolation (``c_serial_isolation``).
+    """
+    return Table(ledger_schema, "loads_" + _slug(f"{table.schema}_{table.name}", 40))
 
 
 def _slug(text: str, length: int = 80) -> str:

@@ -99,8 +99,8 @@ class Examination(Protocol):
     def removed(self, prefix: str) -> AbstractContextManager[None]:
         """A block whose files below a key are removed at its end, whatever happens in it."""
 
-    def write_ledger(self, ledger: Table) -> None:
-        """Write a row to a ledger and find it there."""
+    def write_ledger(self, schema: str) -> None:
+        """Write a row to the ledger in a schema."""
 
 
 class Doctor(Generic[S]):

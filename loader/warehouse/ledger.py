@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from loader.errors import ExecuteError
 from loader.plan.live_table import LiveTable
+from loader.plan.model import table_ledger
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse
 from loader.warehouse.introspect import describe
@@ -14,8 +15,6 @@ from loader.warehouse.introspect import describe
 class LoadRecord(NamedTuple):
     """What the ledger keeps of a committed load, as far as a load of the same id needs it."""
 
-    schema: str
-    table: str
     slice: str | None
     """None is the whole table."""
     rows: int
@@ -34,10 +33,11 @@ def find_load(
     warehouse: Warehouse,
     renderer: Renderer,
     ledger_schema: str,
+    table: Table,
     load_id: str,
     session: Session | None = None,
 ) -> LoadRecord | None:
-    """The record of a load id, through a session of the caller's or one of its own.
+    """The record of a table's load, through a session of the caller's or one of its own.
 
     Raises:
         ExecuteError: the warehouse cannot be asked.
@@ -46,24 +46,25 @@ def find_load(
         if not warehouse.exists():
             return None
         with warehouse.session(write=False) as opened:
-            return find_load(warehouse, renderer, ledger_schema, load_id, opened)
-    ledger = Table(ledger_schema, "loads")
-    if not isinstance(describe(session, renderer, ledger), LiveTable):
+            return find_load(warehouse, renderer, ledger_schema, table, load_id, opened)
+    ledger, own = Table(ledger_schema, "loads"), table_ledger(ledger_schema, table)
+    read = own if renderer.has("table_ledger_create") else ledger
+    if not isinstance(describe(session, renderer, read), LiveTable):
         return None
-    facts = {"ledger": ledger, "load": {"id": load_id}}
+    facts = {"ledger": ledger, "table_ledger": own, "table": table, "load": {"id": load_id}}
     return LoadRecord.of(session.execute(renderer.render("ledger_find", facts).sql))
 
 
 def check_same_load(record: LoadRecord, load_id: str, table: Table, slice_: str | None) -> None:
-    """Refuse a load id that an earlier load of another table or slice has.
+    """Refuse a load id that an earlier load of another slice has.
 
     Raises:
         ExecuteError: the record is of something else.
     """
-    if (record.schema, record.table, record.slice) == (table.schema, table.name, slice_):
+    if record.slice == slice_:
         return
     raise ExecuteError(
-        f"the load id `{load_id}` is that of an earlier load of {record.schema}.{record.table}"
+        f"the load id `{load_id}` is that of an earlier load of {table.schema}.{table.name}"
         f" ({record.slice or 'the whole table'})",
         hint="give each load an id of its own, or none",
         rolled_back=True,

@@ -127,6 +127,7 @@ DIALECT = Dialect(
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
     empty_is_null=True,
+    alter_blocks_readers=True,
     copies_by_position=True,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

@@ -15,6 +15,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
 from loader.testing.redshift.faults import Faults
+from loader.testing.redshift.isolation import Level
 from loader.testing.redshift.protocol.gateway import Gateway
 from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.s3.client import Store
@@ -180,6 +181,16 @@ class RedshiftStandIn:
             list(sortkey),
         )
 
+    @property
+    def isolation(self) -> Level:
+        """The isolation level of the database: ``snapshot``, or ``serializable`` as of old."""
+        return self._gateway.isolation.level
+
+    @isolation.setter
+    def isolation(self, level: Level) -> None:
+        self._gateway.isolation.level = level
+        self._own.query("UPDATE pg_catalog.redshift_isolation SET level = %s", level)
+
     # --- for tests
 
     def query(self, sql: str, *args: object) -> list[tuple[Any, ...]]:
@@ -211,6 +222,7 @@ class RedshiftStandIn:
         """As good as new: no sessions, tables, objects, faults or statements; users remain."""
         self.faults.clear()
         self._gateway.end_sessions()
+        self.isolation = "snapshot"
         found = self._own.query(
             "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"
             r" AND nspname NOT LIKE 'pg\_temp%%' AND nspname NOT LIKE 'pg\_toast%%'",

@@ -64,11 +64,10 @@ class DuckDBDoctor(Doctor[DuckDBTarget]):
     def check_write(self) -> StepResult:
         """Make a schema, a table and a row."""
         schema = self.examination.spec.schema_name
-        ledger = Table(schema, "loads")
         with self.examination.rolled_back():
             self.examination.run("create_schema", schema=schema)
-            self.examination.run("ledger_create", ledger=ledger)
-            self.examination.write_ledger(ledger)
+            self.examination.run("ledger_create", ledger=Table(schema, "loads"))
+            self.examination.write_ledger(schema)
         return StepResult("a schema, a table and a row were made and rolled back")
 
     def check_space(self) -> StepResult:

@@ -19,6 +19,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import LOGIN_OPTIONS
 from loader.testing.redshift.faults import CopyFault, Faults, Refused
+from loader.testing.redshift.isolation import Isolation
 from loader.testing.redshift.protocol import wire
 from loader.testing.redshift.protocol.backend import Backend, DroppedError
 from loader.testing.redshift.protocol.prepared import Statement
@@ -51,6 +52,7 @@ class Gateway:
     unloader: Unloader
     users: dict[str, str]
     statements: list[Statement] = field(default_factory=list)
+    isolation: Isolation = field(default_factory=Isolation)
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -167,6 +169,7 @@ class Gateway:
             channel.close()
             with self._lock:
                 del self._open[number]
+            self.isolation.forget(client.pid)
             if session is not None and not self._stopping.is_set():
                 self._remember(session)
 
