@@ -316,12 +316,24 @@ def table_ledger(ledger_schema: str, table: Table) -> Table:
     Transactions that read and write a ledger of all tables would conflict with each other in
     databases with SERIALIZABLE isolation (``c_serial_isolation``).
     """
-    return Table(ledger_schema, "loads_" + _slug(f"{table.schema}_{table.name}", 40))
+    schema, full = table.schema or "", f"{table.schema}_{table.name}"
+    name = _safe(full, 40)
+    if name != full or "_" in schema:  # a_b.c is another table than a.b_c
+        name += "-" + _digest(f"{schema}\0{table.name}")
+    return Table(ledger_schema, f"loads_{name}")
 
 
-def _slug(text: str, length: int = 80) -> str:
+def _slug(text: str) -> str:
     """Text as a path segment; what is replaced is told apart by a digest."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:length].lstrip("._") or "_"
+    safe = _safe(text, 80)
     if safe == text:
         return safe
-    return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{safe}-{_digest(text)}"
+
+
+def _safe(text: str, length: int) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:length].lstrip("._") or "_"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -26,13 +26,15 @@ from loader.plan.model import (
     ledger_slice,
     spec_hash,
     stage_prefix,
+    table_ledger,
 )
 from loader.plan.read_plan import plan_read
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
+from loader.sql.dialects.redshift import MAX_NAME_BYTES
 from loader.sql.lexer import bare_words, statements
-from loader.sql.renderer import Renderer, Template
+from loader.sql.renderer import Renderer, Table, Template
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
@@ -468,6 +470,15 @@ def test_prefixes_differ_where_ids_do() -> None:
     """Ids that look alike once they are made safe still get folders of their own."""
     ids = ("a/b", "a b", "a_b", "a:b")
     assert len({stage_prefix(make_spec(), one, "run") for one in ids}) == 4
+
+
+def test_every_table_has_a_ledger_of_its_own() -> None:
+    """Whatever schemas and tables are called, no two share a ledger, and names fit Redshift."""
+    names = ["a", "b", "a_b", "b_c", "c", "a.b", "é", "e", "x" * 127, "x" * 126, "-", "_", ""]
+    tables = [Table(schema, name) for schema in names if schema for name in names if name]
+    found = {table_ledger("loader", table) for table in tables}
+    assert len(found) == len(tables)
+    assert all(len(one.name.encode()) <= MAX_NAME_BYTES for one in found)
 
 
 @pytest.mark.parametrize(

@@ -30,17 +30,34 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's lock (only when it is missing): loads of one table take turns by it, and readers of the table never wait
-CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+-- create the table's own ledger (only when it is missing): its loads take turns by it; readers of the table never wait
+CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
+    load_id varchar(128) NOT NULL,
+    slice varchar(4096),
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048)
+)
+DISTSTYLE AUTO
+SORTKEY ("load_id");
+
+-- copy the table's loads (only when it is missing): what a ledger of an earlier version knows of the table
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE table_schema = 's'
+  AND table_name = 't'
+  AND load_id NOT IN (SELECT load_id FROM "loader"."loads_s_t");
 
 BEGIN;
 
--- 1. take the table's lock: loads of one table take turns; readers of the table go on
-LOCK "loader"."lock_s_t";
+-- 1. lock the table's own ledger: loads of one table take turns; readers of the table go on
+LOCK "loader"."loads_s_t";
 
 -- 2. look for this load: one that is there is not done twice
-SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
-FROM "loader"."loads"
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads_s_t"
 WHERE load_id = 'load-1';
 
 -- 3. create the schema (only when it is missing): the table's place
@@ -96,7 +113,16 @@ WHERE "carrier" IN ('AA', 'back\\slash', 'it''s', 'two
 
 lines');
 
--- 10. record the load: its id commits with its rows: exactly once
+-- 10. record the load of the table: its id commits with its rows: exactly once
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+VALUES (
+    'load-1', 'carrier=AA, carrier=back\\slash, … carrier=two
+
+lines (4 partitions) #59059a25d726', 1000,
+    20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+);
+
+-- 11. record the load: what `loader history` shows; nothing reads it inside a transaction
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
