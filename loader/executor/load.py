@@ -12,13 +12,14 @@ from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.errors import StageError
 from loader.executor.context import TargetContext
+from loader.executor.hooks import run_hooks_after_commit
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
-from loader.plan.load_plan import compared_figures, plan_load
+from loader.plan.load_plan import compared_figures, plan_hooks, plan_load
 from loader.plan.model import LoadRequest, Plan, StagedFacts, ledger_slice, stage_prefix
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -53,7 +54,17 @@ class Load:
             self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
         with ExitStack() as stack:
             before = with_retries(lambda: self._look(stack))
-            return before.earlier or self._run(frame, before)
+            result = before.earlier or self._run(frame, before)
+        return self._run_hooks(result)
+
+    def _run_hooks(self, result: LoadResult) -> LoadResult:
+        """Run the hooks after COMMIT, of a load that an earlier run has committed too."""
+        context = self.context
+        hooks = plan_hooks(self.spec, context.renderer, context.target, self.request)
+        failed = run_hooks_after_commit(
+            hooks, context.warehouse, lambda hook: self.on_progress(Progress(hook.name))
+        )
+        return replace(result, warnings=(*result.warnings, *failed)) if failed else result
 
     def _look(self, stack: ExitStack) -> _BeforeStaging:
         """What is known before anything is staged; keeps the session open where it may be."""

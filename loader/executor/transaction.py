@@ -177,8 +177,16 @@ class LoadTransaction(TransactionRunner):
     # --- before the transaction
 
     def run_before(self, session: Session) -> None:
-        """Make the ledger where there is none, and change columns outside of the transaction."""
+        """Set up session and ledger, change columns, and run the hooks before BEGIN."""
+        for statement in self._opening.session:
+            self.run_statement(session, statement)
         self._make_ledger(session)
+        self._evolve(session)
+        for statement in self._opening.before:
+            self.run_statement(session, statement)
+
+    def _evolve(self, session: Session) -> None:
+        """Change the columns of the live table that are not changed in the transaction."""
         if self._opening.spec.schema_contract.evolve != "additive":
             return
         self._live = describe(session, self._renderer, self._table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
@@ -32,7 +32,11 @@ from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice, placeholder
+from loader.spec.session import placed
 from loader.sql.renderer import Renderer, Unknown
+
+_LABEL_BYTES = 320
+"""The longest query group (``r_query_group``)."""
 
 
 def plan_load(
@@ -76,10 +80,13 @@ def plan_load(
             tuple(column.name for column in columns),
         ),
         setup=tuple(builder.setup()),
+        session=tuple(builder.session()),
         outside=tuple(builder.outside()),
+        before=tuple(builder.hooks("before", "outside")),
+        after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
-        notes=notes,
+        notes=(*notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
     )
 
@@ -121,6 +128,14 @@ def plan_checks(
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
     return tuple(builder.checks())
+
+
+def plan_hooks(
+    spec: TableSpec, renderer: Renderer, target: Target, request: LoadRequest
+) -> tuple[Statement, ...]:
+    """The spec's hooks that run after the COMMIT of a load."""
+    builder = _Builder(spec, renderer, target, request, request.slice, "", spec.columns)
+    return tuple(builder.hooks("after", "outside"))
 
 
 def full_refresh_conflict() -> PlanError:
@@ -167,6 +182,43 @@ class _Builder:
     drift: Drift | None = None
     """What differs in the live table, where it is known already."""
 
+    def session(self) -> Iterator[Statement]:
+        """What the load sets in its session: at least a label that tells its queries apart."""
+        if not self.renderer.has("set_session"):
+            return
+        spec, why = self.spec, "the settings of the target and of the spec"
+        parameters = {**self.target.session.parameters(), **spec.session.parameters()}
+        label = str(parameters.pop("query_group", "loader {load_id}"))
+        for word, text in (
+            ("load_id", self.request.load_id),
+            ("asset_key", spec.asset_key),
+            ("table", spec.table),
+        ):
+            label = label.replace(f"{{{word}}}", text)
+        step = Step("label the queries", "SYS_QUERY_HISTORY shows it", "set_session")
+        named = {"query_group": label.encode()[:_LABEL_BYTES].decode(errors="ignore")}
+        for name, value in (named | parameters).items():
+            facts = {"name": name, "value": value}
+            one = step if name == "query_group" else Step(f"set {name}", why, "set_session")
+            yield self._outside(replace(one, facts=facts, group="the session's settings"))
+
+    def hooks(self, when: str, transaction: str) -> Iterator[Statement]:
+        """The spec's own statements of one place."""
+        inside = transaction == "inside"
+        for hook in placed(self.spec.hooks, when, transaction):
+            if self.renderer.has(hook.template):
+                why = f"a hook of the spec, {when} the rows are loaded"
+                facts = {"values": dict(hook.values)}
+                step = Step(f"hook {hook.template}", why, hook.template, facts=facts)
+                yield self._statement(step) if inside else self._outside(step)
+
+    def notes(self) -> Iterator[str]:
+        """The hooks that are left out."""
+        for hook in self.spec.hooks:
+            if not self.renderer.has(hook.template):
+                dialect = self.renderer.dialect.title
+                yield f"the hook `{hook.template}` is left out: {dialect} has no such template"
+
     def setup(self) -> Iterator[Statement]:
         if not self.target.ledger_schema:
             return
@@ -207,10 +259,13 @@ class _Builder:
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
+        if work:
+            yield from self.hooks("before", "inside")
         for step in work:
             yield self._statement(step)
         if work:
             yield from self.checks()
+            yield from self.hooks("after", "inside")
         if self.target.ledger_schema:
             why, group = (
                 "its id commits with its rows: exactly once",
@@ -233,7 +288,7 @@ class _Builder:
         if self.renderer.dialect.alter_blocks_readers:
             steps += alter(self.spec, self.renderer, self.additions)
         for step in steps:
-            yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
+            yield self._outside(step)
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
@@ -298,6 +353,9 @@ class _Builder:
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         return statement_of(step, self.spec, self.renderer, self._facts, when=when)
+
+    def _outside(self, step: Step) -> Statement:
+        return statement_of(step, self.spec, self.renderer, self._facts, inside=False)
 
     @cached_property
     def _facts(self) -> Mapping[str, object]:

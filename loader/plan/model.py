@@ -15,6 +15,7 @@ from loader.plan.figures import Kind, Level, Statistics
 from loader.plan.live_table import Live
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
+from loader.spec.session import SessionSettings
 from loader.sql.datatypes import DataType
 from loader.sql.renderer import OWN, Table
 
@@ -62,6 +63,8 @@ class Target:
     """The role COPY reads the bucket with; Redshift only."""
     verify: Level = "values"
     """What is compared before COMMIT, for tables whose specs do not say."""
+    session: SessionSettings = field(default_factory=SessionSettings)
+    """What loads set in their sessions, where specs do not say."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,14 @@ class Plan:
     """What makes the ledger where there is none yet, before the transaction."""
     statements: tuple[Statement, ...]
     """What runs between BEGIN and COMMIT, in order."""
+    session: tuple[Statement, ...] = ()
+    """What is set in its session first."""
     outside: tuple[Statement, ...] = ()
-    """What runs before it, each by itself: the warehouse takes it inside no transaction."""
+    """What changes the live table before it, each by itself."""
+    before: tuple[Statement, ...] = ()
+    """The spec's hooks that run before BEGIN."""
+    after: tuple[Statement, ...] = ()
+    """The spec's hooks that run after COMMIT."""
     rows: int | None = None
     """How many rows it loads, when that is known."""
     notes: tuple[str, ...] = ()
@@ -185,12 +194,15 @@ class Plan:
         """The whole transaction as a script."""
         lines = [_comment(line) for line in self.header()]
         lines.append("")
-        for statement in (*self.setup, *self.outside):
+        for statement in (*self.session, *self.setup, *self.outside, *self.before):
             lines += [statement.script(), ""]
         lines += ["BEGIN;", ""]
         for number, statement in enumerate(self.statements, 1):
             lines += [statement.script(f"{number}. "), ""]
-        return "\n".join([*lines, "COMMIT;", ""])
+        lines += ["COMMIT;", ""]
+        for statement in self.after:
+            lines += [statement.script(), ""]
+        return "\n".join(lines)
 
     def header(self) -> Iterator[str]:
         """What the plan is about, line by line."""
@@ -216,7 +228,10 @@ class Plan:
             "stage": vars(self.stage) | {"columns": list(self.stage.columns)},
             "rows": self.rows,
             "setup": [statement.to_dict() for statement in self.setup],
+            "session": [statement.to_dict() for statement in self.session],
             "outside": [statement.to_dict() for statement in self.outside],
+            "before": [statement.to_dict() for statement in self.before],
+            "after": [statement.to_dict() for statement in self.after],
             "statements": [statement.to_dict() for statement in self.statements],
             "notes": list(self.notes),
             "spec_hash": spec_hash(self.spec),

@@ -38,6 +38,7 @@ from loader.spec.fields import (
     Zone,
 )
 from loader.spec.periods import Dimension, Grain, Weekday
+from loader.spec.session import Hook, SessionSettings
 
 
 class Column(Model):
@@ -251,6 +252,10 @@ class TableSpec(Model):
     grants: dict[Privilege, tuple[Grantee, ...]] = Field(default={})
     """Privilege → who gets it: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
     only."""
+    session: SessionSettings = SessionSettings()
+    """What loads SET in their sessions, over what the target says. Redshift only."""
+    hooks: tuple[Hook, ...] = ()
+    """Statements of the project's own that run with each load, before or after its rows."""
     templates: dict[TemplateName, Text] = Field(default={})
     """Template of Loader → this table's own file in its place, below `templates/`."""
     dagster: DagsterOptions = DagsterOptions()

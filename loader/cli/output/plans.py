@@ -107,9 +107,12 @@ def plan_lines(
     elif plan.setup:
         told = "the ledger, made when it is missing, before the transaction; -v shows the SQL"
         yield style(f"         {told}", dim=True)
-    for statement in plan.outside:
-        yield from statement_lines(None, statement, style, verbose=verbose)
+    for statement in (*plan.session, *plan.outside, *plan.before):
+        if verbose or statement.group is None:
+            yield from statement_lines(None, statement, style, verbose=verbose)
     yield from transaction_lines(plan.statements, style, verbose=verbose)
+    for statement in plan.after:
+        yield from statement_lines(None, statement, style, verbose=verbose)
 
 
 def transaction_lines(

@@ -43,7 +43,8 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         self, name: str, settings: RedshiftTarget, root: Path, verify: Level = "values"
     ) -> Target:
         """What plans need to know of a target, with the role that COPY reads the bucket with."""
-        return replace(super().target(name, settings, root, verify), iam_role=settings.iam_role)
+        target = super().target(name, settings, root, verify)
+        return replace(target, iam_role=settings.iam_role, session=settings.session)
 
     def example_target(self) -> Target:
         """A target that is made up, for pages that show the SQL of a load."""

@@ -15,6 +15,7 @@ import tenacity
 
 from loader.errors import ExecuteError
 from loader.redaction import KNOWN
+from loader.sql.dialects.redshift import DIALECT
 from loader.warehouse.base import Row
 from loader.warehouse.redshift.errors import Complaint, explain
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -101,6 +102,8 @@ class Redshift:
             connection.autocommit = True
             # Naive and aware time stamps are compared in UTC, wherever this runs.
             connection.cursor().execute("SET timezone TO 'UTC'")
+            for name, value in settings.session.parameters().items():
+                connection.cursor().execute(f"SET {name} TO {DIALECT.literal(value)}")
         except ExecuteError:
             raise
         except Exception as error:  # noqa: BLE001  sockets, TLS, IAM: the driver lets all pass
