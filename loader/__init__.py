@@ -44,7 +44,7 @@ __all__ = [
     "VerifyError",
 ]
 
-_HOMES = {
+_MODULES = {
     "LoadResult": "executor.results",
     "Plan": "plan.model",
     "Progress": "executor.results",
@@ -56,10 +56,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for: `loader --help` pays for nothing else."""
+    """Import a name on first use, so that `loader --help` stays fast."""
     if name not in __all__:
         raise AttributeError(f"module 'loader' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"loader.{_HOMES.get(name, 'errors')}"), name)
+    return getattr(importlib.import_module(f"loader.{_MODULES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all: under another name in the same folder, then renamed."""
+"""Atomic file writes: to a temporary file in the same folder, which then replaces the target."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from loader.errors import StageError
 from loader.redaction import KNOWN
 
 _STANDARD = (1, 2)
-"""Standard output and standard error, which ``/dev/stdout`` and ``/dev/stderr`` name."""
+"""Stdout and stderr, the files behind ``/dev/stdout`` and ``/dev/stderr``."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of text, in UTF-8, without secrets; the folder that it is in must be there.
+    """Write a UTF-8 text file, with secrets replaced by ``***``; its folder must exist.
 
     Raises:
-        StageError: it cannot be written; what was there is still there.
+        StageError: it cannot be written; an existing file is unchanged.
     """
     with new_file(path) as file:
         file.write(KNOWN.hide(text).encode("utf-8", "backslashreplace"))
@@ -32,92 +32,91 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to be written, which is there under its name once the block has ended well.
+    """A file to write to; it appears under its name when the block ends without an error.
 
-    A file that is there already keeps its rights, and links to it stay links. Devices, pipes and
-    what is standard output already are written as the block goes on, since nothing takes their
-    place.
+    An existing file keeps its permissions, and links to it stay links. Devices, pipes and files
+    that are already open as stdout or stderr cannot be replaced, so they are written directly.
 
     Raises:
-        StageError: it cannot be written; what was there is still there.
+        StageError: it cannot be written; an existing file is unchanged.
     """
     try:
-        with _opened(path) as file:
+        with _open_target(path) as file:
             yield file
     except BrokenPipeError:
-        raise  # whoever read it has had enough
+        raise  # the reader closed the pipe
     except OSError as error:
         raise StageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open_target(path: Path) -> Iterator[BinaryIO]:
     try:
-        there = path.stat()
+        existing = path.stat()
     except FileNotFoundError:
-        there = None
-    handle = next((fd for fd in _STANDARD if there and _is_open_as(fd, there)), None)
+        existing = None
+    handle = next((fd for fd in _STANDARD if existing and _is_open_as(fd, existing)), None)
     if handle is not None:
         with open(os.dup(handle), "wb") as file:  # noqa: PTH123  # of a handle
             yield file
-    elif there is not None and not stat.S_ISREG(there.st_mode):
+    elif existing is not None and not stat.S_ISREG(existing.st_mode):
         with path.open("wb") as file:
             yield file
     else:
-        with _aside(Path(os.path.realpath(path)), there) as file:
+        with _open_temporary(Path(os.path.realpath(path)), existing) as file:
             yield file
 
 
-def _is_open_as(handle: int, there: os.stat_result) -> bool:
+def _is_open_as(handle: int, existing: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), there)
+        return os.path.samestat(os.fstat(handle), existing)
     except OSError:  # it is closed
         return False
 
 
 @contextmanager
-def _aside(path: Path, there: os.stat_result | None) -> Iterator[BinaryIO]:
-    """A file that takes the place of another when the block has ended well."""
-    if there is not None and not os.access(path, os.W_OK):
+def _open_temporary(path: Path, existing: os.stat_result | None) -> Iterator[BinaryIO]:
+    """A temporary file that replaces `path` when the block ends without an error."""
+    if existing is not None and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    aside = path.with_name(f".loader-{uuid.uuid4().hex[:16]}")
-    handle = _made(aside, there)
+    temporary = path.with_name(f".loader-{uuid.uuid4().hex[:16]}")
+    handle = _create_temporary(temporary, existing)
     if handle is None:
-        with _over(path) as file:
+        with _open_spool(path) as file:
             yield file
         return
     try:
         with open(handle, "wb") as file:  # noqa: PTH123  # of a handle
             yield file
-        if there is not None:
-            _like(aside, there)
-        _renamed(aside, path)
+        if existing is not None:
+            _copy_owner_and_mode(temporary, existing)
+        _replace(temporary, path)
     finally:
         with suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
 
 
-def _made(aside: Path, there: os.stat_result | None) -> int | None:
-    """The handle of a new file; None where another's bytes must be written over instead.
+def _create_temporary(temporary: Path, existing: os.stat_result | None) -> int | None:
+    """The handle of the new file; None when the existing file must be overwritten in place.
 
-    A name with another name of its own (a hard link) would part from it, if it were renamed; and
-    whoever may write a file may not always write the folder it is in.
+    That is so for a file with several hard links, which a rename would separate, and for a file
+    in a folder that this user may not write to.
     """
-    if there is not None and there.st_nlink > 1:
+    if existing is not None and existing.st_nlink > 1:
         return None
-    # From the first byte on nobody reads it who could not read what it takes the place of.
-    rights = stat.S_IMODE(there.st_mode) & 0o666 if there else 0o666
+    # Never readable by anyone who cannot read the existing file, not even while it is written.
+    rights = stat.S_IMODE(existing.st_mode) & 0o666 if existing else 0o666
     try:
-        return os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, rights)
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, rights)
     except OSError as error:
-        if there is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if existing is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         return None
 
 
 @contextmanager
-def _over(path: Path) -> Iterator[BinaryIO]:
-    """A file whose bytes are written over those of another when the block has ended well."""
+def _open_spool(path: Path) -> Iterator[BinaryIO]:
+    """A spool file that is copied over `path` when the block ends without an error."""
     with tempfile.TemporaryFile(prefix="loader-") as spool:
         yield spool
         spool.seek(0)
@@ -125,20 +124,19 @@ def _over(path: Path) -> Iterator[BinaryIO]:
             shutil.copyfileobj(spool, file)
 
 
-def _like(path: Path, there: os.stat_result) -> None:
-    """Give a file the owner and the rights of another."""
+def _copy_owner_and_mode(path: Path, existing: os.stat_result) -> None:
     now = path.stat()
-    if (now.st_uid, now.st_gid) != (there.st_uid, there.st_gid):
-        with suppress(OSError, AttributeError):  # only root may give files away
-            os.chown(path, there.st_uid, there.st_gid)
-    path.chmod(stat.S_IMODE(there.st_mode))
+    if (now.st_uid, now.st_gid) != (existing.st_uid, existing.st_gid):
+        with suppress(OSError, AttributeError):  # only root may change the owner
+            os.chown(path, existing.st_uid, existing.st_gid)
+    path.chmod(stat.S_IMODE(existing.st_mode))
 
 
-def _renamed(aside: Path, path: Path) -> None:
+def _replace(temporary: Path, path: Path) -> None:
     try:
-        aside.replace(path)
+        temporary.replace(path)
     except OSError as error:
-        # A file that is mounted by itself can be written, and not be put in another's place.
+        # A file that is itself a mount point can be written, but not replaced.
         if error.errno != errno.EBUSY:
             raise
-        shutil.copyfile(aside, path)
+        shutil.copyfile(temporary, path)

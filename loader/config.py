@@ -1,4 +1,4 @@
-"""The project's settings: where specs and templates lie, and the targets loads go to."""
+"""The project's settings: the folders of specs and templates, and the targets of loads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from loader.errors import ConfigError
 from loader.plan.figures import Level
-from loader.redaction import KNOWN, names_secret, secrets_in
+from loader.redaction import KNOWN, find_secrets, is_secret_name
 from loader.text_files import UnreadableError, is_folder, read_text
 from loader.warehouse.duckdb.settings import DuckDBTarget
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -28,22 +28,22 @@ __all__ = [
     "RedshiftTarget",
     "TargetSettings",
     "find_config",
-    "given_config",
-    "given_settings",
+    "make_config",
+    "make_settings",
 ]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 _AMBIENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-"""Variables that boto3 reads by itself."""
+"""Secret environment variables that boto3 reads itself."""
 
 _LOCAL: Mapping[str, Any] = {"local": {"type": "duckdb"}}
-"""The targets of a project that names none."""
+"""The targets of a project whose settings define none."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A project's settings, with targets as they are written; they are read when used."""
+    """A project's settings; targets are kept as written and validated when used."""
 
     root: Path
     specs: Path
@@ -52,21 +52,21 @@ class Config:
     targets: Mapping[str, Mapping[str, Any] | TargetSettings] = field(
         default_factory=lambda: _LOCAL
     )
-    """As they are written in a file, or as settings, in which ``${NAME}`` means itself."""
+    """As written in the settings file, or validated settings, where ``${NAME}`` is literal text."""
     verify: Level = "values"
-    """What is compared with the staged rows before COMMIT, where a spec does not say."""
+    """What is compared with the staged rows before COMMIT, unless a spec sets its own."""
     source: str = "the defaults"
     """The file the settings come from, for messages."""
 
     def settings(self, name: str | None = None, *, preview: bool = False) -> TargetSettings:
-        """A target's settings, with ``${NAME}`` read from the environment now.
+        """A target's settings, with ``${NAME}`` replaced by the environment variable's value.
 
-        With ``preview`` names that are not set stay as they are written, so that a plan needs no
+        With ``preview`` a reference to an unset variable stays as written, so that a plan needs no
         environment.
 
         Raises:
-            ConfigError: there is no such target, a key is unknown, a value is wrong, or a variable
-                is not set; with all that is wrong.
+            ConfigError: the target does not exist, a key is unknown, a value is invalid, or a
+                variable is not set; lists every problem.
         """
         name = name or self.target
         if name not in self.targets:
@@ -74,29 +74,29 @@ class Config:
         place = f"[tool.loader.targets.{name}] in {self.source}"
         given = self.targets[name]
         if isinstance(given, TargetSettings):
-            _remember(given.model_dump())
+            _register_secrets(given.model_dump())
             return given
         raw = dict(given)
         model = _settings_model(str(raw.get("type")), place)
-        if misplaced := _misplaced(raw):
+        if misplaced := _find_misplaced_secrets(raw):
             raise ConfigError("\n".join(f"{place}: {line}" for line in misplaced))
-        values, missing = _expand(raw, keep=preview)
-        _remember(values)
+        values, missing = _expand_variables(raw, keep=preview)
+        _register_secrets(values)
         if missing:
             names = ", ".join(f"${{{variable}}} (for {key})" for key, variable in missing)
             raise ConfigError(
-                f"the target `{name}` needs {names}, which the environment does not set",
-                hint=f"set it, or give a default as ${{NAME:-default}} under {place}",
+                f"the target `{name}` needs environment variables that are not set: {names}",
+                hint=f"set them, or write a default, ${{NAME:-default}}, under {place}",
             )
         if preview:
             values = _without_unknown(values, model)
-        settings = _validated(model, values, place)
+        settings = _validate(model, values, place)
         if not preview:
             _check_complete(settings, raw, place)
         return settings
 
-    def written(self, name: str) -> Mapping[str, Any]:
-        """A target's settings as they are written."""
+    def raw_settings(self, name: str) -> Mapping[str, Any]:
+        """A target's settings as written, before ``${NAME}`` is replaced."""
         given = self.targets[name]
         return given if isinstance(given, Mapping) else given.model_dump()
 
@@ -106,16 +106,21 @@ class Config:
         return ConfigError(f"{self.source} has no target `{name}`", hint=hint)
 
 
-def given_settings(
+def make_settings(
     values: Mapping[str, Any], owner: str, names: Mapping[str, str] | None = None
 ) -> TargetSettings:
-    """Settings that somebody has at hand, complete; ``names`` are what the owner calls its own.
+    """Validate settings given in Python, such as the fields of an IO manager.
+
+    Args:
+        values: The settings, by key.
+        owner: The name that error messages begin with.
+        names: The owner's own field names, by key, for error messages.
 
     Raises:
-        ConfigError: a value is wrong or missing; with all that is wrong.
+        ConfigError: a value is invalid or missing; lists every problem.
     """
-    _remember(values)
-    settings = _validated(get_adapter(values["type"]).settings, values, owner, names)
+    _register_secrets(values)
+    settings = _validate(get_adapter(values["type"]).settings, values, owner, names)
     if missing := settings.find_missing():
         lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in missing.items()]
         raise ConfigError("\n".join([f"{owner} is not complete", *lines]))
@@ -123,10 +128,10 @@ def given_settings(
 
 
 def _settings_model(kind: str, place: str) -> type[TargetSettings]:
-    """The model of the settings of a type of target.
+    """The settings model of a target type.
 
     Raises:
-        ConfigError: there is no such type.
+        ConfigError: the type is unknown.
     """
     try:
         return get_adapter(kind).settings
@@ -138,7 +143,7 @@ def _settings_model(kind: str, place: str) -> type[TargetSettings]:
 
 
 def _without_unknown(values: Mapping[str, Any], model: type[TargetSettings]) -> dict[str, Any]:
-    """The settings without those that are no text and whose variables are not known yet."""
+    """The settings without non-text ones that contain an unset variable."""
     texts = {name for name, field in model.model_fields.items() if field.annotation is str}
     return {
         key: value
@@ -147,29 +152,31 @@ def _without_unknown(values: Mapping[str, Any], model: type[TargetSettings]) -> 
     }
 
 
-def _remember(values: Mapping[str, Any]) -> None:
-    """Have the secrets of settings hidden from now on, whatever the settings are worth."""
-    found = [one for one in secrets_in(values) if not _VARIABLE.fullmatch(one)]
+def _register_secrets(values: Mapping[str, Any]) -> None:
+    """Hide the secrets of these settings in all output from now on, even of invalid settings."""
+    found = [one for one in find_secrets(values) if not _VARIABLE.fullmatch(one)]
     KNOWN.add(*found, *(os.environ.get(name, "") for name in _AMBIENT))
 
 
-def _misplaced(raw: Mapping[str, Any]) -> list[str]:
-    """The settings that ask for a secret of the environment, and are printed."""
+def _find_misplaced_secrets(raw: Mapping[str, Any]) -> list[str]:
+    """Error messages for printed settings that refer to a secret environment variable."""
     found = []
     for key, value in raw.items():
         for variable in _VARIABLE.finditer(value) if isinstance(value, str) else ():
-            # What has the name of a secret in Secrets Manager is none.
+            # The name of a Secrets Manager secret is not secret itself.
             name = variable[1].upper().replace("SECRET", "") if key == "secret_id" else variable[1]
-            if names_secret(name) and not names_secret(key):
+            if is_secret_name(name) and not is_secret_name(key):
                 found.append(
-                    f"{key}: ${{{variable[1]}}} is a secret by its name, and `{key}` is printed;"
-                    " only `password` takes one"
+                    f"{key}: the name ${{{variable[1]}}} looks like a secret, and `{key}` is"
+                    " printed; use secrets in `password` only"
                 )
                 KNOWN.add(os.environ.get(variable[1], ""), variable[2] or "")
     return found
 
 
-def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _expand_variables(
+    raw: Mapping[str, Any], *, keep: bool
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     missing: list[tuple[str, str]] = []
     values: dict[str, Any] = {}
     for key, value in raw.items():
@@ -185,7 +192,7 @@ def _expand(raw: Mapping[str, Any], *, keep: bool) -> tuple[dict[str, Any], list
     return values, missing
 
 
-def _validated(
+def _validate(
     model: type[TargetSettings],
     values: Mapping[str, Any],
     place: str,
@@ -205,16 +212,16 @@ def _check_complete(settings: TargetSettings, raw: Mapping[str, Any], place: str
     missing = settings.find_missing()
     if not missing:
         return
-    lines = [f"  {key}: {why}{_empty(settings, key, raw)}" for key, why in missing.items()]
+    lines = [f"  {key}: {why}{_explain_empty(settings, key, raw)}" for key, why in missing.items()]
     raise ConfigError("\n".join([f"{place} is not complete", *lines]))
 
 
-def _empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
-    """Where a setting that is empty was looked for."""
+def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
+    """Why a setting is empty: the variable it refers to, or that it is not set."""
     if getattr(settings, key) not in ("", None):
         return ""
     variable = _VARIABLE.search(str(raw.get(key, "")))
-    return f" (${{{variable[1]}}} of the environment is empty)" if variable else " (not set)"
+    return f" (${{{variable[1]}}} is empty in the environment)" if variable else " (not set)"
 
 
 def _settings_problem(
@@ -231,28 +238,28 @@ _KEYS = ("specs", "templates", "target", "targets", "verify")
 
 
 def find_config(start: Path | None = None) -> Config:
-    """The settings of the nearest project at or above a folder.
+    """The settings of the nearest project, in `start` or a parent folder.
 
-    A project is a ``loader.toml``, a ``pyproject.toml`` with ``[tool.loader]``, or, for want of
-    both, a folder with ``specs/`` in it.
+    A project is a folder with a ``loader.toml``, or a ``pyproject.toml`` with ``[tool.loader]``;
+    without these, `start` itself when it contains ``specs/``.
 
     Raises:
-        ConfigError: there is none, or its file is wrong.
+        ConfigError: no project was found, or its settings file is invalid.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        table = _table(folder)
+        table = _read_table(folder)
         if table is not None:
-            return _config(folder, *table)
+            return _read_config(folder, *table)
     if is_folder(start / "specs"):
-        return _config(start, {}, "the defaults")
+        return _read_config(start, {}, "the defaults")
     raise ConfigError(
-        f"there is no Loader project at or above {start}",
-        hint="`loader init` makes one; or give --project DIR",
+        f"there is no Loader project in {start} or its parent folders",
+        hint="create one with `loader init`, or pass --project DIR",
     )
 
 
-def _table(folder: Path) -> tuple[dict[str, Any], str] | None:
+def _read_table(folder: Path) -> tuple[dict[str, Any], str] | None:
     for name in ("loader.toml", "pyproject.toml"):
         path = folder / name
         if not os.path.lexists(path) or is_folder(path):
@@ -263,7 +270,7 @@ def _table(folder: Path) -> tuple[dict[str, Any], str] | None:
             raise ConfigError(f"{path}: {error.message}") from error
         except RecursionError:
             raise ConfigError(f"{path}: it is nested too deeply") from None
-        except ValueError as error:  # beside TOML's own, of numbers with thousands of digits
+        except ValueError as error:  # TOML errors, and numbers with thousands of digits
             raise ConfigError(f"{path}: {error}") from error
         if name == "loader.toml":
             tool = data.get("tool")
@@ -276,7 +283,7 @@ def _table(folder: Path) -> tuple[dict[str, Any], str] | None:
     return None
 
 
-def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
+def _read_config(root: Path, table: Mapping[str, Any], source: str) -> Config:
     for key in table:
         if key not in _KEYS:
             close = difflib.get_close_matches(key, _KEYS, n=1)
@@ -288,11 +295,10 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
     verify = table.get("verify", "values")
     if verify not in get_args(Level):
         allowed = ", ".join(get_args(Level))
-        raise ConfigError(f"{source}: [tool.loader] verify: this is not one of {allowed}")
+        raise ConfigError(f"{source}: [tool.loader] verify must be one of {allowed}")
     targets = table.get("targets", _LOCAL)
-    tables = isinstance(targets, Mapping) and all(isinstance(t, dict) for t in targets.values())
-    if not tables:
-        raise ConfigError(f"{source}: [tool.loader.targets] must be tables, one per target")
+    if not isinstance(targets, Mapping) or not all(isinstance(t, dict) for t in targets.values()):
+        raise ConfigError(f"{source}: [tool.loader.targets] must have one table per target")
     target = table.get("target") or next(iter(targets), "local")
     return Config(
         root=root,
@@ -305,27 +311,27 @@ def _config(root: Path, table: Mapping[str, Any], source: str) -> Config:
     )
 
 
-def given_config(
+def make_config(
     specs: str | os.PathLike[str] | None,
     templates: str | os.PathLike[str] | None,
     root: str | os.PathLike[str] | None,
     targets: Mapping[str, Mapping[str, Any] | TargetSettings] | None,
     target: str | None,
 ) -> Config:
-    """The settings of a project that a program describes, in whole or in part.
+    """The settings of a project that is described by arguments, all or some of them.
 
-    Without ``root`` and ``targets`` they are those of the nearest project file, in which what is
-    given takes the place of its own.
+    Without ``root`` and ``targets`` the settings of the nearest project file are used, and the
+    arguments override them.
 
     Args:
         specs: The folder of the specs.
         templates: The folder of the project's own templates.
-        root: The project's folder; default the working one.
+        root: The project's folder; default the working directory.
         targets: All targets, by name.
-        target: The one that is used where none is named; default the first of ``targets``.
+        target: The default target; without it the first of ``targets``.
 
     Raises:
-        ConfigError: no project was found, and no ``specs`` are given; or its file is wrong.
+        ConfigError: no project was found and ``specs`` is not given, or its file is invalid.
     """
     if root is None and targets is None:
         try:

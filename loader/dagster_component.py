@@ -1,4 +1,4 @@
-"""A component for `dg`: a folder of table specs as assets, so that a new table needs YAML only.
+"""A component for `dg`: creates assets from a folder of table specs, without Python code.
 
     type: loader.dagster_component.TableSpecsComponent
     attributes:
@@ -7,10 +7,10 @@
         nyc/flights: {files: "data/flights-{date}.csv.gz"}
         nyc/air*: {callable: my_project.loads:airlines}
 
-A table whose spec names its files (``source: {files: […]}``) needs no entry here.
+A table whose spec has source files (``source: {files: […]}``) needs no entry here.
 """
 
-# Without postponed annotations: Dagster reads those of the attributes as they are.
+# No `from __future__ import annotations`: Dagster reads the annotations at run time.
 
 import difflib
 import fnmatch
@@ -42,10 +42,10 @@ from loader.spec.catalog import Entry, read_entry
 from loader.spec.model import TableSpec
 
 Rows = Callable[[dg.AssetExecutionContext], Any]
-"""Makes the rows of a run: whatever the IO manager takes."""
+"""Returns the frame of a run, of any type that the IO manager accepts."""
 
 
-def _told(description: str) -> dg.Resolver:
+def _describe(description: str) -> dg.Resolver:
     return dg.Resolver.default(description=description)
 
 
@@ -55,23 +55,23 @@ class TableRows(dg.Resolvable):
 
     callable: Annotated[
         str | None,
-        _told(
-            "package.module:function, or .module:function beside defs.yaml; it is called with the"
+        _describe(
+            "package.module:function, or .module:function next to defs.yaml; it is called with the"
             " asset's context and returns a frame."
         ),
     ] = None
     files: Annotated[
         str | Sequence[str] | None,
-        _told(
+        _describe(
             "Paths or globs, relative to this component's folder, or s3://…; {date} or"
-            " {date:%Y/%m/%d} in them is the key of the dimension `date`."
+            " {date:%Y/%m/%d} is replaced by the partition key of the dimension `date`."
         ),
     ] = None
-    deps: Annotated[Sequence[str], _told("Asset keys of what the rows are made of.")] = ()
+    deps: Annotated[Sequence[str], _describe("Asset keys of the upstream assets.")] = ()
 
 
 class TableSpecsParams(dg.Model):
-    """What the first table spec of a new component is about."""
+    """The schema and name of the first table of a new component."""
 
     schema_name: str = "shop"
     table: str = "orders"
@@ -106,18 +106,18 @@ order_id,ordered_on,customer,amount
 
 
 class TableSpecsScaffolder(dg.Scaffolder[TableSpecsParams]):
-    """A first table that loads: its spec, the rows of one day, and the component itself."""
+    """Scaffolds a component with one table: its spec, one day of data, and defs.yaml."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[TableSpecsParams]:
-        """What may be asked of it."""
+        """The parameters of the scaffolder."""
         return TableSpecsParams
 
     def scaffold(self, request: dg.ScaffoldRequest[TableSpecsParams]) -> None:
-        """Write the files; nothing that is there is written over.
+        """Write the files; existing files are not overwritten.
 
         Raises:
-            SpecError: the schema or table cannot have this name; nothing was written.
+            SpecError: the name of the schema or table is invalid; nothing was written.
         """
         schema, table = request.params.schema_name, request.params.table
         folder = request.target_path
@@ -146,31 +146,31 @@ def _write(path: Path, text: str, *, check: bool = False) -> None:
 @dg.scaffold_with(TableSpecsScaffolder)
 @dataclass
 class TableSpecsComponent(dg.Component, dg.Resolvable):
-    """A folder of table specs as assets, around functions or straight from files."""
+    """Assets from a folder of table specs, with rows from functions or files."""
 
     specs: Annotated[
-        str, _told("The folder of the table specs, relative to this component's folder.")
+        str, _describe("The folder of the table specs, relative to this component's folder.")
     ] = "specs"
     select: Annotated[
-        Sequence[str], _told("Asset keys, globs or spec files; default all tables.")
+        Sequence[str], _describe("Asset keys, globs or spec files; default all tables.")
     ] = ()
     io_manager_key: Annotated[
-        str, _told("The resource that loads what assets return, one of Loader's IO managers.")
+        str, _describe("The resource key of one of Loader's IO managers, which loads the assets.")
     ] = "io_manager"
-    checks: Annotated[bool, _told("Whether the specs' checks become asset checks.")] = True
+    checks: Annotated[bool, _describe("Whether to create the specs' asset checks.")] = True
     assets: Annotated[
         dict[str, TableRows],
-        _told("Asset key or glob → where its rows come from; an exact key goes first."),
+        _describe("Asset key or glob → the source of its rows; an exact key overrides a glob."),
     ] = field(default_factory=dict)
     external: Annotated[
         bool,
-        _told(
-            "Whether tables without rows of their own become assets that others fill; false leaves"
-            " them to assets that are written by hand."
+        _describe(
+            "Whether to create external assets for tables without a source of rows; set false if"
+            " these have hand-written assets."
         ),
     ] = True
     pool: Annotated[
-        str | None, _told("The concurrency pool of the loads, such as one for a DuckDB file.")
+        str | None, _describe("The concurrency pool of the loads, for example one per DuckDB file.")
     ] = None
     translation: (
         Annotated[
@@ -181,74 +181,73 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
     ) = None
 
     def get_asset_spec(self, project: Project, table: TableSpec) -> dg.AssetSpec:
-        """The asset of a table; to be overridden for other words of it. Its key stays.
+        """The asset spec of a table; override it to change attributes other than the key.
 
         Raises:
-            PlanError: its partitions have no start, or Dagster refuses it.
+            PlanError: its partitions have no start, or Dagster rejects it.
         """
-        made = asset_spec(project, table.asset_key, io_manager_key=self.io_manager_key)
-        return self.translation(made, table) if self.translation else made
+        asset = asset_spec(project, table.asset_key, io_manager_key=self.io_manager_key)
+        return self.translation(asset, table) if self.translation else asset
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The assets and checks of the folder.
+        """The assets and asset checks of the folder.
 
         Raises:
-            SpecError: a spec is wrong; with every problem of every file.
-            PlanError: there are no specs, an entry of `assets` means none or says nothing that can
-                be used.
+            SpecError: a spec is invalid; lists every problem of every file.
+            PlanError: there are no specs, or an entry of `assets` is invalid or matches no table.
         """
         folder = context.path.parent if context.path.is_file() else context.path
         project = Project(specs=_specs_folder(folder, self.specs))
         entries = project.catalog.select(list(self.select))
-        sources = _sources(self.assets, entries)
+        sources = _match_sources(self.assets, entries)
         assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
         for entry in entries:
             table = entry.spec
             assert table is not None, "the catalog raises for broken entries"
-            given = sources.get(entry.name) or TableRows()
-            made = self.get_asset_spec(project, table)
-            if made.key.path != table.asset_key.split("/"):
+            source = sources.get(entry.name) or TableRows()
+            asset = self.get_asset_spec(project, table)
+            if asset.key.path != table.asset_key.split("/"):
                 raise PlanError(
-                    f"the asset of {entry.shown} is given the key `{made.key.to_user_string()}`, by"
-                    " which the IO manager would not find its spec",
-                    hint="set asset_key in the spec",
+                    f"the asset of {entry.shown} has the key `{asset.key.to_user_string()}`, but"
+                    " the IO manager finds its spec by asset_key",
+                    hint="set asset_key in the spec instead",
                 )
-            rows = self._rows(context, project, entry, given, made, folder)
-            deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in given.deps]
+            rows = self._find_rows(context, project, entry, source, asset, folder)
+            deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in source.deps]
             if rows is not None:
-                assets.append(_asset(made, rows, [*made.deps, *deps], self.pool))
+                assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool))
             elif self.external:
-                assets.append(made.merge_attributes(deps=deps))
+                assets.append(asset.merge_attributes(deps=deps))
         checks = asset_checks(project, list(self.select), io_manager_key=self.io_manager_key)
         return dg.Definitions(assets=assets, asset_checks=checks if self.checks else [])
 
-    def _rows(
+    def _find_rows(
         self,
         context: dg.ComponentLoadContext,
         project: Project,
         entry: Entry,
-        given: TableRows,
-        made: dg.AssetSpec,
+        source: TableRows,
+        asset: dg.AssetSpec,
         folder: Path,
     ) -> Rows | None:
-        """What makes the rows of a table; None when nothing does."""
+        """The function that returns the rows of a table; None if it has no source."""
         table = entry.spec
         assert table is not None
-        if given.callable is not None and given.files is not None:
-            raise _wrong(entry.name, "has both callable and files", "leave one of them out")
-        if given.callable is not None:
-            return _function(context, entry.name, given.callable)
-        if given.files is not None:
-            files = (given.files,) if isinstance(given.files, str) else tuple(given.files)
+        if source.callable is not None and source.files is not None:
+            raise _entry_error(entry.name, "has both callable and files", "remove one of them")
+        if source.callable is not None:
+            return _import_function(context, entry.name, source.callable)
+        if source.files is not None:
+            files = (source.files,) if isinstance(source.files, str) else tuple(source.files)
             if not files:
-                raise _wrong(entry.name, "has an empty list of files", "name a file")
+                raise _entry_error(entry.name, "has an empty list of files", "add a file")
             for name in files:
                 for message, hint in file_patterns.problems(name, table.dimensions):
-                    raise _wrong(entry.name, message, hint)
-            return _Files(table, files, folder, made.partitions_def)
+                    raise _entry_error(entry.name, message, hint)
+            return _Files(table, files, folder, asset.partitions_def)
         if table.source.files:
             root = project.config.root
-            return _Files(table, table.source.files, root, made.partitions_def)
+            return _Files(table, table.source.files, root, asset.partitions_def)
         return None
 
 
@@ -256,23 +255,24 @@ def _specs_folder(folder: Path, specs: str) -> Path:
     found = folder / specs
     if found.resolve() == folder.resolve():
         raise PlanError(
-            "the table specs cannot lie beside defs.yaml, which would be read as one of them",
-            hint="give them a folder of their own: specs: specs",
+            "the table specs cannot be in the folder of defs.yaml, which would be read as a spec",
+            hint="move them to a folder of their own: specs: specs",
         )
     return found
 
 
-def _sources(given: dict[str, TableRows], entries: Sequence[Entry]) -> dict[str, TableRows]:
-    """Where the rows of each table come from, by asset key."""
+def _match_sources(given: dict[str, TableRows], entries: Sequence[Entry]) -> dict[str, TableRows]:
+    """The source of each table's rows, by asset key; exact keys override globs."""
     names = [entry.name for entry in entries]
     found: dict[str, TableRows] = {}
     for pattern, rows in given.items():
-        meant = [pattern] if pattern in names else fnmatch.filter(names, pattern)
-        if not meant:
+        matches = [pattern] if pattern in names else fnmatch.filter(names, pattern)
+        if not matches:
             close = difflib.get_close_matches(pattern, names, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else f"the tables are {_few(names)}"
-            raise _wrong(pattern, "names no table spec of this component", hint)
-        for name in meant:
+            tables = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+            hint = f"did you mean `{close[0]}`?" if close else f"the tables are {tables}"
+            raise _entry_error(pattern, "matches no table spec of this component", hint)
+        for name in matches:
             if name == pattern:
                 found[name] = rows
             elif name not in given:
@@ -280,42 +280,39 @@ def _sources(given: dict[str, TableRows], entries: Sequence[Entry]) -> dict[str,
     return found
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-
-
-def _wrong(key: str, message: str, hint: str | None) -> PlanError:
+def _entry_error(key: str, message: str, hint: str | None) -> PlanError:
     return PlanError(f"assets: `{key}`: {message}", hint=hint)
 
 
-def _function(context: dg.ComponentLoadContext, key: str, path: str) -> Rows:
-    """The function that a path names."""
+def _import_function(context: dg.ComponentLoadContext, key: str, path: str) -> Rows:
+    """Import the function at ``package.module:function``."""
+    expected = "write package.module:function"
     module, colon, name = path.partition(":")
     if not (module and colon and name):
-        raise _wrong(key, f"`{path}` names no function", "write package.module:function")
+        raise _entry_error(key, f"`{path}` is not the path of a function", expected)
     try:
         found = importlib.import_module(context.normalize_component_type_str(module))
     except ModuleNotFoundError as error:
-        raise _wrong(key, f"{path}: {error}", "write package.module:function") from error
+        raise _entry_error(key, f"{path}: {error}", expected) from error
     function = getattr(found, name, None)
     if not callable(function):
         known = [one for one, value in vars(found).items() if callable(value) and one[0] != "_"]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else None
-        raise _wrong(key, f"{path}: there is no function `{name}` in {found.__name__}", hint)
-    with suppress(ValueError):  # some that are built in tell nothing
+        raise _entry_error(key, f"{path}: there is no function `{name}` in {found.__name__}", hint)
+    with suppress(ValueError):  # some built-in functions have no signature
         try:
             inspect.signature(function).bind(None)
         except TypeError as error:
-            hint = "it is called with the asset's context, and nothing else"
-            raise _wrong(key, f"{path}: {error}", hint) from error
-    made: Rows = function
-    return made
+            hint = "it must take one argument, the asset's context"
+            raise _entry_error(key, f"{path}: {error}", hint) from error
+    rows: Rows = function
+    return rows
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Reads the files of the partitions that a run is about."""
+    """Reads the files for the partitions of a run."""
 
     table: TableSpec
     names: tuple[str, ...]
@@ -337,10 +334,10 @@ class _Files:
         dimensions = self.table.dimensions
         cells = [{}] if keys is None else self._cells(keys)
         for cell, name in product(cells, self.names):
-            yield _below(self.folder, file_patterns.file_name(name, dimensions, cell))
+            yield _join_path(self.folder, file_patterns.file_name(name, dimensions, cell))
 
     def _cells(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """The keys of the partitions, one for each dimension."""
+        """The partition keys by dimension, for each partition of the run."""
         assert self.partitions is not None
         dimensions = self.table.dimensions
         return [
@@ -350,40 +347,40 @@ class _Files:
         ]
 
 
-def _below(folder: Path, name: str) -> str:
-    return name if "://" in name else os.path.join(glob.escape(str(folder.absolute())), name)  # noqa: PTH118  # a pattern is no path
+def _join_path(folder: Path, name: str) -> str:
+    return name if "://" in name else os.path.join(glob.escape(str(folder.absolute())), name)  # noqa: PTH118  # a pattern, not a path
 
 
-def _asset(
-    made: dg.AssetSpec, rows: Rows, deps: Sequence[dg.AssetDep], pool: str | None
+def _make_asset(
+    asset: dg.AssetSpec, rows: Rows, deps: Sequence[dg.AssetDep], pool: str | None
 ) -> dg.AssetsDefinition:
-    """An asset around what makes its rows."""
-    key = "/".join(made.key.path)
+    """An asset that returns what `rows` returns."""
+    key = "/".join(asset.key.path)
 
-    def fill(context: dg.AssetExecutionContext) -> Any:
-        return _result(rows(context))
+    def materialize(context: dg.AssetExecutionContext) -> Any:
+        return _to_result(rows(context))
 
-    # Dagster would take the annotation of what is returned for that of the output.
-    fill.__annotations__ = {"context": dg.AssetExecutionContext}
-    policy = dg.BackfillPolicy.single_run() if made.partitions_def is not None else None
+    # Without the return annotation, which Dagster would use as the type of the output.
+    materialize.__annotations__ = {"context": dg.AssetExecutionContext}
+    policy = dg.BackfillPolicy.single_run() if asset.partitions_def is not None else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are in beta
         out = dg.AssetOut.from_spec(
-            made.replace_attributes(deps=[]),
-            io_manager_key=made.metadata.get("dagster/io_manager_key"),
+            asset.replace_attributes(deps=[]),
+            io_manager_key=asset.metadata.get("dagster/io_manager_key"),
         )
         return dg.multi_asset(
             name=op_name(key),
             outs={"result": out},
             deps=deps,
-            partitions_def=made.partitions_def,
+            partitions_def=asset.partitions_def,
             backfill_policy=policy,
             pool=pool,
-        )(fill)
+        )(materialize)
 
 
-def _result(value: Any) -> dg.MaterializeResult[Any]:
-    """What a function returned, as a result; a bare generator would be taken for events."""
+def _to_result(value: Any) -> dg.MaterializeResult[Any]:
+    """Wrap what a function returned; Dagster would take a bare generator for events."""
     if isinstance(value, dg.MaterializeResult):
         return value
     if isinstance(value, dg.Output):

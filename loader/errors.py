@@ -1,18 +1,18 @@
-"""Everything that can go wrong, told to the person who has to fix it.
+"""The exceptions that Loader raises.
 
-The tree::
+The hierarchy::
 
 LoaderError
-├── ConfigError      project settings, targets, environment
-├── SpecError        table specs (a list of problems, each with file:line:column)
-├── TemplateError    SQL templates
-├── PlanError        what was asked for cannot be planned: slices, partitions, selections
+├── ConfigError      invalid project settings, targets or environment
+├── SpecError        invalid table specs (a list of problems, each with file:line:column)
+├── TemplateError    invalid SQL templates
+├── PlanError        a request that cannot be planned: slices, partitions, selections
 ├── SourceError      files and frames that cannot be read
-├── FrameError       data that does not fit its spec
-├── StageError       files that cannot be written: staging and output, disk and bucket
-└── ExecuteError     the warehouse refused, or what it holds is not what was loaded
-    ├── VerifyError  the load was rolled back because a count or check did not hold
-    └── ApplyError   changes of tables stopped at one that failed
+├── FrameError       data that does not match its spec
+├── StageError       files that cannot be written: staging and output, on disk or in S3
+└── ExecuteError     the warehouse rejected a statement, or could not be reached
+    ├── VerifyError  the load was rolled back because a count, value or check was wrong
+    └── ApplyError   a table change failed, and the changes after it were not made
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.redaction import KNOWN
 
 
 class LoaderError(Exception):
-    """The root of every error Loader raises on purpose; it holds none of the known secrets.
+    """The base class of Loader's errors; known secrets are removed from its texts.
 
     ``message`` says what is wrong and where; ``hint`` says what to do next; ``details`` are the
-    rows of the message's table, if it has one, by the names of its columns.
+    rows of the table in the message, if it has one, as mappings from column name to value.
     """
 
     def __init__(
@@ -44,23 +44,23 @@ class LoaderError(Exception):
         self.hint = KNOWN.hide(hint) if hint else hint
         self.details = tuple(KNOWN.hide_in(dict(row)) for row in details)
         self.transient = transient
-        """Whether the same may work later."""
+        """Whether a retry may succeed."""
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, for ``--format json``."""
-        told: dict[str, object] = {
+        data: dict[str, object] = {
             "error": type(self).__name__,
             "message": self.message,
             "hint": self.hint,
         }
-        return {**told, "details": list(self.details)} if self.details else told
+        return {**data, "details": list(self.details)} if self.details else data
 
 
-def tell_also(error: BaseException, line: str) -> None:
-    """Add a line to what an error says; to one that is not ours, as a note."""
+def add_line(error: BaseException, line: str) -> None:
+    """Append a line to the message of a Loader error, or a note to any other exception."""
     if isinstance(error, LoaderError):
         error.message += f"\n{line}"
     else:
@@ -68,13 +68,13 @@ def tell_also(error: BaseException, line: str) -> None:
 
 
 class ConfigError(LoaderError):
-    """The project's settings, a target, or the environment it reads is wrong."""
+    """The project's settings, a target, or an environment variable is invalid."""
 
 
 class TemplateError(LoaderError):
-    """A SQL template is missing, broken, or prints what it must not.
+    """A SQL template is missing, invalid, or renders SQL that is not allowed.
 
-    ``place`` is the template's file, as messages show it, and the line, as far as they are known.
+    ``place`` is the template's file, as messages show it, and the line; empty and 0 if unknown.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TemplateError(LoaderError):
 
 
 class PlanError(LoaderError):
-    """What was asked for cannot be planned."""
+    """The request cannot be planned."""
 
 
 class SourceError(LoaderError):
@@ -93,16 +93,16 @@ class SourceError(LoaderError):
 
 
 class StageError(LoaderError):
-    """Files, staged ones or output, could not be written, listed or removed."""
+    """Staged or output files could not be written, listed or removed."""
 
 
 Loc = tuple[str | int, ...]
-"""Where in a document: keys and positions, as in ``("columns", 3, "data_type")``."""
+"""A path in a document: keys and positions, as in ``("columns", 3, "data_type")``."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one spec: where it stands, what it says, what would be right."""
+    """One error in one spec: its location, message and hint."""
 
     message: str
     loc: Loc = ()
@@ -113,17 +113,17 @@ class Problem:
     line: int = 0
     column: int = 0
     template: tuple[str, int] = ("", 0)
-    """The template that is at fault, if one is, and the line in it."""
+    """The file and line of the template that causes it; empty and 0 if none does."""
 
     @property
     def where(self) -> str:
-        """The place inside the document: ``columns[3].data_type``."""
+        """The path in the document: ``columns[3].data_type``."""
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.loc)
-        return one_line("".join(parts).removeprefix("."))
+        return escape_line("".join(parts).removeprefix("."))
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        head = ": ".join(part for part in (one_line(place), self.where, self.message) if part)
+        head = ": ".join(part for part in (escape_line(place), self.where, self.message) if part)
         return f"{head}\n  hint: {self.hint}" if self.hint else head
 
     def to_dict(self) -> dict[str, object]:
@@ -139,7 +139,7 @@ class Problem:
 
 
 class SpecError(LoaderError):
-    """One or more table specs are wrong; ``problems`` holds all of them."""
+    """One or more table specs are invalid; ``problems`` holds every error."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -159,21 +159,21 @@ class SpecError(LoaderError):
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, with each problem."""
-        told = super().to_dict()
-        told.pop("details", None)  # `problems` says the same, and more
-        return {**told, "problems": [p.to_dict() for p in self.problems]}
+        data = super().to_dict()
+        data.pop("details", None)  # `problems` contains the same, and more
+        return {**data, "problems": [p.to_dict() for p in self.problems]}
 
 
 class FrameError(LoaderError):
-    """Data does not fit its spec; nothing was written to the warehouse."""
+    """Data does not match its spec; nothing was written to the warehouse."""
 
 
 class ExecuteError(LoaderError):
-    """The warehouse refused a statement, or could not be reached.
+    """The warehouse rejected a statement, or could not be reached.
 
-    ``statement`` is the SQL that failed, ``rolled_back`` whether the table is known to hold what
-    it held before, ``transient`` whether running the whole transaction again may help, ``code`` the
-    SQLSTATE, when the warehouse gave one.
+    ``statement`` is the SQL that failed, ``rolled_back`` whether the table is known to be
+    unchanged, ``transient`` whether a retry of the whole transaction may succeed, ``code`` the
+    SQLSTATE if the warehouse returned one.
     """
 
     def __init__(
@@ -203,11 +203,11 @@ class ExecuteError(LoaderError):
 
 
 class VerifyError(ExecuteError):
-    """What the warehouse holds before COMMIT is not what was staged, or a check failed."""
+    """Before COMMIT the loaded rows differ from the staged rows, or a check failed."""
 
 
 class ApplyError(ExecuteError):
-    """Changes of tables stopped at one that failed; ``details`` tell of each what was done."""
+    """A table change failed and later ones were not made; ``details`` has the state of each."""
 
     def __init__(
         self,

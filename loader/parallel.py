@@ -1,4 +1,4 @@
-"""Work on very many items by all cores at once."""
+"""Processes a long list of items in several processes."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST = 4
-"""Processes at once: taking in the results is what takes time with more of them."""
+_MAX_PROCESSES = 4
+"""With more of them, receiving the results becomes the slowest part."""
 
 
-def shared(
-    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], *, enough: int
+def run_parallel(
+    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], *, per_process: int
 ) -> list[Result]:
-    """What ``work`` makes of the items, in their order, by a process on each of a few cores.
+    """The results of ``work`` for all items, in their order, computed by up to four processes.
 
-    The processes are forks, so they see what this one sees, and only results are sent. A fork
-    copies no other thread, and any lock that one holds: this is for a program of one thread. Where
-    processes cannot be forked, all is done here.
+    The processes are forks, so only results are sent between them. A fork does not copy other
+    threads but keeps their locks, so the caller must be single-threaded. Where forking is not
+    safe, all work is done in this process.
 
     Args:
-        work: Makes a result of each of some items; it changes nothing else.
-        items: What there is to do.
-        enough: Items that are worth a process of their own.
+        work: Returns one result for each of the given items, without side effects.
+        items: The items to process.
+        per_process: The fewest items for which starting a process is worthwhile.
 
     Raises:
-        Exception: whatever ``work`` raises first, as if it had been called with all items.
+        Exception: the first error of ``work``, as if it had been called with all items.
     """
-    processes = min(_cores(), _MOST, len(items) // enough)
+    processes = min(_count_cores(), _MAX_PROCESSES, len(items) // per_process)
     if processes < 2:
         return list(work(items))
     size = -(-len(items) // processes)
     own, *others = (items[at : at + size] for at in range(0, len(items), size))
-    with _frozen():
-        started = [_started(work, share) for share in others]
+    with _freeze_objects():
+        started = [_start_process(work, share) for share in others]
         results = list(work(own))
         for share, finish in zip(others, started, strict=True):
             found = finish()
-            # What went wrong there goes wrong here, with everything that is known of it.
+            # After an error run the share again here, to raise the error with its traceback.
             results += work(share) if found is None else found
     return results
 
 
 @contextmanager
-def _frozen() -> Iterator[None]:
-    """Keep the garbage collector off what is there: it would copy every page that is shared."""
+def _freeze_objects() -> Iterator[None]:
+    """Exclude existing objects from garbage collection, which would copy shared memory pages."""
     gc.freeze()
     try:
         yield
@@ -57,16 +57,16 @@ def _frozen() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _cores() -> int:
-    """The cores that this process may use; one where forking is not safe."""
+def _count_cores() -> int:
+    """The number of CPU cores this process may use; 1 where forking is not safe."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _started(
+def _start_process(
     work: Callable[[Sequence[Item]], Sequence[Result]], share: Sequence[Item]
 ) -> Callable[[], Sequence[Result] | None]:
-    """Begin work in a process; what comes back waits for its results, or None."""
-    import multiprocessing  # noqa: PLC0415  # most commands are too small for it
+    """Start a process; the returned function waits for its results, None after an error."""
+    import multiprocessing  # noqa: PLC0415  # few commands need it
 
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -74,7 +74,7 @@ def _started(
     def run() -> None:
         try:
             sender.send(work(share))
-        except BaseException:  # noqa: BLE001  # it is raised again where somebody can be told
+        except BaseException:  # noqa: BLE001  # the parent process raises it again
             os._exit(1)
 
     process = context.Process(target=run, daemon=True)

@@ -1,4 +1,4 @@
-"""A project: its specs, templates and targets, and what can be done with them."""
+"""`Project`: the specs, templates and targets of a project, and the operations on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from loader.config import Config, TargetSettings, find_config, given_config
+from loader.config import Config, TargetSettings, find_config, make_config
 from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
@@ -20,7 +20,7 @@ from loader.plan.live_table import Live
 from loader.plan.load_plan import plan_load
 from loader.plan.model import PREVIEW_LOAD_ID, Plan, Target
 from loader.plan.read_plan import plan_read
-from loader.plan.table_changes import TableChange, allowed
+from loader.plan.table_changes import TableChange, select_allowed
 from loader.spec.catalog import Catalog, read_catalog
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Request, Slice, make_slice
@@ -39,23 +39,25 @@ if TYPE_CHECKING:
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
 
-# ruff: noqa: PLC0415  # plans need nothing of what methods import, and it is slow to import
+# ruff: noqa: PLC0415  # methods import on demand: plans do not need these slow modules
 
 
 class Project:
     """Specs, templates and targets.
 
     Without ``root`` or ``targets`` the settings are those of the nearest project file; ``specs``
-    and ``templates`` replace its folders. Arguments that methods share: ``partition`` is a key, a
-    range ``A..B``, a mapping by dimension, a list of these, or, of loads, ``"auto"`` for exactly
-    the partitions found in the data; None is the whole table, and in plans of tables that need a
-    partition a placeholder. ``target`` is a target's name, default the project's own. ``frame`` is
-    anything with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch reader, a
-    dataset, or an iterable of these, which is streamed.
+    and ``templates`` replace its folders. Common arguments of the methods:
 
-    Errors: `ConfigError` where settings are wrong, `PlanError` where what is asked for is not
-    possible, `TemplateError` where a template is broken, `FrameError` where data does not fit,
-    `StageError` where files cannot be staged, `ExecuteError` where the warehouse refuses.
+    - ``partition``: a key, a range ``A..B``, a mapping by dimension, or a list of these; for loads
+      also ``"auto"``, the partitions found in the data. None is the whole table; in the plan of a
+      partitioned table it is a placeholder.
+    - ``target``: the name of a target; None is the project's default target.
+    - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
+      reader, a dataset, or an iterable of these, which is streamed.
+
+    Errors: `ConfigError` for invalid settings, `PlanError` for an impossible request,
+    `TemplateError` for an invalid template, `FrameError` for data that does not match its spec,
+    `StageError` for files that cannot be staged, `ExecuteError` for a failure of the warehouse.
     """
 
     _forks = False
@@ -69,13 +71,14 @@ class Project:
         targets: Mapping[str, Mapping[str, Any] | TargetSettings] | None = None,
         target: str | None = None,
     ) -> None:
-        self.config = given_config(specs, templates, root, targets, target)
+        self.config = make_config(specs, templates, root, targets, target)
 
     @classmethod
     def find(cls, start: str | os.PathLike[str] | None = None, *, forks: bool = False) -> Project:
-        """The project of the nearest settings file at or above a folder, default the working one.
+        """Find the nearest project, in `start` (default the working directory) or its parents.
 
-        ``forks`` lets all cores read very many specs: for programs of one thread.
+        With ``forks`` a large number of specs is read by several processes; single-threaded
+        programs only.
         """
         project = cls.of(find_config(Path(start) if start is not None else None))
         project._forks = forks
@@ -83,7 +86,7 @@ class Project:
 
     @classmethod
     def of(cls, config: Config) -> Project:
-        """The project of settings that are at hand."""
+        """A project with the given settings."""
         project = cls.__new__(cls)
         project.config = config
         return project
@@ -94,19 +97,19 @@ class Project:
         return read_catalog(self.config.specs, self.config.root, forks=self._forks)
 
     def spec(self, name: str) -> TableSpec:
-        """The spec of an asset key, ``schema.table``, or spec file; `SpecError` if it is wrong."""
+        """Find a spec by asset key, ``schema.table`` or file; `SpecError` if it is invalid."""
         found = self.catalog.one(name).spec
         assert found is not None, "the catalog raises for broken entries"
         return found
 
     @property
     def adapters(self) -> tuple[Adapter[Any], ...]:
-        """Loader's own warehouses, and those of the project's targets that others have made."""
-        written = (self.config.written(name) for name in self.config.targets)
-        return adapters_for(str(target.get("type")) for target in written)
+        """The built-in warehouse adapters, and third-party ones that the targets use."""
+        targets = map(self.config.raw_settings, self.config.targets)
+        return adapters_for(str(target.get("type")) for target in targets)
 
     def renderer(self, target: str | None = None) -> Renderer:
-        """The templates in the dialect of a target, read and compiled once."""
+        """The template renderer for the dialect of a target; templates are compiled once."""
         settings = self.config.settings(target, preview=True)
         adapter = get_adapter(settings.type)
         key = (settings.type, adapter.catalog(settings, self.config.root))
@@ -121,16 +124,16 @@ class Project:
 
     @property
     def templates(self) -> Mapping[str, Template]:
-        """The templates, the project's own over Loader's."""
+        """The SQL templates by name; the project's own override Loader's."""
         folders = (adapter.templates for adapter in self.adapters)
         return read_templates(self.config.templates, *folders)
 
     def place(self, target: str | None = None) -> Target:
-        """What plans need to know of a target; the secrets in its settings are not read."""
+        """The facts about a target that plans contain; secrets in its settings are not read."""
         return make_target(self.config, self.config.settings(target, preview=True), target)
 
     def context(self, target: str | None = None) -> TargetContext:
-        """A target with all that runs on it needs; connects to nothing."""
+        """The settings, templates and folder needed to run on a target; does not connect yet."""
         settings = self.config.settings(target)
         place = make_target(self.config, settings, target)
         return TargetContext(settings, place, self.renderer(target), self.config.root)
@@ -149,9 +152,9 @@ class Project:
         load_id: str = PREVIEW_LOAD_ID,
         frame: object = None,
     ) -> Plan:
-        """What a load would run, without looking at the warehouse: no network, no credentials.
+        """Plan a load without connecting to the warehouse: no network, no credentials.
 
-        A ``frame`` is read and held against the spec, and not written.
+        A ``frame`` is read and validated against the spec, but not written.
         """
         place = self.place(target)
         request = make_request(spec, partition, load_id, full_refresh=full_refresh)
@@ -172,10 +175,10 @@ class Project:
         load_id: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> LoadResult:
-        """Stage a frame and load it in one verified transaction; after an error all is as it was.
+        """Stage a frame and load it in one verified transaction; an error leaves the table as is.
 
-        A load whose ``load_id`` the ledger has is not done again; ``on_progress`` is told of each
-        step.
+        A ``load_id`` that is already in the ledger is skipped. ``on_progress`` is called with a
+        `Progress` after each step.
         """
         from loader.executor.load import Load
 
@@ -196,10 +199,10 @@ class Project:
         as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
         target: str | None = None,
     ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader:
-        """Read the table, or a slice of it, in the spec's types.
+        """Read a table, or a slice of it, with the spec's types.
 
-        ``columns`` are read in their order, default all; ``limit`` is the most rows, the warehouse
-        chooses which; ``as_="batches"`` is a stream, in constant memory.
+        ``columns`` selects and orders the columns, default all; ``limit`` is the maximum number of
+        rows, any of them; ``as_="batches"`` returns a stream, in constant memory.
         """
         from loader.executor.read import Reading
 
@@ -210,7 +213,7 @@ class Project:
     def check(
         self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None
     ) -> list[CheckResult]:
-        """What the spec's checks find in the table, and rows that break those that do not hold."""
+        """Run the spec's checks on the table; failed checks come with rows that violate them."""
         from loader.executor.checks import run_checks
 
         return run_checks(spec, choose_slice(spec, partition), self.context(target))
@@ -222,9 +225,9 @@ class Project:
         dry_run: bool = False,
         target: str | None = None,
     ) -> Cleaned:
-        """Remove staged files of runs that wrote nothing for ``older_than``, by default seven days.
+        """Remove staged files of runs that wrote nothing for ``older_than``, default seven days.
 
-        With ``dry_run`` it only tells what would be removed.
+        With ``dry_run`` nothing is removed; the result says what would be.
         """
         from loader.staging.clean import DEFAULT_AGE, clean
 
@@ -234,7 +237,7 @@ class Project:
     def count(
         self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
     ) -> list[int]:
-        """How many rows the table has in each of some slices."""
+        """Count the table's rows in each of the given slices."""
         from loader.executor.checks import count_rows
 
         slices = [make_slice(spec.dimensions, partition) for partition in partitions]
@@ -243,7 +246,7 @@ class Project:
     def history(
         self, select: str | None = None, limit: int = 20, *, target: str | None = None
     ) -> list[LedgerEntry]:
-        """The newest loads of a target, or of the tables that ``select`` names."""
+        """The latest loads of a target, or of the tables that match ``select``."""
         from loader.executor.history import read_history
 
         specs = [entry.spec for entry in self.catalog.select([select])] if select else []
@@ -251,7 +254,7 @@ class Project:
         return read_history(self.context(target), tables, limit)
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
-        """What the warehouse has under the name of a table."""
+        """Describe the live table, or say that the table or its schema does not exist."""
         from loader.executor.review import inspect_table
 
         return inspect_table(Table(schema, name), self.context(target))
@@ -259,7 +262,7 @@ class Project:
     def changes(
         self, specs: Sequence[TableSpec], *, target: str | None = None
     ) -> list[TableChange]:
-        """What would make live tables what their specs say: `find_changes` on a target."""
+        """The changes that would make live tables match their specs."""
         from loader.executor.review import find_changes
 
         return find_changes(specs, self.context(target))
@@ -274,7 +277,7 @@ class Project:
         load_id: str = PREVIEW_LOAD_ID,
         frame: object = None,
     ) -> list[Review]:
-        """What loads would run, held against live tables: `review_loads` on a target."""
+        """Plan loads and compare the specs with the live tables."""
         from loader.executor.review import review_loads
 
         return review_loads(
@@ -289,13 +292,13 @@ class Project:
         target: str | None = None,
         on_statement: OnChange | None = None,
     ) -> list[TableChange]:
-        """Make live tables what their specs say, each in a transaction of its own.
+        """Make live tables match their specs, with one transaction for each table.
 
-        ``changes`` are what `changes` found, ``allow_destructive`` globs of tables whose changes
-        may lose something; ``on_statement`` is told of each statement before it runs. Returns the
-        changes that were made; when a table fails, `ApplyError` says what was done before it.
+        ``changes`` come from `changes`. ``allow_destructive`` holds globs of tables whose changes
+        may lose data. ``on_statement`` is called before each statement. Returns the changes that
+        were made; if a table fails, `ApplyError` lists the changes made before it.
         """
         from loader.executor.apply import apply_all
 
-        context, pending = self.context(target), allowed(changes, allow_destructive)
+        context, pending = self.context(target), select_allowed(changes, allow_destructive)
         return apply_all(pending, context.warehouse, context.renderer, on_statement)

@@ -1,4 +1,4 @@
-"""What no output may hold: the secrets of the settings in use, in every spelling they get."""
+"""Removes secrets from all output: those of the settings in use, in every escaped form."""
 
 from __future__ import annotations
 
@@ -9,50 +9,52 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-from loader.escaping import markdown, visible
+from loader.escaping import escape_invisible, escape_markdown
 
 _STARS = "***"
-_SHORTEST = 4
-"""Characters; passwords of Redshift have eight, and what is shorter stands in half of all words."""
+_MIN_LENGTH = 4
+"""In characters. Redshift's passwords have at least eight; shorter text is part of many words."""
 _WORD = 8
-"""What is shorter is only hidden where it stands by itself."""
+"""Shorter secrets are hidden only where they are a whole word."""
 
 _SECRET_NAME = re.compile(
     r"passw|passphrase|pwd\b|_pwd|^pass$|_pass$|secret|token|private|credential|api_?key"
     r"|access_?key|signature",
     re.IGNORECASE,
 )
-_NO_SECRET_NAME = re.compile(r"(_id|_arn|_name|_file|_path|^pwd|^oldpwd)$", re.IGNORECASE)
+_PUBLIC_NAME = re.compile(r"(_id|_arn|_name|_file|_path|^pwd|^oldpwd)$", re.IGNORECASE)
 _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 _LOGIN = re.compile(
-    r"(?P<scheme>\w[\w+.-]*://)?(?!(?i:IAM[RA]?|AWSIDC):)"  # users of IAM are called so
+    r"(?P<scheme>\w[\w+.-]*://)?(?!(?i:IAM[RA]?|AWSIDC):)"  # the user names of IAM logins
     r"(?P<user>[^/\s:@]*):(?!//)(?P<secret>.*)@",
     re.DOTALL,
 )
 _TOKEN = re.compile(r"\w[\w+.-]*://(?P<secret>[^/\s@]+)@")
-_GIVEN = re.compile(
+_ASSIGNMENT = re.compile(
     r"(?:passw\w*|pwd|secret\w*|\w*token|\w*access_key\w*|credentials?|api_?key|signature)"
     r"\s*[=:]\s*(?P<secret>[^\s&;,'\"]+)",
     re.IGNORECASE,
 )
 _URL_LOGIN = re.compile(r"(?<=://)[^\s/@:'\"`]*:(?!\d{1,5}(?:[/\s'\"`]|$))[^\s@'\"`]*@")
-"""A name and password before a host; a host with its port is none, whatever comes after it."""
+"""User and password before a host name, but not a host name with its port."""
 
 
-def names_secret(name: str) -> bool:
-    """Whether a setting or variable of that name holds a secret.
+def is_secret_name(name: str) -> bool:
+    """Whether a setting or variable with this name contains a secret.
 
-    >>> names_secret("DB_PASSWORD"), names_secret("AWS_REDSHIFT_HOST"), names_secret("secret_id")
-    (True, False, False)
+    >>> list(map(is_secret_name, ["DB_PASSWORD", "AWS_REDSHIFT_HOST", "secret_id"]))
+    [True, False, False]
     """
-    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
+    return bool(_SECRET_NAME.search(name)) and not _PUBLIC_NAME.search(name)
 
 
-def credentials_in(value: str) -> Iterator[str]:
-    """The passwords and keys in a setting that is for neither.
+def find_credentials(value: str) -> Iterator[str]:
+    """Find passwords and access keys in a setting that should have none, such as a URL.
 
-    >>> list(credentials_in("s3://bob:hunter2@bucket/x")), list(credentials_in("alice@example.com"))
-    (['hunter2', 'bob'], [])
+    >>> list(find_credentials("s3://bob:hunter2@bucket/x"))
+    ['hunter2', 'bob']
+    >>> list(find_credentials("alice@example.com"))
+    []
     """
     login = _LOGIN.match(value)
     if login is not None:
@@ -61,22 +63,22 @@ def credentials_in(value: str) -> Iterator[str]:
             yield login["user"]
     elif token := _TOKEN.match(value):
         yield token["secret"]
-    yield from (found["secret"] for found in _GIVEN.finditer(value))
+    yield from (found["secret"] for found in _ASSIGNMENT.finditer(value))
     yield from _ACCESS_KEY.findall(value)
 
 
-def secrets_in(values: Mapping[str, object]) -> Iterator[str]:
-    """The secrets in the settings of a target, where they belong and where they do not."""
+def find_secrets(values: Mapping[str, object]) -> Iterator[str]:
+    """Find the secrets in the settings of a target, including those in the wrong setting."""
     for key, value in values.items():
         if isinstance(value, str):
-            if names_secret(key):
+            if is_secret_name(key):
                 yield value
             else:
-                yield from credentials_in(value)
+                yield from find_credentials(value)
 
 
 class Secrets:
-    """Values that are to be hidden wherever output leaves the program."""
+    """Secret values, and the text replacement that hides them."""
 
     def __init__(self, *values: str) -> None:
         self._spellings: tuple[str, ...] = ()
@@ -84,7 +86,7 @@ class Secrets:
         self.add(*values)
 
     def add(self, *values: str) -> None:
-        """Hide these from now on; text that is too short to be a secret is left."""
+        """Hide these values from now on; values of less than four characters are ignored."""
         found, words = set(self._spellings), {pattern.pattern for pattern in self._words}
         for value in values:
             for one in _parts(value):
@@ -93,12 +95,12 @@ class Secrets:
                         words.add(rf"(?<!\w){re.escape(spelling)}(?!\w)")
                     else:
                         found.add(spelling)
-        # The longest first: one may be part of another. Replaced whole, for other threads.
+        # Longest first: one may be part of another. Assigned at once, for other threads.
         self._spellings = tuple(sorted(found, key=lambda one: (-len(one), one)))
         self._words = tuple(map(re.compile, sorted(words, key=lambda one: (-len(one), one))))
 
     def hide(self, text: str) -> str:
-        """The text without secrets, those included that only look like one in a URL."""
+        """Replace secrets in a text by ``***``; also logins in URLs and AWS access keys."""
         for spelling in self._spellings:
             if spelling in text:
                 text = text.replace(spelling, _STARS)
@@ -111,29 +113,35 @@ class Secrets:
         return text
 
     def hide_in(self, data: Any) -> Any:
-        """Data without secrets: texts in mappings and lists, their keys too."""
+        """Hide secrets in nested data: in the texts of lists, and the keys and values of dicts."""
         if isinstance(data, str):
             return self.hide(data)
         if isinstance(data, dict):
             return {self.hide_in(key): self.hide_in(value) for key, value in data.items()}
-        # By type: objects of others may be tuples as well.
+        # Exact types only: named tuples cannot be rebuilt like this.
         return type(data)(map(self.hide_in, data)) if type(data) in (list, tuple) else data
 
 
 KNOWN = Secrets()
-"""Those of all settings that this process has read: output leaves where no settings are known."""
+"""The secrets of all settings that this process has read; all output is filtered with it."""
 
 
 def _parts(value: str) -> Iterator[str]:
-    """A secret, as it is in a URL and out of it, and its lines."""
+    """A secret as given, decoded from its URL form, and each of its lines."""
     for one in {value, unquote(value), *value.splitlines()}:
-        if len(one.strip()) >= _SHORTEST:
+        if len(one.strip()) >= _MIN_LENGTH:
             yield one.strip()
 
 
 def _spellings(secret: str) -> set[str]:
-    """A secret as it stands in URLs, SQL, JSON, pages, and messages of Python."""
-    found = {secret, secret.lower(), secret.upper(), visible(secret), markdown(secret)}
+    """A secret as escaped in URLs, SQL, JSON, HTML, Markdown and Python messages."""
+    found = {
+        secret,
+        secret.lower(),
+        secret.upper(),
+        escape_invisible(secret),
+        escape_markdown(secret),
+    }
     with_quotes = secret.replace("'", "''")
     found |= {with_quotes, with_quotes.replace("\\", "\\\\"), secret.replace('"', '""')}
     found |= {repr(secret)[1:-1], repr(secret + "'\"")[1:-4], repr(repr(secret))[2:-2]}

@@ -1,4 +1,4 @@
-"""``loader init``: a project to start from, small and complete."""
+"""The files of a new project, for ``loader init``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loader.atomic_write import write_text
 from loader.errors import ConfigError
 
 _SETTINGS = """\
-# Where specs and templates lie, and the targets loads go to.
+# The folders of specs and templates, and the targets of loads.
 specs = "specs"
 templates = "templates"
 target = "local"
@@ -66,26 +66,25 @@ _FILES = {
 
 
 def scaffold(folder: Path) -> list[str]:
-    """Write the files of a new project; returns their paths.
+    """Write the files of a new project and return their paths; existing files are never replaced.
 
     Raises:
-        ConfigError: one of them is there already, or their folder cannot be made.
-        StageError: one of them cannot be written; nothing is overwritten.
+        ConfigError: one of the files exists already, or a folder cannot be created.
+        StageError: one of the files cannot be written.
     """
     wanted = {folder / name: text for name, text in _FILES.items()}
     ignore = folder / ".gitignore"
     if os.path.lexists(ignore):
         del wanted[ignore]
-    there = [str(path) for path in wanted if os.path.lexists(path)]
-    if there:
+    if existing := [str(path) for path in wanted if os.path.lexists(path)]:
         raise ConfigError(
-            f"nothing was written, since there is {', '.join(there)}",
-            hint="give a new folder: loader init DIR",
+            f"nothing was written, because these files exist: {', '.join(existing)}",
+            hint="name a new folder: loader init DIR",
         )
     try:
         for path, text in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
     except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be made: {error.strerror}") from error
+        raise ConfigError(f"{error.filename} cannot be created: {error.strerror}") from error
     return [str(path) for path in wanted]

@@ -1,4 +1,4 @@
-"""Small files that people write, such as specs, templates and settings: regular ones, in UTF-8."""
+"""Reads small UTF-8 text files, such as specs, templates and settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import BinaryIO
 from loader.errors import LoaderError
 
 LARGEST = 10 << 20
-"""Bytes. A spec of Redshift's 1,600 columns, each described at length, has less than one MB; what
-is larger is data, or has no end, and would take all memory."""
+"""In bytes. A spec with Redshift's maximum of 1,600 columns has less than 1 MB; a larger file is
+data, or endless, and could exhaust the memory."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -23,11 +23,11 @@ _KINDS = (
 
 
 class UnreadableError(LoaderError):
-    """A file of text cannot be read; the message goes on after the file's name."""
+    """A text file cannot be read; the message continues a sentence that begins with its name."""
 
 
-def is_there(path: Path) -> bool:
-    """Whether something is at a path; not where nobody may look, or no file can be."""
+def path_exists(path: Path) -> bool:
+    """Whether the path exists; False when it is invalid or may not be read."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is at a path; not where nobody may look, or no folder can be."""
+    """Whether the path is a folder; False when it is invalid or may not be read."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -43,22 +43,22 @@ def is_folder(path: Path) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, without its byte order mark.
+    """Read a UTF-8 text file, without its byte order mark.
 
     Raises:
-        UnreadableError: it is no regular file, too large, no UTF-8, or cannot be opened.
+        UnreadableError: it is not a regular file, too large, not UTF-8, or cannot be opened.
     """
-    return decoded(read_bytes(path))
+    return decode_utf8(read_bytes(path))
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
-    """The content of a file of at most so many bytes.
+    """Read a file of at most `most` bytes.
 
     Raises:
-        UnreadableError: it is no regular file, too large, or cannot be opened.
+        UnreadableError: it is not a regular file, too large, or cannot be opened.
     """
     try:
-        # Or a pipe would be waited for, until somebody writes to it.
+        # Non-blocking: opening a pipe would wait for a writer.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from error
@@ -67,30 +67,30 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            what = next((word for holds, word in _KINDS if holds(mode)), "something else")
-            raise UnreadableError(f"cannot be read: it is {what}, not a file")
+            what = next((word for holds, word in _KINDS if holds(mode)), "a special file")
+            raise UnreadableError(f"cannot be read: it is {what}, not a regular file")
         with open(handle, "rb", closefd=False) as file:  # of a handle
-            return bounded(file, most)
+            return read_limited(file, most)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from error
     finally:
         os.close(handle)
 
 
-def bounded(stream: BinaryIO, most: int = LARGEST) -> bytes:
-    """All of a stream, when that is not too much.
+def read_limited(stream: BinaryIO, most: int = LARGEST) -> bytes:
+    """Read a whole stream of at most `most` bytes.
 
     Raises:
-        UnreadableError: it is.
+        UnreadableError: it is larger.
     """
     data = stream.read(most + 1)
     if len(data) > most:
-        raise UnreadableError(f"is larger than {most >> 20} MB, which no file of this kind is")
+        raise UnreadableError(f"is larger than {most >> 20} MB, the limit for this kind of file")
     return data
 
 
-def decoded(data: bytes) -> str:
-    """UTF-8 as text, without its byte order mark.
+def decode_utf8(data: bytes) -> str:
+    """Decode UTF-8 and remove the byte order mark.
 
     Raises:
         UnreadableError: it is not UTF-8.

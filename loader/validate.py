@@ -1,4 +1,4 @@
-"""Checks specs and templates together: everything `plan` would refuse, found in one run."""
+"""Validates specs and templates together: finds every error that `plan` would raise, in one run."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ from loader.sql.templates import own_templates, unused_templates
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
-    """The asset keys that were checked, and everything that is wrong.
+    """Validate specs and templates.
+
+    Returns:
+        The asset keys of the validated specs, and all problems.
 
     Raises:
-        PlanError: there are no specs, or ``select`` names none.
+        PlanError: there are no specs, or ``select`` matches none.
         TemplateError: a template file cannot be read.
     """
-    entries, problems = _chosen(project, select)
+    entries, problems = _select_entries(project, select)
     templates = project.templates
     renderers = [
         Renderer(templates, adapter.dialect, clock=time.thread_time) for adapter in project.adapters
     ]
-    foreign = any(not template.path.startswith(OWN) for template in templates.values())
+    custom = any(not template.path.startswith(OWN) for template in templates.values())
     for entry in entries:
         problems += entry.problems
-        # Loader's own templates render every spec that is right; its tests see to that.
-        problems += _missing_hooks(entry, renderers)
-        if entry.spec is not None and (foreign or entry.spec.templates or entry.spec.hooks):
+        # Loader's own templates need no check: its tests prove that they render every valid spec.
+        problems += _find_missing_hooks(entry, renderers)
+        if entry.spec is not None and (custom or entry.spec.templates or entry.spec.hooks):
             for renderer in renderers:
-                problems += _templates(entry, renderer)
+                problems += _check_templates(entry, renderer)
     return [entry.name for entry in entries], list(dict.fromkeys(problems))
 
 
-def _chosen(project: Project, select: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
+def _select_entries(project: Project, select: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     if not select:
-        return list(project.catalog.some()), list(_unused(project))
+        return list(project.catalog.some()), list(_find_unused_templates(project))
     try:
         return list(project.catalog.select(select)), []
     except SpecError as error:
         return [], list(error.problems)
 
 
-def _unused(project: Project) -> Iterator[Problem]:
-    """The project's templates that nothing uses, once all specs tell what they use."""
+def _find_unused_templates(project: Project) -> Iterator[Problem]:
+    """The project's templates that no spec uses; none are reported while a spec is invalid."""
     entries = project.catalog.entries
     if all(entry.spec is not None for entry in entries):
         specs = [entry.spec for entry in entries if entry.spec]
@@ -57,7 +60,7 @@ def _unused(project: Project) -> Iterator[Problem]:
         yield from unused_templates(project.templates, own, named)
 
 
-def _missing_hooks(entry: Entry, renderers: Sequence[Renderer]) -> Iterator[Problem]:
+def _find_missing_hooks(entry: Entry, renderers: Sequence[Renderer]) -> Iterator[Problem]:
     for hook in entry.spec.hooks if entry.spec is not None else ():
         if not any(renderer.has(hook.template) for renderer in renderers):
             message = f"hooks: there is no template `{hook.template}{SUFFIX}`"
@@ -65,12 +68,12 @@ def _missing_hooks(entry: Entry, renderers: Sequence[Renderer]) -> Iterator[Prob
             yield Problem(message, hint=hint, path=entry.shown)
 
 
-def _templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
+def _check_templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
     if entry.spec is None:
         return
     dialect = renderer.dialect.name
     target = Target("validate", dialect, "staging", "loader", "role")
-    # Loads that count rows and loads that verify values use other templates.
+    # Verifying values and verifying counts use different templates.
     for spec in (entry.spec, entry.spec.model_copy(update={"verify": "counts"})):
         try:
             plan_load(spec, renderer, target, LoadRequest())

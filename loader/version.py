@@ -1,4 +1,4 @@
-"""Which Loader this is."""
+"""The version of Loader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import version as installed
 
 @cache
 def version() -> str:
-    """The installed version, or ``0+unknown`` from a bare checkout."""
+    """The installed version, or ``0+unknown`` in a source checkout without an installation."""
     try:
         return installed("loader")
     except PackageNotFoundError:

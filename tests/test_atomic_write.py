@@ -40,7 +40,7 @@ def run(*words: str) -> int:
 def test_what_fails_leaves_what_was_there(
     tmp_path: Path, error: BaseException, there: bool
 ) -> None:
-    """A file whose writing fails is what it was, and nothing lies beside it."""
+    """A file whose writing fails is unchanged, and nothing lies beside it."""
     path = tmp_path / "a.csv"
     if there:
         path.write_text(OLD)
@@ -283,7 +283,7 @@ def test_every_command_writes_aside(
     def full(aside: Path, _: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic_write, "_renamed", full)
+    monkeypatch.setattr(atomic_write, "_replace", full)
     assert run(*words, str(path)) == 1
     assert "out.csv cannot be written: No space left" in capfd.readouterr().err
     assert path.read_text() == OLD

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loader.config import Config, DuckDBTarget, RedshiftTarget, find_config, given_settings
+from loader.config import Config, DuckDBTarget, RedshiftTarget, find_config, make_settings
 from loader.errors import ConfigError
 
 PROD: dict[str, Any] = {
@@ -32,14 +32,14 @@ def test_settings_at_hand_are_taken_as_they_are() -> None:
     """A password that looks like a variable is a password, and what lacks has the owner's name."""
     values = {"type": "redshift", "host": "h", "database": "d", "user": "u", "password": "a${B}"}
     places = {"iam_role": "default", "staging": "s3://bucket/loader"}
-    settings = given_settings({**values, **places}, "Manager")
+    settings = make_settings({**values, **places}, "Manager")
     found = Config(Path("/p"), Path("/p/specs"), None, targets={"t": settings}).settings("t")
     assert isinstance(found, RedshiftTarget)
     assert found.password == "a${B}"
     with pytest.raises(ConfigError) as error:
-        given_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
+        make_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
     assert str(error.value).splitlines()[0] == "Manager is not complete"
-    assert "  s3_iam_role: the role COPY reads" in str(error.value)
+    assert "  s3_iam_role: the IAM role of COPY" in str(error.value)
 
 
 def message(target: dict[str, Any], name: str = "t") -> str:
@@ -67,9 +67,9 @@ def test_all_missing_variables_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         config(prod=PROD).settings("prod")
     assert error.value.message == (
-        "the target `prod` needs ${AWS_REDSHIFT_HOST} (for host), ${AWS_REDSHIFT_DATABASE} (for"
-        " database), ${AWS_REDSHIFT_USER} (for user), ${AWS_REDSHIFT_BUCKET_NAME} (for staging),"
-        " which the environment does not set"
+        "the target `prod` needs environment variables that are not set: ${AWS_REDSHIFT_HOST} (for"
+        " host), ${AWS_REDSHIFT_DATABASE} (for database), ${AWS_REDSHIFT_USER} (for user),"
+        " ${AWS_REDSHIFT_BUCKET_NAME} (for staging)"
     )
     assert "[tool.loader.targets.prod] in loader.toml" in (error.value.hint or "")
 
@@ -128,12 +128,12 @@ def _no_target(name: str) -> ConfigError:
 LACKING: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"password": "${AWS_REDSHIFT_PASSWORD:-}", "cluster_identifier": ""},
-        ["password: to log in; or set secret_id", "(${AWS_REDSHIFT_PASSWORD} of the environment"],
+        ["password: to log in; or set secret_id", "(${AWS_REDSHIFT_PASSWORD} is empty"],
     ),
-    ({"password": "x", "user": ""}, ["user: a login with `password` needs it (not set)"]),
-    ({"iam_role": ""}, ["iam_role: the role COPY reads the bucket with"]),
-    ({"staging": "/tmp/x"}, ["staging: this is no S3 location; write s3://bucket/prefix"]),
-    ({"ssl": False}, ["ssl: IAM credentials are only used over TLS"]),
+    ({"password": "x", "user": ""}, ["user: required for a login with `password` (not set)"]),
+    ({"iam_role": ""}, ["iam_role: the IAM role of COPY"]),
+    ({"staging": "/tmp/x"}, ["staging: not a valid S3 location; write s3://bucket/prefix"]),
+    ({"ssl": False}, ["ssl: IAM credentials require TLS"]),
     ({"database": "", "iam_role": ""}, ["database: ", "iam_role: "]),
 ]
 
@@ -197,8 +197,8 @@ def test_no_project_says_what_to_do(tmp_path: Path) -> None:
     """Where there is no project, the answer is how to make one."""
     with pytest.raises(ConfigError) as error:
         find_config(tmp_path)
-    assert error.value.message == f"there is no Loader project at or above {tmp_path}"
-    assert error.value.hint == "`loader init` makes one; or give --project DIR"
+    assert error.value.message == f"there is no Loader project in {tmp_path} or its parent folders"
+    assert error.value.hint == "create one with `loader init`, or pass --project DIR"
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_no_project_says_what_to_do(tmp_path: Path) -> None:
         ("specs = [", "loader.toml: "),
         ("spec = 'x'", "loader.toml: unknown key `spec` in [tool.loader]"),
         ("specs = 1", "loader.toml: [tool.loader] specs must be text"),
-        ("targets = 'x'", "loader.toml: [tool.loader.targets] must be tables, one per target"),
-        ("targets = {a = 1}", "loader.toml: [tool.loader.targets] must be tables, one per target"),
+        ("targets = 'x'", "loader.toml: [tool.loader.targets] must have one table per target"),
+        ("targets = {a = 1}", "loader.toml: [tool.loader.targets] must have one table per target"),
     ],
 )
 def test_wrong_files_are_told(tmp_path: Path, text: str, message: str) -> None:

@@ -17,7 +17,7 @@ import yaml
 from loader.cli import main
 from loader.config import find_config
 from loader.contracts.convert import read as read_contracts
-from loader.doctor.report import examine
+from loader.doctor.report import check_target
 from loader.errors import ConfigError, ExecuteError, LoaderError, SpecError, TemplateError
 from loader.plan.plan_file import read_plan
 from loader.project import Project
@@ -264,7 +264,7 @@ def test_doctor_where_nothing_can_be_written(
     """Where no file can be made or removed, each step says so, and the examination ends."""
     project = make_project({"t.yml": GOOD}, database="data/w.duckdb", staging="data/staging")
     (project.config.root / "data").write_text("a file in place of the folder")
-    found = {finding.name: finding.status for finding in examine(project)}
+    found = {finding.name: finding.status for finding in check_target(project)}
     assert found["database"] == found["staging write"] == "failed"
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -274,7 +274,7 @@ def test_doctor_where_nothing_can_be_written(
     for name in ("mkdir", "unlink", "rmdir", "open"):
         monkeypatch.setattr(Path, name, refuse)
     monkeypatch.setattr(shutil, "rmtree", refuse)
-    found = {finding.name: finding.status for finding in examine(project)}
+    found = {finding.name: finding.status for finding in check_target(project)}
     assert found["database"] == found["staging write"] == "failed"
 
 
@@ -290,7 +290,7 @@ def test_a_database_that_no_file_can_be(make_project: MakeProject, database: str
         project.read(spec)
     with pytest.raises(LoaderError):
         project.load(spec, pa.table({"id": [1]}))
-    assert any(finding.status == "failed" for finding in examine(project))
+    assert any(finding.status == "failed" for finding in check_target(project))
 
 
 def test_specs_are_found_by_file_beside_a_circle_of_links(make_project: MakeProject) -> None:

@@ -21,7 +21,13 @@ from loader.cli import main
 from loader.cli.framework import style
 from loader.cli.output.github import command
 from loader.cli.output.progress import live_progress
-from loader.escaping import fenced, markdown, one_line, terminal, visible
+from loader.escaping import (
+    escape_invisible,
+    escape_line,
+    escape_markdown,
+    escape_terminal,
+    fence_code,
+)
 from loader.executor.results import Progress
 from loader.scaffold import scaffold
 from loader.spec.comments import comment
@@ -61,16 +67,16 @@ def commands(text: str) -> list[str]:
 @given(HOSTILE)
 def test_terminals(text: str) -> None:
     """On a terminal nothing but text is left, and in a log no line is a command."""
-    assert not raw(terminal(text))
-    assert not commands(terminal(text))
-    assert "\n" not in one_line(text)
-    assert terminal(terminal(text)) == terminal(text)
+    assert not raw(escape_terminal(text))
+    assert not commands(escape_terminal(text))
+    assert "\n" not in escape_line(text)
+    assert escape_terminal(escape_terminal(text)) == escape_terminal(text)
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"])))
 def test_words_stay(text: str) -> None:
     """Words of any language, and signs, are shown as they are."""
-    assert visible(text) == one_line(text) == text
+    assert escape_invisible(text) == escape_line(text) == text
 
 
 LIVE = re.compile(r"@\w|(?<![\w&])#\d|\bGH-\d|https?://|\bwww\.\w|:[a-z+-]+:", re.IGNORECASE)
@@ -81,7 +87,7 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 @given(HOSTILE)
 def test_comments(text: str) -> None:
     """In Markdown no mention, link, picture, tag or list comes of text, and it reads back."""
-    told = markdown(text)
+    told = escape_markdown(text)
     assert "\n" not in told
     assert not raw(told)
     for form in ("- {}", "**x{}x**", "x {}", "| a |\n|---|\n| {} |"):
@@ -90,8 +96,8 @@ def test_comments(text: str) -> None:
         assert page.tags <= {"ul", "li", "p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
         if form == "- {}":
             assert not LIVE.search(page.text)
-            assert page.text.replace("\u200b", "").strip() == one_line(text).strip()
-    block = fenced(text).split("\n")
+            assert page.text.replace("\u200b", "").strip() == escape_line(text).strip()
+    block = fence_code(text).split("\n")
     assert [line for line in block if line.startswith(block[0].removesuffix("sql"))] == [
         block[0],
         block[-1],

@@ -22,7 +22,7 @@ ITEMS = list(range(1_000))
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As many cores as the test says, whatever the machine has."""
     count: int = request.param
-    monkeypatch.setattr(parallel, "_cores", lambda: count)
+    monkeypatch.setattr(parallel, "_count_cores", lambda: count)
     return count
 
 
@@ -32,7 +32,7 @@ def test_results_come_in_the_order_of_the_items(cores: int) -> None:
     def work(some: Sequence[int]) -> list[tuple[int, str, int]]:
         return [(one, str(one) * 1_000, os.getpid()) for one in some]
 
-    found = parallel.shared(work, ITEMS, enough=100)
+    found = parallel.run_parallel(work, ITEMS, per_process=100)
     assert [(one, text) for one, text, _ in found] == [(one, str(one) * 1_000) for one in ITEMS]
     assert len({pid for *_, pid in found}) == min(cores, 4)
 
@@ -40,8 +40,10 @@ def test_results_come_in_the_order_of_the_items(cores: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 99, 199])
 def test_little_is_done_here(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has less to do than it takes to start one is none."""
-    monkeypatch.setattr(parallel, "_cores", lambda: 8)
-    found = parallel.shared(lambda some: [os.getpid() for _ in some], ITEMS[:count], enough=100)
+    monkeypatch.setattr(parallel, "_count_cores", lambda: 8)
+    found = parallel.run_parallel(
+        lambda some: [os.getpid() for _ in some], ITEMS[:count], per_process=100
+    )
     assert found == [os.getpid()] * count
 
 
@@ -56,7 +58,7 @@ def test_what_is_raised_there_is_raised_here(cores: int, wrong: int) -> None:
         return list(some)
 
     with pytest.raises(PlanError) as caught:
-        parallel.shared(work, ITEMS, enough=100)
+        parallel.run_parallel(work, ITEMS, per_process=100)
     assert caught.value.message == f"{wrong} is wrong"
     assert caught.value.hint == f"leave {wrong} out"
 
@@ -70,16 +72,18 @@ def test_what_a_killed_process_did_not_do_is_done_here(cores: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return list(some)
 
-    assert parallel.shared(work, ITEMS, enough=100) == ITEMS
+    assert parallel.run_parallel(work, ITEMS, per_process=100) == ITEMS
 
 
 RUN = """
 import sys
 from loader import parallel
 cores = int(sys.argv.pop(1))
-parallel._cores = lambda: cores
-shared = parallel.shared
-parallel.shared = lambda work, items, enough: shared(work, items, enough=20)
+parallel._count_cores = lambda: cores
+run_parallel = parallel.run_parallel
+parallel.run_parallel = lambda work, items, per_process: run_parallel(
+    work, items, per_process=20
+)
 from loader.cli import main
 main()
 """

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from loader.cli import main
-from loader.config import DuckDBTarget, RedshiftTarget, given_settings
+from loader.config import DuckDBTarget, RedshiftTarget, make_settings
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.project import Project
-from loader.redaction import KNOWN, Secrets, credentials_in, names_secret
+from loader.redaction import KNOWN, Secrets, find_credentials, is_secret_name
 from loader.scaffold import scaffold
 from loader.spec.catalog import read_entry
 
@@ -258,8 +258,8 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_secrets(name: str) -> None:
     """Variables are secrets by their names; ids, ARNs and the working folder are none."""
-    assert names_secret(name) == NAMES[name]
-    assert list(credentials_in("ann:pw@host")) == ["pw"]
+    assert is_secret_name(name) == NAMES[name]
+    assert list(find_credentials("ann:pw@host")) == ["pw"]
 
 
 def test_managers_refuse_and_hide_too(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_managers_refuse_and_hide_too(tmp_path: Path) -> None:
     for key, shown in names.items():
         values = {**SETTINGS["redshift"], key: f"s3://{KEY}:{SECRET}@bucket/x"}
         with pytest.raises(ConfigError, match=shown) as error:
-            given_settings(values, "Manager", names)
+            make_settings(values, "Manager", names)
         assert not told(str(error.value))
     path = tmp_path / "x.yml"
     path.write_text(

@@ -1,4 +1,4 @@
-"""The command that makes live tables what their specs say."""
+"""`loader apply`: creates and alters tables to match their specs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loader.cli.framework import Context, common, main, style
+from loader.cli.framework import Context, common_options, main, style
 
 if TYPE_CHECKING:
     from loader.plan.model import Statement
@@ -22,55 +22,58 @@ if TYPE_CHECKING:
     "--allow-destructive",
     metavar="GLOB",
     multiple=True,
-    help="Tables where columns may be dropped and types narrowed; may repeat.",
+    help="Tables whose columns may be dropped or narrowed; may repeat.",
 )
-@common()
+@common_options()
 def apply(context: Context, select: tuple[str, ...], allow_destructive: tuple[str, ...]) -> None:
-    """Create tables, and alter them to match their specs; `plan --live` shows how.
+    """Create tables, or alter them to match their specs.
 
-    Each table is changed in one transaction of its own. A plan saved by `plan --live -o` is applied
-    as it was saved, or refused when specs, templates or tables are not what they were.
+    `plan --live` shows the changes. Each table is changed in a transaction of its own. PLAN.json, a
+    plan saved by `plan --live -o`, is applied as saved, or refused if specs, templates or tables
+    have changed since.
     """
     from loader.cli.output import reviews  # noqa: PLC0415
 
     project = context.project()
-    saved = _saved(select)
-    pending = _planned(context, project, saved) if saved else _found(context, project, select)
+    saved = _find_saved_plan(select)
+    pending = (
+        _read_changes(context, project, saved) if saved else _find_changes(context, project, select)
+    )
 
     def on_statement(change: TableChange, statement: Statement) -> None:
         if context.verbose:
-            context.say(f"{change.spec.table}: {statement.name}")
+            context.notify(f"{change.spec.table}: {statement.name}")
 
-    done = project.apply(
+    applied = project.apply(
         pending,
         allow_destructive=allow_destructive,
         target=context.target,
         on_statement=on_statement,
     )
-    for change in done:
+    for change in applied:
         for note in change.drift.notes:
-            context.say(f"{style('note:', fg='yellow', err=True)} {change.spec.table}: {note}")
-    data = {"applied": [change.to_dict() for change in done]}
-    context.answer(data, reviews.applied(done))
+            context.notify(f"{style('note:', fg='yellow', err=True)} {change.spec.table}: {note}")
+    data = {"applied": [change.to_dict() for change in applied]}
+    context.print_result(data, reviews.format_applied(applied))
 
 
-def _saved(select: Sequence[str]) -> Path | None:
-    """The saved plan that is meant, if one is."""
+def _find_saved_plan(select: Sequence[str]) -> Path | None:
+    """The file of the saved plan in the arguments; None if there is none."""
     plans = [word for word in select if word.endswith(".json")]
     if not plans:
         return None
     if len(select) > 1:
-        raise click.UsageError("a saved plan stands alone: it says which tables it is for")
+        raise click.UsageError("a saved plan cannot be combined with other arguments")
     return Path(plans[0])
 
 
-def _found(context: Context, project: Project, select: Sequence[str]) -> list[TableChange]:
+def _find_changes(context: Context, project: Project, select: Sequence[str]) -> list[TableChange]:
     entries = project.catalog.select(select)
     specs = [entry.spec for entry in entries if entry.spec is not None]
     return project.changes(specs, target=context.target)
 
 
-def _planned(context: Context, project: Project, path: Path) -> list[TableChange]:
+def _read_changes(context: Context, project: Project, path: Path) -> list[TableChange]:
     from loader.plan import plan_file  # noqa: PLC0415
 
     document = plan_file.read_plan(path)

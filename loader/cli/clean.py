@@ -1,4 +1,4 @@
-"""The command that removes what loads have left behind."""
+"""`loader clean`: removes staged files that no load needs any more."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loader.cli.framework import Context, common, main, style
-from loader.cli.options import counted, megabytes, tabulated
+from loader.cli.framework import Context, common_options, main, style
+from loader.cli.options import format_size, format_table
+from loader.text_tables import format_count
 
 if TYPE_CHECKING:
     from loader.staging.clean import Cleaned
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _age(_: click.Context, option: click.Parameter, value: str) -> timedelta:
+def _parse_age(_: click.Context, option: click.Parameter, value: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,5})([smhdw])", value)
     if found is None:
         raise click.BadParameter(f"`{value}`; write 7d, 12h, 30m, 2w or 90s", param=option)
@@ -28,65 +29,68 @@ def _age(_: click.Context, option: click.Parameter, value: str) -> timedelta:
 @click.option(
     "--older-than",
     metavar="AGE",
-    callback=_age,
+    callback=_parse_age,
     default="7d",
     show_default=True,
-    help="How long nothing was written; longer than loads take.",
+    help="The time since the last write to a file; must be longer than a load takes.",
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
-@common()
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, remove nothing.")
+@common_options()
 def clean(context: Context, older_than: timedelta, dry_run: bool) -> None:
-    """Remove what loads have left in the staging location.
+    """Remove files that loads left in the staging location.
 
-    That is staged files, rejected rows and half files of loads that have ended, failed or were
-    killed, and in S3 uploads that were never completed. What Loader did not make stays.
+    Removes staged files, rejected rows and incomplete files of loads that ended, failed or were
+    killed, and in S3 incomplete uploads. Files that Loader did not create are kept.
     """
-    done = context.project().clean(older_than, dry_run=dry_run, target=context.target)
+    cleaned = context.project().clean(older_than, dry_run=dry_run, target=context.target)
     mark = style("note:", fg="yellow", err=True)
-    for note in done.notes:
-        context.say(f"{mark} {note}")
+    for note in cleaned.notes:
+        context.notify(f"{mark} {note}")
     if context.verbose:
-        for key in done.foreign_keys:
-            context.say(f"{mark} not made by Loader, and left alone: {done.location}/{key}")
-        if done.foreign > len(done.foreign_keys):
-            context.say(f"{mark} and {done.foreign - len(done.foreign_keys):,} more")
-    context.answer(_data(done, dry_run=dry_run), _text(done, dry_run=dry_run))
+        for key in cleaned.foreign_keys:
+            context.notify(f"{mark} not created by Loader, kept: {cleaned.location}/{key}")
+        if cleaned.foreign > len(cleaned.foreign_keys):
+            context.notify(f"{mark} and {cleaned.foreign - len(cleaned.foreign_keys):,} more")
+    context.print_result(_to_dict(cleaned, dry_run), _format(cleaned, dry_run))
 
 
-def _data(done: Cleaned, *, dry_run: bool) -> dict[str, object]:
-    removed = [{**vars(one), "changed": _moment(one.changed).isoformat()} for one in done.removed]
+def _to_dict(cleaned: Cleaned, dry_run: bool) -> dict[str, object]:
+    removed = [{**vars(one), "changed": _utc(one.changed).isoformat()} for one in cleaned.removed]
     return {
-        "location": done.location,
+        "location": cleaned.location,
         "dry_run": dry_run,
-        "files": done.files,
-        "bytes": done.bytes,
+        "files": cleaned.files,
+        "bytes": cleaned.bytes,
         "removed": removed,
-        "younger": done.younger,
-        "foreign": done.foreign,
-        "notes": list(done.notes),
+        "younger": cleaned.younger,
+        "foreign": cleaned.foreign,
+        "notes": list(cleaned.notes),
     }
 
 
-def _text(done: Cleaned, *, dry_run: bool) -> str:
+def _format(cleaned: Cleaned, dry_run: bool) -> str:
     rows = [
         (
-            f"{_moment(one.changed):%Y-%m-%d %H:%M:%S}",
+            f"{_utc(one.changed):%Y-%m-%d %H:%M:%S}",
             f"{one.files:,}" + (f" ({one.unfinished:,} unfinished)" if one.unfinished else ""),
-            megabytes(one.bytes),
+            format_size(one.bytes),
             one.uri,
         )
-        for one in done.removed
+        for one in cleaned.removed
     ]
-    lines = [tabulated(("written (UTC)", "files", "size", "folder"), rows)] if rows else []
+    lines = [format_table(("written (UTC)", "files", "size", "folder"), rows)] if rows else []
     verb = "would be removed" if dry_run else "removed"
-    total = f"{counted(done.files, 'file')}, {megabytes(done.bytes)} {verb} from {done.location}"
-    stays = []
-    if done.younger:
-        stays.append(counted(done.younger, "younger folder"))
-    if done.foreign:
-        stays.append(f"{counted(done.foreign, 'file')} not made by Loader (-v names them)")
-    return "\n".join([*lines, f"{total}; left alone: {', '.join(stays)}" if stays else total])
+    files, size = format_count(cleaned.files, "file"), format_size(cleaned.bytes)
+    total = f"{files}, {size} {verb} from {cleaned.location}"
+    kept = []
+    if cleaned.younger:
+        kept.append(format_count(cleaned.younger, "younger folder"))
+    if cleaned.foreign:
+        kept.append(
+            f"{format_count(cleaned.foreign, 'file')} not created by Loader (-v lists them)"
+        )
+    return "\n".join([*lines, f"{total}; kept: {', '.join(kept)}" if kept else total])
 
 
-def _moment(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

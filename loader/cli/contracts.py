@@ -1,4 +1,4 @@
-"""Commands that bring specs from and to the languages of others: import and export."""
+"""`loader import` and `loader export`: convert specs from and to ODCS contracts and dbt files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.atomic_write import write_text
-from loader.cli.framework import Context, common, main
-from loader.cli.options import counted
+from loader.cli.framework import Context, common_options, main
 from loader.errors import LoaderError
-from loader.text_files import UnreadableError, bounded, decoded, is_folder, is_there, read_text
+from loader.text_files import (
+    UnreadableError,
+    decode_utf8,
+    is_folder,
+    path_exists,
+    read_limited,
+    read_text,
+)
+from loader.text_tables import format_count
 from loader.warehouse.registry import get_adapter
 
 if TYPE_CHECKING:
@@ -31,18 +38,18 @@ if TYPE_CHECKING:
     "language",
     type=click.Choice(["odcs", "dbt", "dbt-source"]),
     required=True,
-    help="Open Data Contract Standard 3.1, dbt's models, or dbt's sources.",
+    help="Open Data Contract Standard 3.1, dbt models, or dbt sources.",
 )
-@click.option("-o", "--output", metavar="FILE|DIR", help="Instead of standard output.")
-@common()
+@click.option("-o", "--output", metavar="FILE|DIR", help="Write to a file or folder, not stdout.")
+@common_options()
 def export(context: Context, select: tuple[str, ...], language: Any, output: str | None) -> None:
-    """Print table specs as data contracts or for dbt; `loader import` reads them back.
+    """Print table specs as data contracts or dbt files.
 
-    SELECT is as for plan; default all tables. For odcs there is one contract for each schema, with
-    its tables under `schema`, and `---` between contracts; a Redshift target whose database is
-    known is its server. For dbt there is one file. What has no place there goes into
-    customProperties `loader.*`, or into `meta: {loader: ...}`. In a DIR the files are
-    SCHEMA.odcs.yaml, models.yml or sources.yml.
+    SELECT is as for plan; default all tables. odcs prints one contract per schema, separated by
+    `---`; a Redshift target with a known database becomes its server. dbt and dbt-source print one
+    file. Keys that the format lacks are written to customProperties `loader.*` or to `meta:
+    {loader: ...}`, so that `loader import` restores them. The files in DIR are SCHEMA.odcs.yaml,
+    models.yml or sources.yml.
     """
     from loader.contracts.convert import write  # noqa: PLC0415
 
@@ -55,11 +62,11 @@ def export(context: Context, select: tuple[str, ...], language: Any, output: str
         return
     data = [document.data for document in documents]
     text = "---\n".join(document.text for document in documents).rstrip("\n")
-    context.answer(data, text, exact=True)
+    context.print_result(data, text, exact=True)
 
 
 def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
-    """The target as a server, as far as the settings tell it without an environment."""
+    """The target as an ODCS server, without environment variables; empty if it has none."""
     name = target or project.config.target
     settings = project.config.settings(name, preview=True)
     server = get_adapter(settings.type).contract_server(settings)
@@ -69,22 +76,24 @@ def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
 def _write_out(context: Context, documents: Sequence[Written], output: str) -> None:
     path = Path(output)
     if is_folder(path) or output.endswith(("/", os.sep)):
-        _make(path)
+        _make_folder(path)
         texts = {path / document.name: document.text for document in documents}
     else:
         texts = {path: "---\n".join(document.text for document in documents)}
     for file, text in texts.items():
         write_text(file, text)
-        context.say(f"wrote {file}")
+        context.notify(f"wrote {file}")
 
 
 @main.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--from", "origin", type=click.Choice(["odcs", "dbt"]), help="Default: each tells.")
-@click.option("--schema", metavar="NAME", help="Of tables whose file names none.")
+@click.option(
+    "--from", "origin", type=click.Choice(["odcs", "dbt"]), help="Input format; default detected."
+)
+@click.option("--schema", metavar="NAME", help="The schema of tables whose file has none.")
 @click.option("-o", "--output", metavar="DIR", help="Write DIR/SCHEMA/TABLE.yml for each table.")
-@click.option("--force", is_flag=True, help="With -o: replace files that are there.")
-@common()
+@click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
+@common_options()
 def import_(
     context: Context,
     files: tuple[str, ...],
@@ -93,64 +102,63 @@ def import_(
     output: str | None,
     force: bool,
 ) -> None:
-    """Print the specs that data contracts, or dbt's models and sources, declare.
+    """Print the table specs of data contracts or dbt files.
 
-    FILE is a contract of the Open Data Contract Standard 3.0 or 3.1, or a property file of dbt
-    (schema.yml); or - for standard input. `---` stands between specs. What a spec cannot hold is
-    reported on stderr (each place of it with -v), and so is every type that had to be chosen.
+    FILE is a contract of the Open Data Contract Standard 3.0 or 3.1, a dbt property file
+    (schema.yml), or - for standard input. Specs are separated by `---`. stderr reports keys that a
+    spec cannot express (-v lists each), and column types that had to be chosen.
     """
     from loader.contracts.convert import declared, read, to_yaml  # noqa: PLC0415
 
-    found = read(_texts(files), origin=origin, schema=schema)
-    _tell(context, found)
+    found = read(_read_texts(files), origin=origin, schema=schema)
+    _report(context, found)
     if output is not None:
         _write_specs(context, found.specs, Path(output), force=force)
         return
     data = {
         "specs": [declared(spec) for spec in found.specs],
         "files": [
-            {"file": told.file, "not_carried_over": list(told.dropped), "notes": list(told.notes)}
-            for told in found.told
+            {"file": file.file, "not_carried_over": list(file.dropped), "notes": list(file.notes)}
+            for file in found.reports
         ],
     }
-    context.answer(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
+    context.print_result(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
 
 
-def _shown(name: str) -> str:
-    return "standard input" if name == "-" else name
-
-
-def _texts(names: Sequence[str]) -> list[tuple[str, str]]:
-    """The files' names, as messages show them, and their texts."""
-    found, wrong = [], []
+def _read_texts(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Read files; returns the name for messages and the text of each."""
+    found, errors = [], []
     for name in dict.fromkeys(names):
+        stdin = name == "-"
+        shown = "standard input" if stdin else name
         try:
-            text = decoded(bounded(sys.stdin.buffer)) if name == "-" else read_text(Path(name))
-            found.append((_shown(name), text))
+            text = decode_utf8(read_limited(sys.stdin.buffer)) if stdin else read_text(Path(name))
+            found.append((shown, text))
         except UnreadableError as error:
-            wrong.append(f"{_shown(name)} {error.message}")
-    if wrong:
-        raise LoaderError("\n".join(wrong))
+            errors.append(f"{shown} {error.message}")
+    if errors:
+        raise LoaderError("\n".join(errors))
     return found
 
 
-def _tell(context: Context, found: Imported) -> None:
-    for told in found.told:
-        for note in told.notes:
-            context.say(f"{told.file}: {note}")
-        if told.dropped:
-            places = told.dropped if context.verbose else _in_short(told.dropped)
-            context.say(f"{told.file}: not carried over: {', '.join(places)}")
+def _report(context: Context, found: Imported) -> None:
+    """Print notes, and the keys that specs cannot express, for each file."""
+    for file in found.reports:
+        for note in file.notes:
+            context.notify(f"{file.file}: {note}")
+        if file.dropped:
+            paths = file.dropped if context.verbose else _group_paths(file.dropped)
+            context.notify(f"{file.file}: not carried over: {', '.join(paths)}")
 
 
-def _in_short(places: Sequence[str]) -> list[str]:
-    """Places, those that differ only in their numbers as one."""
-    alike: dict[str, list[str]] = {}
-    for place in places:
-        alike.setdefault(re.sub(r"\[\d+\]", "[]", place), []).append(place)
+def _group_paths(paths: Sequence[str]) -> list[str]:
+    """Merge more than two paths that differ only in list positions: ``columns[].x (3 times)``."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(re.sub(r"\[\d+\]", "[]", path), []).append(path)
     return [
         word
-        for shape, found in alike.items()
+        for shape, found in groups.items()
         for word in ([f"{shape} ({len(found)} times)"] if len(found) > 2 else found)
     ]
 
@@ -160,32 +168,32 @@ def _write_specs(
 ) -> None:
     from loader.contracts.convert import to_yaml  # noqa: PLC0415
 
-    files = {_file(folder, spec): spec for spec in specs}
-    there = [str(file) for file in files if is_there(file)]
-    if there and not force:
+    files = {_spec_file(folder, spec): spec for spec in specs}
+    existing = [str(file) for file in files if path_exists(file)]
+    if existing and not force:
         raise LoaderError(
-            f"{counted(len(there), 'file')} would be overwritten; nothing was written:\n  "
-            + "\n  ".join(there),
-            hint="--force replaces them; -o names another folder",
+            f"{format_count(len(existing), 'file')} would be overwritten; nothing was written:\n  "
+            + "\n  ".join(existing),
+            hint="overwrite them with --force, or name another folder with -o",
         )
     for file, spec in files.items():
-        _make(file.parent)
+        _make_folder(file.parent)
         write_text(file, to_yaml(spec))
-        context.say(f"wrote {file}")
+        context.notify(f"wrote {file}")
 
 
-def _file(folder: Path, spec: TableSpec) -> Path:
+def _spec_file(folder: Path, spec: TableSpec) -> Path:
     for part in (spec.schema_name, spec.name):
         if part in (".", "..") or "/" in part or os.sep in part:
             raise LoaderError(
-                f"the table {spec.table} cannot have a file of its name: `{part}` is a path",
-                hint="print the spec instead, without -o, and name the file yourself",
+                f"no file can be named after the table {spec.table}: `{part}` is a path",
+                hint="print the spec without -o, and redirect it to a file",
             )
     return folder / spec.schema_name / f"{spec.name}.yml"
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LoaderError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise LoaderError(f"the folder {folder} cannot be created: {error.strerror}") from error

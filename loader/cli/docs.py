@@ -1,4 +1,4 @@
-"""The command that writes a site of the specs."""
+"""`loader docs`: writes a documentation site of the specs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from loader.cli.framework import Context, common, main
-from loader.cli.options import counted
+from loader.cli.framework import Context, common_options, main
+from loader.text_tables import format_count
 
 
 @main.command()
@@ -18,18 +18,19 @@ from loader.cli.options import counted
     metavar="DIR",
     type=click.Path(path_type=Path),
     required=True,
-    help="Where to; a new or empty folder, or an earlier site.",
+    help="The folder to write: new, empty, or an earlier site.",
 )
-@common()
+@common_options()
 def docs(context: Context, select: tuple[str, ...], output: Path) -> None:
-    """Write a static site of the specs, to be opened from the disk or put on any server.
+    """Write a static documentation site of the specs.
 
-    A page for each table tells its columns, keys, partitions, lineage (meta: {upstream: [KEY]}) and
-    the SQL of its loads; another one tells the spec language.
+    The pages open from disk or from any web server. The page of a table shows its columns, keys,
+    partitions, lineage (meta: {upstream: [KEY]}) and the SQL of its loads; another page documents
+    the spec language.
     """
     from loader.docs.write import write_site  # noqa: PLC0415
 
     written = write_site(context.project(), output, select)
-    gone = f", {counted(len(written.removed), 'page')} removed" if written.removed else ""
-    told = f"{counted(written.tables, 'table')} in {output / 'index.html'}{gone}"
-    context.answer(written.to_dict(), told)
+    removed = f", {format_count(len(written.removed), 'page')} removed" if written.removed else ""
+    text = f"{format_count(written.tables, 'table')} in {output / 'index.html'}{removed}"
+    context.print_result(written.to_dict(), text)

@@ -1,4 +1,4 @@
-"""What all commands share: the context, the common options, errors as words and exit codes."""
+"""What all commands share: common options, output, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uuid import uuid4
 import click
 
 from loader.errors import LoaderError
-from loader.escaping import terminal
+from loader.escaping import escape_terminal
 from loader.redaction import KNOWN
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Context:
-    """What every command knows: where the project is, which target, how to speak."""
+    """The values of a command's common options, and its output methods."""
 
     def __init__(
         self, project: str | None, target: str | None, form: str, quiet: bool, verbose: bool
@@ -43,58 +43,58 @@ class Context:
 
     @property
     def json(self) -> bool:
-        """Whether programs read the answer."""
+        """Whether the output format is JSON."""
         return self.form == "json"
 
     def project(self) -> Project:
-        """The project that the command is about."""
-        from loader.project import Project  # noqa: PLC0415  # --help pays for nothing it does not use
+        """Find the project of the command."""
+        from loader.project import Project  # noqa: PLC0415  # slow, and --help does not need it
 
         return Project.find(self._folder, forks=True)
 
-    def say(self, text: str) -> None:
-        """To the person, on standard error."""
+    def notify(self, text: str) -> None:
+        """Print a message on stderr, unless --quiet is given."""
         if not self.quiet:
             emit(text, err=True)
 
-    def answer(self, data: object, *text: str, exact: bool = False) -> None:
-        """The command's answer, on standard output: data, or pieces of text.
+    def print_result(self, data: object, *text: str, exact: bool = False) -> None:
+        """Print the command's result on stdout: `data` as JSON, or else the pieces of text.
 
-        ``exact`` text is read by programs, as SQL and YAML are: only a terminal is spared what
-        could control it.
+        ``exact`` is for text that programs read, such as SQL and YAML: control characters are
+        escaped only on a terminal.
         """
-        with answering():
+        with stdout_errors():
             if self.json:
-                click.echo(_json(data))
+                click.echo(_format_json(data))
                 return
             for piece in text:
                 emit(piece, exact=exact)
 
 
 def emit(text: str, *, err: bool = False, exact: bool = False) -> None:
-    """Write to a person: no secret, no control character, and no command to a CI system.
+    """Print text with secrets hidden, and control characters and CI commands escaped.
 
-    All output of commands but rows of data goes through here, or through `_json`.
+    All output of commands, except rows of data, is printed by this function or `_format_json`.
     """
     stream = sys.stderr if err else sys.stdout
-    told = KNOWN.hide(text)
+    shown = KNOWN.hide(text)
     if not exact or stream.isatty():
-        told = terminal(told).replace(_STYLED, "\x1b")
-    click.echo(told, err=err)
+        shown = escape_terminal(shown).replace(_STYLED, "\x1b")
+    click.echo(shown, err=err)
 
 
-def _json(data: object) -> str:
-    told = json.dumps(KNOWN.hide_in(data), indent=2, default=lambda one: KNOWN.hide(str(one)))
-    # Old commands of GitHub Actions begin anywhere in a line.
-    return told.replace("##[", "##\\u005b")
+def _format_json(data: object) -> str:
+    text = json.dumps(KNOWN.hide_in(data), indent=2, default=lambda one: KNOWN.hide(str(one)))
+    # GitHub Actions runs old-style commands anywhere in a line.
+    return text.replace("##[", "##\\u005b")
 
 
 _STYLED = uuid4().hex
-"""Stands for ESC where `style` colours text, and nobody else can write it."""
+"""Replaces ESC in text coloured by `style`; random, so that no other text contains it."""
 
 
-def common(*forms: str) -> Callable[[Command], Command]:
-    """The options that every command takes."""
+def common_options(*forms: str) -> Callable[[Command], Command]:
+    """Add the options that every command takes; ``forms`` are further output formats."""
 
     def decorate(command: Command) -> Command:
         options = [
@@ -102,9 +102,9 @@ def common(*forms: str) -> Callable[[Command], Command]:
                 "--project",
                 metavar="DIR",
                 type=click.Path(exists=True, file_okay=False),
-                help="The project's folder, or one below it.",
+                help="The project's folder, or a folder inside it.",
             ),
-            click.option("--target", metavar="T", help="A target of the project's settings."),
+            click.option("--target", metavar="T", help="The target; default that of the settings."),
             click.option(
                 "--format",
                 "form",
@@ -113,7 +113,7 @@ def common(*forms: str) -> Callable[[Command], Command]:
                 help="Output format.",
             ),
             click.option("-q", "--quiet", is_flag=True, help="Print only the result."),
-            click.option("-v", "--verbose", is_flag=True, help="Say more."),
+            click.option("-v", "--verbose", is_flag=True, help="Print more details."),
         ]
 
         def wrapped(
@@ -126,48 +126,47 @@ def common(*forms: str) -> Callable[[Command], Command]:
             **kwargs: Any,
         ) -> Any:
             context = Context(project, target, form, quiet, verbose)
-            return _guarded(context, lambda: command(context, *args, **kwargs))
+            return _run_command(context, lambda: command(context, *args, **kwargs))
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         wrapped.__dict__.update(command.__dict__)
         for option in reversed(options):
             option(wrapped)
-        return wrapped  # type: ignore[return-value]  # click hands the options to the wrapper
+        return wrapped  # type: ignore[return-value]  # click passes the options to the wrapper
 
     return decorate
 
 
-def _guarded(context: Context, run: Callable[[], Any]) -> Any:
-    """Run a command; our own errors become words and an exit code."""
-    with _terminable() as terminated:
+def _run_command(context: Context, run: Callable[[], Any]) -> Any:
+    """Run a command; errors become a message on stderr and an exit code."""
+    with _handle_sigterm() as terminated:
         try:
             return run()
         except LoaderError as error:
             print_error(error, as_json=context.json)
             sys.exit(FAILED)
         except KeyboardInterrupt as stop:
-            # What was going on says what became of it.
+            # The interrupted operation adds notes about what it rolled back and kept.
             notes = getattr(stop, "__notes__", None)
-            told = "; ".join(notes or ["`loader history` tells what was committed"])
+            details = "; ".join(notes or ["`loader history` shows what was committed"])
             if terminated:
-                _leave(f"terminated; {told}", TERMINATED)
-            _leave(f"interrupted; {told}", INTERRUPTED)
-        except BrokenPipeError:
-            # Whoever read the answer has had enough of it.
+                _exit_now(f"terminated; {details}", TERMINATED)
+            _exit_now(f"interrupted; {details}", INTERRUPTED)
+        except BrokenPipeError:  # the reader of the output closed the pipe
             _close_stdout()
             sys.exit(OK)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception:  # noqa: BLE001  # a mistake of ours: whoever reports it tells no secret
+        except Exception:  # noqa: BLE001  # a bug: print the traceback with secrets hidden
             emit(traceback.format_exc().rstrip(), err=True)
             sys.exit(FAILED)
 
 
 @contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Let SIGTERM end a command as Ctrl-C does, so that it tidies up; it is noted in the list.
+def _handle_sigterm() -> Iterator[list[int]]:
+    """Handle SIGTERM like Ctrl-C, so that the command cleans up; the list records the signal.
 
-    Only where nobody else sees to that signal.
+    Nothing is changed where another handler is installed already.
     """
     terminated: list[int] = []
 
@@ -187,24 +186,24 @@ def _terminable() -> Iterator[list[int]]:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Standard output may be a file, and its disk full."""
+def stdout_errors() -> Iterator[None]:
+    """Raise errors of writing to stdout, such as a full disk, as `LoaderError`."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
         _close_stdout()
-        raise LoaderError(f"the answer cannot be written: {error.strerror}") from error
+        raise LoaderError(f"stdout cannot be written: {error.strerror}") from error
 
 
 def _close_stdout() -> None:
-    """Let go of what could not be written, or Python would try again when it ends."""
+    """Discard unwritten output, which Python would otherwise try to write at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave(message: str, exit_code: int) -> NoReturn:
-    """Leave at once: everything is tidied up but PyArrow's reader, which may wait for input."""
+def _exit_now(message: str, exit_code: int) -> NoReturn:
+    """Exit at once, without waiting for PyArrow's reader thread, which may block on input."""
     emit(message, err=True)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -212,9 +211,9 @@ def _leave(message: str, exit_code: int) -> NoReturn:
 
 
 def print_error(error: LoaderError, *, as_json: bool = False) -> None:
-    """An error in words, or as data, on standard error."""
+    """Print an error on stderr, as text or JSON."""
     if as_json:
-        click.echo(_json(error.to_dict()), err=True)
+        click.echo(_format_json(error.to_dict()), err=True)
         return
     emit(f"{style('error:', fg='red', bold=True, err=True)} {error.message}", err=True)
     if error.hint:
@@ -222,34 +221,34 @@ def print_error(error: LoaderError, *, as_json: bool = False) -> None:
 
 
 def style(text: str, *, err: bool = False, **marks: Any) -> str:
-    """Colour where a person looks, and plain text everywhere else."""
+    """Colour text for a terminal; pipes and NO_COLOR get plain text."""
     stream = sys.stderr if err else sys.stdout
     plain = os.environ.get("NO_COLOR") or not stream.isatty()
     return text if plain else click.style(text, **marks).replace("\x1b", _STYLED)
 
 
 class _Group(click.Group):
-    """Usage errors leave with 64, so that 2 always means that a plan has changes."""
+    """Exits with 64 on usage errors, so that 2 always means that a plan has changes."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "loader"
-            told = LoaderError(error.format_message(), hint=f"see `{path} --help`")
-            print_error(told, as_json=_asks_for_json(kwargs.get("args")))
+            shown = LoaderError(error.format_message(), hint=f"see `{path} --help`")
+            print_error(shown, as_json=_wants_json(kwargs.get("args")))
             sys.exit(USAGE)
         except click.ClickException as error:
-            told = LoaderError(error.format_message())
-            print_error(told, as_json=_asks_for_json(kwargs.get("args")))
+            shown = LoaderError(error.format_message())
+            print_error(shown, as_json=_wants_json(kwargs.get("args")))
             sys.exit(FAILED)
         except (click.Abort, KeyboardInterrupt):
-            _leave("interrupted", INTERRUPTED)
+            _exit_now("interrupted", INTERRUPTED)
         sys.exit(result if isinstance(result, int) else OK)
 
 
-def _asks_for_json(arguments: Sequence[str] | None) -> bool:
-    """Whether a command line that could not be parsed has ``--format json`` in it."""
+def _wants_json(arguments: Sequence[str] | None) -> bool:
+    """Whether a command line contains ``--format json``, even if it cannot be parsed."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     return "--format=json" in words or ("--format", "json") in pairwise(words)
 
@@ -265,7 +264,7 @@ def main(context: click.Context) -> None:
     """Declarative, verified table loads for Redshift and DuckDB.
 
     A YAML spec declares a table; `plan` shows the exact SQL of a load, `load` runs it in one
-    transaction and checks what it did before it commits.
+    transaction and verifies the loaded rows before COMMIT.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,4 +1,4 @@
-"""The command that drafts a spec."""
+"""`loader infer`: drafts a spec from data files or an existing table."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loader.cli.framework import Context, common, main
-from loader.cli.options import counted
+from loader.cli.framework import Context, common_options, main
 from loader.errors import LoaderError
+from loader.text_tables import format_count
 
 if TYPE_CHECKING:
     from loader.inference.infer import Remarks
@@ -19,30 +19,32 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("files", metavar="[FILE...]", nargs=-1)
-@click.option("--table", metavar="S.T", help="Instead of files: a table of the target.")
-@click.option("--name", metavar="S.T", help="The table's name; default public and the file's.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON files.")
-@common()
+@click.option("--table", metavar="S.T", help="An existing table of the target, instead of files.")
+@click.option("--name", metavar="S.T", help="The spec's table; default public and the file name.")
+@click.option(
+    "--encoding", default="utf-8", show_default=True, help="The encoding of CSV and JSON files."
+)
+@common_options()
 def infer(
     context: Context, files: tuple[str, ...], table: str | None, name: str | None, encoding: str
 ) -> None:
-    """Print the spec that files, or a table that is there, suggest: a draft for review.
+    """Draft a spec from files or an existing table.
 
-    FILE is as for load. The types of CSV are guessed of the first million rows, with care: 007 is
-    text, and a word such as NA is NULL where all other values of a column are numbers or times.
-    What was seen stands in comments, and so do primary keys and partitions that the data allows.
+    FILE is as for load. Column types of CSV are inferred from the first million rows: 007 is text,
+    and a word such as NA is NULL in a column whose other values are numbers or times. Comments in
+    the draft list the evidence, and possible primary keys and partitions. Review the draft.
     """
     from loader.inference.infer import declared, to_yaml  # noqa: PLC0415  # pyarrow is slow to import
 
     if bool(files) == bool(table):
         raise click.UsageError("name either files, or a table with --table")
-    drafted = _of_files if files else _of_table
-    spec, remarks = drafted(context, files or (table or "",), name, encoding)
-    answer = {**declared(spec), "evidence": remarks.to_dict()}
-    context.answer(answer, to_yaml(spec, remarks).rstrip("\n"), exact=True)
+    infer_spec = _infer_from_files if files else _infer_from_table
+    spec, remarks = infer_spec(context, files or (table or "",), name, encoding)
+    data = {**declared(spec), "evidence": remarks.to_dict()}
+    context.print_result(data, to_yaml(spec, remarks).rstrip("\n"), exact=True)
 
 
-def _of_files(
+def _infer_from_files(
     context: Context, files: Sequence[str], name: str | None, encoding: str
 ) -> tuple[TableSpec, Remarks]:
     from loader.data.files.open import EncodingError  # noqa: PLC0415
@@ -50,49 +52,49 @@ def _of_files(
     from loader.inference.infer import infer_files, table_name  # noqa: PLC0415
 
     block_pandas_import()
-    schema, table = _qualified(name or table_name(files[0]) or "")
+    schema, table = _parse_name(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
     try:
         draft = infer_files(files, schema=schema, name=table, encoding=encoding, stdin=stdin)
     except EncodingError as error:
-        error.hint = (
-            f"say what it is: --encoding {error.encoding}"  # there is no spec yet to say it in
-        )
+        # The usual hint is to set it in the spec, which does not exist yet.
+        error.hint = f"give its encoding: --encoding {error.encoding}"
         raise
-    rows = counted(draft.rows, "row")
-    context.say(f"looked at {rows}" if draft.complete else f"looked at the first {rows} only")
+    rows = format_count(draft.rows, "row")
+    context.notify(f"read {rows}" if draft.complete else f"read only the first {rows}")
     words = [word for word in draft.spec.source.null_values if word]
     if words:
-        context.say(f"read as NULL wherever it stands without quotes: {', '.join(words)}")
+        context.notify(f"read as NULL where it is not quoted: {', '.join(words)}")
     return draft.spec, draft.remarks
 
 
-def _of_table(
+def _infer_from_table(
     context: Context, tables: Sequence[str], name: str | None, _: str
 ) -> tuple[TableSpec, Remarks]:
     from loader.inference.infer import draft_live  # noqa: PLC0415
     from loader.plan.live_table import LiveTable  # noqa: PLC0415
 
-    schema, bare = _qualified(tables[0])
+    schema, bare = _parse_name(tables[0])
     project = context.project()
     live = project.live(schema, bare, target=context.target)
     if not isinstance(live, LiveTable):
         target = context.target or project.config.target
-        told = "table" if live == "absent" else "schema of the table"
-        raise LoaderError(f"the target `{target}` has no {told} {schema}.{bare}")
-    schema, bare = _qualified(name) if name else (schema.lower(), bare.lower())
+        missing = f"table {schema}.{bare}" if live == "absent" else f"schema {schema}"
+        raise LoaderError(f"the target `{target}` has no {missing}")
+    schema, bare = _parse_name(name) if name else (schema.lower(), bare.lower())
     dialect = project.renderer(context.target).dialect
     return draft_live(live, dialect=dialect, schema=schema, name=bare)
 
 
-def _qualified(name: str) -> tuple[str, str]:
-    """Schema and table of a name; without a schema it is public."""
+def _parse_name(name: str) -> tuple[str, str]:
+    """Split ``schema.table``; the default schema is public."""
     schema, dot, table = name.partition(".")
     if not dot:
         schema, table = "public", name
     if not schema or not table or "." in table:
-        raise click.UsageError(f"`{name}` is no table; write SCHEMA.TABLE" if name else _NAMELESS)
+        wrong = f"`{name}` is not a valid table name; write SCHEMA.TABLE"
+        raise click.UsageError(wrong if name else _NAMELESS)
     return schema, table
 
 
-_NAMELESS = "no table is named after these files; name it with --name SCHEMA.TABLE"
+_NAMELESS = "the file names give no table name; give one with --name SCHEMA.TABLE"

@@ -1,4 +1,4 @@
-"""Options and words that several commands use."""
+"""Options, and formatting of values, that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.cli.framework import Context
-from loader.escaping import one_line
+from loader.escaping import escape_line
 from loader.text_tables import align
 
 if TYPE_CHECKING:
@@ -25,23 +25,22 @@ PARTITION = click.option(
     help="A key, A..B for a grain, DIM=KEY with several dimensions, or auto; may repeat.",
 )
 
-
 FULL_REFRESH = click.option(
-    "--full-refresh", is_flag=True, help="Replace the whole table, partitioned or not."
+    "--full-refresh", is_flag=True, help="Replace the whole table, even a partitioned one."
 )
 
 
-def partition_request(values: Sequence[str]) -> Request | None:
-    """What the words after --partition ask for."""
+def parse_partitions(values: Sequence[str]) -> Request | None:
+    """Convert the values of --partition into a partition request."""
     if "auto" in values and len(values) > 1:
-        raise click.UsageError("--partition auto stands alone: it means those in the data")
+        raise click.UsageError("--partition auto cannot be combined with other partitions")
     if list(values) == ["auto"]:
         return "auto"
     return list(values) or None
 
 
 def open_data(spec: Any, files: Sequence[str]) -> Any:
-    """The rows of files, as the spec says they are written."""
+    """Open data files with the spec's `source` options."""
     from loader.data.files.open import open_files  # noqa: PLC0415
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415  # pyarrow is slow to import
 
@@ -49,8 +48,8 @@ def open_data(spec: Any, files: Sequence[str]) -> Any:
     return open_files(files, spec.source, sys.stdin.buffer)
 
 
-def progress(context: Context) -> AbstractContextManager[OnProgress | None]:
-    """A live line on a terminal, and nothing in a pipe."""
+def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]:
+    """A progress callback that updates a line on a terminal; None in a pipe."""
     if context.quiet or context.json or not sys.stderr.isatty():
         return nullcontext()
     from loader.cli.output.progress import live_progress  # noqa: PLC0415  # rich is slow to import
@@ -58,16 +57,11 @@ def progress(context: Context) -> AbstractContextManager[OnProgress | None]:
     return live_progress()
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 row``, ``2 rows``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def megabytes(size: int) -> str:
-    """Bytes as people say them."""
+def format_size(size: int) -> str:
+    """Format a number of bytes as kB or MB."""
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
-def tabulated(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows under their head, in columns."""
-    return "\n".join(align([head, *([one_line(cell) for cell in row] for row in rows)]))
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table with a header row and aligned columns."""
+    return "\n".join(align([head, *([escape_line(cell) for cell in row] for row in rows)]))

@@ -1,4 +1,4 @@
-"""The command that shows what a load would do."""
+"""`loader plan`: shows what a load would do."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loader.atomic_write import write_text
-from loader.cli.framework import OK, Context, common, main, style
-from loader.cli.options import FULL_REFRESH, PARTITION, open_data, partition_request
+from loader.cli.framework import OK, Context, common_options, main, style
+from loader.cli.options import FULL_REFRESH, PARTITION, open_data, parse_partitions
 
 if TYPE_CHECKING:
     from loader.project import Project
     from loader.spec.model import TableSpec
 
-_ENOUGH = 100
-"""Tables whose plans are worth a process: about a tenth of a second."""
+_PER_PROCESS = 100
+"""Tables; planning this many takes about 0.1 s, which makes starting a process worthwhile."""
 
 
 @main.command()
 @click.argument("select", nargs=-1)
 @PARTITION
 @FULL_REFRESH
-@click.option("--from", "files", metavar="FILE", multiple=True, help="Data to be loaded.")
-@click.option("--load-id", metavar="ID", help="The load's id; a placeholder by default.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the plan as JSON.")
-@click.option("--live", is_flag=True, help="Look at the live tables, and tell what differs.")
-@click.option("--detailed-exitcode", is_flag=True, help="0 no change, 2 changes, 3 destructive.")
-@common("sql", "markdown")
+@click.option(
+    "--from", "files", metavar="FILE", multiple=True, help="Data to validate; may repeat."
+)
+@click.option("--load-id", metavar="ID", help="The id of the load; default a placeholder.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan as JSON.")
+@click.option("--live", is_flag=True, help="Compare the specs with the live tables.")
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 0: no change, 2: changes, 3: destructive."
+)
+@common_options("sql", "markdown")
 def plan(
     context: Context,
     select: tuple[str, ...],
@@ -43,39 +47,41 @@ def plan(
     live: bool,
     detailed_exitcode: bool,
 ) -> int:
-    """Show the exact SQL of a load, without touching anything.
+    """Show the SQL of a load without running it.
 
     SELECT is an asset key, schema.table, a glob, or a spec file; default all tables. With --live
-    the tables are looked at, and what `loader apply` would do to them is shown with it.
+    the specs are compared with the live tables, and the changes `loader apply` would make are
+    shown too.
     """
     from loader.plan.model import PREVIEW_LOAD_ID  # noqa: PLC0415
 
     project = context.project()
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     if files and len(specs) != 1:
-        raise click.UsageError("--from is the data of one table; name that table")
-    partition = partition_request(partitions)
+        raise click.UsageError("--from needs SELECT to match exactly one table")
+    partition = parse_partitions(partitions)
     options: dict[str, Any] = {
         "target": context.target,
         "full_refresh": full_refresh,
         "load_id": load_id or PREVIEW_LOAD_ID,
         "frame": open_data(specs[0], files) if files else None,
     }
-    look = _Look(context, project, specs, partition, options, context.json or output is not None)
-    data, text, exit_code = look.live() if live else look.offline()
+    as_data = context.json or output is not None
+    planner = _Planner(context, project, specs, partition, options, as_data)
+    data, text, exit_code = planner.plan_live() if live else planner.plan_offline()
     if output is not None:
         write_text(output, json.dumps(data, indent=2) + "\n")
-    context.answer(data, *text, exact=context.form == "sql")
+    context.print_result(data, *text, exact=context.form == "sql")
     return exit_code if detailed_exitcode else OK
 
 
-Answer = tuple[dict[str, Any] | None, Iterable[str], int]
-"""Plans as data, if that was asked for; as pieces of text; and their exit code."""
+Output = tuple[dict[str, Any] | None, Iterable[str], int]
+"""Plans as data, if requested; as pieces of text; and the detailed exit code."""
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What is to be planned, and how it is to be told."""
+class _Planner:
+    """The loads to plan, and the form of the output."""
 
     context: Context
     project: Project
@@ -84,20 +90,24 @@ class _Look:
     options: Mapping[str, Any]
     as_data: bool
 
-    def offline(self) -> Answer:
-        """The plans of loads, by all cores where there are very many."""
-        from loader.cli.output.plans import Told, answer, tell  # noqa: PLC0415
-        from loader.parallel import shared  # noqa: PLC0415
+    def plan_offline(self) -> Output:
+        """Plan loads without the warehouse; a large number of them in several processes."""
+        from loader.cli.output.plans import (  # noqa: PLC0415
+            FormattedPlan,
+            format_plan,
+            join_plans,
+        )
+        from loader.parallel import run_parallel  # noqa: PLC0415
         from loader.plan.plan_file import offline_document  # noqa: PLC0415
 
-        context, alone = self.context, len(self.specs) == 1
+        context, single = self.context, len(self.specs) == 1
 
-        def told(some: Sequence[TableSpec]) -> list[Told]:
+        def plan_all(specs: Sequence[TableSpec]) -> list[FormattedPlan]:
             return [
-                tell(
+                format_plan(
                     self.project.plan(
                         spec,
-                        self.partition if spec.partition_by or alone else None,
+                        self.partition if spec.partition_by or single else None,
                         **self.options,
                     ),
                     context.form,
@@ -105,19 +115,19 @@ class _Look:
                     verbose=context.verbose,
                     as_data=self.as_data,
                 )
-                for spec in some
+                for spec in specs
             ]
 
-        self.project.renderer(context.target)  # once, for all processes
-        found = shared(told, self.specs, enough=_ENOUGH)
+        self.project.renderer(context.target)  # compile the templates once, before forking
+        plans = run_parallel(plan_all, self.specs, per_process=_PER_PROCESS)
         data = None
         if self.as_data:
-            plans = [one.data for one in found if one.data is not None]
-            data = offline_document(plans, self.project.place(context.target))
-        return data, answer(found, context.form), max(one.exit_code for one in found)
+            documents = [plan.data for plan in plans if plan.data is not None]
+            data = offline_document(documents, self.project.place(context.target))
+        return data, join_plans(plans, context.form), max(plan.exit_code for plan in plans)
 
-    def live(self) -> Answer:
-        """The loads held against the live tables, with what would fix those."""
+    def plan_live(self) -> Output:
+        """Plan loads, compare the specs with the live tables, and plan the changes of these."""
         from loader.cli.output import reviews  # noqa: PLC0415
         from loader.plan.plan_file import live_document  # noqa: PLC0415
 
@@ -129,6 +139,8 @@ class _Look:
         code = reviews.exit_code(found)
         if context.json:
             return data, [], code
-        show = {"sql": reviews.sql, "markdown": reviews.markdown}.get(context.form)
-        text = show(found) if show else reviews.text(found, style, verbose=context.verbose)
-        return data, [text], code
+        if context.form == "sql":
+            return data, [reviews.format_sql(found)], code
+        if context.form == "markdown":
+            return data, [reviews.format_markdown(found)], code
+        return data, [reviews.format_text(found, style, verbose=context.verbose)], code

@@ -1,4 +1,4 @@
-"""Commands about a project as a whole: begin one, examine its target, describe its language."""
+"""`loader init`, `loader doctor` and `loader schema`."""
 
 from __future__ import annotations
 
@@ -9,58 +9,76 @@ from pathlib import Path
 
 import click
 
-from loader.cli.framework import FAILED, OK, Context, answering, common, emit, main, style
+from loader.cli.framework import (
+    FAILED,
+    OK,
+    Context,
+    common_options,
+    emit,
+    main,
+    stdout_errors,
+    style,
+)
 
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@common()
+@common_options()
 def init(context: Context, folder: Path) -> None:
-    """Make a project to start from, with one table that loads."""
+    """Create a new project with one example table."""
     from loader.scaffold import scaffold  # noqa: PLC0415
 
-    made = scaffold(folder)
-    lines = [f"  {path}" for path in made]
+    files = scaffold(folder)
+    lines = [f"  {path}" for path in files]
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     first = "loader load shop/orders data/orders.csv --partition auto"
-    context.answer({"files": made}, "\n".join(["made:", *lines]))
-    context.say(f"next: {where}loader plan, then {first}")
+    context.print_result({"files": files}, "\n".join(["created:", *lines]))
+    context.notify(f"next: {where}loader plan, then {first}")
 
 
 @main.command()
-@common()
+@common_options()
 def doctor(context: Context) -> int:
-    """Examine a target step by step: settings, connection, rights, bucket, role.
+    """Check a target's settings, connection, rights and storage.
 
-    Each step does what a load does; nothing of it stays in the warehouse or the bucket.
+    Each step does what a load does, then undoes it: nothing stays in the warehouse or the bucket.
     """
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
-    from loader.doctor.report import examine, line, summary, target_type  # noqa: PLC0415
+    from loader.doctor.report import (  # noqa: PLC0415
+        check_target,
+        format_finding,
+        format_summary,
+        target_type,
+    )
 
     block_pandas_import()
     project = context.project()
     findings = []
-    for finding in examine(project, context.target):
+    for finding in check_target(project, context.target):
         findings.append(finding)
         if not context.json:
-            with answering():
-                emit(line(finding, style, sys.stdout.encoding, verbose=context.verbose))
-    fine = all(finding.status != "failed" for finding in findings)
+            with stdout_errors():
+                emit(format_finding(finding, style, sys.stdout.encoding, verbose=context.verbose))
+    ok = all(finding.status != "failed" for finding in findings)
     name, kind = context.target or project.config.target, target_type(project, context.target)
     steps = [finding.to_dict() for finding in findings]
-    data = {"target": name, "type": kind, "steps": steps, "ok": fine}
-    context.answer(data, f"{name} ({kind}) is {summary(findings, style)}")
-    return OK if fine else FAILED
+    data = {"target": name, "type": kind, "steps": steps, "ok": ok}
+    context.print_result(data, f"{name} ({kind}) is {format_summary(findings, style)}")
+    return OK if ok else FAILED
 
 
 @main.command()
 @click.argument("what", type=click.Choice(["spec", "plan"]), default="spec")
-@common()
+@common_options()
 def schema(context: Context, what: str) -> None:
-    """Print the JSON Schema of a table spec, for editors, or of what plan --format json prints."""
+    """Print the JSON Schema of specs or of JSON plans.
+
+    The schema of specs is for editors; the one of plans describes the output of `plan --format
+    json`.
+    """
     if what == "plan":
         from loader.plan.plan_file import json_schema  # noqa: PLC0415
     else:
         from loader.spec.json_schema import json_schema  # noqa: PLC0415
     found = json_schema()
-    context.answer(found, json.dumps(found, indent=2), exact=True)
+    context.print_result(found, json.dumps(found, indent=2), exact=True)

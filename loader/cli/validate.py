@@ -1,4 +1,4 @@
-"""The command that checks specs and templates."""
+"""`loader validate`: checks specs and templates."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from pathlib import Path
 
 import click
 
-from loader.cli.framework import FAILED, OK, Context, answering, common, main, print_error
-from loader.cli.options import counted
+from loader.cli.framework import (
+    FAILED,
+    OK,
+    Context,
+    common_options,
+    main,
+    print_error,
+    stdout_errors,
+)
 from loader.errors import LoaderError, SpecError
 from loader.redaction import KNOWN
+from loader.text_tables import format_count
 
 
 @main.command()
 @click.argument("select", nargs=-1)
-@common("github")
+@common_options("github")
 def validate(context: Context, select: tuple[str, ...]) -> int:
-    """Check specs and templates, and tell everything that is wrong.
+    """Check specs and templates, and report every error.
 
-    With --format github problems are annotations, which GitHub shows beside the lines.
+    With --format github errors are annotations, which GitHub shows next to the lines.
     """
     from loader.validate import validate as check  # noqa: PLC0415
 
@@ -27,19 +35,19 @@ def validate(context: Context, select: tuple[str, ...]) -> int:
         return _annotate(context, select)
     tables, problems = check(context.project(), select)
     data = {"valid": not problems, "tables": tables, "problems": [p.to_dict() for p in problems]}
-    count = counted(len(tables), "table spec")
+    count = format_count(len(tables), "table spec")
     if not problems:
-        context.answer(data, f"{count}: all fine")
+        context.print_result(data, f"{count}: all fine")
         return OK
     if context.json:
-        context.answer(data, "")
+        context.print_result(data, "")
     else:
         print_error(SpecError(problems))
     return FAILED
 
 
 def _annotate(context: Context, select: tuple[str, ...]) -> int:
-    """Tell problems, and errors that leave nothing to check, as workflow commands."""
+    """Print problems as GitHub workflow commands, also an error that stops the check."""
     from loader.cli.output.github import Folders, annotate, annotate_error  # noqa: PLC0415
     from loader.validate import validate as check  # noqa: PLC0415
 
@@ -48,15 +56,15 @@ def _annotate(context: Context, select: tuple[str, ...]) -> int:
         project = context.project()
         folders = Folders(folders.workspace, project.config.root, project.config.templates)
         tables, problems = check(project, select)
-        told = list(annotate(problems, folders))
-        summary = f"{counted(len(tables), 'table spec')}: all fine"
+        commands = list(annotate(problems, folders))
+        summary = f"{format_count(len(tables), 'table spec')}: all fine"
     except LoaderError as error:
-        told = list(annotate_error(error, folders))
-    if told:
-        more = "; GitHub shows ten of them beside the lines" if len(told) > 10 else ""
-        summary = f"{counted(len(told), 'problem')}{more}"
-    with answering():
-        for line in told:
+        commands = list(annotate_error(error, folders))
+    if commands:
+        more = "; GitHub shows ten of them next to the lines" if len(commands) > 10 else ""
+        summary = f"{format_count(len(commands), 'problem')}{more}"
+    with stdout_errors():
+        for line in commands:
             click.echo(KNOWN.hide(line))
-    context.say(summary)  # GitHub reads commands here too, so it holds no word of a spec's
-    return FAILED if told else OK
+    context.notify(summary)  # contains no text of specs: GitHub runs commands on stderr too
+    return FAILED if commands else OK

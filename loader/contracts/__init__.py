@@ -1,1 +1,1 @@
-"""Open Data Contracts and dbt files, read and written."""
+"""Reads and writes data contracts (ODCS) and dbt property files."""

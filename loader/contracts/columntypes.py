@@ -1,4 +1,4 @@
-"""Column types of other languages as Redshift's, and Redshift's as the contract standard's."""
+"""Converts column types of other systems to Redshift's, and Redshift's to ODCS logical types."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from loader.sql import datatypes
 from loader.sql.datatypes import MAX_VARCHAR, DataType
 
 BYTES_PER_CHARACTER = 4
-"""The most that UTF-8 needs."""
+"""The most bytes of one character in UTF-8."""
 
-_ELSEWHERE = {
+_FOREIGN_TYPES = {
     "string": f"varchar({MAX_VARCHAR})",
     "str": f"varchar({MAX_VARCHAR})",
     "tinytext": f"varchar({MAX_VARCHAR})",
@@ -57,12 +57,12 @@ _ELSEWHERE = {
     "binary": "varbyte(64000)",
     "blob": "varbyte(64000)",
 }
-"""Types of other warehouses → the type of Redshift that holds all of their values."""
+"""Types of other warehouses → the Redshift type that holds all of their values."""
 
 _SIZED = {"number": "decimal", "string": "varchar", "varchar2": "varchar", "bignumeric": "decimal"}
-"""Types of other warehouses whose parameters mean what Redshift's do."""
+"""Types of other warehouses whose parameters mean the same in Redshift."""
 
-_UNBOUNDED = {
+_UNSIZED = {
     "text": f"varchar({MAX_VARCHAR})",
     "varchar": f"varchar({MAX_VARCHAR})",
     "character varying": f"varchar({MAX_VARCHAR})",
@@ -70,54 +70,54 @@ _UNBOUNDED = {
     "decimal": "decimal(38,9)",
     "numeric": "decimal(38,9)",
 }
-"""Types that have a default size in Redshift, and none elsewhere."""
+"""Types that have a default size in Redshift, and no size elsewhere."""
 
-_PRECISE = re.compile(r"(time|timestamp)(tz)?\s*\(\s*[0-6]\s*\)(.*)")
-"""A time with a number of digits behind the second; Redshift keeps six."""
+_TIME_WITH_PRECISION = re.compile(r"(time|timestamp)(tz)?\s*\(\s*[0-6]\s*\)(.*)")
+"""A time with a precision in fractional digits; Redshift stores six."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The type of Redshift that a foreign type becomes, and what to tell of it."""
+class TypeChoice:
+    """The Redshift type that a foreign type becomes, with a note for the report."""
 
     data_type: str
     note: str | None = None
     used: frozenset[str] = frozenset()
-    """The options of a logical type that it says in full."""
+    """The options of a logical type that the Redshift type expresses in full."""
 
 
-def physical(text: str, *, native: bool = True) -> Chosen:
-    """The type of Redshift that a physical type is.
+def from_physical(text: str, *, native: bool = True) -> TypeChoice:
+    """Convert a physical type to a Redshift type.
 
     Args:
         text: The type as it is written.
-        native: Whether it is written for Redshift, where ``text`` is ``varchar(256)``.
+        native: Whether it is a Redshift type, so that ``text`` means ``varchar(256)``.
 
     Raises:
-        ValueError: it is no type that Redshift or a neighbour has.
+        ValueError: it is not a known type.
     """
     word = " ".join(text.lower().split())
-    if not native and word in _UNBOUNDED:
-        data_type = _UNBOUNDED[word]
-        return Chosen(data_type, f"`{text}` has no size there, so it is {data_type} here")
+    if not native and word in _UNSIZED:
+        data_type = _UNSIZED[word]
+        return TypeChoice(data_type, f"`{text}` has no size, so it becomes {data_type}")
     try:
         found = datatypes.parse(text)
     except ValueError:
-        elsewhere = _elsewhere(word)
+        elsewhere = _convert_foreign_type(word)
         if elsewhere is None:
             raise
-        return Chosen(elsewhere, f"`{text}` is {elsewhere} in Redshift")
-    note = f"`{text}` is {found} in Redshift" if word in _UNBOUNDED else None
-    return Chosen(str(found), note)
+        return TypeChoice(elsewhere, f"`{text}` becomes {elsewhere}")
+    note = f"`{text}` becomes {found}" if word in _UNSIZED else None
+    return TypeChoice(str(found), note)
 
 
 def is_unsized(text: str) -> bool:
-    """Whether a physical type has a size in most warehouses, and this one does not tell it."""
-    return " ".join(text.lower().split()) in _UNBOUNDED
+    """Whether a physical type usually has a size, but is written without one."""
+    return " ".join(text.lower().split()) in _UNSIZED
 
 
-def _elsewhere(word: str) -> str | None:
-    if match := _PRECISE.fullmatch(word):
+def _convert_foreign_type(word: str) -> str | None:
+    if match := _TIME_WITH_PRECISION.fullmatch(word):
         return str(datatypes.parse(f"{match[1]}{match[2] or ''}{match[3]}"))
     name, bracket, parameters = word.partition("(")
     name = name.strip()
@@ -126,14 +126,14 @@ def _elsewhere(word: str) -> str | None:
             return str(datatypes.parse(f"{_SIZED[name]}({parameters}"))
         except ValueError:
             return None
-    return _ELSEWHERE.get(re.split(r"[(<]", word)[0].strip())
+    return _FOREIGN_TYPES.get(re.split(r"[(<]", word)[0].strip())
 
 
-def logical(kind: str, options: Mapping[str, Any]) -> Chosen:
-    """The type of Redshift that holds all values of a logical type of the contract standard.
+def from_logical(kind: str, options: Mapping[str, Any]) -> TypeChoice:
+    """Convert an ODCS logical type to the Redshift type that holds all of its values.
 
     Raises:
-        ValueError: the standard has no such type.
+        ValueError: ODCS has no such type.
     """
     form = options.get("format")
     match kind:
@@ -143,32 +143,32 @@ def logical(kind: str, options: Mapping[str, Any]) -> Chosen:
             return _integer(form)
         case "number" if form in ("f32", "f64"):
             data_type = "real" if form == "f32" else "double precision"
-            return Chosen(data_type, used=frozenset({"format"}))
+            return TypeChoice(data_type, used=frozenset({"format"}))
         case "number":
-            return Chosen("decimal(38,9)", "a number of no size becomes decimal(38,9)")
+            return TypeChoice("decimal(38,9)", "a number without a size becomes decimal(38,9)")
         case "boolean" | "date":
-            return Chosen(kind)
+            return TypeChoice(kind)
         case "timestamp" | "time":
             zoned = options.get("timezone") is True
-            return Chosen(f"{kind}tz" if zoned else kind, used=frozenset({"timezone"}))
+            return TypeChoice(f"{kind}tz" if zoned else kind, used=frozenset({"timezone"}))
         case "object" | "array":
-            return Chosen("super")
+            return TypeChoice("super")
     raise ValueError(
         f"`{kind}` is not one of string, integer, number, boolean, date, timestamp, time, object,"
         " array"
     )
 
 
-def _text(options: Mapping[str, Any]) -> Chosen:
+def _text(options: Mapping[str, Any]) -> TypeChoice:
     if options.get("format") == "uuid":
-        return Chosen("char(36)", used=frozenset({"format", "maxLength", "minLength"}))
+        return TypeChoice("char(36)", used=frozenset({"format", "maxLength", "minLength"}))
     length = options.get("maxLength")
     if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        note = f"text of no size becomes varchar({MAX_VARCHAR})"
-        return Chosen(f"varchar({MAX_VARCHAR})", note)
+        note = f"a string without maxLength becomes varchar({MAX_VARCHAR})"
+        return TypeChoice(f"varchar({MAX_VARCHAR})", note)
     size = min(length * BYTES_PER_CHARACTER, MAX_VARCHAR)
-    note = f"text of {length:,} characters becomes varchar({size}): Redshift counts bytes"
-    return Chosen(f"varchar({size})", note, frozenset({"maxLength"}))
+    note = f"a string of {length:,} characters becomes varchar({size}): Redshift counts bytes"
+    return TypeChoice(f"varchar({size})", note, frozenset({"maxLength"}))
 
 
 _FORMATS = {
@@ -185,15 +185,15 @@ _FORMATS = {
 }
 
 
-def _integer(form: object) -> Chosen:
+def _integer(form: object) -> TypeChoice:
     if isinstance(form, str) and form in _FORMATS:
         note = f"{form} becomes decimal(38,0), which is smaller" if form.endswith("128") else None
-        return Chosen(_FORMATS[form], note, frozenset({"format"}))
-    return Chosen("bigint", "a whole number of no size becomes bigint")
+        return TypeChoice(_FORMATS[form], note, frozenset({"format"}))
+    return TypeChoice("bigint", "an integer without a size becomes bigint")
 
 
-def described(data_type: DataType) -> tuple[str | None, dict[str, Any]]:
-    """The logical type of a type of Redshift, with its options; None where there is none."""
+def logical_type(data_type: DataType) -> tuple[str | None, dict[str, Any]]:
+    """The ODCS logical type of a Redshift type, with its options; None where there is none."""
     match data_type.name:
         case "char" | "varchar":
             return "string", {"maxLength": data_type.length}

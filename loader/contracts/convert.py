@@ -1,7 +1,7 @@
-"""Converts table specs from and to the Open Data Contract Standard, and dbt's property files.
+"""Converts table specs to and from the Open Data Contract Standard (ODCS) and dbt property files.
 
-Both ways are lossless for what a spec holds: a spec that is written and read is the same spec.
-What they hold and a spec cannot is reported as dropped.
+A spec that is written and read back is unchanged. Contents of other files that a spec does not
+support are reported as dropped.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from loader.spec.yaml_writer import declared, dump, to_yaml
 
 __all__ = [
     "ContractError",
+    "FileReport",
     "Imported",
-    "Told",
     "Written",
     "declared",
     "read",
@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 Origin = Literal["odcs", "dbt"]
-"""The languages that are read."""
+"""The formats that can be read."""
 
 Form = Literal["odcs", "dbt", "dbt-source"]
-"""The languages that are written."""
+"""The formats that can be written."""
 
 
 class ContractError(SpecError):
@@ -42,34 +42,34 @@ class ContractError(SpecError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        self.message = "\n".join([f"{count} in what is to be imported", *map(str, problems)])
+        self.message = "\n".join([f"{count} in the imported files", *map(str, problems)])
 
 
 @dataclass(frozen=True)
-class Told:
-    """What there is to know of one file that was read."""
+class FileReport:
+    """The report on one file that was read."""
 
     file: str
     dropped: tuple[str, ...]
-    """The places whose content a spec cannot hold."""
+    """The locations of contents that a spec does not support."""
     notes: tuple[str, ...]
-    """Where the file left something open, and what was made of it."""
+    """The choices that were made where the file was ambiguous, with their locations."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The specs that files declare, and what is to be told of the files."""
+    """The specs that files declare, and a report on each file."""
 
     specs: tuple[TableSpec, ...]
-    told: tuple[Told, ...]
+    reports: tuple[FileReport, ...]
 
 
 @dataclass(frozen=True)
 class Written:
-    """One document in another language."""
+    """One document in another format."""
 
     name: str
-    """What a file of it is called."""
+    """The name for its file."""
     data: Mapping[str, Any]
 
     @property
@@ -81,24 +81,24 @@ class Written:
 def read(
     files: Iterable[tuple[str, str]], *, origin: Origin | None = None, schema: str | None = None
 ) -> Imported:
-    """The specs that contracts or dbt's property files declare.
+    """Read the specs that contracts or dbt property files declare.
 
     Args:
-        files: The name of each file, for messages, and its text.
-        origin: The language; by default each document tells.
-        schema: The schema of tables whose file does not say one.
+        files: Each file's name, for messages, and its text.
+        origin: The format; by default it is detected for each document.
+        schema: The schema of tables whose file does not name one.
 
     Raises:
-        ContractError: something is wrong; with every problem of every file.
+        ContractError: a file is not valid; with all problems of all files.
     """
     problems: list[Problem] = []
-    told: list[Told] = []
+    reports: list[FileReport] = []
     found: dict[str, tuple[TableSpec, Problem]] = {}
     for shown, text in files:
-        documents, wrong = read_documents(text, shown)
-        problems += wrong
-        if not documents and not wrong:
-            message = "the file is empty; a contract or dbt's models and sources were expected"
+        documents, yaml_problems = read_documents(text, shown)
+        problems += yaml_problems
+        if not documents and not yaml_problems:
+            message = "the file is empty; expected a contract, or dbt models or sources"
             problems.append(Problem(message, path=shown, line=1, column=1))
         for document in documents:
             findings = Findings(document)
@@ -107,10 +107,10 @@ def read(
                 if spec is not None:
                     _add(found, spec, draft, findings)
             problems += findings.problems
-            told.append(Told(shown, tuple(findings.dropped), tuple(findings.notes)))
+            reports.append(FileReport(shown, tuple(findings.dropped), tuple(findings.notes)))
     if problems:
         raise ContractError(sorted(problems, key=_place))
-    return Imported(tuple(spec for spec, _ in found.values()), tuple(told))
+    return Imported(tuple(spec for spec, _ in found.values()), tuple(reports))
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -131,7 +131,7 @@ def _drafts(findings: Findings, origin: Origin | None, schema: str | None) -> li
     data = findings.document.data
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a single value"
-        findings.wrong(f"a contract is a mapping of keys; this is {kind}", ())
+        findings.add_problem(f"expected a mapping of keys, found {kind}", ())
         return []
     match origin or _origin(data):
         case "odcs":
@@ -139,18 +139,18 @@ def _drafts(findings: Findings, origin: Origin | None, schema: str | None) -> li
         case "dbt":
             return dbt.read(findings, schema)
     if "dataContractSpecification" in data:
-        hint = "`datacontract export --format odcs` brings it to the Open Data Contract Standard"
-        findings.wrong("the Data Contract Specification is not read", (), hint)
+        hint = "convert it with `datacontract export --format odcs`"
+        findings.add_problem("the Data Contract Specification is not supported", (), hint)
     elif "columns" in data:
-        findings.wrong("this is a table spec of Loader's already", (), "it needs no import")
+        findings.add_problem("this is already a table spec", (), "it needs no import")
     else:
-        findings.wrong("this is neither a data contract nor a property file of dbt", (), _WANTED)
+        findings.add_problem("this is not a data contract or dbt property file", (), _WANTED)
     return []
 
 
 _WANTED = (
-    "a contract starts with apiVersion: v3.1.0 and kind: DataContract; dbt's files have models: or"
-    " sources:"
+    "a contract starts with `apiVersion: v3.1.0` and `kind: DataContract`; a dbt file has `models:`"
+    " or `sources:`"
 )
 
 
@@ -163,12 +163,12 @@ def _origin(data: Mapping[str, Any]) -> Origin | None:
 def write(
     specs: Sequence[TableSpec], form: Form, *, servers: Sequence[Mapping[str, str]] = ()
 ) -> list[Written]:
-    """The specs in another language: a contract for each schema, or one file for dbt.
+    """Convert specs to another format: a contract for each schema, or one dbt file.
 
     Args:
         specs: The tables.
-        form: The language.
-        servers: For contracts: where the tables are, as ``server``, ``type`` and ``database``.
+        form: The format.
+        servers: For contracts: the tables' servers, as ``server``, ``type`` and ``database``.
     """
     if form == "dbt":
         return [Written("models.yml", dbt_writing.write_models(specs))]

@@ -1,7 +1,7 @@
-"""Reads dbt's property files: the tables of ``models:`` and ``sources:``.
+"""Reads dbt property files: the tables of ``models:`` and ``sources:``.
 
-What a spec says beyond dbt stands in ``meta: {loader: {…}}`` of a table and of its columns, under
-the spec's own keys, and goes before what the rest suggests.
+Spec keys that dbt does not have are read from ``meta: {loader: {…}}`` of a table or column; they
+take precedence over the rest of the file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from loader.contracts import columntypes
 from loader.contracts.dbt_config import read_disposition, read_physical
 from loader.contracts.dbt_tests import NOT_NULL, read_test
-from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.draft import UNKNOWN, Draft, fold_name, infer_command, read_tags, sort_checks
 from loader.contracts.sections import Findings, Section
 from loader.errors import Loc
 
-OURS = "loader"
-"""The key of ``meta`` that holds what dbt has no word for."""
+LOADER_KEY = "loader"
+"""The key of ``meta`` that holds spec keys that dbt does not have."""
 
 PERIODS = {"minute": "m", "hour": "h", "day": "d"}
 
@@ -25,25 +25,25 @@ Entries = dict[str, tuple[Any, Loc]]
 
 
 def read(findings: Findings, schema: str | None = None) -> list[Draft]:
-    """The tables that a property file declares.
+    """Read the tables that a property file declares.
 
     Args:
-        findings: The document, and where to tell of it.
-        schema: The schema of models that do not tell theirs.
+        findings: The document; receives its problems and notes.
+        schema: The schema of models that do not name theirs.
     """
     section = Section(findings.document.data, (), findings)
     version = section.take("version")
     if version not in (None, 2):
-        message = f"version `{version}` of property files is not one that is read: 2 is"
-        findings.wrong(message, ("version",))
+        message = f"version `{version}` of property files is not supported; expected 2"
+        findings.add_problem(message, ("version",))
         return []
     drafts = [_Table(model, schema).model() for model in section.sections("models")]
     for source in section.sections("sources"):
         drafts += _source(source, schema)
-    findings.ask_for_schema("a model tells it as config: {schema: …}")
+    findings.report_missing_schemas("a model names it in `config: {schema: …}`")
     if not drafts and not findings.problems:
-        findings.wrong("no table is declared here", (), "models: or sources: declare tables")
-    section.rest()
+        findings.add_problem("the file declares no tables", (), "add `models:` or `sources:`")
+    section.drop_unread()
     return drafts
 
 
@@ -51,43 +51,43 @@ def _source(source: Section, fallback: str | None) -> Iterator[Draft]:
     findings = source.findings
     name = source.text("name")
     schema = source.text("schema") or name
-    if _jinja(schema) and fallback is not None:
+    if _is_jinja(schema) and fallback is not None:
         schema = fallback
     shared = _Properties(source)
     tables = source.sections("tables")
     if not tables:
-        findings.wrong(f"the source `{name}` has no tables", source.loc)
+        findings.add_problem(f"the source `{name}` has no tables", source.loc)
     for entry in tables:
         yield _Table(entry, schema).source(shared, source.at("schema"))
-    for _, loc in shared.ours.values():
+    for _, loc in shared.extensions.values():
         findings.drop(loc)
-    shared.config.rest()
-    source.rest()
+    shared.config.drop_unread()
+    source.drop_unread()
 
 
-def _jinja(text: str | None) -> bool:
+def _is_jinja(text: str | None) -> bool:
     return text is not None and ("{{" in text or "{%" in text)
 
 
 class _Properties:
-    """``config``, ``meta`` and ``tags``, which stand under ``config`` since dbt 1.10."""
+    """``config``, ``meta`` and ``tags``; the latter two are under ``config`` since dbt 1.10."""
 
     def __init__(self, section: Section) -> None:
         self.config = section.section("config")
         self.tags = [*self.config.words("tags"), *section.words("tags")]
         self.meta: Entries = {}
-        self.ours: Entries = {}
+        self.extensions: Entries = {}
         for one in (section, self.config):
             loc = one.at("meta")
             for key, value in one.section("meta").items():
-                if key == OURS and isinstance(value, dict):
-                    self.ours |= {k: (v, (*loc, key, k)) for k, v in value.items()}
+                if key == LOADER_KEY and isinstance(value, dict):
+                    self.extensions |= {k: (v, (*loc, key, k)) for k, v in value.items()}
                 else:
                     self.meta[key] = (value, (*loc, key))
         self._section = section
 
-    def either(self, key: str) -> tuple[Any, Loc]:
-        """A property that stands under ``config``, or, as it used to, outside."""
+    def config_or_outer(self, key: str) -> tuple[Any, Loc]:
+        """A property under ``config``, or outside it as before dbt 1.10; with its location."""
         inner, outer = self.config.take(key), self._section.take(key)
         if inner is not None:
             return inner, self.config.at(key)
@@ -105,65 +105,65 @@ class _Table:
         self._properties = _Properties(section)
         self._checks: list[tuple[dict[str, Any], Loc]] = []
         self._constrained: list[dict[str, Any]] = []
-        """Checks of constraints; a test that says one again adds nothing."""
+        """Checks from constraints; tests that repeat them are ignored."""
         self._keys: list[tuple[str, Loc]] = []
 
     def model(self) -> Draft:
-        """The table of a model."""
+        """Read the table of a model."""
         config = self._properties.config
         schema, origin = config.text("schema"), config.at("schema")
-        self._named("alias", config, schema, origin)
+        self._put_name("alias", config, schema, origin)
         self._constraints()
         self._common(())
         self._columns()
         read_physical(config, self._draft)
         self._disposition(config)
-        return self._done()
+        return self._finish()
 
     def source(self, shared: _Properties, origin: Loc) -> Draft:
-        """The table of a source."""
-        self._named("identifier", self._section, self._schema, origin)
+        """Read the table of a source."""
+        self._put_name("identifier", self._section, self._schema, origin)
         for key, entry in shared.meta.items():
             self._properties.meta.setdefault(key, entry)
         self._common(shared.tags)
         self._columns()
         self._freshness(shared)
-        return self._done()
+        return self._finish()
 
-    def _named(self, key: str, place: Section, schema: str | None, origin: Loc) -> None:
+    def _put_name(self, key: str, place: Section, schema: str | None, origin: Loc) -> None:
         section, findings = self._section, self._findings
         name, other = section.text("name"), place.text(key)
         at = section.at("name") if other is None else place.at(key)
         if other is not None and name not in (None, other, f"{schema}_{other}"):
             findings.drop(section.at("name"))
         if (other or name) is None:
-            findings.wrong("`name` is missing", section.loc)
+            findings.add_problem("`name` is missing", section.loc)
         else:
-            self._draft.put(("name",), folded(other or name or "", at, findings), at)
-        if schema is None or (_jinja(schema) and self._schema is not None):
+            self._draft.put(("name",), fold_name(other or name or "", at, findings), at)
+        if schema is None or (_is_jinja(schema) and self._schema is not None):
             schema = self._schema
-        if "schema" in self._properties.ours:
-            schema = UNKNOWN  # said better in a moment
+        if "schema" in self._properties.extensions:
+            schema = UNKNOWN  # the extension overrides it later
         if schema is None:
             findings.tables_without_schema.append((name or "?", section.loc))
-        elif _jinja(schema):
-            findings.wrong(
-                f"the schema is an expression of Jinja, `{schema}`, which only dbt can tell",
+        elif _is_jinja(schema):
+            findings.add_problem(
+                f"the schema is a Jinja expression, which only dbt can render: `{schema}`",
                 origin,
                 "name it with --schema NAME",
             )
-        usable = schema is not None and not _jinja(schema)
-        told = folded(schema, origin, findings) if schema is not None and usable else UNKNOWN
-        self._draft.put(("schema",), told, origin)
+        usable = schema is not None and not _is_jinja(schema)
+        shown = fold_name(schema, origin, findings) if schema is not None and usable else UNKNOWN
+        self._draft.put(("schema",), shown, origin)
 
     def _common(self, tags: Any) -> None:
         section, draft, properties = self._section, self._draft, self._properties
         description = section.text("description")
         if description is not None:
             draft.put(("description",), description, section.at("description"))
-            if _jinja(description):
-                told = "kept as it is written; only dbt renders Jinja"
-                self._findings.note(section.at("description"), told)
+            if _is_jinja(description):
+                text = "kept unchanged; only dbt renders Jinja"
+                self._findings.note(section.at("description"), text)
         words = [*properties.tags, *tags]
         draft.put(("tags",), read_tags(words, self._findings), section.at("tags"))
         meta = {key: value for key, (value, _) in properties.meta.items()}
@@ -171,7 +171,7 @@ class _Table:
         self._tests(section, None)
 
     def _tests(self, section: Section, column: str | None) -> bool:
-        """Collect the checks of a table's or a column's tests; whether one says NOT NULL."""
+        """Collect the checks of a table's or column's tests; True when one means NOT NULL."""
         not_null = False
         for key in ("data_tests", "tests"):
             for item, loc in section.entries(key):
@@ -193,8 +193,8 @@ class _Table:
             elif kind == "unique" and columns:
                 self._unique([name for name, _ in columns], constraint.loc)
             else:
-                _drop_whole(constraint)
-            constraint.rest()
+                _drop_section(constraint)
+            constraint.drop_unread()
 
     def _unique(self, names: list[str], loc: Loc) -> None:
         over = {"column": names[0]} if len(names) == 1 else {"columns": names}
@@ -212,22 +212,22 @@ class _Table:
             if "data_type" not in column:
                 untyped.append(str(draft.data["columns"][at].get("name", f"columns[{at}]")))
         table = draft.data.get("name", "?")
-        live = f"{to_infer(draft)} drafts the spec from the table itself"
+        live = f"{infer_command(draft)} drafts the spec from the existing table"
         if untyped:
             has = "the column has" if len(untyped) == 1 else "these columns have"
             listed = ", ".join(f"`{name}`" for name in untyped)
-            self._findings.wrong(f"{has} no data_type: {listed}", section.at("columns"), live)
+            self._findings.add_problem(f"{has} no data_type: {listed}", section.at("columns"), live)
         elif not draft.data["columns"]:
-            self._findings.wrong(f"`{table}` has no columns", section.loc, live)
+            self._findings.add_problem(f"`{table}` has no columns", section.loc, live)
 
     def _column(self, section: Section, at: int) -> None:
         findings, draft, loc = self._findings, self._draft, ("columns", at)
         draft.data["columns"].append({})
-        draft.came(loc, section.loc)
+        draft.set_origin(loc, section.loc)
         given = section.text("name")
         if given is None:
-            findings.wrong("`name` is missing", section.loc)
-        name = folded(given or f"unnamed_{at}", section.at("name"), findings)
+            findings.add_problem("`name` is missing", section.loc)
+        name = fold_name(given or f"unnamed_{at}", section.at("name"), findings)
         draft.put((*loc, "name"), name, section.at("name"))
         self._type(section, loc)
         description = section.text("description")
@@ -237,22 +237,22 @@ class _Table:
         not_null = self._column_constraints(section, properties, name)
         if self._tests(section, name) or not_null:
             draft.put((*loc, "nullable"), False, section.loc)
-        draft.override(loc, properties.ours)
+        draft.override(loc, properties.extensions)
         for _, place in properties.meta.values():
             findings.drop(place)
         for _, place in properties.tags:
             findings.drop(place)
-        properties.config.rest()
-        section.rest(quote=False)
+        properties.config.drop_unread()
+        section.drop_unread(quote=False)
 
     def _type(self, section: Section, loc: Loc) -> None:
         text = section.text("data_type")
         data_type, origin = "varchar(256)", section.at("data_type")
         if text is not None:
             try:
-                chosen = columntypes.physical(text)
+                chosen = columntypes.from_physical(text)
             except ValueError as error:
-                self._findings.wrong(str(error), origin)
+                self._findings.add_problem(str(error), origin)
             else:
                 data_type = chosen.data_type
                 if chosen.note:
@@ -273,12 +273,12 @@ class _Table:
                 case "unique":
                     self._unique([name], constraint.loc)
                 case _:
-                    _drop_whole(constraint)
-            constraint.rest()
+                    _drop_section(constraint)
+            constraint.drop_unread()
         return not_null
 
     def _disposition(self, config: Section) -> None:
-        overridden = "write_disposition" in self._properties.ours
+        overridden = "write_disposition" in self._properties.extensions
         unique = read_disposition(config, self._draft, overridden=overridden)
         if not self._keys:
             self._keys = unique
@@ -286,54 +286,56 @@ class _Table:
             self._findings.drop(config.at("unique_key"))
 
     def _freshness(self, shared: _Properties) -> None:
-        value, loc = self._properties.either("freshness")
+        value, loc = self._properties.config_or_outer("freshness")
         if value is None:
-            value, loc = shared.either("freshness")
+            value, loc = shared.config_or_outer("freshness")
         else:
-            shared.either("freshness")
+            shared.config_or_outer("freshness")
         freshness = Section(value, loc, self._findings)
         found = {}
         for key, word in (("error_after", "fail"), ("warn_after", "warn")):
             after = freshness.section(key)
-            count, period = after.whole("count"), after.text("period")
+            count, period = after.integer("count"), after.text("period")
             if count is not None and period in PERIODS:
                 found[word] = f"{count}{PERIODS[period]}"
             elif count is not None or period is not None:
-                self._findings.wrong("needs count, and period: minute, hour or day", after.loc)
-            after.rest()
-        freshness.rest()
+                self._findings.add_problem(
+                    "expected count, and period: minute, hour or day", after.loc
+                )
+            after.drop_unread()
+        freshness.drop_unread()
         if "fail" in found:
             self._draft.put(("dagster",), {"freshness": found}, loc)
         elif found:
             self._findings.drop((*loc, "warn_after"))
 
-    def _done(self) -> Draft:
-        draft, ours = self._draft, self._properties.ours
+    def _finish(self) -> Draft:
+        draft, extensions = self._draft, self._properties.extensions
         draft.put(("primary_key",), [name for name, _ in self._keys], draft.loc)
         for at, (_, loc) in enumerate(self._keys):
-            draft.came(("primary_key", at), loc)
-        extra, loc = ours.pop("checks", (None, ()))
+            draft.set_origin(("primary_key", at), loc)
+        extra, loc = extensions.pop("checks", (None, ()))
         if isinstance(extra, list):
             own = [(check, (*loc, at)) for at, check in enumerate(extra)]
             self._checks = [*own, *self._checks]
         elif extra is not None:
-            self._findings.wrong("expected a list", loc)
-        listed = ordered(self._checks, ours.pop("check_order", (None, ()))[0])
+            self._findings.add_problem("expected a list", loc)
+        listed = sort_checks(self._checks, extensions.pop("check_order", (None, ()))[0])
         draft.put(("checks",), [check for check, _ in listed], self._section.at("data_tests"))
         for at, (_, origin) in enumerate(listed):
-            draft.came(("checks", at), origin)
-        draft.override((), ours)
-        self._properties.config.rest(enabled=True)
-        self._section.rest()
+            draft.set_origin(("checks", at), origin)
+        draft.override((), extensions)
+        self._properties.config.drop_unread(enabled=True)
+        self._section.drop_unread()
         return draft
 
 
-def _drop_whole(section: Section) -> None:
+def _drop_section(section: Section) -> None:
     for _ in section.items():
-        pass  # asked for, so that it is told once and not key by key
+        pass  # mark all keys as read, so that the section is reported once
     section.findings.drop(section.loc)
 
 
-def of_ours(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a spec's ``meta`` that dbt's can hold beside ours."""
-    return {key: value for key, value in meta.items() if key != OURS}
+def without_loader_key(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's ``meta`` without the key that is reserved for Loader."""
+    return {key: value for key, value in meta.items() if key != LOADER_KEY}

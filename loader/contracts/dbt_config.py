@@ -22,7 +22,7 @@ _SCHEMA_CHANGES: dict[str | None, dict[str, Any]] = {
 
 
 def read_physical(config: Section, draft: Draft) -> None:
-    """Put what a model says of its physical table: distribution, sort key, grants, contract."""
+    """Read distribution, sort key, grants and contract of a model into the draft."""
     _layout(config, draft)
     _grants(config, draft)
     _schema_contract(config, draft)
@@ -39,7 +39,7 @@ def _layout(config: Section, draft: Draft) -> None:
         sort, sort_type = [], "auto"
     draft.put(("sort",), [name for name, _ in sort], config.at("sort"))
     for at, (_, loc) in enumerate(sort):
-        draft.came(("sort", at), loc)
+        draft.set_origin(("sort", at), loc)
     if sort_type is not None:
         draft.put(("sort_type",), sort_type, config.at("sort_type"))
 
@@ -50,7 +50,7 @@ def _grants(config: Section, draft: Draft) -> None:
     for key in list(dict(grants.items())):
         privilege = key.removeprefix("+")
         granted[privilege] = [grantee(word) for word, _ in grants.words(key)]
-        draft.came(("grants", privilege), grants.at(key))
+        draft.set_origin(("grants", privilege), grants.at(key))
     draft.put(("grants",), {k: v for k, v in granted.items() if v}, config.at("grants"))
 
 
@@ -63,19 +63,19 @@ def _schema_contract(config: Section, draft: Draft) -> None:
     enforced = config.section("contract")
     if enforced.flag("enforced") is False:
         config.findings.drop(enforced.at("enforced"))
-    enforced.rest(alias_types=True)
+    enforced.drop_unread(alias_types=True)
 
 
 def read_disposition(config: Section, draft: Draft, *, overridden: bool) -> list[tuple[str, Loc]]:
-    """Put the write disposition that a model's materialization means.
+    """Read the write disposition from a model's materialization into the draft.
 
     Args:
         config: The model's ``config``.
-        draft: The spec in the making.
-        overridden: Whether the model's own ``meta`` says the disposition.
+        draft: The draft of the spec.
+        overridden: Whether ``meta: {loader: …}`` of the model sets the disposition.
 
     Returns:
-        The columns of ``unique_key``, and where they are named.
+        The columns of ``unique_key`` with their locations.
     """
     materialized, strategy = config.text("materialized"), config.text("incremental_strategy")
     unique = [(name.lower(), loc) for name, loc in config.words("unique_key")]
@@ -104,8 +104,8 @@ def _incremental(
         case "append":
             draft.put(("write_disposition",), "append", origin)
         case _ if not overridden:
-            config.findings.wrong(
-                f"the strategy `{strategy}` is not one of append, delete+insert, merge, microbatch",
+            config.findings.add_problem(
+                f"`{strategy}` is not one of append, delete+insert, merge, microbatch",
                 origin,
             )
 
@@ -114,14 +114,14 @@ def _microbatch(config: Section, draft: Draft) -> None:
     expr, grain = config.text("event_time"), config.text("batch_size")
     if expr is None or grain not in _GRAINS:
         needed = f"needs event_time, and batch_size: {', '.join(_GRAINS)}"
-        config.findings.wrong(f"the strategy `microbatch` {needed}", config.loc)
+        config.findings.add_problem(f"the strategy `microbatch` {needed}", config.loc)
         return
     entry = {"expr": expr.lower(), "grain": grain}
     draft.put(("partition_by",), [entry], config.at("event_time"))
 
 
 def grantee(word: str) -> str:
-    """A grantee of dbt as one of a spec: a bare name is a user's."""
+    """Convert a grantee of dbt to one of a spec; a bare name is a user."""
     head, _, name = word.partition(" ")
     if word.lower() == "public":
         return "public"

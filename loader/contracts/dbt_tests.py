@@ -1,6 +1,6 @@
-"""The checks of a spec as dbt's data tests, and back.
+"""Converts dbt data tests to the checks of a spec, and back.
 
-Those of dbt itself are written; those of the packages dbt_utils and dbt_expectations are read too.
+Reads the tests of dbt, dbt_utils and dbt_expectations; writes only those of dbt.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from loader.errors import Loc
 
 NOT_NULL = "not_null"
 
-_CHANGING = ("where", "error_if", "warn_if", "fail_calc")
-"""Settings that make another test of a test."""
+_UNSUPPORTED_SETTINGS = ("where", "error_if", "warn_if", "fail_calc")
+"""Settings that change a test's meaning, so that it has no equivalent check."""
 
-_SETTINGS = ("severity", "enabled", *_CHANGING)
+_SETTINGS = ("severity", "enabled", *_UNSUPPORTED_SETTINGS)
 
 Check = dict[str, Any]
 
 
 def read_test(section: Section, item: object, loc: Loc, column: str | None) -> Check | str | None:
-    """The check that a data test is, or `NOT_NULL`; None, and told, when a spec cannot hold it.
+    """Convert a data test to a check or `NOT_NULL`; None, and reported, when there is none.
 
     Args:
-        section: What the test stands in.
-        item: The test: its name, or its name and its arguments.
-        loc: Its place.
-        column: The column it is about; None for the table's own.
+        section: The section that contains the test.
+        item: The test: its name, or its name with arguments.
+        loc: Its location.
+        column: The column that it tests; None for a table's test.
     """
     findings = section.findings
     if isinstance(item, str):
@@ -41,15 +41,15 @@ def read_test(section: Section, item: object, loc: Loc, column: str | None) -> C
         name = next(iter(item))
         body = Section(item[name], (*loc, name), findings)
     else:
-        findings.wrong("a data test is a name, or one name with its arguments", loc)
+        findings.add_problem("expected a test name, or one test name with arguments", loc)
         return None
     test = _Test(name.removeprefix("dbt."), body, column)
-    check = None if test.changed else test.check()
+    check = None if test.is_unsupported else test.check()
     if check is None:
         findings.drop(loc)
         return None
-    test.rest()
-    return test.settled(check)
+    test.drop_unread()
+    return test.with_settings(check)
 
 
 class _Test:
@@ -57,7 +57,7 @@ class _Test:
         self._name, self._body, self._column = name, body, column
         self._label = body.text("name")
         self._config = body.section("config")
-        # Since dbt 1.10 what a test is called with stands by itself.
+        # Since dbt 1.10 arguments are under a key of their own.
         self._arguments = body.section("arguments")
         self._settings = {key: self._setting(key) for key in _SETTINGS}
 
@@ -66,17 +66,17 @@ class _Test:
         return inner if inner is not None else outer
 
     @property
-    def changed(self) -> bool:
-        """Whether its settings make something else of it, or nothing."""
+    def is_unsupported(self) -> bool:
+        """Whether settings change the test's meaning or disable it."""
         severity = str(self._settings["severity"] or "error").lower()
         return (
-            any(self._settings[key] is not None for key in _CHANGING)
+            any(self._settings[key] is not None for key in _UNSUPPORTED_SETTINGS)
             or self._settings["enabled"] is False
             or severity not in ("error", "warn")
         )
 
-    def settled(self, check: Check) -> Check | str:
-        """The check with its name and severity."""
+    def with_settings(self, check: Check) -> Check | str:
+        """The check with the test's name and severity."""
         if str(self._settings["severity"] or "").lower() == "warn":
             check = {**check, "severity": "warning"}
         elif check["metric"] == "null_values" and check.get("must_be") == 0:
@@ -85,17 +85,17 @@ class _Test:
             return NOT_NULL
         return check if self._label is None else {**check, "name": self._label}
 
-    def rest(self) -> None:
-        self._arguments.rest()
-        self._config.rest()
-        self._body.rest()
+    def drop_unread(self) -> None:
+        self._arguments.drop_unread()
+        self._config.drop_unread()
+        self._body.drop_unread()
 
     def _argument(self, key: str) -> Any:
         inner, outer = self._arguments.take(key), self._body.take(key)
         return inner if inner is not None else outer
 
     def check(self) -> Check | None:
-        """What is counted, and its bound."""
+        """The check without name and severity; None when there is no equivalent."""
         column = self._column
         match self._name:
             case "not_null" if column:
@@ -103,25 +103,27 @@ class _Test:
             case "unique" if column:
                 return {"metric": "duplicate_values", "column": column, "must_be": 0}
             case "accepted_values" if column:
-                return self._accepted(column)
+                return self._accepted_values(column)
             case "dbt_utils.not_null_proportion" if column:
-                return self._proportion(column)
+                return self._not_null_proportion(column)
             case "dbt_expectations.expect_column_values_to_not_be_null" if column:
-                return self._bare({"metric": "null_values", "column": column, "must_be": 0})
+                not_null = {"metric": "null_values", "column": column, "must_be": 0}
+                return self._unless_filtered(not_null)
             case "dbt_utils.unique_combination_of_columns":
-                return self._together("combination_of_columns")
+                return self._columns_unique("combination_of_columns")
             case "dbt_expectations.expect_compound_columns_to_be_unique":
-                return self._together("column_list")
+                return self._columns_unique("column_list")
             case "dbt_expectations.expect_table_row_count_to_equal":
-                return self._bare({"metric": "row_count", "must_be": self._argument("value")})
+                check = {"metric": "row_count", "must_be": self._argument("value")}
+                return self._unless_filtered(check)
             case "dbt_expectations.expect_table_row_count_to_be_between":
-                return self._rows()
+                return self._row_count()
         return None
 
-    def _bare(self, check: Check) -> Check | None:
+    def _unless_filtered(self, check: Check) -> Check | None:
         return None if self._argument("row_condition") or self._argument("group_by") else check
 
-    def _accepted(self, column: str) -> Check | None:
+    def _accepted_values(self, column: str) -> Check | None:
         values = self._argument("values")
         quoted = self._argument("quote")
         if quoted is False and isinstance(values, list):
@@ -139,7 +141,7 @@ class _Test:
             "must_be": 0,
         }
 
-    def _proportion(self, column: str) -> Check | None:
+    def _not_null_proportion(self, column: str) -> Check | None:
         least = self._argument("at_least")
         most = self._argument("at_most")
         if most not in (None, 1, 1.0) or isinstance(least, bool):
@@ -155,34 +157,35 @@ class _Test:
             "must_be_less_or_equal_to": number,
         }
 
-    def _together(self, key: str) -> Check | None:
+    def _columns_unique(self, key: str) -> Check | None:
         names = self._argument(key)
         if not isinstance(names, list) or not names:
             return None
         if not all(isinstance(name, str) for name in names):
             return None
         columns = [name.lower() for name in names]
-        return self._bare({"metric": "duplicate_values", "columns": columns, "must_be": 0})
+        check = {"metric": "duplicate_values", "columns": columns, "must_be": 0}
+        return self._unless_filtered(check)
 
-    def _rows(self) -> Check | None:
+    def _row_count(self) -> Check | None:
         least, most = self._argument("min_value"), self._argument("max_value")
         strictly = self._argument("strictly") is True
         check: Check = {"metric": "row_count"}
         if least is not None and most is not None:
             if strictly:
                 return None
-            return self._bare({**check, "must_be_between": [least, most]})
+            return self._unless_filtered({**check, "must_be_between": [least, most]})
         if least is not None:
             key = "must_be_greater_than" if strictly else "must_be_greater_or_equal_to"
-            return self._bare({**check, key: least})
+            return self._unless_filtered({**check, key: least})
         if most is not None:
             key = "must_be_less_than" if strictly else "must_be_less_or_equal_to"
-            return self._bare({**check, key: most})
+            return self._unless_filtered({**check, key: most})
         return None
 
 
 def write_test(check: Mapping[str, Any]) -> str | dict[str, Any] | None:
-    """The test of a column that a check is; None when dbt itself has none that is the same."""
+    """Convert a check to a column's test; None when dbt has no equivalent."""
     known = {"metric", "column", "name", "severity", "must_be", "valid_values"}
     if check.keys() - known or check.get("must_be") != 0 or "column" not in check:
         return None

@@ -1,4 +1,4 @@
-"""Writes dbt's property files so that they read back as the same specs."""
+"""Writes dbt property files that read back as the same specs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loader.contracts.dbt import OURS, PERIODS, of_ours, read
+from loader.contracts.dbt import LOADER_KEY, PERIODS, read, without_loader_key
 from loader.contracts.dbt_config import grantee
 from loader.contracts.dbt_tests import NOT_NULL, write_test
-from loader.contracts.draft import Draft, differences, order_of, write_tags
+from loader.contracts.draft import Draft, check_order, differences, write_tags
 from loader.contracts.sections import Findings
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import Document
@@ -17,23 +17,23 @@ from loader.spec.yaml_writer import declared
 
 
 def write_models(specs: Sequence[TableSpec]) -> dict[str, Any]:
-    """A file of models, one for each table.
+    """Write a file of models, one for each table.
 
     Args:
         specs: The tables.
     """
-    # dbt knows a model by its name alone, whatever its schema.
+    # dbt requires unique model names across schemas.
     names = Counter(spec.name for spec in specs)
     models = [_model(spec, alone=names[spec.name] == 1) for spec in specs]
     data = {"version": 2, "models": models}
     drafts = read(Findings(Document(data)))
     for spec, entry, draft in zip(specs, models, drafts, strict=True):
-        _add_ours(spec, entry, draft)
+        _add_extensions(spec, entry, draft)
     return data
 
 
 def write_sources(specs: Sequence[TableSpec]) -> dict[str, Any]:
-    """A file of sources, one for each schema.
+    """Write a file of sources, one for each schema.
 
     Args:
         specs: The tables.
@@ -50,7 +50,7 @@ def write_sources(specs: Sequence[TableSpec]) -> dict[str, Any]:
     tables = [spec for group in groups.values() for spec in group]
     drafts = read(Findings(Document(data)))
     for spec, entry, draft in zip(tables, entries, drafts, strict=True):
-        _add_ours(spec, entry, draft)
+        _add_extensions(spec, entry, draft)
     return data
 
 
@@ -58,7 +58,7 @@ def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
     config: dict[str, Any] = {
         "schema": spec.schema_name,
         "alias": None if alone else spec.name,
-        **_materialized(spec),
+        **_materialization(spec),
         "dist": spec.dist,
         "sort": list(spec.sort),
         "sort_type": spec.sort_type,
@@ -68,16 +68,16 @@ def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
         },
         "contract": {"enforced": True},
         "tags": write_tags(spec.tags),
-        "meta": of_ours(spec.meta),
+        "meta": without_loader_key(spec.meta),
     }
     if spec.schema_contract.evolve == "additive":
         config["on_schema_change"] = "append_new_columns"
     keys = [{"type": "primary_key", "columns": list(spec.primary_key)}] if spec.primary_key else []
-    return _said(
+    return _without_empty(
         {
             "name": spec.name if alone else f"{spec.schema_name}_{spec.name}",
             "description": spec.description,
-            "config": _said(config),
+            "config": _without_empty(config),
             "constraints": keys,
             "columns": _columns(spec, models=True),
         }
@@ -87,25 +87,25 @@ def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
 def _source_table(spec: TableSpec) -> dict[str, Any]:
     config = {
         "tags": write_tags(spec.tags),
-        "meta": of_ours(spec.meta),
+        "meta": without_loader_key(spec.meta),
         "freshness": _freshness(spec),
     }
-    return _said(
+    return _without_empty(
         {
             "name": spec.name,
             "description": spec.description,
-            "config": _said(config),
+            "config": _without_empty(config),
             "columns": _columns(spec, models=False),
         }
     )
 
 
-def _said(data: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value not in (None, [], {})}
 
 
-def _materialized(spec: TableSpec) -> dict[str, Any]:
-    """How dbt would come nearest to what a load does."""
+def _materialization(spec: TableSpec) -> dict[str, Any]:
+    """The materialization that is closest to the write disposition."""
     incremental = {"materialized": "incremental"}
     if spec.write_disposition == "append":
         return {**incremental, "incremental_strategy": "append"}
@@ -140,14 +140,14 @@ def _freshness(spec: TableSpec) -> dict[str, Any] | None:
 
 
 def _columns(spec: TableSpec, *, models: bool) -> list[dict[str, Any]]:
-    checks = _sayable(spec)
+    checks = _column_tests(spec)
     columns = []
     for column in spec.columns:
         tests = [test for name, test in checks if name == column.name]
-        # A source has no constraints: that it has no NULL is a test there.
+        # Sources have no constraints: NOT NULL is a test there.
         not_null = not column.nullable
         columns.append(
-            _said(
+            _without_empty(
                 {
                     "name": column.name,
                     "description": column.description,
@@ -160,36 +160,36 @@ def _columns(spec: TableSpec, *, models: bool) -> list[dict[str, Any]]:
     return columns
 
 
-def _sayable(spec: TableSpec) -> list[tuple[str, Any]]:
-    """The checks that are tests of dbt: column and test."""
+def _column_tests(spec: TableSpec) -> list[tuple[str, Any]]:
+    """The checks that dbt has tests for: column and test."""
     checks = declared(spec).get("checks", [])
     return [(check["column"], test) for check in checks if (test := write_test(check)) is not None]
 
 
-def _add_ours(spec: TableSpec, entry: dict[str, Any], draft: Draft) -> None:
-    """Say beside dbt's words what reading them would not give back."""
+def _add_extensions(spec: TableSpec, entry: dict[str, Any], draft: Draft) -> None:
+    """Add ``meta: {loader: …}`` with the spec keys that reading the entry would not restore."""
     actual, suggested = declared(spec), draft.data
     extra = [check for check in actual.get("checks", []) if write_test(check) is None]
-    order = order_of(actual.get("checks", []), [*extra, *suggested["checks"]])
-    ours: dict[str, Any] = {} if not extra else {"checks": extra}
+    order = check_order(actual.get("checks", []), [*extra, *suggested["checks"]])
+    extensions: dict[str, Any] = {} if not extra else {"checks": extra}
     if order is not None:
-        ours["check_order"] = order
+        extensions["check_order"] = order
     apart = ("version", "columns", "checks")
-    ours |= differences(
+    extensions |= differences(
         *({k: v for k, v in d.items() if k not in apart} for d in (actual, suggested))
     )
-    if ours.get("write_disposition", "") is None:
-        ours["write_disposition"] = spec.write_disposition  # reads better than what it is not
-    _extend(entry, ours)
+    if extensions.get("write_disposition", "") is None:
+        extensions["write_disposition"] = spec.write_disposition  # clearer than null
+    _extend(entry, extensions)
     for column, declaration, found, place in zip(
         spec.columns, actual["columns"], suggested["columns"], entry["columns"], strict=True
     ):
-        said = {key: value for key, value in declaration.items() if key != "nullable"}
-        said |= {} if column.nullable else {"nullable": False}
-        _extend(place, differences(said, found))
+        stated = {key: value for key, value in declaration.items() if key != "nullable"}
+        stated |= {} if column.nullable else {"nullable": False}
+        _extend(place, differences(stated, found))
 
 
-def _extend(entry: dict[str, Any], ours: Mapping[str, Any]) -> None:
-    if ours:
+def _extend(entry: dict[str, Any], extensions: Mapping[str, Any]) -> None:
+    if extensions:
         config = entry.setdefault("config", {})
-        config["meta"] = {**config.get("meta", {}), OURS: dict(ours)}
+        config["meta"] = {**config.get("meta", {}), LOADER_KEY: dict(extensions)}

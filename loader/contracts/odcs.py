@@ -1,8 +1,8 @@
-"""Reads the Open Data Contract Standard, versions 3.0 and 3.1.
+"""Reads data contracts of the Open Data Contract Standard (ODCS), versions 3.0 and 3.1.
 
-What a spec says beyond the standard stands in custom properties named ``loader.<key>``, where the
-key is the spec's own; such a property goes before what the rest of the contract suggests. The
-contract's own id, version, status and so on are kept in the spec's ``meta`` under ``odcs``.
+Spec keys that ODCS does not have are read from custom properties ``loader.<key>``, which take
+precedence over the rest of the contract. The contract's id, version, status and so on are kept in
+``meta.odcs`` of the spec.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loader.contracts import columntypes
-from loader.contracts.draft import UNKNOWN, Draft, folded, ordered, read_tags, to_infer
+from loader.contracts.draft import UNKNOWN, Draft, fold_name, infer_command, read_tags, sort_checks
 from loader.contracts.odcs_contract import (
     IDENTITY,
     PREFIX,
@@ -30,44 +30,45 @@ from loader.sql import datatypes
 
 
 def read(findings: Findings, schema: str | None = None) -> list[Draft]:
-    """The tables that a contract declares.
+    """Read the tables that a contract declares.
 
     Args:
-        findings: The document, and where to tell of it.
-        schema: The schema of tables whose contract does not say one, or says several.
+        findings: The document; receives its problems and notes.
+        schema: The schema of tables whose contract names none, or several.
     """
     section = Section(findings.document.data, (), findings)
-    if not _of_a_known_version(section):
+    if not _check_version(section):
         return []
     contract = read_contract(section, schema)
     drafts = [_table(entry, contract) for entry in section.sections("schema")]
     several = ", ".join(contract.schemas)
-    findings.ask_for_schema(f"the contract's servers name {several or 'none'}")
+    findings.report_missing_schemas(f"the contract's servers name {several or 'none'}")
     if not drafts and not findings.problems:
-        findings.wrong("the contract declares no table", ("schema",), "add `schema` with one entry")
-    section.rest()
+        message = "the contract declares no table"
+        findings.add_problem(message, ("schema",), "add `schema` with one entry")
+    section.drop_unread()
     return drafts
 
 
-def _of_a_known_version(section: Section) -> bool:
+def _check_version(section: Section) -> bool:
     version, kind = section.take("apiVersion"), section.take("kind")
-    wrong = section.findings.wrong
+    add_problem = section.findings.add_problem
     if kind not in (None, "DataContract"):
-        wrong(f"`{kind}` is no kind of document that declares tables", ("kind",), _KIND)
+        add_problem(f"`{kind}` documents are not supported", ("kind",), _KIND)
     elif version is None:
-        wrong("`apiVersion` is missing", (), "contracts start with apiVersion: v3.1.0")
+        add_problem("`apiVersion` is missing", (), "contracts start with apiVersion: v3.1.0")
     elif not re.fullmatch(r"v?3\.[01](\.\d+)?", str(version)):
         old = str(version).lstrip("v").startswith(("0", "1", "2"))
-        hint = "bring the contract to v3.1.0 first" if old else "write it as v3.1.0"
-        wrong(
-            f"version `{version}` is not one that is read: 3.0 and 3.1 are", ("apiVersion",), hint
+        hint = "convert the contract to v3.1.0 first" if old else "write it as v3.1.0"
+        add_problem(
+            f"version `{version}` is not supported; expected 3.0 or 3.1", ("apiVersion",), hint
         )
     else:
         return True
     return False
 
 
-_KIND = "a contract says kind: DataContract"
+_KIND = "a contract has `kind: DataContract`"
 
 
 def _table(section: Section, contract: Contract) -> Draft:
@@ -78,12 +79,13 @@ def _table(section: Section, contract: Contract) -> Draft:
     _about(section, draft, contract, customs)
     properties = _Properties(section, draft, contract)
     if not properties.names:
-        message = f"`{draft.data.get('name', '?')}` has no properties, and a table needs columns"
-        findings.wrong(message, section.at("properties"), f"{to_infer(draft)} finds them")
+        message = f"`{draft.data.get('name', '?')}` has no properties, but a table needs columns"
+        hint = f"{infer_command(draft)} drafts the spec from the existing table"
+        findings.add_problem(message, section.at("properties"), hint)
     _checks(section, draft, properties, extensions)
     _partitions(draft, properties, extensions, findings)
     draft.override((), extensions)
-    section.rest(logicalType="object", physicalType="table")
+    section.drop_unread(logicalType="object", physicalType="table")
     return draft
 
 
@@ -93,7 +95,7 @@ def _name(section: Section, draft: Draft, contract: Contract, own: tuple[Any, Lo
     origin = section.at("physicalName" if physical else "name")
     name, schema = physical or logical, contract.schema
     if name is None:
-        findings.wrong("`name` is missing", section.loc)
+        findings.add_problem("`name` is missing", section.loc)
         return
     if physical and logical and logical != physical:
         findings.drop(section.at("name"))
@@ -105,8 +107,8 @@ def _name(section: Section, draft: Draft, contract: Contract, own: tuple[Any, Lo
         findings.tables_without_schema.append((name, section.loc))
         schema = UNKNOWN
     if own is None and schema is not None:
-        draft.put(("schema",), folded(schema, ("servers",), findings), ("servers",))
-    draft.put(("name",), folded(name, origin, findings), origin)
+        draft.put(("schema",), fold_name(schema, ("servers",), findings), ("servers",))
+    draft.put(("name",), fold_name(name, origin, findings), origin)
 
 
 def _about(section: Section, draft: Draft, contract: Contract, customs: Customs) -> None:
@@ -125,7 +127,7 @@ def _about(section: Section, draft: Draft, contract: Contract, customs: Customs)
 
 
 class _Properties:
-    """The columns of a table, and what their properties say of the table."""
+    """The columns of a table, and the keys and partitions that their properties declare."""
 
     def __init__(self, table: Section, draft: Draft, contract: Contract) -> None:
         self.names: dict[str, str] = {}
@@ -141,11 +143,11 @@ class _Properties:
         keys = sorted(self._keys, key=lambda key: key[0])
         draft.put(("primary_key",), [name for _, name, _ in keys], table.at("properties"))
         for at, (_, _, origin) in enumerate(keys):
-            draft.came(("primary_key", at), origin)
+            draft.set_origin(("primary_key", at), origin)
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """The columns as they are declared so far."""
+        """The columns of the draft so far."""
         listed: list[dict[str, Any]] = self._draft.data["columns"]
         return listed
 
@@ -153,16 +155,16 @@ class _Properties:
         findings = section.findings
         logical, physical = section.text("name"), section.text("physicalName")
         if physical is None and logical is None:
-            findings.wrong("`name` is missing", section.loc)
-            section.rest()
+            findings.add_problem("`name` is missing", section.loc)
+            section.drop_unread()
             return False
         if physical and logical and logical != physical:
             findings.drop(section.at("name"))
         origin = section.at("physicalName" if physical else "name")
-        name = folded(physical or logical or "", origin, findings)
+        name = fold_name(physical or logical or "", origin, findings)
         at = len(self.columns)
         self.columns.append({})
-        self._draft.came(("columns", at), section.loc)
+        self._draft.set_origin(("columns", at), section.loc)
         self._draft.put(("columns", at, "name"), name, origin)
         self.names[logical or name] = name
         self._type(section, at)
@@ -179,7 +181,7 @@ class _Properties:
         return True
 
     def _type(self, section: Section, at: int) -> None:
-        """Put the column's type, chosen of its physical and its logical one."""
+        """Choose the column's type from its physical and logical types."""
         findings = section.findings
         physical, logical = section.text("physicalType"), section.text("logicalType")
         options = section.section("logicalTypeOptions")
@@ -188,17 +190,18 @@ class _Properties:
         chosen, problem = self._choose_type(physical, logical, given)
         if chosen is None:
             hint = "add physicalType, such as varchar(40)" if physical is None else None
-            findings.wrong(problem or "", origin if physical or logical else section.loc, hint)
-            # A type that does no harm, so that everything else is checked too.
+            loc = origin if physical or logical else section.loc
+            findings.add_problem(problem or "", loc, hint)
+            # A placeholder, so that the rest is validated too.
             self._draft.put(("columns", at, "data_type"), "varchar(256)", origin)
             return
         note = chosen.note
         if problem:
-            note = f"`{physical}` is no type of Redshift: {logical} is {chosen.data_type} here"
+            note = f"`{physical}` is not a Redshift type; {logical} becomes {chosen.data_type}"
         if note:
             findings.note(origin, note)
         self._draft.put(("columns", at, "data_type"), chosen.data_type, origin)
-        says, implied = columntypes.described(datatypes.parse(chosen.data_type))
+        says, implied = columntypes.logical_type(datatypes.parse(chosen.data_type))
         alike = {("array", "object"), ("number", "integer")}
         if logical not in (None, says) and (logical, says) not in alike:
             findings.drop(section.at("logicalType"))
@@ -208,8 +211,8 @@ class _Properties:
 
     def _choose_type(
         self, physical: str | None, logical: str | None, given: Mapping[str, Any]
-    ) -> tuple[columntypes.Chosen | None, str | None]:
-        """The type of a column, and why its physical type, or neither, is none of Redshift's.
+    ) -> tuple[columntypes.TypeChoice | None, str | None]:
+        """The column's type, and the problem if the physical type, or both types, are not valid.
 
         ``given`` are the options of the logical type.
         """
@@ -217,30 +220,33 @@ class _Properties:
         lengthened = logical == "string" and "maxLength" in given
         if physical is not None and not (lengthened and columntypes.is_unsized(physical)):
             try:
-                return columntypes.physical(physical, native=self._contract.native), None
+                return columntypes.from_physical(physical, native=self._contract.native), None
             except ValueError as error:
                 problem = str(error)
         if logical is None:
             if physical is None:
-                problem = "there is neither a physicalType nor a logicalType"
+                problem = "physicalType or logicalType is missing"
             return None, problem
         try:
-            return columntypes.logical(logical, given), problem
+            return columntypes.from_logical(logical, given), problem
         except ValueError as error:
             return None, problem or str(error)
 
     def _flags(self, section: Section, at: int, name: str) -> None:
         required, key = section.flag("required"), section.flag("primaryKey")
-        place = section.whole("primaryKeyPosition")
+        place = section.integer("primaryKeyPosition")
         if key:
             self._keys.append((_position(place), name, section.at("primaryKey")))
             if required is False:
-                section.findings.note(section.at("required"), f"the key `{name}` is never null")
+                section.findings.note(
+                    section.at("required"),
+                    f"`{name}` is in the primary key, so it becomes NOT NULL",
+                )
         elif place not in (None, -1):
             section.findings.drop(section.at("primaryKeyPosition"))
         if required:
             self._draft.put(("columns", at, "nullable"), False, section.at("required"))
-        partitioned, place = section.flag("partitioned"), section.whole("partitionKeyPosition")
+        partitioned, place = section.flag("partitioned"), section.integer("partitionKeyPosition")
         if partitioned:
             self.partitioned.append((_position(place), name))
         elif place not in (None, -1):
@@ -248,7 +254,7 @@ class _Properties:
 
 
 def _is_lost(key: str, value: object, implied: Mapping[str, Any]) -> bool:
-    """Whether an option of a logical type says what the chosen type does not imply."""
+    """Whether the chosen type does not express an option of the logical type."""
     if value is None or implied.get(key) == value:
         return False
     return not (key == "timezone" and value is False and key not in implied)
@@ -273,19 +279,19 @@ def _checks(
             if check is not None:
                 found.append((check, entry.loc))
         unique = {"metric": "duplicate_values", "column": column["name"], "must_be": 0}
-        # A key of one column is unique as it is.
+        # A primary key of one column is unique already.
         if one.flag("unique") and keys != [column["name"]] and unique not in [c for c, _ in found]:
             found.append((unique, one.at("unique")))
-        one.rest(criticalDataElement=False)
+        one.drop_unread(criticalDataElement=False)
     extra, loc = extensions.pop("checks", (None, ()))
     if isinstance(extra, list):
         found += [(check, (*loc, at)) for at, check in enumerate(extra)]
     elif extra is not None:
-        section.findings.wrong("expected a list", loc)
-    listed = ordered(found, extensions.pop("check_order", (None, ()))[0])
+        section.findings.add_problem("expected a list", loc)
+    listed = sort_checks(found, extensions.pop("check_order", (None, ()))[0])
     draft.put(("checks",), [check for check, _ in listed], section.at("quality"))
     for at, (_, origin) in enumerate(listed):
-        draft.came(("checks", at), origin)
+        draft.set_origin(("checks", at), origin)
 
 
 def _partitions(
@@ -300,21 +306,23 @@ def _partitions(
     }
     draft.put(("partition_by",), entries, draft.loc)
     for at, name in enumerate(names):
-        draft.came(("partition_by", at), places[name])
+        draft.set_origin(("partition_by", at), places[name])
     own, loc = extensions.get("partition_by", (None, ()))
     if own is None:
         if names:
             shown = ", ".join(names)
-            findings.note(draft.loc, f"each value of {shown} is a partition; add grain for windows")
+            findings.note(
+                draft.loc, f"each value of {shown} is a partition; add `grain` for time windows"
+            )
         return
     if not isinstance(own, list):
-        return  # what it is, and should be, is told when the spec is judged
+        return  # reported when the spec is validated
     exprs = [entry.get("expr") for entry in own if isinstance(entry, dict)]
     bare = {expr for expr in exprs if isinstance(expr, str) and expr in places}
     if bare != set(names):
-        findings.wrong(
-            f"loader.partition_by is over {', '.join(sorted(bare)) or 'no column'}, and partitioned"
-            f" are {', '.join(names) or 'none'}",
+        findings.add_problem(
+            f"loader.partition_by names {', '.join(sorted(bare)) or 'no column'}, but `partitioned`"
+            f" marks {', '.join(names) or 'none'}",
             loc,
-            "change both, or leave one of them out",
+            "make both the same, or remove one",
         )

@@ -1,4 +1,4 @@
-"""What a data contract says of itself: its identity, its servers, its custom properties."""
+"""Reads the top level of a data contract: identity, servers, custom properties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = "loader."
 
 
 IDENTITY = "odcs"
-"""The key of a spec's ``meta`` that keeps what the contract says of itself."""
+"""The key of a spec's ``meta`` that keeps the contract's identity."""
 
 
 WORDS = ("id", "name", "version", "status", "domain", "tenant", "dataProduct", "contractCreatedTs")
@@ -23,11 +23,11 @@ DESCRIPTION = ("purpose", "limitations", "usage")
 
 
 Customs = Mapping[str, tuple[Any, Loc]]
-"""Custom properties: name → value and place."""
+"""Custom properties: name → value and location."""
 
 
 def defaults(schema: str) -> dict[str, str]:
-    """What the contract of a schema says of itself when nobody has said anything else."""
+    """The default identity of the contract for a schema."""
     return {
         "id": f"urn:datacontract:{schema}",
         "name": schema,
@@ -38,18 +38,18 @@ def defaults(schema: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Contract:
-    """What all tables of one contract share."""
+    """The parts of a contract that all of its tables share."""
 
     identity: Mapping[str, Any]
     schemas: tuple[str, ...]
     schema: str | None
-    """The schema of tables that do not tell theirs."""
+    """The schema of tables that do not name theirs."""
     native: bool
-    """Whether physical types are Redshift's."""
+    """Whether physical types are Redshift types."""
 
 
 def read_contract(section: Section, schema: str | None) -> Contract:
-    """The part of a contract that all of its tables share.
+    """Read the parts of a contract that all of its tables share.
 
     Args:
         section: The whole contract.
@@ -57,34 +57,34 @@ def read_contract(section: Section, schema: str | None) -> Contract:
     """
     identity = _read_identity(section)
     schemas: dict[str, bool] = {}
-    """Schema → whether a server of Redshift names it."""
+    """Schema → whether a Redshift server names it."""
     kinds = []
     for server in section.sections("servers"):
         kinds.append(server.text("type"))
         named = server.text("schema")
         if named:
             schemas[named] = schemas.get(named, False) or kinds[-1] == "redshift"
-        if server.says_more():
+        if server.has_unread_keys():
             section.findings.drop(server.loc)
     native = "redshift" in kinds
     names = tuple(name for name, redshift in schemas.items() if redshift) or tuple(schemas)
     if kinds and not native:
         listed = ", ".join(sorted({kind for kind in kinds if kind}))
         section.findings.notes.append(
-            f"the contract is about {listed or 'no Redshift'}: Redshift counts the length of"
-            " text in bytes, so varchar(n) may need more"
+            f"the contract is for {listed or 'another warehouse'}: Redshift counts text lengths in"
+            " bytes, so varchar(n) may need more"
         )
     return Contract(identity, names, names[0] if len(names) == 1 else schema, native)
 
 
 def _read_identity(section: Section) -> dict[str, Any]:
-    """What a contract says of itself, without what is empty: it is kept in ``meta``."""
+    """Read the contract's identity, for the spec's ``meta``; empty entries are left out."""
     identity: dict[str, Any] = {word: section.text(word) for word in WORDS}
     description = section.section("description")
     identity["description"] = {
         key: text for key in DESCRIPTION if (text := description.text(key)) is not None
     }
-    description.rest()
+    description.drop_unread()
     identity["tags"] = [word for word, _ in section.words("tags")]
     customs = custom_properties(section)
     identity["customProperties"] = {
@@ -97,24 +97,24 @@ def _read_identity(section: Section) -> dict[str, Any]:
 
 
 def custom_properties(section: Section) -> dict[str, tuple[Any, Loc]]:
-    """The custom properties of a contract, a table or a column; problems go to the findings."""
+    """Read the custom properties of a contract, table or column; reports problems."""
     found: dict[str, tuple[Any, Loc]] = {}
     for entry in section.sections("customProperties"):
         name = entry.text("property")
         value = entry.take("value")
         if name is None:
-            entry.findings.wrong("`property` is missing", entry.loc)
+            entry.findings.add_problem("`property` is missing", entry.loc)
         elif name in found:
-            message = f"the custom property `{name}` is already there"
-            entry.findings.wrong(message, entry.at("property"))
+            message = f"the custom property `{name}` is listed twice"
+            entry.findings.add_problem(message, entry.at("property"))
         else:
             found[name] = (value, entry.at("value"))
-        entry.rest()
+        entry.drop_unread()
     return found
 
 
 def loader_extensions(customs: Customs) -> dict[str, tuple[Any, Loc]]:
-    """The custom properties that are Loader's own, by the spec's key."""
+    """The custom properties ``loader.<key>``, by the spec's key."""
     return {
         name.removeprefix(PREFIX): entry
         for name, entry in customs.items()

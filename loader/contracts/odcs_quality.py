@@ -1,4 +1,4 @@
-"""The checks of a spec as the library metrics of the contract standard, and back."""
+"""Converts ODCS library metrics to the checks of a spec, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RULES = {
     "duplicateCount": "duplicateValues",
     "validValues": "invalidValues",
 }
-"""What version 3.0 called a rule → the metric."""
+"""The rules of version 3.0 → the metrics of 3.1."""
 
 _ERRORS = ("", "error", "critical", "high", "blocker", "fail")
 _WARNINGS = ("warning", "warn", "info", "low", "medium")
@@ -40,40 +40,40 @@ _BOUNDS = {_camel(operator): operator for operator in OPERATORS}
 def read_quality(
     entry: Section, column: str | None, names: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The check that an entry of ``quality`` is; None, and told, when a spec cannot hold it.
+    """Convert an entry of ``quality`` to a check; None, and reported, when there is no equivalent.
 
     Args:
         entry: The entry.
-        column: The column it stands at; None at the table.
-        names: The names of properties → the names of columns.
+        column: The column that it belongs to; None for the table.
+        names: Property names → column names.
     """
     metric = _metric(entry)
     check: dict[str, Any] = {"metric": _METRICS.get(metric or ""), "name": entry.text("name")}
     if (metric == "rowCount") == (column is not None) and metric != "duplicateValues":
-        metric = None  # a metric of columns at a table, or the other way round
+        metric = None  # a column's metric at a table, or vice versa
     arguments = entry.section("arguments")
     if metric is not None:
-        check |= _counted(metric, column, arguments, entry, names) or {"metric": None}
+        check |= _read_arguments(metric, column, arguments, entry, names) or {"metric": None}
     bounds = {operator: entry.take(key) for key, operator in _BOUNDS.items() if key in entry}
-    wrong = metric is not None and not _is_one_bound(entry, bounds)
+    is_invalid = metric is not None and not _is_one_bound(entry, bounds)
     unit, severity = _unit(entry), _severity(entry)
     if metric is None or check["metric"] is None or unit is None or severity is None:
-        _drop_whole(entry)
+        _drop_section(entry)
         return None
     check |= bounds | {"unit": unit, "severity": severity}
-    arguments.rest()
-    entry.rest()
-    if wrong:
+    arguments.drop_unread()
+    entry.drop_unread()
+    if is_invalid:
         return None
     defaults = {"unit": "rows", "severity": "error"}
     return {k: v for k, v in check.items() if v is not None and defaults.get(k) != v}
 
 
 def _is_one_bound(entry: Section, bounds: Mapping[str, Any]) -> bool:
-    """Whether a metric is held to one number, or one range; other things are told."""
+    """Whether a metric has exactly one valid bound; reports a problem otherwise."""
     if len(bounds) != 1:
-        message = f"a metric has one bound, this one has {len(bounds)}"
-        entry.findings.wrong(message, entry.loc, f"the bounds are {', '.join(_BOUNDS)}")
+        message = f"expected one bound, found {len(bounds)}"
+        entry.findings.add_problem(message, entry.loc, f"the bounds are {', '.join(_BOUNDS)}")
         return False
     ((operator, value),) = bounds.items()
     numbers = value if isinstance(value, list) else [value]
@@ -84,14 +84,14 @@ def _is_one_bound(entry: Section, bounds: Mapping[str, Any]) -> bool:
     if not right or isinstance(value, list) != (most == 2):
         wanted = "a list of two numbers" if most == 2 else "a number"
         key = next(key for key, name in _BOUNDS.items() if name == operator)
-        entry.findings.wrong(f"expected {wanted}, found `{value}`", entry.at(key))
+        entry.findings.add_problem(f"expected {wanted}, found `{value}`", entry.at(key))
         return False
     return True
 
 
-def _drop_whole(entry: Section) -> None:
+def _drop_section(entry: Section) -> None:
     for _ in entry.items():
-        pass  # asked for, so that the entry is told once and not key by key
+        pass  # mark all keys as read, so that the entry is reported once
     entry.findings.drop(entry.loc)
 
 
@@ -118,14 +118,14 @@ def _severity(entry: Section) -> str | None:
     return severity
 
 
-def _counted(
+def _read_arguments(
     metric: str,
     column: str | None,
     arguments: Section,
     entry: Section,
     names: Mapping[str, str],
 ) -> dict[str, Any] | None:
-    """What is counted; None when it is not what a check can count."""
+    """The check's column, columns and values; None when there is no equivalent."""
     check: dict[str, Any] = {"column": column}
     if metric == "duplicateValues" and column is None:
         listed = [names.get(name, name) for name, _ in arguments.words("properties")]
@@ -133,31 +133,31 @@ def _counted(
     if metric == "missingValues":
         values = arguments.take("missingValues")
         words = [value for value in values or [] if value is not None]
-        if not (values is None or isinstance(values, list)) or not _are(words, str):
+        if not (values is None or isinstance(values, list)) or not _are_all(words, str):
             return None
         if values is not None and None not in values:
-            entry.findings.note(entry.at("arguments"), "NULL counts as missing, too")
+            entry.findings.note(entry.at("arguments"), "NULL counts as missing too")
         return {**check, "missing_values": words or None}
     if metric == "invalidValues":
-        # Version 3.0 has the values beside the rule.
+        # Version 3.0 has the values next to the rule.
         values = arguments.take("validValues") or entry.take("validValues")
-        if "pattern" in arguments or not isinstance(values, list) or not _are(values, str, int):
+        if "pattern" in arguments or not isinstance(values, list) or not _are_all(values, str, int):
             return None
         return {**check, "valid_values": values}
     return check
 
 
-def _are(values: list[Any], *kinds: type) -> bool:
+def _are_all(values: list[Any], *kinds: type) -> bool:
     return all(isinstance(value, kinds) and not isinstance(value, bool) for value in values)
 
 
 def write_quality(check: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The entry of ``quality`` that a check is; None when the standard cannot say it."""
+    """Convert a check to an entry of ``quality``; None when ODCS has no equivalent."""
     metric = next(key for key, name in _METRICS.items() if name == check["metric"])
     bound = next(key for key, operator in _BOUNDS.items() if operator in check)
     value = check[_BOUNDS[bound]]
     if isinstance(value, list) and len({*value}) != len(value):
-        return None  # the standard wants two numbers that differ
+        return None  # ODCS requires two different numbers
     arguments: dict[str, Any] = {}
     if "columns" in check:
         arguments["properties"] = check["columns"]
@@ -177,8 +177,8 @@ def write_quality(check: Mapping[str, Any]) -> dict[str, Any] | None:
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def says_the_same(check: Mapping[str, Any], entry: Mapping[str, Any] | None) -> bool:
-    """Whether an entry reads back as the check that it was written for."""
+def reads_back(check: Mapping[str, Any], entry: Mapping[str, Any] | None) -> bool:
+    """Whether an entry reads back as the same check."""
     if entry is None:
         return False
     findings = Findings(Document(entry))

@@ -1,4 +1,4 @@
-"""Writes the Open Data Contract Standard, version 3.1, so that it reads back as the same specs."""
+"""Writes data contracts (ODCS 3.1) that read back as the same specs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loader.contracts import columntypes
-from loader.contracts.draft import differences, order_of, write_tags
+from loader.contracts.draft import check_order, differences, write_tags
 from loader.contracts.odcs import read
 from loader.contracts.odcs_contract import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults
-from loader.contracts.odcs_quality import says_the_same, write_quality
+from loader.contracts.odcs_quality import reads_back, write_quality
 from loader.contracts.sections import Findings
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import Document
@@ -21,11 +21,11 @@ VERSION = "v3.1.0"
 def write(
     specs: Sequence[TableSpec], servers: Sequence[Mapping[str, str]] = ()
 ) -> list[tuple[str, dict[str, Any]]]:
-    """A contract for each schema, or for each contract that tables came from, by its schema.
+    """Write a contract for each schema, or for each imported contract; with its schema.
 
     Args:
         specs: The tables.
-        servers: Where they are, as ``server``, ``type`` and ``database``.
+        servers: The tables' servers, as ``server``, ``type`` and ``database``.
     """
     groups: dict[tuple[str, str], list[TableSpec]] = {}
     for spec in specs:
@@ -35,9 +35,9 @@ def write(
 
 
 def _identity(spec: TableSpec) -> dict[str, Any]:
-    """What the contract that a table came from says of itself."""
-    kept = spec.meta.get(IDENTITY)
-    if not isinstance(kept, dict):
+    """The identity of the contract that a table was imported from; empty if it is not valid."""
+    identity = spec.meta.get(IDENTITY)
+    if not isinstance(identity, dict):
         return {}
     fits: dict[str, Callable[[Any], bool]] = {
         **dict.fromkeys(WORDS, _is_text),
@@ -51,8 +51,8 @@ def _identity(spec: TableSpec) -> dict[str, Any]:
             isinstance(value, dict) and not any(key.startswith(PREFIX) for key in value)
         ),
     }
-    right = all(key in fits and fits[key](value) for key, value in kept.items())
-    return kept if right else {}
+    right = all(key in fits and fits[key](value) for key, value in identity.items())
+    return identity if right else {}
 
 
 def _is_text(value: object) -> bool:
@@ -61,13 +61,13 @@ def _is_text(value: object) -> bool:
 
 def _contract(specs: Sequence[TableSpec], servers: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     schema, identity = specs[0].schema_name, _identity(specs[0])
-    said = {**defaults(schema), **identity}
+    stated = {**defaults(schema), **identity}
     data: dict[str, Any] = {
         "apiVersion": VERSION,
         "kind": "DataContract",
-        **{key: said[key] for key in WORDS if key in said},
-        "description": said.get("description"),
-        "tags": said.get("tags"),
+        **{key: stated[key] for key in WORDS if key in stated},
+        "description": stated.get("description"),
+        "tags": stated.get("tags"),
         "servers": [{**server, "schema": schema} for server in servers],
         "schema": [_table(spec) for spec in specs],
         "customProperties": _customs(identity.get("customProperties", {})),
@@ -75,7 +75,7 @@ def _contract(specs: Sequence[TableSpec], servers: Sequence[Mapping[str, str]]) 
     data = {key: value for key, value in data.items() if value not in (None, [], {})}
     drafts = read(Findings(Document(data)))
     for spec, entry, draft in zip(specs, data["schema"], drafts, strict=True):
-        _add_ours(spec, entry, draft.data)
+        _add_extensions(spec, entry, draft.data)
     return data
 
 
@@ -84,9 +84,9 @@ def _customs(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(spec: TableSpec) -> dict[str, Any]:
-    """A table as far as the standard has words for it."""
+    """The entry of a table, without Loader's extensions."""
     meta = {k: v for k, v in spec.meta.items() if k != IDENTITY and not k.startswith(PREFIX)}
-    checks = [check for check in declared(spec).get("checks", []) if _sayable(check)]
+    checks = [check for check in declared(spec).get("checks", []) if _has_equivalent(check)]
     entry = {
         "name": spec.name,
         "physicalName": spec.name,
@@ -103,13 +103,13 @@ def _table(spec: TableSpec) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value not in (None, [])}
 
 
-def _sayable(check: Mapping[str, Any]) -> bool:
-    return says_the_same(check, write_quality(check))
+def _has_equivalent(check: Mapping[str, Any]) -> bool:
+    return reads_back(check, write_quality(check))
 
 
 def _property(spec: TableSpec, at: int, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     column = spec.columns[at]
-    kind, options = columntypes.described(column.data_type)
+    kind, options = columntypes.logical_type(column.data_type)
     unique = {"metric": "duplicate_values", "column": column.name, "must_be": 0}
     entry: dict[str, Any] = {
         "name": column.name,
@@ -134,29 +134,29 @@ def _property(spec: TableSpec, at: int, checks: Sequence[Mapping[str, Any]]) -> 
     return {key: value for key, value in entry.items() if value not in (None, [])}
 
 
-def _add_ours(spec: TableSpec, entry: dict[str, Any], suggested: Mapping[str, Any]) -> None:
-    """Say beside the contract what reading it would not give back."""
+def _add_extensions(spec: TableSpec, entry: dict[str, Any], suggested: Mapping[str, Any]) -> None:
+    """Add custom properties for the spec keys that reading the contract would not restore."""
     actual = declared(spec)
-    extra = [check for check in actual.get("checks", []) if not _sayable(check)]
+    extra = [check for check in actual.get("checks", []) if not _has_equivalent(check)]
     natural = [*suggested["checks"], *extra]
-    ours = {} if not extra else {"checks": extra}
-    order = order_of(actual.get("checks", []), natural)
+    extensions = {} if not extra else {"checks": extra}
+    order = check_order(actual.get("checks", []), natural)
     if order is not None:
-        ours["check_order"] = order
+        extensions["check_order"] = order
     apart = ("version", "columns", "checks")
-    ours |= differences(
+    extensions |= differences(
         *({k: v for k, v in d.items() if k not in apart} for d in (actual, suggested))
     )
-    _extend(entry, ours)
+    _extend(entry, extensions)
     for column, declaration, found, place in zip(
         spec.columns, actual["columns"], suggested["columns"], entry["properties"], strict=True
     ):
-        said = {key: value for key, value in declaration.items() if key != "nullable"}
-        said |= {} if column.nullable else {"nullable": False}
-        _extend(place, differences(said, found))
+        stated = {key: value for key, value in declaration.items() if key != "nullable"}
+        stated |= {} if column.nullable else {"nullable": False}
+        _extend(place, differences(stated, found))
 
 
-def _extend(entry: dict[str, Any], ours: Mapping[str, Any]) -> None:
-    if ours:
-        named = {f"{PREFIX}{key}": value for key, value in ours.items()}
+def _extend(entry: dict[str, Any], extensions: Mapping[str, Any]) -> None:
+    if extensions:
+        named = {f"{PREFIX}{key}": value for key, value in extensions.items()}
         entry["customProperties"] = [*entry.get("customProperties", []), *_customs(named)]

@@ -1,4 +1,4 @@
-"""Reads the mappings of a foreign document key by key; keys that nothing reads are reported."""
+"""Reads the mappings of a document key by key; unread keys are reported."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from loader.spec.yaml_reader import Document
 
 @dataclass
 class Findings:
-    """What is reported about one document: problems, parts not carried over, choices made."""
+    """The report on one document: problems, dropped parts, and choices."""
 
     document: Document
     problems: list[Any] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    """The places whose content a spec cannot hold."""
+    """The locations of contents that a spec does not support."""
     notes: list[str] = field(default_factory=list)
-    """Where the document left something open, and what was made of it."""
+    """The choices that were made where the document was ambiguous."""
     tables_without_schema: list[tuple[str, Loc]] = field(default_factory=list)
-    """The tables, by name and place, whose schema the document does not tell."""
+    """The tables, by name and location, whose schema the document does not name."""
 
-    def wrong(self, message: str, loc: Loc, hint: str | None = None) -> None:
-        """Tell of a problem."""
+    def add_problem(self, message: str, loc: Loc, hint: str | None = None) -> None:
+        """Report a problem."""
         self.problems.append(self.document.problem(message, loc, hint))
 
-    def ask_for_schema(self, told: str) -> None:
-        """Tell of all tables without a schema at once; one option fixes them all."""
+    def report_missing_schemas(self, advice: str) -> None:
+        """Report all tables without a schema as one problem, since one option fixes all."""
         if self.tables_without_schema:
             names = ", ".join(f"`{name}`" for name, _ in self.tables_without_schema[:12])
             more = ", …" if len(self.tables_without_schema) > 12 else ""
-            self.wrong(
-                f"the schema of {names}{more} is not told; {told}",
+            self.add_problem(
+                f"the schema of {names}{more} is missing; {advice}",
                 self.tables_without_schema[0][1],
                 "name it with --schema NAME",
             )
 
     def drop(self, loc: Loc) -> None:
-        """Tell that a part is not carried over."""
-        place = shown(loc)
+        """Report that a part is dropped."""
+        place = format_location(loc)
         if place not in self.dropped:
             self.dropped.append(place)
 
     def note(self, loc: Loc, text: str) -> None:
-        """Tell what was made of a part."""
-        self.notes.append(f"{shown(loc)}: {text}")
+        """Report how a part was interpreted."""
+        self.notes.append(f"{format_location(loc)}: {text}")
 
 
 class Section:
-    """A mapping of a foreign document; each key is either read or reported as dropped."""
+    """A mapping of a document; each key is either read or reported as dropped."""
 
     def __init__(self, data: Any, loc: Loc, findings: Findings) -> None:
         self.loc = loc
@@ -66,11 +66,11 @@ class Section:
         return self._data.get(key) is not None
 
     def at(self, key: str) -> Loc:
-        """Where a key of this section stands."""
+        """The location of a key of this section."""
         return (*self.loc, key)
 
     def take(self, key: str) -> Any:
-        """The value of a key, whatever it is; None when it is not there."""
+        """The value of a key, of any type; None when the key is missing."""
         self._taken.add(key)
         return self._data.get(key)
 
@@ -83,15 +83,15 @@ class Section:
         return None
 
     def flag(self, key: str) -> bool | None:
-        """The true or false of a key; anything else is a problem."""
+        """The boolean of a key; anything else is a problem."""
         value = self.take(key)
         if value is None or isinstance(value, bool):
             return value
         self._wrong("true or false", value, self.at(key))
         return None
 
-    def whole(self, key: str) -> int | None:
-        """The whole number of a key; anything else is a problem."""
+    def integer(self, key: str) -> int | None:
+        """The integer of a key; anything else is a problem."""
         value = self.take(key)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
@@ -99,7 +99,7 @@ class Section:
         return None
 
     def entries(self, key: str) -> list[tuple[Any, Loc]]:
-        """The entries of a list, each with its place; anything but a list is a problem."""
+        """The entries of a list, with their locations; anything but a list is a problem."""
         value = self.take(key)
         if value is None:
             return []
@@ -109,7 +109,7 @@ class Section:
         return [(item, (*self.at(key), at)) for at, item in enumerate(value)]
 
     def words(self, key: str) -> list[tuple[str, Loc]]:
-        """The texts of a list, or the one text that stands in its place."""
+        """The strings of a list, with their locations; a single string is a list of one."""
         value = self._data.get(key)
         if isinstance(value, str):
             self._taken.add(key)
@@ -123,11 +123,11 @@ class Section:
         return found
 
     def section(self, key: str) -> Section:
-        """The mapping of a key; an empty one when it is not there."""
+        """The mapping of a key; empty when the key is missing."""
         return Section(self.take(key), self.at(key), self.findings)
 
     def sections(self, key: str) -> list[Section]:
-        """The mappings of a list; whatever else is in it is a problem."""
+        """The mappings of a list; any other entry is a problem."""
         found = []
         for item, loc in self.entries(key):
             if isinstance(item, Mapping):
@@ -137,25 +137,25 @@ class Section:
         return found
 
     def items(self) -> Iterator[tuple[str, Any]]:
-        """All keys that nobody has asked for yet, which are asked for now."""
+        """All unread keys with their values; marks them as read."""
         for key, value in self._data.items():
             if key not in self._taken:
                 self._taken.add(key)
                 yield key, value
 
-    def says_more(self) -> bool:
-        """Whether there are keys that nobody asked for; they are asked for now."""
+    def has_unread_keys(self) -> bool:
+        """Whether there are unread keys with a value; marks them as read."""
         return bool([key for key, value in self.items() if value not in (None, "", [], {})])
 
-    def rest(self, **empty: object) -> None:
-        """Tell of every key that nobody asked for and that says something.
+    def drop_unread(self, **empty: object) -> None:
+        """Report all unread keys with a value as dropped.
 
         Args:
-            empty: Keys with the value that says no more than leaving them out.
+            empty: Keys with their default values, which are not reported.
         """
         for key, value in self.items():
-            said = value not in (None, "", [], {})
-            if said and not (key in empty and empty[key] == value):
+            has_content = value not in (None, "", [], {})
+            if has_content and not (key in empty and empty[key] == value):
                 self.findings.drop(self.at(key))
 
     def _wrong(self, wanted: str, value: Any, loc: Loc, *, quotes: bool = False) -> None:
@@ -163,9 +163,9 @@ class Section:
         found = "nothing" if value is None else f"`{text[:57] + '…' if len(text) > 60 else text}`"
         scalar = quotes and not isinstance(value, dict | list | None)
         hint = "put quotes around it" if scalar else None
-        self.findings.wrong(f"expected {wanted}, found {found}", loc, hint)
+        self.findings.add_problem(f"expected {wanted}, found {found}", loc, hint)
 
 
-def shown(loc: Loc) -> str:
-    """A location in a document as people write it: ``schema[0].properties[2].name``."""
+def format_location(loc: Loc) -> str:
+    """Format a location in a document: ``schema[0].properties[2].name``."""
     return Problem("", loc).where

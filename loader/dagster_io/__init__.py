@@ -1,9 +1,9 @@
-"""Dagster: IO managers that find an asset's table spec by its key, and specs as definitions.
+"""Dagster integration: IO managers, and asset definitions from table specs.
 
     from loader.dagster_io import DuckDBIOManager, RedshiftIOManager
 
-An asset returns a frame; the manager loads the partitions of the run in one verified transaction,
-and reads them back for the assets downstream.
+An asset returns a frame. The IO manager finds the table spec by the asset key, loads the partitions
+of the run in one verified transaction, and reads them for downstream assets.
 """
 
 from __future__ import annotations

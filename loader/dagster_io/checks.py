@@ -1,4 +1,4 @@
-"""The checks of table specs as Dagster's asset checks, asked of the live table."""
+"""Runs the checks of table specs on the live table, as Dagster asset checks."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _WHOLE = "the whole table"
 def asset_checks(
     project: Project, select: Sequence[str] = (), *, io_manager_key: str = "io_manager"
 ) -> list[dg.AssetChecksDefinition]:
-    """The checks of tables, which ask the warehouse of the IO manager.
+    """The asset checks of tables; they query the warehouse of the IO manager.
 
-    In a run that is about partitions they are asked of these partitions, else of the whole table.
-    Those of severity error keep what is downstream from running.
+    A run with partitions checks these partitions, any other run the whole table. Checks of severity
+    error are blocking: if one fails, downstream assets do not run.
 
     Args:
-        project: The project that has the specs.
-        select: Which tables, as on the command line; default all of them.
-        io_manager_key: The resource with the warehouse, one of Loader's IO managers.
+        project: The project with the specs.
+        select: The tables, as on the command line; default all.
+        io_manager_key: The resource key of one of Loader's IO managers.
 
     Raises:
-        PlanError: a pattern names no table.
-        SpecError: a file is wrong; with every problem of every file.
+        PlanError: a pattern matches no table.
+        SpecError: a spec file is invalid; lists every problem of every file.
     """
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     return [_definition(spec, io_manager_key) for spec in specs if spec.checks]
 
 
 def op_name(key: str) -> str:
-    """A name for the op of an asset, with what Dagster allows in it; no two keys share one."""
+    """A unique op name for an asset key, with only the characters that Dagster allows."""
     if re.fullmatch(rf"{_WORDS}(/{_WORDS})*", key):
         return key.replace("/", "__")
     plain = re.sub(r"[^A-Za-z0-9_]", "_", key)
@@ -57,34 +57,34 @@ _WORDS = "[A-Za-z0-9]+(_[A-Za-z0-9]+)*"
 
 
 def _definition(spec: TableSpec, io_manager_key: str) -> dg.AssetChecksDefinition:
-    named = _named(spec.checks)
+    named = _name_checks(spec.checks)
     asset = dg.AssetKey(spec.asset_key.split("/"))
     declared = {
         name: dg.AssetCheckSpec(
             name,
             asset=asset,
-            description=_described(check),
+            description=_describe(check),
             blocking=check.severity == "error",
-            metadata={"metric": check.metric, "expectation": _expected(check)},
+            metadata={"metric": check.metric, "expectation": _format_expected(check)},
         )
         for name, check in named.items()
     }
 
-    def ask(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def run(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
-        wanted = {name: check for name, check in named.items() if name in chosen}
-        project = _project(getattr(context.resources, io_manager_key), io_manager_key)
-        yield from _asked(context, spec, wanted, project)
+        checks = {name: check for name, check in named.items() if name in chosen}
+        project = _find_project(getattr(context.resources, io_manager_key), io_manager_key)
+        yield from _run_checks(context, spec, checks, project)
 
-    # The decorator would name outputs by the asset's key, which may hold what names may not.
-    ask.__annotations__["context"] = dg.AssetCheckExecutionContext
+    # Not with Dagster's decorator: it names outputs after the asset key, which may be invalid.
+    run.__annotations__["context"] = dg.AssetCheckExecutionContext
     op = dg.op(
         name=f"{op_name(spec.asset_key)}_checks",
-        description=f"What the checks of {spec.table} find.",
+        description=f"Runs the checks of {spec.table}.",
         ins={"table": dg.In(dg.Nothing)},
         out={name: dg.Out(dg.Nothing, is_required=False) for name in named},
         required_resource_keys={io_manager_key},
-    )(ask)
+    )(run)
     return dg.AssetChecksDefinition.create(
         keys_by_input_name={"table": asset},
         node_def=op,
@@ -93,8 +93,8 @@ def _definition(spec: TableSpec, io_manager_key: str) -> dg.AssetChecksDefinitio
     )
 
 
-def _named(checks: Sequence[Check]) -> dict[str, Check]:
-    """The checks by names that Dagster takes, each once."""
+def _name_checks(checks: Sequence[Check]) -> dict[str, Check]:
+    """The checks by unique names that Dagster allows."""
     named: dict[str, Check] = {}
     for check in checks:
         plain = re.sub(r"[^A-Za-z0-9_]+", "_", check.label).strip("_") or check.metric
@@ -105,57 +105,56 @@ def _named(checks: Sequence[Check]) -> dict[str, Check]:
     return named
 
 
-def _described(check: Check) -> str:
-    counted = f" of {', '.join(check.counted)}" if check.counted else ""
-    told = f"{check.metric}{counted} must be {_expected(check)}"
-    return told if check.name is None else f"{check.name}: {told}"
+def _describe(check: Check) -> str:
+    columns = f" of {', '.join(check.counted)}" if check.counted else ""
+    text = f"{check.metric}{columns} must be {_format_expected(check)}"
+    return text if check.name is None else f"{check.name}: {text}"
 
 
-def _expected(check: Check) -> str:
+def _format_expected(check: Check) -> str:
     return check.expectation + (" percent of the rows" if check.unit == "percent" else "")
 
 
-def _project(manager: object, io_manager_key: str) -> Project:
+def _find_project(manager: object, io_manager_key: str) -> Project:
     project = getattr(manager, "project", None)
     if isinstance(project, Project):
         return project
     raise failure(
         PlanError(
-            f"the resource `{io_manager_key}` is a {type(manager).__name__}, and the checks of"
-            " table specs are asked of one of Loader's IO managers",
-            hint="use DuckDBIOManager or RedshiftIOManager, or give asset_checks its"
-            " io_manager_key",
+            f"the resource `{io_manager_key}` is a {type(manager).__name__}, but the checks of"
+            " table specs need one of Loader's IO managers",
+            hint="use DuckDBIOManager or RedshiftIOManager, or pass io_manager_key to asset_checks",
         )
     )
 
 
-def _asked(
+def _run_checks(
     context: dg.AssetCheckExecutionContext,
     spec: TableSpec,
-    wanted: Mapping[str, Check],
+    checks: Mapping[str, Check],
     project: Project,
 ) -> Iterator[dg.AssetCheckResult]:
-    asked = spec.model_copy(update={"checks": tuple(wanted.values())})
+    selected = spec.model_copy(update={"checks": tuple(checks.values())})
     try:
         selection = _selection(context, spec)
         if selection is not None and not selection.cells:
-            context.log.info(f"{spec.table}: the run is about no partition, so nothing is checked")
+            context.log.info(f"{spec.table}: the run has no partitions, so nothing is checked")
             return
-        results = project.check(asked, None if selection is None else selection.request)
+        results = project.check(selected, None if selection is None else selection.request)
     except LoaderError as error:
-        if isinstance(error, ExecuteError) and _absent(project, spec, error):
-            yield from (_unanswered(spec, name, check, error) for name, check in wanted.items())
+        if isinstance(error, ExecuteError) and _is_table_missing(project, spec, error):
+            yield from (_missing_table(spec, name, check, error) for name, check in checks.items())
             return
         if error.transient:
             raise
         raise failure(error) from error
-    where = _WHOLE if selection is None else _told(list(selection.cells))
-    for name, result in zip(wanted, results, strict=True):
+    where = _WHOLE if selection is None else _format_keys(list(selection.cells))
+    for name, result in zip(checks, results, strict=True):
         yield _result(spec, name, result, where)
 
 
-def _absent(project: Project, spec: TableSpec, error: ExecuteError) -> bool:
-    """Whether a question failed since there is no table."""
+def _is_table_missing(project: Project, spec: TableSpec, error: ExecuteError) -> bool:
+    """Whether the query failed because the table does not exist."""
     if error.transient:
         return False
     try:
@@ -165,7 +164,7 @@ def _absent(project: Project, spec: TableSpec, error: ExecuteError) -> bool:
 
 
 def _selection(context: dg.AssetCheckExecutionContext, spec: TableSpec) -> Selection | None:
-    """The partitions that the run is about, if it is and the table has any."""
+    """The partitions of the run; None if the run or the table has none."""
     if not spec.partition_by:
         return None
     if not (context.has_partition_key or context.has_partition_key_range):
@@ -178,21 +177,21 @@ def _selection(context: dg.AssetCheckExecutionContext, spec: TableSpec) -> Selec
 def _asset_partitions(
     context: dg.AssetCheckExecutionContext, spec: TableSpec
 ) -> dg.PartitionsDefinition | None:
-    """The partitions of the asset as it is defined, which may not be by its spec."""
-    with suppress(Exception):  # Dagster has no public way to tell
+    """The partitions definition of the asset, which may differ from its spec's."""
+    with suppress(Exception):  # Dagster has no public API for it
         graph = context.job_def.asset_layer.asset_graph
         return graph.get(dg.AssetKey(spec.asset_key.split("/"))).partitions_def
     return None
 
 
-def _told(keys: Sequence[str]) -> str:
+def _format_keys(keys: Sequence[str]) -> str:
     return ", ".join(keys) if len(keys) <= 3 else f"{keys[0]}, … {keys[-1]} ({len(keys):,})"
 
 
 def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.AssetCheckResult:
     check = result.check
-    expected = _expected(check)
-    found = _number(result.value)
+    expected = _format_expected(check)
+    found = _to_number(result.value)
     metadata: dict[str, Any] = {"value": found, "expectation": expected, "slice": where}
     if result.rows:
         metadata["rows"] = table_value(result.rows)
@@ -201,22 +200,22 @@ def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.A
         asset_key=dg.AssetKey(spec.asset_key.split("/")),
         check_name=name,
         severity=_severity(check),
-        description=f"{check.label} is {found}, and must be {expected}",
+        description=f"{check.label} is {found}, must be {expected}",
         metadata=metadata,
     )
 
 
-def _unanswered(
+def _missing_table(
     spec: TableSpec, name: str, check: Check, error: LoaderError
 ) -> dg.AssetCheckResult:
-    """A check of a table that is not there."""
-    metadata: dict[str, Any] = {"expectation": _expected(check)}
+    """The failed result of a check whose table does not exist."""
+    metadata: dict[str, Any] = {"expectation": _format_expected(check)}
     return dg.AssetCheckResult(
         passed=False,
         asset_key=dg.AssetKey(spec.asset_key.split("/")),
         check_name=name,
         severity=_severity(check),
-        description=f"{error.message}, so {check.label} cannot be told; materialize it first",
+        description=f"{error.message}, so {check.label} cannot be checked; materialize the asset",
         metadata=metadata,
     )
 
@@ -226,6 +225,6 @@ def _severity(check: Check) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN
 
 
-def _number(value: Decimal) -> int | float:
-    """A number that Dagster plots."""
+def _to_number(value: Decimal) -> int | float:
+    """Convert to a number that Dagster can plot."""
     return int(value) if value == value.to_integral_value() else float(value)

@@ -1,4 +1,4 @@
-"""A table spec's columns as Dagster's pages show them."""
+"""Converts a spec's columns to Dagster's table schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from loader.spec.model import Column, TableSpec
 
 
 def table_schema(spec: TableSpec) -> dg.TableSchema:
-    """The columns with their types as the spec declares them, constraints, and tags."""
+    """The columns with the spec's types, constraints and tags."""
     return dg.TableSchema(
         columns=[_column(spec, column) for column in spec.columns],
         constraints=dg.TableConstraints(other=list(_table_constraints(spec))),
@@ -44,8 +44,8 @@ def _table_constraints(spec: TableSpec) -> list[str]:
     if spec.primary_key:
         found.append(f"PRIMARY KEY ({', '.join(spec.primary_key)})")
     if spec.dist:
-        keyed = spec.dist in spec.by_name
-        found.append(f"DISTKEY ({spec.dist})" if keyed else f"DISTSTYLE {spec.dist.upper()}")
+        is_column = spec.dist in spec.by_name
+        found.append(f"DISTKEY ({spec.dist})" if is_column else f"DISTSTYLE {spec.dist.upper()}")
     if spec.sort:
         found.append(f"SORTKEY ({', '.join(spec.sort)})")
     found += [

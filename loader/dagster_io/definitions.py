@@ -1,10 +1,10 @@
-"""Table specs as Dagster definitions: assets, their partitions, and what hand-written assets lack.
+"""Dagster definitions from table specs: asset specs, partitions, and attributes of assets.
 
     project = loader.Project.find()
     defs = with_specs(dg.Definitions(assets=[…], asset_checks=asset_checks(project)), project)
 
-A hand-written asset with a spec gets what it does not say itself; without code of its own a table
-is an asset that others fill, or one of `loader.dagster_component`.
+`with_specs` adds what a hand-written asset does not set itself. A table without Python code is an
+external asset (`asset_spec`), or an asset of `loader.dagster_component`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from loader.warehouse.registry import BUILT_IN
 
 __all__ = ["asset_checks", "asset_spec", "asset_specs", "partitions_def", "with_specs"]
 
-_MOST_KINDS = 10
+_MAX_KINDS = 10
 """Dagster's limit."""
 
 _REFERENCES, _MANAGER = "dagster/code_references", "dagster/io_manager_key"
@@ -47,63 +47,63 @@ def asset_spec(
     partitions: dg.PartitionsDefinition | None = None,
     deps: Iterable[dg.AssetKey] = (),
 ) -> dg.AssetSpec:
-    """A table as an asset: all that its spec says of it.
+    """The asset spec of a table, with every attribute that the table spec declares.
 
     Args:
-        project: The project that has the spec.
-        name: Its asset key, ``schema.table``, or the spec file.
+        project: The project with the table spec.
+        name: The asset key, ``schema.table``, or the spec file.
         io_manager_key: The resource that loads what the asset returns.
-        partitions: Its partitions; default those of the spec, see `partitions_def`.
-        deps: The assets that it is made of.
+        partitions: The partitions definition; default that of the spec, see `partitions_def`.
+        deps: The upstream assets.
 
     Raises:
-        PlanError: there is no such spec, its partitions have no start, or Dagster refuses it.
-        SpecError: its file is wrong.
+        PlanError: the spec does not exist, its partitions have no start, or Dagster rejects it.
+        SpecError: the spec file is invalid.
     """
     entry = project.catalog.one(name)
-    return _asset(entry, _kind(project), io_manager_key, partitions, deps)
+    return _make_asset(entry, _kind(project), io_manager_key, partitions, deps)
 
 
 def asset_specs(
     project: Project, select: Sequence[str] = (), *, io_manager_key: str = "io_manager"
 ) -> list[dg.AssetSpec]:
-    """Tables as assets; ``select`` as on the command line, default all of them.
+    """The asset specs of tables; ``select`` as on the command line, default all.
 
     Raises:
         PlanError: see `asset_spec`.
-        SpecError: a file is wrong; with every problem of every file.
+        SpecError: a spec file is invalid; lists every problem of every file.
     """
     kind = _kind(project)
-    return [_asset(entry, kind, io_manager_key) for entry in project.catalog.select(select)]
+    return [_make_asset(entry, kind, io_manager_key) for entry in project.catalog.select(select)]
 
 
 def with_specs(definitions: dg.Definitions, project: Project) -> dg.Definitions:
-    """Definitions whose assets have what their table specs say of them.
+    """Add the attributes of table specs to assets; what an asset sets itself takes precedence.
 
-    That is what the asset does not say itself: metadata, kinds and tags by name; owners,
-    description, group, freshness and automation as a whole.
+    Metadata, kinds and tags are merged by name. Owners, description, group, freshness and
+    automation are added only if the asset has none.
 
     Raises:
-        PlanError: there are no specs, or Dagster refuses what one says.
-        SpecError: a file is wrong; with every problem of every file.
+        PlanError: there are no specs, or Dagster rejects an attribute.
+        SpecError: a spec file is invalid; lists every problem of every file.
     """
     entries = {_key(entry.spec): entry for entry in project.catalog.select(()) if entry.spec}
 
-    def enriched(theirs: dg.AssetSpec) -> dg.AssetSpec:
-        entry = entries.get(theirs.key)
+    def add_attributes(asset: dg.AssetSpec) -> dg.AssetSpec:
+        entry = entries.get(asset.key)
         if entry is None:
-            return theirs
-        manager = (definitions.resources or {}).get(theirs.metadata.get(_MANAGER, "io_manager"))
+            return asset
+        manager = (definitions.resources or {}).get(asset.metadata.get(_MANAGER, "io_manager"))
         kind = _kind_of(manager) or _kind(project)
-        return _joined(theirs, _described(entry, kind))
+        return _merge(asset, _to_asset_spec(entry, kind))
 
     with warnings.catch_warnings():
-        # It is in preview since it takes a selection, which is not used.
+        # Only its parameter `selection` is in preview, which is not used here.
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return definitions.map_asset_specs(func=enriched)
+        return definitions.map_asset_specs(func=add_attributes)
 
 
-def _asset(
+def _make_asset(
     entry: Entry,
     kind: str | None,
     io_manager_key: str,
@@ -112,8 +112,8 @@ def _asset(
 ) -> dg.AssetSpec:
     assert entry.spec is not None, "the catalog raises for broken entries"
     definition = partitions if partitions is not None else partitions_def(entry.spec)
-    made = _described(entry, kind, partitions_def=definition, deps=list(deps))
-    return made.with_io_manager_key(io_manager_key)
+    asset = _to_asset_spec(entry, kind, partitions_def=definition, deps=list(deps))
+    return asset.with_io_manager_key(io_manager_key)
 
 
 def _key(spec: TableSpec) -> dg.AssetKey:
@@ -121,18 +121,18 @@ def _key(spec: TableSpec) -> dg.AssetKey:
 
 
 def _kind(project: Project) -> str | None:
-    """Where the project's tables are; None for a project without settings of its own."""
+    """The warehouse type of the project; None for a project without a settings file."""
     config = project.config
     return None if config.source == "the defaults" else config.settings(preview=True).type
 
 
 def _kind_of(manager: object) -> str | None:
-    """Where the tables of one of Loader's IO managers are."""
+    """The warehouse type of an IO manager; None if it is not one of Loader's."""
     return manager.warehouse if isinstance(manager, TableIOManager) else None
 
 
-def _described(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
-    """What a spec says of its asset; ``kind`` is where its table is."""
+def _to_asset_spec(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
+    """Convert a table spec to an asset spec; ``kind`` is the warehouse type."""
     spec = entry.spec
     assert spec is not None
     try:
@@ -148,18 +148,18 @@ def _described(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
             automation_condition=_automation(spec),
             **more,
         )
-    except Exception as error:  # Dagster refuses with errors of several kinds
+    except Exception as error:  # Dagster raises errors of several types
         text = re.sub(r"\s+", " ", str(error)).strip()
         raise PlanError(
-            f"{entry.shown}:{entry.line}: Dagster refuses the asset `{spec.asset_key}`: {text}",
+            f"{entry.shown}:{entry.line}: Dagster rejects the asset `{spec.asset_key}`: {text}",
             hint="change it in the spec",
         ) from error
 
 
 def _kinds(spec: TableSpec, kind: str | None) -> set[str]:
-    """The spec's kinds, and where the table is, when they do not tell it and there is room."""
+    """The spec's kinds, and the warehouse type if none of them is one and the limit allows it."""
     kinds = set(spec.dagster.kinds)
-    if kind is not None and kinds.isdisjoint((kind, *BUILT_IN)) and len(kinds) < _MOST_KINDS:
+    if kind is not None and kinds.isdisjoint((kind, *BUILT_IN)) and len(kinds) < _MAX_KINDS:
         kinds.add(kind)
     return kinds
 
@@ -176,7 +176,7 @@ def _metadata(entry: Entry) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of `meta` as Dagster takes it; YAML has dates, and JSON has none."""
+    """Convert a value of `meta` to a type that Dagster accepts; dates become text."""
     if isinstance(value, str) and re.match(r"https?://", value):
         return dg.MetadataValue.url(value)
     if isinstance(value, date):
@@ -187,16 +187,16 @@ def _plain(value: Any) -> Any:
 
 
 def _freshness(spec: TableSpec) -> dg.FreshnessPolicy | None:
-    wanted = spec.dagster.freshness
-    if wanted is None:
+    freshness = spec.dagster.freshness
+    if freshness is None:
         return None
     return dg.FreshnessPolicy.time_window(
-        fail_window=_duration(wanted.fail),
-        warn_window=_duration(wanted.warn) if wanted.warn else None,
+        fail_window=_parse_duration(freshness.fail),
+        warn_window=_parse_duration(freshness.warn) if freshness.warn else None,
     )
 
 
-def _duration(text: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     return timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
 
 
@@ -212,33 +212,33 @@ def _automation(spec: TableSpec) -> dg.AutomationCondition[Any] | None:
             return None
 
 
-def _joined(theirs: dg.AssetSpec, ours: dg.AssetSpec) -> dg.AssetSpec:
-    """What somebody says of an asset, and of what they do not say, what its spec does."""
-    kinds = set(theirs.kinds)
-    kinds |= set(sorted(ours.kinds - kinds)[: _MOST_KINDS - len(kinds)])
-    default = theirs.group_name in (None, "default")
-    return theirs.replace_attributes(
-        description=theirs.description or ours.description,
-        owners=list(theirs.owners or ours.owners),
-        tags={**_tags(ours), **_tags(theirs)},
+def _merge(asset: dg.AssetSpec, declared: dg.AssetSpec) -> dg.AssetSpec:
+    """Add the attributes that the table spec declares to those that the asset sets itself."""
+    kinds = set(asset.kinds)
+    kinds |= set(sorted(declared.kinds - kinds)[: _MAX_KINDS - len(kinds)])
+    default = asset.group_name in (None, "default")
+    return asset.replace_attributes(
+        description=asset.description or declared.description,
+        owners=list(asset.owners or declared.owners),
+        tags={**_tags(declared), **_tags(asset)},
         kinds=kinds,
-        group_name=ours.group_name if default and ours.group_name else theirs.group_name,
-        metadata=_joined_metadata(theirs.metadata, ours.metadata),
-        freshness_policy=theirs.freshness_policy or ours.freshness_policy,
-        automation_condition=theirs.automation_condition or ours.automation_condition,
+        group_name=declared.group_name if default and declared.group_name else asset.group_name,
+        metadata=_merge_metadata(asset.metadata, declared.metadata),
+        freshness_policy=asset.freshness_policy or declared.freshness_policy,
+        automation_condition=asset.automation_condition or declared.automation_condition,
     )
 
 
 def _tags(spec: dg.AssetSpec) -> dict[str, str]:
-    """The tags without those that are kinds."""
+    """The tags, without Dagster's tags for kinds."""
     return {key: value for key, value in spec.tags.items() if not key.startswith("dagster/kind/")}
 
 
-def _joined_metadata(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    joined = {**ours, **theirs}
-    references = theirs.get(_REFERENCES)
+def _merge_metadata(asset: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**declared, **asset}
+    references = asset.get(_REFERENCES)
     if isinstance(references, dg.CodeReferencesMetadataValue):
-        # The code of the asset first, and then the spec.
-        both = [*references.code_references, *ours[_REFERENCES].code_references]
-        joined[_REFERENCES] = references.model_copy(update={"code_references": both})
-    return joined
+        # The code of the asset first, then the spec.
+        both = [*references.code_references, *declared[_REFERENCES].code_references]
+        merged[_REFERENCES] = references.model_copy(update={"code_references": both})
+    return merged

@@ -1,4 +1,4 @@
-"""What a downstream asset is handed: partitions of a table, in the form that it asks for."""
+"""Reads the partitions of a table for a downstream asset, as the frame type it asks for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import dagster as dg
 
 from loader.dagster_io.metadata import DRY_RUN
-from loader.dagster_io.partitions import Selection, selected
+from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.tables import Form, Tables, key_of, no_table
 from loader.errors import PlanError
 from loader.project import Project
@@ -25,7 +25,7 @@ _FORMS: Mapping[tuple[str, str], Form] = {
     ("pyarrow", "Table"): "arrow",
     ("pyarrow", "RecordBatchReader"): "batches",
 }
-"""Library and class of an annotation → what is made; by name, so that nothing is imported."""
+"""The form for the library and class of an annotation; by name, to import no library."""
 
 _SUPPORTED = (
     "pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or"
@@ -35,18 +35,18 @@ _SUPPORTED = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an annotation asks for."""
+    """The frame type that an annotation asks for."""
 
     form: Form
     by_partition: bool = False
     """A mapping from partition key to frame."""
 
 
-def wanted(annotation: Any, default: Form) -> Wanted:
-    """What an annotation asks for; without one the default.
+def parse_annotation(annotation: Any, default: Form) -> Wanted:
+    """The frame type that an annotation asks for; `default` without an annotation.
 
     Raises:
-        PlanError: no such thing can be made.
+        PlanError: the annotated type is not supported.
     """
     inner = _without_none(annotation)
     if inner is Any or inner is None or inner is type(None):
@@ -54,7 +54,7 @@ def wanted(annotation: Any, default: Form) -> Wanted:
     origin = get_origin(inner)
     if inner is dict or (isinstance(origin, type) and issubclass(origin, Mapping)):
         arguments = get_args(inner)
-        value = wanted(arguments[1], default) if len(arguments) == 2 else Wanted(default)
+        value = parse_annotation(arguments[1], default) if len(arguments) == 2 else Wanted(default)
         if value.by_partition:
             raise _unsupported(annotation)
         return Wanted(value.form, by_partition=True)
@@ -66,7 +66,7 @@ def wanted(annotation: Any, default: Form) -> Wanted:
 
 
 def _without_none(annotation: Any) -> Any:
-    """The annotation without Optional and Annotated around it."""
+    """Unwrap Optional and Annotated."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _without_none(get_args(annotation)[0])
@@ -79,12 +79,12 @@ def _without_none(annotation: Any) -> Any:
 def _unsupported(annotation: Any) -> PlanError:
     shown = getattr(annotation, "__qualname__", None) or str(annotation)
     return PlanError(
-        f"an input annotated `{shown}` cannot be read from a table", hint=f"write {_SUPPORTED}"
+        f"an input cannot be read as `{shown}`, its annotation", hint=f"use {_SUPPORTED}"
     )
 
 
-_MOST_ASKED = 100
-"""Partitions whose last materialization is looked at; more would take Dagster's database long."""
+_MAX_LOOKUPS = 100
+"""Maximum partitions whose last materialization is fetched; more would be slow in Dagster."""
 
 _READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "pandas": "pandas",
@@ -93,133 +93,130 @@ _READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "arrow": "arrow",
     "batches": "batches",
 }
-"""What `Project.read` makes on the way to a form."""
+"""The argument of `Project.read` for each form."""
 
 
 def fetch(tables: Tables, context: dg.InputContext) -> Any:
-    """Read the partitions of a table that an input is about.
+    """Read the partitions of the upstream table for an input.
 
     Raises:
-        LoaderError: the table or a partition is not there, or cannot be made into what is wanted.
+        LoaderError: the table or a partition does not exist, or the annotation is not supported.
     """
     if not context.has_asset_key:
         raise PlanError(
-            f"the input `{context.name}` belongs to no asset, so there is no table to read",
-            hint="give outputs between the ops of a graph another io_manager_key",
+            f"the input `{context.name}` has no asset key, so it has no table to read",
+            hint="set another io_manager_key for outputs between the ops of a graph",
         )
-    asked = _asked(context, tables.default_form)
-    makes = _assets_of(context)
-    # An asset that reads what it has made before has made nothing at first.
-    own = makes is not None and context.asset_key in makes
-    # And what makes no asset, such as a check, looks at what there is.
-    lenient = own or asked.lenient or makes == set()
+    request = _parse_request(context, tables.default_form)
+    outputs = _output_assets(context)
+    # On its first run, an asset that reads itself has no table or partitions yet.
+    is_own = outputs is not None and context.asset_key in outputs
+    # A step without output assets, such as an asset check, reads the partitions that exist.
+    lenient = is_own or request.lenient or outputs == set()
     spec = tables.spec_of_input(context)
-    if own and (spec is None or not tables.exists(spec)):
-        return asked.hand_over(partial(_empty, spec, asked), {})
+    if is_own and (spec is None or not tables.exists(spec)):
+        return request.make_frames(partial(_empty, spec, request), {})
     if spec is None:
         raise no_table(key_of(context))
-    read = partial(_read, tables.project, spec, asked)
-    selection = selected(spec, context)
+    read = partial(_read, tables.project, spec, request)
+    selection = selection_of(spec, context)
     if selection is None:
-        return asked.hand_over(partial(read, None), {})
-    missing = _missing(tables.project, context, selection)
+        return request.make_frames(partial(read, None), {})
+    missing = _find_missing(tables.project, context, selection)
     if missing and not lenient:
         raise _missing_partitions(spec, missing)
     if missing:
-        context.log.warning(f"{spec.table}: {_missing_text(missing)} not there; left out")
+        context.log.warning(f"{spec.table}: {_format_missing(missing)} missing; skipped")
     cells = {key: cell for key, cell in selection.cells.items() if key not in missing}
-    return asked.hand_over(
-        partial(read, list(cells.values())) if cells else partial(_empty, spec, asked),
+    return request.make_frames(
+        partial(read, list(cells.values())) if cells else partial(_empty, spec, request),
         {key: partial(read, [cell]) for key, cell in cells.items()},
     )
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """All that an input asks for."""
+class _Request:
+    """The annotation and metadata of an input."""
 
-    want: Wanted
+    wanted: Wanted
     columns: list[str] | None
     limit: int | None
     lenient: bool
-    """Whether partitions that are not there may be left out."""
+    """Whether missing partitions are skipped."""
 
-    def hand_over(self, whole: Callable[[], Any], parts: Mapping[str, Callable[[], Any]]) -> Any:
-        """Everything in one frame, or each partition in a frame of its own."""
-        if self.want.by_partition:
+    def make_frames(self, whole: Callable[[], Any], parts: Mapping[str, Callable[[], Any]]) -> Any:
+        """One frame with all rows, or a dict with one frame for each partition."""
+        if self.wanted.by_partition:
             return {key: part() for key, part in parts.items()}
         return whole()
 
 
-def _asked(context: dg.InputContext, default: Form) -> _Asked:
+def _parse_request(context: dg.InputContext, default: Form) -> _Request:
     options = context.definition_metadata or {}
     annotation: Any = Any
-    with suppress(dg.DagsterInvariantViolationError):  # a context by hand may lack it
+    with suppress(dg.DagsterInvariantViolationError):  # build_input_context may leave it out
         annotation = context.dagster_type.typing_type
-    return _Asked(
-        wanted(annotation, default),
+    return _Request(
+        parse_annotation(annotation, default),
         _columns(options),
         _limit(options),
         bool(_plain(options.get("allow_missing_partitions"))),
     )
 
 
-def _read(project: Project, spec: TableSpec, asked: _Asked, partition: Any) -> Any:
+def _read(project: Project, spec: TableSpec, request: _Request, partition: Any) -> Any:
+    form = request.wanted.form
     frame: Any = project.read(
-        spec,
-        partition,
-        columns=asked.columns,
-        limit=asked.limit,
-        as_=_READ_AS[asked.want.form],
+        spec, partition, columns=request.columns, limit=request.limit, as_=_READ_AS[form]
     )
-    if asked.want.form == "batches":
+    if form == "batches":
         from loader.executor.read import on_disk  # noqa: PLC0415  # pyarrow is slow to import
 
-        return on_disk(frame)  # or the asset would hold on to the warehouse that it is to fill
-    return frame.lazy() if asked.want.form == "polars lazy" else frame
+        return on_disk(frame)  # or the open stream would block a load into the same warehouse
+    return frame.lazy() if form == "polars lazy" else frame
 
 
-def _empty(spec: TableSpec | None, asked: _Asked) -> Any:
-    """No rows, in the spec's types; without a spec no columns either."""
+def _empty(spec: TableSpec | None, request: _Request) -> Any:
+    """An empty frame with the spec's types; without a spec it has no columns either."""
     from loader.executor.read import no_rows  # noqa: PLC0415  # pyarrow is slow to import
 
-    frame = no_rows(spec, asked.columns, _READ_AS[asked.want.form])
-    return frame.lazy() if asked.want.form == "polars lazy" else frame
+    frame = no_rows(spec, request.columns, _READ_AS[request.wanted.form])
+    return frame.lazy() if request.wanted.form == "polars lazy" else frame
 
 
-def _missing(project: Project, context: dg.InputContext, selection: Selection) -> list[str]:
-    """The partitions that Dagster never materialized and the table has no rows of."""
-    done = _materialized(context, list(selection.cells))
-    open_ = [key for key in selection.cells if key not in done]
-    if not open_:
+def _find_missing(project: Project, context: dg.InputContext, selection: Selection) -> list[str]:
+    """The partitions that were never materialized in Dagster and have no rows in the table."""
+    materialized = _find_materialized(context, list(selection.cells))
+    unknown = [key for key in selection.cells if key not in materialized]
+    if not unknown:
         return []
-    requests = [[selection.cells[key]] for key in open_]
+    requests = [[selection.cells[key]] for key in unknown]
     (rows,) = project.count(selection.spec, [[cell for (cell,) in requests]])
     if not rows:
-        return open_
+        return unknown
     counts = project.count(selection.spec, requests)
-    return [key for key, rows in zip(open_, counts, strict=True) if not rows]
+    return [key for key, rows in zip(unknown, counts, strict=True) if not rows]
 
 
-def _materialized(context: dg.InputContext, keys: list[str]) -> set[str]:
-    """The partitions that were materialized, dry runs aside, as far as Dagster knows.
+def _find_materialized(context: dg.InputContext, keys: list[str]) -> set[str]:
+    """The partitions that Dagster has materialized, without dry runs.
 
-    Without an instance, and for tables that others fill, the table alone knows.
+    Empty without an instance, and for external assets.
     """
     found: set[str] = set()
     with suppress(Exception):
         found = set(context.instance.get_materialized_partitions(context.asset_key))
     found &= set(keys)
-    if len(found) <= _MOST_ASKED:
+    if len(found) <= _MAX_LOOKUPS:
         with suppress(Exception):
-            found -= {key for key in found if _was_dry(context, key)}
+            found -= {key for key in found if _is_dry_run(context, key)}
     return found
 
 
-def _was_dry(context: dg.InputContext, key: str) -> bool:
-    """Whether the latest materialization of a partition wrote nothing."""
-    wanted = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key])
-    records = context.instance.fetch_materializations(wanted, limit=1).records
+def _is_dry_run(context: dg.InputContext, key: str) -> bool:
+    """Whether the latest materialization of a partition was a dry run."""
+    latest = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key])
+    records = context.instance.fetch_materializations(latest, limit=1).records
     for record in records:
         event = record.asset_materialization
         status = event.metadata.get("status") if event is not None else None
@@ -227,9 +224,9 @@ def _was_dry(context: dg.InputContext, key: str) -> bool:
     return False
 
 
-def _assets_of(context: dg.InputContext) -> set[dg.AssetKey] | None:
-    """The assets that the step which reads makes; None when there is no step."""
-    with suppress(Exception):  # Dagster has no public way to tell, and contexts may have no step
+def _output_assets(context: dg.InputContext) -> set[dg.AssetKey] | None:
+    """The assets that the reading step materializes; None if there is no step."""
+    with suppress(Exception):  # Dagster has no public API for it, and there may be no step
         step = context.step_context
         assets = step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
         return set(assets.keys) if assets else set()
@@ -242,15 +239,21 @@ def _columns(options: Mapping[str, Any]) -> list[str] | None:
         return None
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
-        raise PlanError(f"the input's `columns` are {given!r}", hint="give a list of names")
+        raise PlanError(
+            f"the input's `columns` must be a list of names, not {given!r}",
+            hint="set the metadata `columns` to a list of column names",
+        )
     return list(names)
 
 
 def _limit(options: Mapping[str, Any]) -> int | None:
     number = _plain(options.get("limit"))
-    wrong = isinstance(number, bool) or not isinstance(number, int) or number < 0
-    if number is not None and wrong:
-        raise PlanError(f"the input's `limit` is {number!r}", hint="give a number of rows")
+    invalid = isinstance(number, bool) or not isinstance(number, int) or number < 0
+    if number is not None and invalid:
+        raise PlanError(
+            f"the input's `limit` must be a number of rows, not {number!r}",
+            hint="set the metadata `limit` to 0 or a positive whole number",
+        )
     return number
 
 
@@ -260,13 +263,13 @@ def _plain(value: Any) -> Any:
 
 def _missing_partitions(spec: TableSpec, missing: Sequence[str]) -> PlanError:
     return PlanError(
-        f"{spec.table} lacks what the input asks for: {_missing_text(missing)} not there",
-        hint="materialize them first, or allow it: AssetIn(metadata={'allow_missing_partitions':"
+        f"{spec.table} lacks data for the input: {_format_missing(missing)} missing",
+        hint="materialize them first, or skip them: AssetIn(metadata={'allow_missing_partitions':"
         " True})",
     )
 
 
-def _missing_text(missing: Sequence[str]) -> str:
+def _format_missing(missing: Sequence[str]) -> str:
     shown = ", ".join(f"`{key}`" for key in missing[:5])
     more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
     return f"the partition {shown} is" if len(missing) == 1 else f"the partitions {shown}{more} are"

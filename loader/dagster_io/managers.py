@@ -1,4 +1,4 @@
-"""The IO managers: an asset returns a frame, and its table spec says the rest."""
+"""The IO managers: they load the frames that assets return, as their table specs declare."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 import dagster as dg
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from loader.config import TargetSettings, given_settings
+from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
-from loader.dagster_io.metadata import Place, failure
+from loader.dagster_io.metadata import DatabaseInfo, failure
 from loader.dagster_io.outputs import store
 from loader.dagster_io.tables import Tables
 from loader.errors import ConfigError, LoaderError, SourceError
@@ -24,42 +24,42 @@ _TARGET = "dagster"
 
 
 class TableIOManager(dg.ConfigurableIOManager):
-    """Loads what assets return into their tables, and reads it back for those downstream.
+    """Loads the frames that assets return into their tables, and reads them for downstream assets.
 
-    The two managers below differ in where the tables are.
+    Use one of its subclasses, `DuckDBIOManager` or `RedshiftIOManager`.
     """
 
     specs: str = "specs"
     """The folder of the table specs."""
     templates: str | None = None
-    """A folder of SQL templates to be laid over Loader's own."""
+    """A folder of SQL templates that override Loader's own."""
     on_missing_spec: Literal["fail", "infer"] = "fail"
-    """What becomes of an asset without a spec: an error, or a table as its data suggests."""
+    """For an asset without a spec: raise an error, or infer the table from the data."""
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
-    """What an input without an annotation is handed."""
+    """The frame type of an input without an annotation."""
     ledger_schema: str = "loader"
-    """The schema of the ledger; empty turns it off."""
+    """The schema of the ledger; empty turns the ledger off."""
 
     _project: Project | None = PrivateAttr(default=None)
 
     warehouse: ClassVar[str | None] = None
-    """The type of its target."""
+    """The type of the target."""
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, data: Any) -> Any:
-        # Dagster drops a field that is misspelt; pydantic's own error would show its values.
+        # Dagster ignores unknown fields, and pydantic's error would show their values.
         for name in data if isinstance(data, dict) else ():
             if name not in cls.model_fields:
                 close = difflib.get_close_matches(name, cls.model_fields, n=1)
-                known = f"its fields are {', '.join(cls.model_fields)}"
-                hint = f"did you mean `{close[0]}`?" if close else known
+                fields = f"its fields are {', '.join(cls.model_fields)}"
+                hint = f"did you mean `{close[0]}`?" if close else fields
                 raise ConfigError(f"{cls.__name__} has no field `{name}`", hint=hint)
         return data
 
     @property
     def project(self) -> Project:
-        """The specs and the one target; specs are read once, when they are first needed."""
+        """The project of the specs, with one target; specs are read once, on first use."""
         if self._project is None:
             self._project = Project(
                 specs=self.specs,
@@ -74,50 +74,48 @@ class TableIOManager(dg.ConfigurableIOManager):
         return Tables(self.project, self._place(), infers, self.default_frame)
 
     def _settings(self) -> TargetSettings:
-        """The target's settings."""
+        """The settings of the target."""
         raise NotImplementedError
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         """Where the tables are."""
         raise NotImplementedError
 
     @classmethod
     def output_config_schema(cls) -> Mapping[str, dg.Field]:
-        """What a run may ask of an output: ``ops: {x: {outputs: {result: {dry_run: true}}}}``."""
+        """The run config of an output: ``ops: {x: {outputs: {result: {dry_run: true}}}}``."""
         return {
             "full_refresh": dg.Field(
                 bool,
                 default_value=False,
-                description="Replace the whole table, whatever partitions the run is about.",
+                description="Replace the whole table, not only the partitions of the run.",
             ),
             "dry_run": dg.Field(
                 bool,
                 default_value=False,
-                description="Hold the data against its spec and show the plan; write nothing.",
+                description="Validate the data and show the plan; write nothing.",
             ),
         }
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Load what the asset returned: one verified transaction, whatever the partitions.
+        """Load what the asset returned, all partitions of the run in one verified transaction.
 
         Raises:
-            Failure: it cannot be loaded, and another attempt would meet the same; the table is as
-                it was.
-            ExecuteError, StageError, SourceError: it failed for a reason that may pass, or what
-                the asset returned broke while it was read; the asset's retry policy decides.
+            Failure: it cannot be loaded, and a retry would fail too; the table is unchanged.
+            ExecuteError, StageError, SourceError: a retry may succeed, or the asset's own stream
+                raised an error; the asset's retry policy applies.
         """
-        with _failing():
+        with _convert_errors():
             store(self._tables(), context, obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read the partitions of the upstream table that the input is about.
+        """Read the partitions of the upstream table for an input.
 
         Raises:
-            Failure: the table or a partition is not there, or cannot be made into what the
-                annotation asks for.
-            ExecuteError, StageError: the warehouse failed for a reason that may pass.
+            Failure: the table or a partition does not exist, or the annotation is not supported.
+            ExecuteError, StageError: the warehouse failed, and a retry may succeed.
         """
-        with _failing():
+        with _convert_errors():
             return fetch(self._tables(), context)
 
 
@@ -133,15 +131,15 @@ class DuckDBIOManager(TableIOManager):
     database: str
     """The database file."""
     staging: str | None = None
-    """The folder loads stage their files in; default `warehouse.staging` for `warehouse.duckdb`."""
+    """The folder for staged files; default `warehouse.staging` for `warehouse.duckdb`."""
     lock_timeout: float = 30.0
-    """Seconds to wait for another process that holds the file."""
+    """Seconds to wait for another process that has locked the file."""
     memory_limit: str = "320MB"
-    """The most memory DuckDB may use while it loads."""
+    """The maximum memory of DuckDB during a load."""
 
     def _settings(self) -> TargetSettings:
         beside = Path(self.database).with_suffix(".staging")
-        return given_settings(
+        return make_settings(
             {
                 "type": self.warehouse,
                 "database": self.database,
@@ -153,57 +151,57 @@ class DuckDBIOManager(TableIOManager):
             type(self).__name__,
         )
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         path = Path(self.database).absolute()
-        return Place(path.stem, f"duckdb://{path}")
+        return DatabaseInfo(path.stem, f"duckdb://{path}")
 
 
 class RedshiftIOManager(TableIOManager):
     """Tables in an Amazon Redshift cluster or Serverless workgroup, staged in S3.
 
-    Without a password IAM credentials are asked for, of `cluster_identifier` or `work_group`, or
-    of the secret `secret_id`.
+    Without a password it logs in with IAM credentials for `cluster_identifier` or `work_group`, or
+    with the secret `secret_id`.
     """
 
     warehouse = "redshift"
 
     host: str = ""
     port: str = "5439"
-    """A number or its text; text so that `EnvVar` may give it."""
+    """A number, as text or int; text so that it can be an `EnvVar`."""
     database: str
     user: str = ""
     password: str | None = None
     cluster_identifier: str | None = None
-    """The provisioned cluster to ask IAM credentials for."""
+    """The provisioned cluster, for IAM credentials."""
     work_group: str | None = None
-    """The Serverless workgroup to ask IAM credentials for."""
+    """The Serverless workgroup, for IAM credentials."""
     secret_id: str | None = None
-    """A Secrets Manager secret with user and password."""
+    """The Secrets Manager secret with user and password."""
     region_name: str | None = None
     s3_iam_role: str
-    """The role COPY and UNLOAD use in the bucket: its ARN, or `default`."""
+    """The IAM role of COPY and UNLOAD: its ARN, or `default`."""
     bucket_name: str
     prefix: str = "loader"
-    """The folder in the bucket that loads stage their files in."""
+    """The folder in the bucket for staged files."""
     ssl: bool = True
     encryption: Literal["", "AES256", "aws:kms"] = ""
-    """Server-side encryption of staged files; empty is the bucket's own."""
+    """Server-side encryption of staged files; empty uses the bucket's default."""
     kms_key_id: str | None = None
     unload_rows: int = 100_000
-    """Reads of more rows go through UNLOAD and the bucket."""
+    """Reads of more rows than this use UNLOAD and the bucket."""
 
     @field_validator("port", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         if not isinstance(value, int):
             return value
-        variable = getattr(value, "name", None)  # what EnvVar.int gives is an int of sorts
+        variable = getattr(value, "name", None)  # EnvVar.int returns a subclass of int
         return str(value) if variable is None else dg.EnvVar(variable)
 
     def _settings(self) -> TargetSettings:
         bucket = self.bucket_name.removeprefix("s3://").strip("/")
         prefix = self.prefix.strip("/")
-        return given_settings(
+        return make_settings(
             {
                 "type": self.warehouse,
                 "host": self.host,
@@ -227,25 +225,25 @@ class RedshiftIOManager(TableIOManager):
             names={"iam_role": "s3_iam_role", "staging": "bucket_name"},
         )
 
-    def _place(self) -> Place:
+    def _place(self) -> DatabaseInfo:
         name = self.host or self.cluster_identifier or self.work_group or ""
-        return Place(self.database, f"redshift://{name}:{self.port}/{self.database}")
+        return DatabaseInfo(self.database, f"redshift://{name}:{self.port}/{self.database}")
 
 
 class RedshiftPandasIOManager(RedshiftIOManager):
-    """`RedshiftIOManager` by the name that many hand-written ones have."""
+    """`RedshiftIOManager` under the name of many hand-written IO managers."""
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
-    """Errors as Dagster should take them: those that may pass as they are, others for good."""
+def _convert_errors() -> Iterator[None]:
+    """Raise permanent errors as a `Failure` without retries; transient errors are unchanged."""
     try:
         yield
     except LoaderError as error:
-        asked = error.__cause__
-        if isinstance(asked, dg.Failure | dg.RetryRequested):
-            raise asked from None  # the asset's own stream wants it so
-        # Whatever the asset's own stream raised: only its author knows.
-        if error.transient or (isinstance(error, SourceError) and asked is not None):
+        cause = error.__cause__
+        if isinstance(cause, dg.Failure | dg.RetryRequested):
+            raise cause from None  # raised by the asset's own stream
+        # Other errors of the asset's stream may be transient: its retry policy applies.
+        if error.transient or (isinstance(error, SourceError) and cause is not None):
             raise
         raise failure(error) from error

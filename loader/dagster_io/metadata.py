@@ -1,4 +1,4 @@
-"""What Dagster's pages show of a load: numbers that plot, the columns, and the SQL that ran."""
+"""Dagster metadata of loads: numbers that Dagster plots, columns, and the executed SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
-from loader.escaping import fenced, markdown, visible
+from loader.escaping import escape_invisible, escape_markdown, fence_code
 from loader.executor.results import LoadResult
 from loader.plan.figures import Kind, Statistics
 from loader.plan.model import Plan
@@ -21,33 +21,36 @@ from loader.spec.model import TableSpec
 
 Metadata = dict[str, Any]
 
-_SHOWN_CHARACTERS = 200_000
-"""Of a plan, on the pages of all partitions together."""
+_MAX_SQL = 200_000
+"""Maximum characters of SQL in the metadata of one run, for all its partitions together."""
 
-_LEAST_CHARACTERS = 4_000
+_MIN_SQL = 4_000
+"""Characters of SQL that each partition shows at least."""
 
-_SHOWN_ROWS = 100
+_MAX_ROWS = 100
 
 DRY_RUN = "dry run: nothing was written"
-"""The status of a materialization that is none."""
+"""The metadata `status` of a dry run, which Dagster records as a materialization."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a table is, for people and catalogs."""
+class DatabaseInfo:
+    """The database of a table, as shown in metadata."""
 
     database: str
-    """As a qualified name of the table begins."""
+    """The database name that qualifies table names."""
     uri: str
-    """Of the database; holds no secrets."""
+    """The URI of the database, without secrets."""
 
     def table(self, spec: TableSpec) -> str:
-        """The table's name with its database."""
+        """The table name, qualified with its database."""
         return f"{self.database}.{spec.table}"
 
 
-def table_metadata(spec: TableSpec, place: Place, source: tuple[Path, int] | None) -> Metadata:
-    """What holds for the table whatever is loaded; ``source`` is the spec's file and line."""
+def table_metadata(
+    spec: TableSpec, place: DatabaseInfo, source: tuple[Path, int] | None
+) -> Metadata:
+    """The metadata of a table that every load has; ``source`` is the spec's file and line."""
     found: Metadata = {
         "dagster/column_schema": table_schema(spec),
         "dagster/table_name": place.table(spec),
@@ -59,9 +62,9 @@ def table_metadata(spec: TableSpec, place: Place, source: tuple[Path, int] | Non
 
 
 def code_reference(path: Path, line: int) -> dg.CodeReferencesMetadataValue:
-    """The file and line of a spec, which pages link to."""
+    """A link to the file and line of a spec."""
     with warnings.catch_warnings():
-        # Dagster has had them for years, and warns of each that they are in beta.
+        # Code references are still in beta, and each one raises a warning.
         warnings.simplefilter("ignore", dg.BetaWarning)
         reference = dg.LocalFileCodeReference(
             file_path=str(path.resolve()), line_number=line, label="table spec"
@@ -70,7 +73,7 @@ def code_reference(path: Path, line: int) -> dg.CodeReferencesMetadataValue:
 
 
 def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
-    """What a load did; every number plots. Each of the partitions is told all of it."""
+    """The metadata of a load; with several partitions each of them gets all of it."""
     found: Metadata = {
         "status": result.status,
         "load_id": result.load_id,
@@ -78,7 +81,7 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         "rows_loaded": result.rows_loaded,
     }
     if result.status == "already_loaded":
-        return found  # the other numbers are those of an earlier attempt, which told them
+        return found  # an earlier attempt has reported the other numbers
     found |= {
         "rows_read": result.rows_read,
         "rows_rejected": result.rows_rejected,
@@ -103,15 +106,15 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found["staged"] = result.staged
     if result.warnings:
         found["warnings"] = dg.MetadataValue.md(
-            "\n".join(f"- {markdown(KNOWN.hide(text))}" for text in result.warnings)
+            "\n".join(f"- {escape_markdown(KNOWN.hide(text))}" for text in result.warnings)
         )
     if result.plan is not None:
-        found["sql"] = sql(result.plan, _SHOWN_CHARACTERS // partitions)
+        found["sql"] = format_sql(result.plan, _MAX_SQL // partitions)
     return found
 
 
 def column_statistics(statistics: Statistics) -> dg.TableMetadataValue:
-    """NULLs, least and greatest value of each column of a load, which the warehouse has too."""
+    """NULL count, minimum and maximum of each loaded column, as verified in the warehouse."""
     shown: tuple[Kind, ...] = ("nulls", "minimum", "maximum")
     rows = [
         {"column": column, **{kind: _cell(figures.get(kind)) for kind in shown}}
@@ -125,39 +128,39 @@ def _cell(value: str | float | None) -> str | int:
 
 
 def plan_metadata(plan: Plan) -> Metadata:
-    """What a load would run."""
+    """The metadata of a dry run."""
     found: Metadata = {
         "status": DRY_RUN,
         "slice": plan.slice_text or "the whole table",
-        "sql": sql(plan),
+        "sql": format_sql(plan),
     }
     return found if plan.rows is None else {**found, "rows_read": plan.rows}
 
 
-def sql(plan: Plan, most: int = _SHOWN_CHARACTERS) -> dg.MarkdownMetadataValue:
-    """The statements of a plan as a page shows them; of long ones the beginning."""
-    script, most = KNOWN.hide(plan.sql), max(most, _LEAST_CHARACTERS)
+def format_sql(plan: Plan, most: int = _MAX_SQL) -> dg.MarkdownMetadataValue:
+    """Format the SQL of a plan as Markdown, shortened to `most` characters."""
+    script, most = KNOWN.hide(plan.sql), max(most, _MIN_SQL)
     if len(script) > most:
         script = f"{script[:most]}\n-- and {len(script) - most:,} characters more"
-    return dg.MetadataValue.md(fenced(script))
+    return dg.MetadataValue.md(fence_code(script))
 
 
 def failure(error: LoaderError) -> dg.Failure:
-    """An error that the next attempt would meet again, with a table of what is wrong."""
+    """A `Failure` without retries for a permanent error, with a table of its details."""
     found: Metadata = {"error": type(error).__name__}
     if error.hint:
         found["next_step"] = error.hint
     if error.details:
         found["problems"] = table_value(error.details)
     if isinstance(error, ExecuteError) and error.statement:
-        found["statement"] = dg.MetadataValue.md(fenced(error.statement))
-    return dg.Failure(description=visible(str(error)), metadata=found, allow_retries=False)
+        found["statement"] = dg.MetadataValue.md(fence_code(error.statement))
+    return dg.Failure(description=escape_invisible(str(error)), metadata=found, allow_retries=False)
 
 
 def table_value(
-    rows: Sequence[Mapping[str, str | int]], most: int = _SHOWN_ROWS
+    rows: Sequence[Mapping[str, str | int]], most: int = _MAX_ROWS
 ) -> dg.TableMetadataValue:
-    """Rows as a table on a page; of very many the first."""
+    """The first `most` rows as a table."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     records = [dg.TableRecord({name: row.get(name, "") for name in names}) for row in rows]
     columns = [dg.TableColumn(name, "text") for name in names]

@@ -1,4 +1,4 @@
-"""What an asset returns goes into its table, and what came of that onto Dagster's pages."""
+"""Loads what an asset returns into its table, and reports the result as metadata."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from typing import Any
 import dagster as dg
 
 from loader.dagster_io.metadata import load_metadata, plan_metadata, table_metadata
-from loader.dagster_io.partitions import Selection, selected
+from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.tables import Tables
 from loader.errors import PlanError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.executor.results import LoadResult
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
 
-_MOST_TOLD = 2_000
-"""Partitions of a run that are told their own numbers; Dagster takes long for more."""
+_MAX_PARTITIONS = 2_000
+"""Maximum partitions of a run with row counts of their own; more would be slow in Dagster."""
 
 _COUNTS = ("dagster/row_count", "dagster/partition_row_count")
 
 
 def store(tables: Tables, context: dg.OutputContext, obj: Any) -> None:
-    """Load what an asset returned, and tell what came of it.
+    """Load what an asset returned, and add the metadata of the load to the output.
 
     Raises:
-        LoaderError: it cannot be loaded; the table is as it was.
+        LoaderError: it cannot be loaded; the table is unchanged.
     """
     metadata, by_partition = _load(tables, context, obj)
-    _tell(context, metadata, by_partition)
+    _add_metadata(context, metadata, by_partition)
 
 
 def _load(
     tables: Tables, context: dg.OutputContext, obj: Any
 ) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
-    """The metadata of the load, and of each partition."""
+    """Load; returns the metadata of the load, and that of each partition."""
     if not context.has_asset_key:
         raise PlanError(
-            f"the output `{context.name}` belongs to no asset, so there is no table for it",
-            hint="give outputs between the ops of a graph another io_manager_key",
+            f"the output `{context.name}` has no asset key, so it has no table",
+            hint="set another io_manager_key for outputs between the ops of a graph",
         )
     spec, frame = tables.spec_of_output(context, () if obj is None else obj)
     options: Mapping[str, Any] = context.config or {}
     whole = bool(options.get("full_refresh"))
-    selection = selected(spec, context)
+    selection = selection_of(spec, context)
     if selection is None and spec.partition_by and not whole:
         raise _unpartitioned(spec)
     if selection is not None and not selection.cells:
-        context.log.info(f"{spec.table}: the run is about no partition, so nothing is loaded")
+        context.log.info(f"{spec.table}: the run has no partitions, so nothing is loaded")
         return {"status": "no partitions"}, {}
     partition = None if selection is None or whole else selection.request
-    about = table_metadata(spec, tables.place, tables.source(spec))
+    table = table_metadata(spec, tables.place, tables.source(spec))
     if options.get("dry_run"):
         plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
-        told = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
-        context.log.info(visible(KNOWN.hide(told)))
-        return {**about, **plan_metadata(plan)}, {}
+        text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
+        context.log.info(escape_invisible(KNOWN.hide(text)))
+        return {**table, **plan_metadata(plan)}, {}
     result = tables.project.load(
         spec,
         frame,
@@ -69,23 +69,23 @@ def _load(
     )
     _log(context, result)
     partitions = len(selection.cells) if selection else 1
-    metadata = {**about, **load_metadata(result, partitions)}
+    metadata = {**table, **load_metadata(result, partitions)}
     rows = metadata.pop("dagster/row_count", None) if selection else None
     if rows is not None and partition is not None and partitions == 1:
         metadata |= dict.fromkeys(_COUNTS, rows)
     if partitions > 1:
-        del metadata["rows_loaded"]  # each is told its own
+        del metadata["rows_loaded"]  # each partition has its own
     return metadata, _by_partition(result, spec, selection)
 
 
 def _load_id(
     context: dg.OutputContext, spec: TableSpec, selection: Selection | None, *, whole: bool
 ) -> str:
-    """The same for every attempt of a step, so that a retried append happens once."""
-    if context.run_id.startswith("__"):  # no run: a context that was built by hand
+    """The load id: the same for all attempts of a step, so that a retry does not append twice."""
+    if context.run_id.startswith("__"):  # no run: the context is from build_output_context
         return str(uuid.uuid4())
     step = ""
-    with suppress(dg.DagsterInvariantViolationError):  # a context by hand may lack it
+    with suppress(dg.DagsterInvariantViolationError):  # build_output_context may leave it out
         step = context.step_key
     parts = [step, context.name, context.mapping_key or "", spec.asset_key, str(whole)]
     parts += sorted(selection.cells) if selection else []
@@ -97,55 +97,56 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
     where = f" ({result.slice})" if result.slice else ""
     if result.status == "already_loaded":
         context.log.info(
-            f"{result.table}{where}: an earlier attempt of this step has loaded it already:"
+            f"{result.table}{where}: already loaded by an earlier attempt of this step:"
             f" {result.rows_loaded:,} rows"
         )
     else:
-        did = f"loaded, {result.rows_deleted:,} deleted"
+        action = f"loaded, {result.rows_deleted:,} deleted"
         if result.merge_counts:
-            did = f"merged: {result.merge_counts}"
+            action = f"merged: {result.merge_counts}"
         context.log.info(
-            f"{result.table}{where}: {result.rows_loaded:,} rows {did}, verified and committed"
+            f"{result.table}{where}: {result.rows_loaded:,} rows {action}, verified and committed"
         )
     for warning in result.warnings:
-        context.log.warning(visible(KNOWN.hide(warning)))
+        context.log.warning(escape_invisible(KNOWN.hide(warning)))
 
 
 def _by_partition(
     result: LoadResult, spec: TableSpec, selection: Selection | None
 ) -> dict[str, dict[str, int]]:
-    """What is true of each partition alone, when the run is about several."""
+    """The row counts of each partition, in a run of several partitions."""
     if selection is None or result.partition_rows is None:
         return {}
-    if not 1 < len(selection.cells) <= _MOST_TOLD:
+    if not 1 < len(selection.cells) <= _MAX_PARTITIONS:
         return {}
     rows = selection.rows(result.partition_rows)
     names = ["rows_loaded", *(_COUNTS if spec.write_disposition == "replace" else ())]
     return {key: dict.fromkeys(names, rows[key]) for key in selection.cells}
 
 
-def _tell(
+def _add_metadata(
     context: dg.OutputContext, metadata: dict[str, Any], by_partition: dict[str, dict[str, int]]
 ) -> None:
-    """Add metadata to the materialization, or to each of them; what the user set stays."""
-    theirs = set(context.output_metadata)
+    """Add metadata to the materialization of each partition; never replace the asset's own."""
+    existing = set(context.output_metadata)
     hidden = {name: KNOWN.hide_in(value) for name, value in metadata.items()}
-    left = {name: value for name, value in hidden.items() if name not in theirs}
     if by_partition:
-        # Dagster gives what is added to an output to every partition alike.
+        # add_output_metadata gives all partitions the same values.
         with suppress(Exception):
             step = context.step_context
             for key, numbers in by_partition.items():
-                said = theirs | set(step.get_asset_metadata(context.asset_key, key) or ())
-                mine = {name: value for name, value in numbers.items() if name not in said}
-                step.add_asset_metadata(mine, asset_key=context.asset_key, partition_key=key)
-    context.add_output_metadata(left)
+                used = existing | set(step.get_asset_metadata(context.asset_key, key) or ())
+                added = {name: value for name, value in numbers.items() if name not in used}
+                step.add_asset_metadata(added, asset_key=context.asset_key, partition_key=key)
+    context.add_output_metadata(
+        {name: value for name, value in hidden.items() if name not in existing}
+    )
 
 
 def _unpartitioned(spec: TableSpec) -> PlanError:
     names = ", ".join(f"`{dimension.name}`" for dimension in spec.dimensions)
     return PlanError(
-        f"{spec.table} is partitioned by {names}, and the asset `{spec.asset_key}` has no"
+        f"{spec.table} is partitioned by {names}, but the asset `{spec.asset_key}` has no"
         " partitions",
         hint="give the asset partitions_def=loader.dagster_io.partitions_def(spec), or run it with"
         " {full_refresh: true} on the output to replace the whole table",

@@ -1,4 +1,4 @@
-"""Dagster's partitions definitions from what a table spec says of its partitions."""
+"""Creates Dagster partitions definitions from `partition_by` of a table spec."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from loader.spec.partition_keys import parse_key
 from loader.spec.periods import CLOCK, KEYS_OF_GRAIN, WEEKDAYS, Dimension
 
 _TIME, _DAY = "%Y-%m-%d-%H:%M", "%Y-%m-%d"
-"""How keys are written; Dagster's own formats, all of which specs read."""
+"""Dagster's default key formats, which specs accept too."""
 
 _CRONS = {"minute": "* * * * *", "quarter": "0 0 1 */3 *", "year": "0 0 1 1 *"}
 
 
 def partitions_def(spec: TableSpec) -> dg.PartitionsDefinition | None:
-    """The partitions of a table: windows of time for a grain, keys of its own without one.
+    """The partitions definition of a table: time windows for a grain, else static or dynamic keys.
 
-    The spec says which there are: ``dagster: {partitions: {<dimension>: …}}``. A dimension without
-    a grain of which nothing is said has dynamic partitions, named like ``nyc.flights.origin``.
+    The spec declares the keys: ``dagster: {partitions: {<dimension>: …}}``. An undeclared dimension
+    without a grain has dynamic partitions, with a name like ``nyc.flights.origin``.
 
     Returns:
         None for a table without partitions.
 
     Raises:
-        PlanError: a dimension with a grain has no start, or Dagster has no such partitions.
+        PlanError: a dimension with a grain has no start, or Dagster does not support it.
     """
     dimensions = spec.dimensions
     if not dimensions:
@@ -38,31 +38,31 @@ def partitions_def(spec: TableSpec) -> dg.PartitionsDefinition | None:
     if len(dimensions) > 2:
         names = ", ".join(f"`{dimension.name}`" for dimension in dimensions)
         raise PlanError(
-            f"{spec.table} has {len(dimensions)} partition dimensions ({names}), and Dagster's"
-            " partitions have at most two",
-            hint="give the asset a partitions_def of its own, or partition_by fewer expressions",
+            f"{spec.table} has {len(dimensions)} partition dimensions ({names}), but Dagster"
+            " supports at most two",
+            hint="give the asset a partitions_def of its own, or use fewer partition_by entries",
         )
     if len(dimensions) == 2 and all(dimension.grain for dimension in dimensions):
         names = " and ".join(f"`{dimension.name}`" for dimension in dimensions)
         raise PlanError(
-            f"{spec.table} has windows of time in both dimensions ({names}), and Dagster's"
-            " partitions have at most one such dimension",
-            hint="leave the grain out of one of them in partition_by",
+            f"{spec.table} has time windows in both dimensions ({names}), but Dagster supports at"
+            " most one such dimension",
+            hint="remove the grain of one of them in partition_by",
         )
-    found = {dimension.name: _of_dimension(spec, dimension) for dimension in dimensions}
+    found = {dimension.name: _make_definition(spec, dimension) for dimension in dimensions}
     if len(found) == 1:
         return next(iter(found.values()))
     try:
         return dg.MultiPartitionsDefinition(found)
-    except Exception as error:  # Dagster refuses with errors of several kinds
-        raise _refused(spec, error) from error
+    except Exception as error:  # Dagster raises errors of several types
+        raise _rejection(spec, error) from error
 
 
-def _of_dimension(spec: TableSpec, dimension: Dimension) -> dg.PartitionsDefinition:
+def _make_definition(spec: TableSpec, dimension: Dimension) -> dg.PartitionsDefinition:
     listed = spec.dagster.partitions.get(dimension.name)
     try:
         if dimension.grain is not None:
-            return _windows(spec, dimension, listed)
+            return _make_time_windows(spec, dimension, listed)
         if listed is not None and listed.keys:
             keys = [parse_key(dimension, key).key for key in listed.keys]
             return dg.StaticPartitionsDefinition(keys)
@@ -70,22 +70,22 @@ def _of_dimension(spec: TableSpec, dimension: Dimension) -> dg.PartitionsDefinit
         return dg.DynamicPartitionsDefinition(name=name or f"{spec.table}.{dimension.name}")
     except PlanError:
         raise
-    except Exception as error:  # Dagster refuses with errors of several kinds
-        raise _refused(spec, error) from error
+    except Exception as error:  # Dagster raises errors of several types
+        raise _rejection(spec, error) from error
 
 
-def _refused(spec: TableSpec, error: Exception) -> PlanError:
-    return PlanError(f"Dagster refuses the partitions of {spec.table}: {error}")
+def _rejection(spec: TableSpec, error: Exception) -> PlanError:
+    return PlanError(f"Dagster rejects the partitions of {spec.table}: {error}")
 
 
-def _windows(
+def _make_time_windows(
     spec: TableSpec, dimension: Dimension, listed: PartitionKeys | None
 ) -> dg.TimeWindowPartitionsDefinition:
     if listed is None or listed.start is None:
         grain = str(dimension.grain)
         raise PlanError(
-            f"the spec of {spec.table} does not say which partition of `{dimension.name}` is the"
-            " first one, so Dagster cannot list them",
+            f"the spec of {spec.table} has no first partition of `{dimension.name}`, so Dagster"
+            " cannot list the partitions",
             hint=f"add its key to the spec, {KEYS_OF_GRAIN[grain]}: dagster: {{partitions:"
             f" {{{dimension.name}: {{start: …}}}}}}",
         )
@@ -133,22 +133,25 @@ def _windows(
 def _check_hours(
     spec: TableSpec, dimension: Dimension, start: datetime, end: datetime | None
 ) -> None:
-    """Refuse a zone whose clocks move by half an hour: Dagster counts hours on from the change."""
+    """Reject time zones with UTC offset changes of less than an hour.
+
+    After such a change Dagster's hours no longer begin at full hours.
+    """
     zone = ZoneInfo(dimension.timezone)
     moment, until = start, end or datetime.now(UTC) + timedelta(days=366)
-    minutes = {_minutes(start)}
+    offsets = {_seconds_past_hour(start)}
     while moment < until:
         moment += timedelta(days=10)
-        minutes.add(_minutes(moment.astimezone(zone)))
-    if len(minutes) > 1:
+        offsets.add(_seconds_past_hour(moment.astimezone(zone)))
+    if len(offsets) > 1:
         raise PlanError(
-            f"the clocks of {dimension.timezone} move by less than an hour, and Dagster's hours of"
-            f" {spec.table} would no longer begin with theirs",
+            f"the UTC offset of {dimension.timezone} changes by less than an hour, so Dagster's"
+            f" hours would no longer match those of {spec.table}",
             hint=f"give `{dimension.name}` another zone: partition_by: [{{timezone: UTC, …}}]",
         )
 
 
-def _minutes(moment: datetime) -> float:
+def _seconds_past_hour(moment: datetime) -> float:
     offset = moment.utcoffset()
     assert offset is not None
     return offset.total_seconds() % 3600

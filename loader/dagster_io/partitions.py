@@ -1,4 +1,4 @@
-"""Dagster's partitions as slices of a table, held against what the table's spec says of them."""
+"""Converts Dagster partition keys to partitions of a table, and checks that the specs agree."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from loader.spec.periods import CLOCK, Dimension, Grain, Partition, partitions_b
 from loader.sql.datatypes import DataType
 
 Cell = Mapping[str, tuple[Partition, ...]]
-"""What one of Dagster's keys stands for: dimension → partitions of the table."""
+"""The partitions of the table for one Dagster key: dimension → partitions."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The partitions that a step is about."""
+    """The partitions of a step."""
 
     spec: TableSpec
     cells: Mapping[str, Cell]
-    """By Dagster's own keys."""
+    """By Dagster key."""
 
     @property
     def request(self) -> list[Cell]:
-        """All of them, as `Project.load` and `Project.read` take partitions."""
+        """All partitions, as an argument of `Project.load` and `Project.read`."""
         return list(self.cells.values())
 
     def rows(self, by_cell: Mapping[str, int]) -> dict[str, int]:
-        """How many rows belong to each of Dagster's keys, from the rows of each cell."""
+        """The row count of each Dagster key, from the row count of each cell name."""
         return {
             key: sum(by_cell.get(name, 0) for name in self._names(cell))
             for key, cell in self.cells.items()
@@ -49,20 +49,19 @@ class Selection:
 
 
 def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[str]) -> Selection:
-    """The partitions of a table that keys of Dagster's name.
+    """The partitions of a table for Dagster partition keys.
 
     Raises:
-        PlanError: the definition and the spec's `partition_by` do not fit each other, or a key is
-            none of the table's.
+        PlanError: the definition does not match the spec's `partition_by`, or a key is invalid.
     """
     definitions = by_dimension(spec, definition)
     for dimension in spec.dimensions:
         _check_distinct(spec, dimension, definitions[dimension.name])
     cells: dict[str, Cell] = {}
     for key in keys:
-        texts = _texts(spec, definition, key)
+        texts = _keys_by_dimension(spec, definition, key)
         cells[key] = {
-            dimension.name: _partitions(
+            dimension.name: _parse_partitions(
                 spec, dimension, definitions[dimension.name], texts[dimension.name]
             )
             for dimension in spec.dimensions
@@ -70,11 +69,10 @@ def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[
     return Selection(spec, cells)
 
 
-def selected(spec: TableSpec, context: dg.OutputContext | dg.InputContext) -> Selection | None:
-    """The partitions that a step is about; None when its asset has none.
+def selection_of(spec: TableSpec, context: dg.OutputContext | dg.InputContext) -> Selection | None:
+    """The partitions of a step; None if its asset has no partitions.
 
-    A run of a range has no partition key, and one of several dimensions no range: only the keys
-    are always there.
+    Uses the context's list of keys, which every run has, unlike a single key or a range.
 
     Raises:
         PlanError: see `select`.
@@ -90,14 +88,14 @@ def by_dimension(
     """Dagster's definition of each dimension of the table.
 
     Raises:
-        PlanError: the two have other dimensions.
+        PlanError: the definition and the spec have different dimensions.
     """
     names = [dimension.name for dimension in spec.dimensions]
     if not names:
         raise PlanError(
-            f"the asset `{spec.asset_key}` has partitions ({told(definition)}), and the spec of"
-            f" {spec.table} has none",
-            hint="add partition_by to the spec, or leave partitions_def out of the asset",
+            f"the asset `{spec.asset_key}` has partitions ({describe(definition)}), but the spec"
+            f" of {spec.table} has none",
+            hint="add partition_by to the spec, or remove partitions_def from the asset",
         )
     if isinstance(definition, dg.MultiPartitionsDefinition):
         found = {one.name: one.partitions_def for one in definition.partitions_defs}
@@ -106,29 +104,31 @@ def by_dimension(
     else:
         found = {}
     if set(found) != set(names):
-        theirs = _listed(found) if found else f"one dimension ({told(definition)})"
+        actual = _list_names(found) if found else f"one dimension ({describe(definition)})"
         raise PlanError(
-            f"the partitions of the asset `{spec.asset_key}` have {theirs}, and those of"
-            f" {spec.table} have {_listed(names)}",
-            hint="give both the same dimensions, by the same names: partition_by: [{name: …}]",
+            f"the partitions of the asset `{spec.asset_key}` have {actual}, but those of"
+            f" {spec.table} have {_list_names(names)}",
+            hint="give both the same dimension names: partition_by: [{name: …}]",
         )
     return found
 
 
-def told(definition: dg.PartitionsDefinition) -> str:
-    """A partitions definition in a few words."""
+def describe(definition: dg.PartitionsDefinition) -> str:
+    """Describe a partitions definition, for messages."""
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return f"`{definition.cron_schedule}` in {definition.timezone}"
     name = type(definition).__name__.removesuffix("PartitionsDefinition").lower()
     return f"{name} keys"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     shown = [f"`{name}`" for name in names]
     return f"the dimension{'s' * (len(shown) != 1)} {', '.join(shown)}"
 
 
-def _texts(spec: TableSpec, definition: dg.PartitionsDefinition, key: str) -> Mapping[str, str]:
+def _keys_by_dimension(
+    spec: TableSpec, definition: dg.PartitionsDefinition, key: str
+) -> Mapping[str, str]:
     if not isinstance(definition, dg.MultiPartitionsDefinition):
         return {spec.dimensions[0].name: key}
     if not isinstance(key, dg.MultiPartitionKey):
@@ -136,7 +136,7 @@ def _texts(spec: TableSpec, definition: dg.PartitionsDefinition, key: str) -> Ma
     return key.keys_by_dimension
 
 
-def _partitions(
+def _parse_partitions(
     spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition, key: str
 ) -> tuple[Partition, ...]:
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
@@ -147,14 +147,15 @@ def _partitions(
             raise _conflict(spec, dimension, definition, why, error.hint or _SAME) from error
     if dimension.grain is None:
         if dimension.data_type.name in ("timestamp", "timestamptz"):
-            why = "windows of time, and the spec takes its keys for single moments"
+            why = "these are time windows, but without a grain the spec's keys are single values"
             raise _conflict(spec, dimension, definition, why, "add its grain to partition_by")
         return (parse_key(dimension, key),)
-    if dimension.grain not in CLOCK and not _same_clocks(dimension.timezone, definition.timezone):
-        why = "they begin by other clocks"
+    if dimension.grain not in CLOCK and not _is_same_zone(dimension.timezone, definition.timezone):
+        why = "the time zones differ"
         raise _conflict(spec, dimension, definition, why, _SAME)
     if (grain := _grain_of_cron(definition.cron_schedule)) not in (None, dimension.grain):
-        raise _conflict(spec, dimension, definition, f"each is a whole {grain}", _SAME)
+        why = f"the grain of the asset is {grain}"
+        raise _conflict(spec, dimension, definition, why, _SAME)
     window = definition.time_window_for_partition_key(key)
     try:
         return partitions_between(dimension, window.start, window.end)
@@ -166,7 +167,7 @@ def _partitions(
 def _check_distinct(
     spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition
 ) -> None:
-    """Refuse two keys of one partition, such as 7 and 07: one would replace what the other is."""
+    """Reject two keys of one partition, such as 7 and 07: each load would replace the other's."""
     if not isinstance(definition, dg.StaticPartitionsDefinition) or dimension.data_type.is_text:
         return
     seen: dict[str, str] = {}
@@ -174,11 +175,11 @@ def _check_distinct(
         try:
             partition = parse_key(dimension, key)
         except PlanError:
-            continue  # told when a run is about it
+            continue  # reported when a run uses this key
         other = seen.setdefault(canonical_key(partition), key)
         if other != key:
             why = f"its keys `{other}` and `{key}` are the same partition"
-            raise _conflict(spec, dimension, definition, why, "leave one of them out")
+            raise _conflict(spec, dimension, definition, why, "remove one of them")
 
 
 _CRONS: Mapping[str, Grain] = {
@@ -190,18 +191,18 @@ _CRONS: Mapping[str, Grain] = {
     r"0 0 1 (\*/3|1,4,7,10|1/3) \*": "quarter",
     r"0 0 1 (1|jan) \*|@yearly|@annually": "year",
 }
-"""The schedules of whole periods; others make windows of their own."""
+"""The cron schedules of each grain; other schedules have windows of another length."""
 
 
 def _grain_of_cron(schedule: str) -> Grain | None:
-    """The grain of a schedule; None when its windows are no whole periods of any."""
+    """The grain of a cron schedule; None if it has none."""
     text = " ".join(schedule.lower().split())
     return next((grain for cron, grain in _CRONS.items() if re.fullmatch(cron, text)), None)
 
 
 @cache
-def _same_clocks(one: str, other: str) -> bool:
-    """Whether two names are of one zone, as far as partitions reach."""
+def _is_same_zone(one: str, other: str) -> bool:
+    """Whether two time zones have equal UTC offsets in every month of `_YEARS`."""
     moments = (datetime(year, month, 15, tzinfo=UTC) for year in _YEARS for month in range(1, 13))
     return one == other or all(
         moment.astimezone(ZoneInfo(one)).utcoffset()
@@ -224,23 +225,23 @@ def _conflict(
 ) -> PlanError:
     grain = f"grain {dimension.grain} in {dimension.timezone}" if dimension.grain else "no grain"
     return PlanError(
-        f"the partitions of the asset `{spec.asset_key}` ({told(definition)}) are not those of"
+        f"the partitions of the asset `{spec.asset_key}` ({describe(definition)}) do not match"
         f" {spec.table}, whose `{dimension.name}` has {grain}: {why}",
         hint=hint,
     )
 
 
 def grain_of(definition: dg.TimeWindowPartitionsDefinition, window: dg.TimeWindow) -> Grain | None:
-    """The grain of a definition, else the coarsest that one of its windows is made of."""
+    """The grain of a definition, else the coarsest grain that divides one of its windows."""
     return _grain_of_cron(definition.cron_schedule) or next(
-        (grain for grain in _MADE_OF if _is_made_of(definition.timezone, window, grain)), None
+        (grain for grain in _DIVISORS if _is_multiple(definition.timezone, window, grain)), None
     )
 
 
-_MADE_OF: tuple[Grain, ...] = ("day", "hour", "minute")
+_DIVISORS: tuple[Grain, ...] = ("day", "hour", "minute")
 
 
-def _is_made_of(timezone: str, window: dg.TimeWindow, grain: Grain) -> bool:
+def _is_multiple(timezone: str, window: dg.TimeWindow, grain: Grain) -> bool:
     dimension = Dimension("", "", DataType("timestamptz"), grain=grain, timezone=timezone)
     try:
         return bool(partitions_between(dimension, window.start, window.end))

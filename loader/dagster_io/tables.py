@@ -1,4 +1,4 @@
-"""The tables of an IO manager: each asset's spec, found by its key or inferred from its data."""
+"""Finds the table spec of an asset by its key, or infers it from the data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from loader.dagster_io.metadata import Place
-from loader.dagster_io.partitions import grain_of, told
+from loader.dagster_io.metadata import DatabaseInfo
+from loader.dagster_io.partitions import describe, grain_of
 from loader.errors import ExecuteError, PlanError, SpecError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
@@ -21,47 +21,47 @@ from loader.spec.model import TableSpec
 from loader.spec.periods import CLOCK, WEEKDAYS
 
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
-"""What frames are handed over as."""
+"""The frame types of inputs."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables that an IO manager keeps."""
+    """The tables of an IO manager."""
 
     project: Project
-    place: Place
+    place: DatabaseInfo
     infers: bool
-    """Whether an asset may do without a spec."""
+    """Whether specs are inferred for assets without one."""
     default_form: Form
-    """What an input without an annotation is handed."""
+    """The frame type of an input without an annotation."""
 
     def exists(self, spec: TableSpec) -> bool:
         """Whether the warehouse has the table."""
         return isinstance(self.project.live(spec.schema_name, spec.name), LiveTable)
 
     def source(self, spec: TableSpec) -> tuple[Path, int] | None:
-        """The file and line of a spec; None for one that was inferred."""
+        """The file and line of a spec; None for an inferred spec."""
         entry = self._entry(spec.asset_key)
         return (entry.path, entry.line) if entry else None
 
     def spec_of_output(self, context: dg.OutputContext, obj: object) -> tuple[TableSpec, object]:
-        """The asset's spec, and its data, of which nothing is lost when the spec comes from it.
+        """The asset's spec and its data; inferring a spec from a stream loses none of its rows.
 
         Raises:
-            SpecError, PlanError: its spec is wrong, or there is none.
+            SpecError, PlanError: the spec is invalid, or does not exist.
         """
         spec = self._spec(key_of(context))
-        return (spec, obj) if spec else _spec_of_data(self.project, context, obj)
+        return (spec, obj) if spec else _infer_from_data(self.project, context, obj)
 
     def spec_of_input(self, context: dg.InputContext) -> TableSpec | None:
-        """The upstream asset's spec; None when it has none, nor a table to infer it from.
+        """The upstream asset's spec; None if it has neither a spec nor a table to infer it from.
 
         Raises:
-            SpecError, PlanError: its spec is wrong, or there is none.
+            SpecError, PlanError: the spec is invalid, or does not exist.
         """
-        return self._spec(key_of(context)) or _spec_of_table(self.project, context)
+        return self._spec(key_of(context)) or _infer_from_table(self.project, context)
 
     def _spec(self, key: str) -> TableSpec | None:
         entry = self._entry(key)
@@ -70,10 +70,10 @@ class Tables:
         return entry.spec if entry else None
 
     def _entry(self, key: str) -> Entry | None:
-        """The spec file of an asset.
+        """The catalog entry of an asset's spec.
 
         Raises:
-            SpecError: it is wrong.
+            SpecError: the spec is invalid.
         """
         found = [entry for entry in self.project.catalog.entries if entry.name == key]
         unnamed = [entry for entry in self.project.catalog.entries if not entry.name]
@@ -84,51 +84,52 @@ class Tables:
 
 
 def key_of(context: dg.OutputContext | dg.InputContext) -> str:
-    """The asset's key as specs write it."""
+    """The asset key as text, as in specs."""
     return "/".join(context.asset_key.path)
 
 
 def _missing_spec(project: Project, key: str) -> PlanError:
-    """The error of an asset that has no spec."""
+    """The error for an asset without a spec."""
     folder = project.config.specs
     names = [entry.name for entry in project.catalog.entries if entry.name]
     near = difflib.get_close_matches(key, names, n=3)
-    there = f"in {folder.resolve()}" if folder.is_dir() else f": there is no folder {folder}"
-    meant = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Or " if near else ""
+    missing = f": the folder {folder} does not exist"
+    where = f" in {folder.resolve()}" if folder.is_dir() else missing
+    suggestion = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Or " if near else ""
     schema, _, name = key.rpartition("/")
     table = f"{schema.replace('/', '_') or 'public'}.{name}"
     return PlanError(
-        f"the asset `{key}` has no table spec {there}",
-        hint=f"{meant}write one: loader infer FILE --name {table} > {folder / key}.yml; or let its"
-        ' data decide: on_missing_spec="infer"',
+        f"the asset `{key}` has no table spec{where}",
+        hint=f"{suggestion}draft one: loader infer FILE --name {table} > {folder / key}.yml; or"
+        ' infer it from the data: on_missing_spec="infer"',
     )
 
 
 def no_table(key: str) -> ExecuteError:
-    """The error of reading an asset that has neither a spec nor a table."""
+    """The error for reading an asset that has neither a spec nor a table."""
     return ExecuteError(
-        f"the asset `{key}` has no table spec, and there is no table of its name to read",
+        f"the asset `{key}` has neither a table spec nor a table to read",
         hint="materialize it first",
     )
 
 
-def _spec_of_data(
+def _infer_from_data(
     project: Project, context: dg.OutputContext, obj: object
 ) -> tuple[TableSpec, object]:
-    """The spec that data suggests, and the data, of which nothing is lost.
+    """Infer a spec from the data; returns the spec and the complete data.
 
-    The types of a table that is there go before those of the data.
+    Columns of an existing table keep their types.
 
     Raises:
-        PlanError: the data cannot be made into a table, or its partitions are not told.
-        FrameError, SourceError: it is no frame, or holds what no type takes.
+        PlanError: no table can be created for the data, or `partition_expr` is missing.
+        FrameError, SourceError: it is not a frame, or has values that no data type supports.
     """
-    from loader.inference.infer import inferred  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.inference.infer import infer_spec  # noqa: PLC0415  # pyarrow is slow to import
 
-    metadata = _plain(context.definition_metadata)
+    metadata = _unwrap(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
-    return inferred(
+    return infer_spec(
         obj,
         live if isinstance(live, LiveTable) else None,
         dialect=project.renderer().dialect,
@@ -139,12 +140,12 @@ def _spec_of_data(
     )
 
 
-def _spec_of_table(project: Project, context: dg.InputContext) -> TableSpec | None:
-    """The spec of a table that is there; None when it is not."""
+def _infer_from_table(project: Project, context: dg.InputContext) -> TableSpec | None:
+    """Infer a spec from an existing table; None if the table does not exist."""
     from loader.inference.infer import infer_live  # noqa: PLC0415  # pyarrow is slow to import
 
     upstream = context.upstream_output
-    metadata = _plain(upstream.definition_metadata if upstream is not None else None)
+    metadata = _unwrap(upstream.definition_metadata if upstream is not None else None)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
     if not isinstance(live, LiveTable):
@@ -159,7 +160,7 @@ def _spec_of_table(project: Project, context: dg.InputContext) -> TableSpec | No
     )
 
 
-def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def _unwrap(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         name: value.value if isinstance(value, dg.MetadataValue) else value
         for name, value in (metadata or {}).items()
@@ -167,7 +168,7 @@ def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _table(key: dg.AssetKey, metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Schema and name of an asset's table; Redshift folds both to lower case."""
+    """Schema and name of an asset's table, in lower case, as Redshift stores them."""
     schema = metadata.get("schema") or "_".join(key.path[:-1]) or "public"
     return str(schema).lower(), key.path[-1].lower()
 
@@ -175,7 +176,7 @@ def _table(key: dg.AssetKey, metadata: Mapping[str, Any]) -> tuple[str, str]:
 def _partition_by(
     context: dg.OutputContext | dg.InputContext, metadata: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """The partition expressions that Dagster's metadata and definition come to."""
+    """The `partition_by` entries for the asset's partitions definition and `partition_expr`."""
     if not context.has_asset_partitions:
         return []
     definition = context.asset_partitions_def
@@ -198,7 +199,7 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
         grain = grain_of(definition, window)
         if grain is None:
             raise PlanError(
-                f"the partitions {told(definition)} are no whole minutes",
+                f"the partitions {describe(definition)} do not begin at full minutes",
                 hint="write a table spec for the asset",
             )
         entry |= {"grain": grain, "timezone": definition.timezone}
@@ -214,7 +215,7 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
 
 def _no_expression(context: dg.OutputContext | dg.InputContext, example: str) -> PlanError:
     return PlanError(
-        f"the asset `{key_of(context)}` has partitions ({told(context.asset_partitions_def)}), and"
-        " neither a table spec nor the metadata `partition_expr` says where they are in its data",
+        f"the asset `{key_of(context)}` has partitions ({describe(context.asset_partitions_def)}),"
+        " but neither a table spec nor the metadata `partition_expr`",
         hint=f"give it metadata={{'partition_expr': {example}}}, or a table spec",
     )

@@ -63,7 +63,7 @@ def mark_opaque(array: Any, name: str) -> Any:
 
 
 def _mark_unregistered(field: Any, array: Any) -> Any:
-    """Mark the storage that PyArrow gives for an extension type that nobody registered."""
+    """Mark the storage that PyArrow returns for an unregistered extension type."""
     name = _unregistered_name(field)
     return array if name is None else mark_opaque(array, name)
 

@@ -29,7 +29,7 @@ def raise_source_errors(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Whether something failed; a panic of Polars is no `Exception`, nor is what ends a program."""
+    """Whether it is a failure; a panic of Polars is not an `Exception`, but a failure."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 

@@ -1,4 +1,4 @@
-"""SQL and YAML with their words marked for a page; every piece of them is escaped."""
+"""Highlights SQL and YAML as HTML, with all text escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEYWORDS = frozenset(
     MANIFEST MATCHED MERGE NOT NULL ON OR ORDER PARQUET PRIMARY RENAME ROLE SCHEMA SELECT
     SEQUENCE SET SORTKEY TABLE TEMPORARY THEN TO TRUE UNION UPDATE USAGE USING VALUES WHEN
     WHERE WITH
-    """.split()  # noqa: SIM905  # words read better than a column of them
+    """.split()  # noqa: SIM905  # a block of words is shorter than a list
 )
 
 _MARKS = {"text": "s", "comment": "c"}
@@ -28,44 +28,44 @@ _YAML_LINE = re.compile(
 
 
 def sql_markup(sql: str, *, backslash: bool = False) -> Markup:
-    """A statement as HTML: keywords, literals and comments in spans of their own.
+    """Highlight a SQL statement as HTML: keywords, literals and comments are in spans.
 
     >>> str(sql_markup("SELECT 'a<b'"))
     '<span class="k">SELECT</span> <span class="s">&#39;a&lt;b&#39;</span>'
     """
-    pieces = [_piece(kind, text) for kind, text in tokens(sql, backslash=backslash)]
-    return _joined(pieces)
+    pieces = [_mark_token(kind, text) for kind, text in tokens(sql, backslash=backslash)]
+    return _join(pieces)
 
 
 @lru_cache(maxsize=10_000)
-def _piece(kind: str, text: str) -> str:
+def _mark_token(kind: str, text: str) -> str:
     mark = "k" if kind == "word" and text.upper() in _KEYWORDS else _MARKS.get(kind)
-    return _marked(mark, text) if mark else str(escape(text))
+    return _mark(mark, text) if mark else str(escape(text))
 
 
 def yaml_markup(text: str) -> Markup:
-    """A YAML file as HTML: the keys at the beginning of lines, and lines of mere comment, marked.
+    """Highlight a YAML file as HTML: keys at the start of lines, and comment lines, are in spans.
 
     >>> str(yaml_markup("name: a<b"))
     '<span class="k">name</span>: a&lt;b'
     """
-    return _joined(list(map(_yaml_line, text.splitlines(keepends=True))))
+    return _join(list(map(_mark_line, text.splitlines(keepends=True))))
 
 
 @lru_cache(maxsize=10_000)
-def _yaml_line(line: str) -> str:
+def _mark_line(line: str) -> str:
     if line.lstrip().startswith("#"):
-        return _marked("c", line)
+        return _mark("c", line)
     found = _YAML_LINE.fullmatch(line)
     if found is None:
         return str(escape(line))
-    return f"{escape(found['before'])}{_marked('k', found['key'])}{escape(found['rest'])}"
+    return f"{escape(found['before'])}{_mark('k', found['key'])}{escape(found['rest'])}"
 
 
-def _marked(mark: str, text: str) -> str:
+def _mark(mark: str, text: str) -> str:
     return str(Markup('<span class="{}">{}</span>').format(mark, text))
 
 
-def _joined(pieces: list[str]) -> Markup:
-    # Markup's own join looks at each piece again, which takes longer than all the rest.
+def _join(pieces: list[str]) -> Markup:
+    # Markup.join would escape each piece again, which is slow.
     return Markup("".join(pieces))  # noqa: S704  # every piece is escaped

@@ -1,4 +1,4 @@
-"""The spec language as a page: every key of the JSON Schema, with its type and meaning."""
+"""The page of the spec language: every key of the JSON Schema, with its type and meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from loader.docs.words import code, size_words
+from loader.docs.words import code, format_size
 from loader.spec.checks import OPERATORS
 
 Schema = Mapping[str, Any]
@@ -24,7 +24,7 @@ class Key:
     anchor: str
     kind: Markup
     sections: tuple[str, ...]
-    """The paths of the sections that tell what is inside."""
+    """The paths of the sections that document the keys inside."""
     required: bool
     default: str | None
     description: Markup
@@ -35,7 +35,7 @@ class Section:
     """One mapping of the language."""
 
     path: str
-    """Where in a spec it stands, such as ``columns[]``; empty for the spec itself."""
+    """The path in a spec, such as ``columns[]``; empty for the spec itself."""
     anchor: str
     description: Markup
     keys: tuple[Key, ...]
@@ -49,25 +49,23 @@ _UPSTREAM = Key(
     required=False,
     default=None,
     description=Markup(
-        "The asset keys of what the table is made of, such as <code>[shop/orders]</code>:"
-        " <code>loader docs</code> draws the lineage of them, both ways. A web address is a key"
-        " too."
+        "The asset keys of the upstream tables, such as <code>[shop/orders]</code>, or web"
+        " addresses. <code>loader docs</code> draws the lineage, upstream and downstream."
     ),
 )
 
 
 def sections(schema: Schema) -> list[Section]:
-    """The sections of the language, the whole spec first, in the order specs have them."""
+    """The sections of the language: the spec itself, then its mappings in order."""
     definitions = schema["$defs"]
     paths = dict(_paths("", schema, definitions))
-    told = {name: part.get("description", "") for name, part in definitions.items()}
-    found = [_section("", schema, paths, told)]
-    found += [_section(path, definitions[name], paths, told) for name, path in paths.items()]
-    return found
+    descriptions = {name: part.get("description", "") for name, part in definitions.items()}
+    named = [("", schema), *((path, definitions[name]) for name, path in paths.items())]
+    return [_section(path, part, paths, descriptions) for path, part in named]
 
 
 def _paths(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, str]]:
-    """The definitions that a section leads to, with where in a spec they stand."""
+    """The definitions that a section refers to, with their paths in a spec."""
     for key, part in schema["properties"].items():
         for name, suffix in _references(part):
             inner = f"{path}.{key}{suffix}".removeprefix(".")
@@ -87,24 +85,24 @@ def _references(part: Schema, suffix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _section(
-    path: str, schema: Schema, paths: Mapping[str, str], told: Mapping[str, str]
+    path: str, schema: Schema, paths: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> Section:
     required = set(schema.get("required", ()))
     keys = []
     for name, part in schema["properties"].items():
-        said = part.get("description") or _said_elsewhere(name, part, told)
-        keys.append(_key(path, name, part, paths, required=name in required, told=said))
+        text = part.get("description") or _find_description(name, part, descriptions)
+        keys.append(_key(path, name, part, paths, required=name in required, text=text))
         if (path, name) == ("", "meta"):
             keys.append(_UPSTREAM)
     anchor = f"section-{path or 'spec'}"
-    return Section(path, anchor, _marked(schema.get("description", "")), tuple(keys))
+    return Section(path, anchor, _mark_code(schema.get("description", "")), tuple(keys))
 
 
-def _said_elsewhere(name: str, part: Schema, told: Mapping[str, str]) -> str:
-    """What a key without words of its own means: what the section does, or the bound is."""
+def _find_description(name: str, part: Schema, descriptions: Mapping[str, str]) -> str:
+    """The meaning of a key without a description: that of its section, or of its operator."""
     if name in OPERATORS:
-        return f"The bound: what is counted is {OPERATORS[name]} this."
-    return next((told[reference] for reference, _ in _references(part)), "")
+        return f"The bound: the metric must be {OPERATORS[name]} this."
+    return next((descriptions[reference] for reference, _ in _references(part)), "")
 
 
 def _key(
@@ -114,9 +112,9 @@ def _key(
     paths: Mapping[str, str],
     *,
     required: bool,
-    told: str,
+    text: str,
 ) -> Key:
-    description = _marked(told)
+    description = _mark_code(text)
     if part.get("examples"):
         description += Markup(" One of {}.").format(code(tuple(part["examples"])))
     inside = tuple(paths[reference] for reference, _ in _references(part))
@@ -129,14 +127,14 @@ def _default(value: object) -> str | None:
     if value in (None, [], {}, ""):
         return None
     if isinstance(value, int) and value >= 1 << 20:
-        return size_words(value).replace(" ", "")
+        return format_size(value).replace(" ", "")
     if isinstance(value, str) and re.fullmatch(r"[\w-]+", value):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
-def _marked(text: str) -> Markup:
-    """A description with what stands in backticks as code."""
+def _mark_code(text: str) -> Markup:
+    """A description as HTML, with text in backquotes as code."""
     return Markup("").join(
         code(piece) if at % 2 else escape(piece) for at, piece in enumerate(text.split("`"))
     )
@@ -152,7 +150,7 @@ _WORDS = {
 
 
 def _kind(part: Schema) -> Markup:
-    """What a key takes, in words."""
+    """Describe the values that a key takes."""
     if "$ref" in part:
         return Markup("mapping")
     if "anyOf" in part:

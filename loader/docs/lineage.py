@@ -1,4 +1,4 @@
-"""Which tables are made of which, as far as specs say it in ``meta: {upstream: […]}``."""
+"""The lineage of tables, from ``meta: {upstream: […]}`` of their specs."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ KEY = "upstream"
 
 @dataclass(frozen=True)
 class Node:
-    """A table, or something outside of the site."""
+    """A table of the site, or an external source."""
 
     key: str
     href: str | None
-    """Its page, or its address elsewhere; None when it has none."""
+    """Its page or web address; None if it has none."""
     external: bool
 
 
 @dataclass(frozen=True)
-class Around:
-    """A table between what it is made of and what is made of it."""
+class Neighbours:
+    """A table with its direct upstream and downstream neighbours."""
 
     node: Node
     upstream: tuple[Node, ...]
     downstream: tuple[Node, ...]
 
     def __bool__(self) -> bool:
-        """Whether anything is said at all."""
+        """Whether there are any neighbours."""
         return bool(self.upstream or self.downstream)
 
 
 def upstream(spec: TableSpec) -> tuple[str, ...]:
-    """The asset keys that a spec says its table is made of."""
+    """The upstream asset keys of a spec."""
     found = spec.meta.get(KEY, ())
-    return tuple(dict.fromkeys(found)) if _is_listed(found) else ()
+    return tuple(dict.fromkeys(found)) if _is_text_list(found) else ()
 
 
 def problems(entries: Iterable[Entry]) -> list[Problem]:
-    """The specs that say it in another form."""
+    """An error for each spec whose `upstream` is not a list of text."""
     return [
         Problem(
-            "is no list of asset keys",
+            "is not a list of asset keys",
             ("meta", KEY),
             hint="write it like `meta: {upstream: [shop/orders, shop/customers]}`",
             path=entry.shown,
         )
         for entry in entries
-        if entry.spec is not None and not _is_listed(entry.spec.meta.get(KEY, ()))
+        if entry.spec is not None and not _is_text_list(entry.spec.meta.get(KEY, ()))
     ]
 
 
-def _is_listed(found: object) -> bool:
+def _is_text_list(found: object) -> bool:
     return isinstance(found, list | tuple) and all(isinstance(one, str) and one for one in found)
 
 
 class Lineage:
-    """All that is said of what is made of what."""
+    """The lineage of all tables of a site."""
 
     def __init__(self, upstream: Mapping[str, Sequence[str]], files: Mapping[str, str]) -> None:
-        """From what each table is made of, and the pages of tables, both by asset key."""
+        """Takes the upstream keys, and the page, of each table, both by asset key."""
         self._upstream, self._files = upstream, files
         self._downstream: dict[str, list[str]] = defaultdict(list)
         for key in sorted(upstream):
             for above in upstream[key]:
                 self._downstream[above].append(key)
 
-    def around(self, key: str) -> Around:
-        """The direct neighbours of a table."""
-        return Around(
+    def neighbours(self, key: str) -> Neighbours:
+        """A table with its direct neighbours."""
+        return Neighbours(
             self._node(key),
             tuple(map(self._node, self._upstream.get(key, ()))),
             tuple(map(self._node, self._downstream.get(key, ()))),
@@ -88,28 +88,30 @@ class Lineage:
         return Node(key, key if key.startswith("https://") else None, external=True)
 
 
-_MOST = 8
-"""How many neighbours of one side are drawn; the list beside the drawing has all of them."""
+_MAX_DRAWN = 8
+"""Maximum neighbours drawn on each side; the list next to the drawing has all of them."""
 _WIDTH, _HEIGHT, _GAP, _BETWEEN, _LETTERS = 232, 34, 10, 72, 27
 
 
-def graph(around: Around) -> Markup:
-    """The neighbours as a drawing that is part of the page; nothing when there are none.
+def graph(neighbours: Neighbours) -> Markup:
+    """Draw the neighbours as SVG; empty if there are none.
 
-    Who cannot see it has the list beside it, so nothing of it takes the focus or is read out.
+    The drawing is hidden from screen readers and the keyboard: the list next to it has the same.
     """
-    if not around:
+    if not neighbours:
         return Markup("")
-    sides = [side for side in (around.upstream, (around.node,), around.downstream) if side]
-    here = sides.index((around.node,)) if around.upstream else 0
-    rows = max(min(len(side), _MOST + 1) for side in sides)
+    sides = [
+        side for side in (neighbours.upstream, (neighbours.node,), neighbours.downstream) if side
+    ]
+    here = sides.index((neighbours.node,)) if neighbours.upstream else 0
+    rows = max(min(len(side), _MAX_DRAWN + 1) for side in sides)
     height = rows * (_HEIGHT + _GAP) - _GAP
     width = len(sides) * _WIDTH + (len(sides) - 1) * _BETWEEN
     middle = height // 2
     lines, boxes = [], []
     for number, side in enumerate(sides):
         x = number * (_WIDTH + _BETWEEN)
-        for node, y in zip(_drawn(side), _tops(side, height), strict=True):
+        for node, y in zip(_limit(side), _top_positions(side, height), strict=True):
             boxes.append(_box(node, x, y, here=number == here))
             if number < here:
                 lines.append(_line(x + _WIDTH, y + _HEIGHT // 2, x + _WIDTH + _BETWEEN, middle))
@@ -120,15 +122,15 @@ def graph(around: Around) -> Markup:
     ).format(width + 2, height + 2, width + 2, Markup("").join([*lines, *boxes]))
 
 
-def _drawn(side: Sequence[Node]) -> list[Node]:
-    if len(side) <= _MOST + 1:
+def _limit(side: Sequence[Node]) -> list[Node]:
+    if len(side) <= _MAX_DRAWN + 1:
         return list(side)
-    more = Node(f"and {len(side) - _MOST:,} more", "#lineage", external=True)
-    return [*side[:_MOST], more]
+    more = Node(f"and {len(side) - _MAX_DRAWN:,} more", "#lineage", external=True)
+    return [*side[:_MAX_DRAWN], more]
 
 
-def _tops(side: Sequence[Node], height: int) -> list[int]:
-    count = min(len(side), _MOST + 1)
+def _top_positions(side: Sequence[Node], height: int) -> list[int]:
+    count = min(len(side), _MAX_DRAWN + 1)
     used = count * (_HEIGHT + _GAP) - _GAP
     return [(height - used) // 2 + at * (_HEIGHT + _GAP) for at in range(count)]
 

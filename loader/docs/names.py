@@ -1,4 +1,4 @@
-"""Names of files and anchors: safe on every disk and in every address, and each its own."""
+"""Names of files and anchors: valid on every file system and in URLs, and unique."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 
 _PLAIN = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])")
-"""What Windows takes for a device, whatever its suffix."""
+"""Device names on Windows, with any file extension."""
 _LENGTH = 80
 
 
 def slug(text: str) -> str:
-    """Text as a word of letters, digits, ``_`` and ``-``, and no other text's.
+    """Convert text to a unique name of lower-case letters, digits, ``_`` and ``-``.
 
-    Capitals count as well: some disks take ``A`` and ``a`` for one name. What is replaced is told
-    apart by a digest behind a dot, which plain words do not have.
+    If characters are replaced, capitals included, a dot and a digest are added. Capitals are
+    replaced because some file systems ignore case.
 
     >>> slug("nyc/flights"), slug("Nyc/flights")
     ('nyc-flights', 'nyc-flights.cdce3477c139')

@@ -1,4 +1,4 @@
-"""What the search of the index looks through, as a script: pages from a disk may fetch nothing."""
+"""The search index, as a script: pages opened from disk cannot fetch other files."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from loader.docs.tables import ColumnRow, TablePage
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 
 
 def search_script(pages: Sequence[TablePage]) -> str:
-    """The script that holds what is found of each table, and what it is chosen by."""
-    found = [
+    """The script with the searchable text of each table, and its values for the filters."""
+    tables = [
         {
             "file": page.file,
             "key": page.key.lower(),
-            "text": _text(page),
+            "text": _search_text(page),
             "columns": [_column(column) for column in page.columns],
             "schema": [page.schema],
             "tag": page.tags,
@@ -25,23 +25,23 @@ def search_script(pages: Sequence[TablePage]) -> str:
         }
         for page in pages
     ]
-    # What would close the script cannot stand in it; JSON in ASCII has no odd line ends.
-    text = json.dumps(_visible(found), separators=(",", ":")).replace("<", "\\u003c")
+    # `<` is escaped, so that no text can close the script element; JSON is ASCII.
+    text = json.dumps(_escape_invisible(tables), separators=(",", ":")).replace("<", "\\u003c")
     return f"window.LOADER_TABLES = {text};\n"
 
 
-def _visible(data: Any) -> Any:
+def _escape_invisible(data: Any) -> Any:
     match data:
         case str():
-            return visible(data)
+            return escape_invisible(data)
         case dict():
-            return {key: _visible(value) for key, value in data.items()}
+            return {key: _escape_invisible(value) for key, value in data.items()}
         case list() | tuple():
-            return [_visible(value) for value in data]
+            return [_escape_invisible(value) for value in data]
     return data
 
 
-def _text(page: TablePage) -> str:
+def _search_text(page: TablePage) -> str:
     words = (page.key, page.table, page.description, *page.tags, *page.owners)
     return "\n".join(words).lower()
 

@@ -1,4 +1,4 @@
-"""What the page of one table tells, as plain data."""
+"""The content of a table's page, as plain data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 from loader.docs import lineage
 from loader.docs.highlight import sql_markup, yaml_markup
 from loader.docs.names import slug
-from loader.docs.words import Fact, facts
+from loader.docs.words import Fact, describe_spec
 from loader.errors import ConfigError
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Statement
@@ -24,7 +24,7 @@ from loader.version import version
 from loader.warehouse.registry import BUILT_IN, get_adapter
 
 WAREHOUSES = tuple(reversed(BUILT_IN))
-"""What the pages show, in this order: Redshift first, whose types are those of specs."""
+"""The warehouses on the pages, Redshift first: specs use its types."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class ColumnRow:
     """Its type on each of `WAREHOUSES`."""
     nullable: bool
     roles: tuple[str, ...]
-    """What the table does with it, in a word each."""
+    """Any of ``key``, ``partition``, ``dist`` and ``sort``."""
     classification: str
     encode: str
     details: tuple[tuple[str, str], ...]
-    """Default and identity, where declared."""
+    """Default and identity, if declared."""
     description: str
 
 
@@ -54,20 +54,20 @@ class Line:
     why: str
     when: str | None
     own_template: str | None
-    """The project's template it comes from, when it is none of Loader's."""
+    """The project's own template that it comes from; None for Loader's templates."""
     sql: Markup
 
 
 @dataclass(frozen=True)
 class Group:
-    """Statements that are told together: routine under its name, others by themselves."""
+    """A named group of routine statements, or a run of other statements (`routine` is None)."""
 
     routine: str | None
     lines: tuple[Line, ...]
 
     @property
     def numbers(self) -> str:
-        """The first and the last number."""
+        """The first and the last statement number."""
         first, last = self.lines[0].number, self.lines[-1].number
         return str(first) if first == last else f"{first}-{last}"
 
@@ -84,7 +84,7 @@ class Script:
 
 @dataclass(frozen=True)
 class TablePage:
-    """One table."""
+    """The page of one table."""
 
     key: str
     table: str
@@ -92,7 +92,7 @@ class TablePage:
     file: str
     description: str
     load: str
-    """How a load writes, in two words."""
+    """Write disposition and partitions, such as ``replace by day``."""
     tags: tuple[str, ...]
     owners: tuple[str, ...]
     upstream: tuple[str, ...]
@@ -104,7 +104,7 @@ class TablePage:
 
     @property
     def warehouses(self) -> tuple[str, ...]:
-        """What the warehouses are called whose types and scripts it shows."""
+        """The display names of the warehouses."""
         return tuple(script.title for script in self.scripts)
 
     @property
@@ -114,17 +114,17 @@ class TablePage:
         return tuple(sorted(found - {""}))
 
     @property
-    def encoded(self) -> bool:
-        """Whether any column has an encoding of its own."""
+    def has_encodings(self) -> bool:
+        """Whether any column declares an encoding."""
         return any(column.encode for column in self.columns)
 
 
 def table_pages(project: Project, entries: Sequence[Entry]) -> list[TablePage]:
-    """The pages of specs, by asset key.
+    """The pages of specs, sorted by asset key.
 
     Raises:
-        TemplateError: a template is missing or broken.
-        ConfigError: a spec file cannot be read any more.
+        TemplateError: a template is missing or invalid.
+        ConfigError: a spec file was changed while this runs, and cannot be read.
     """
     templates = project.templates
     renderers = [
@@ -147,18 +147,18 @@ def _page(entry: Entry, spec: TableSpec, renderers: Sequence[Renderer]) -> Table
         owners=spec.owners,
         upstream=lineage.upstream(spec),
         columns=tuple(_column(spec, column, renderers) for column in spec.columns),
-        facts=tuple(facts(spec)),
+        facts=tuple(describe_spec(spec)),
         scripts=tuple(_script(spec, renderer) for renderer in renderers),
         source=f"{entry.shown}:{entry.line}",
-        yaml=yaml_markup(_text(entry)),
+        yaml=yaml_markup(_read_spec(entry)),
     )
 
 
-def _text(entry: Entry) -> str:
+def _read_spec(entry: Entry) -> str:
     try:
         return entry.path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{entry.shown} has changed meanwhile, and cannot be read") from error
+        raise ConfigError(f"{entry.shown} was changed during this run: {error}") from error
 
 
 def _load(spec: TableSpec) -> str:
@@ -194,11 +194,11 @@ def _column(spec: TableSpec, column: Column, renderers: Sequence[Renderer]) -> C
 
 def _script(spec: TableSpec, renderer: Renderer) -> Script:
     dialect = renderer.dialect
-    # Settings of real targets do not belong on pages.
+    # An example target: pages must not show settings of real targets.
     place = get_adapter(dialect.name).example_target()
     plan = plan_load(spec, renderer, place, LoadRequest(version=version()))
     numbered = [_line(at, one, dialect.backslash) for at, one in enumerate(plan.statements, 1)]
-    groups = tuple(_grouped(plan.statements, numbered))
+    groups = tuple(_group(plan.statements, numbered))
     return Script(dialect.name, dialect.title, groups, plan.notes)
 
 
@@ -213,6 +213,6 @@ def _line(number: int, statement: Statement, backslash: bool) -> Line:
     )
 
 
-def _grouped(statements: Sequence[Statement], lines: Sequence[Line]) -> Iterator[Group]:
+def _group(statements: Sequence[Statement], lines: Sequence[Line]) -> Iterator[Group]:
     for routine, run in groupby(zip(statements, lines, strict=True), lambda pair: pair[0].group):
         yield Group(routine, tuple(line for _, line in run))

@@ -1,4 +1,4 @@
-"""Pages as HTML: the templates of this package, with all text of specs escaped."""
+"""Renders the pages as HTML, with all text of specs escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loader.docs.language import sections
 from loader.docs.lineage import Lineage, graph
 from loader.docs.search import search_script
 from loader.docs.tables import TablePage
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.spec.json_schema import json_schema
 from loader.version import version
 
@@ -24,7 +24,7 @@ _FOLDER = "pages"
 
 @dataclass(frozen=True)
 class Filter:
-    """One way to choose tables: its words, with the number of tables that have each."""
+    """A filter of the table list: its values, with the number of tables for each."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ class Filter:
 
 
 def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
-    """All files of a site, by name."""
+    """The text of each file of a site, by file name."""
     templates = _templates()
     lineage = Lineage({page.key: page.upstream for page in pages}, {p.key: p.file for p in pages})
     shared = {"version": version()}
@@ -48,12 +48,12 @@ def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
     )
     template = templates.get_template("table.html.j2")
     for page in pages:
-        around = lineage.around(page.key)
+        neighbours = lineage.neighbours(page.key)
         files[page.file] = template.render(
-            shared, root="../", page=page, around=around, graph=graph(around)
+            shared, root="../", page=page, neighbours=neighbours, graph=graph(neighbours)
         )
-    # The templates escape what HTML means; what would hide or turn text is made visible in all.
-    return {name: visible(text) for name, text in files.items()}
+    # The templates escape HTML; invisible and direction-changing characters are escaped here.
+    return {name: escape_invisible(text) for name, text in files.items()}
 
 
 def _templates() -> jinja2.Environment:
@@ -71,7 +71,7 @@ def _asset(name: str) -> str:
 
 
 def _filters(pages: Sequence[TablePage]) -> list[Filter]:
-    """The filters there is something to choose by."""
+    """The filters that have at least one value."""
     found: Mapping[str, tuple[str, str, Counter[str]]] = {
         "schema": ("Schema", "All schemas", Counter(page.schema for page in pages)),
         "tag": ("Tag", "All tags", Counter(tag for page in pages for tag in page.tags)),

@@ -1,4 +1,4 @@
-"""What a spec declares, in words: a heading and a few sentences for each part of it."""
+"""Describes a spec in sentences: a heading and a few lines for each part of it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Fact:
 
     heading: str
     key: str
-    """The key of the language that it stands under."""
+    """The key of the spec language that it describes."""
     lines: tuple[Markup, ...]
 
 
-def facts(spec: TableSpec) -> list[Fact]:
-    """Everything that a spec declares, its columns aside; what has no default only where it is."""
+def describe_spec(spec: TableSpec) -> list[Fact]:
+    """Describe all keys of a spec except columns; unset keys without a default are left out."""
     found = [
         Fact("Primary key", "primary_key", tuple(_primary_key(spec))),
         Fact("Partitions", "partition_by", tuple(_partitions(spec))),
-        Fact("A load", "write_disposition", tuple(_load(spec))),
+        Fact("Load", "write_disposition", tuple(_load(spec))),
         Fact("Verification", "verify", (_verification(spec),)),
         Fact("Checks", "checks", tuple(_checks(spec))),
         Fact("Schema contract", "schema_contract", tuple(_contract(spec))),
@@ -40,21 +40,21 @@ def facts(spec: TableSpec) -> list[Fact]:
         Fact("Sort key", "sort", (_sort(spec),)),
         Fact("Grants", "grants", tuple(_grants(spec))),
         Fact("Staging", "staging", tuple(_staging(spec))),
-        Fact("Files read", "source", tuple(_pairs(_beyond_defaults(spec.source)))),
-        Fact("Own templates", "templates", tuple(_pairs(spec.templates))),
-        Fact("Dagster", "dagster", tuple(_pairs(_beyond_defaults(spec.dagster)))),
-        Fact("Meta", "meta", tuple(_pairs(spec.meta, but="upstream"))),
+        Fact("Source files", "source", tuple(_format_pairs(_non_defaults(spec.source)))),
+        Fact("Custom templates", "templates", tuple(_format_pairs(spec.templates))),
+        Fact("Dagster", "dagster", tuple(_format_pairs(_non_defaults(spec.dagster)))),
+        Fact("Meta", "meta", tuple(_format_pairs(spec.meta, but="upstream"))),
     ]
     return [fact for fact in found if fact.lines]
 
 
-def say(text: str, *words: object) -> Markup:
-    """A sentence with words of the spec in it, as code."""
+def sentence(text: str, *words: object) -> Markup:
+    """Format a sentence; the words, taken from the spec, are shown as code."""
     return escape(text).format(*map(code, words))
 
 
 def code(word: object) -> Markup:
-    """A word of the spec, or a list of them."""
+    """Format a word of the spec, or a list of them, as code."""
     if isinstance(word, Markup):
         return word
     if isinstance(word, tuple):
@@ -64,49 +64,48 @@ def code(word: object) -> Markup:
 
 def _primary_key(spec: TableSpec) -> Iterator[Markup]:
     if not spec.primary_key:
-        yield say("None declared.")
+        yield sentence("None declared.")
         return
-    yield say("{}", spec.primary_key)
-    yield say("Informational on Redshift; each load checks that its rows do not repeat one.")
+    yield sentence("{}", spec.primary_key)
+    yield sentence("Informational on Redshift; each load checks its rows for duplicate keys.")
 
 
 def _partitions(spec: TableSpec) -> Iterator[Markup]:
     if not spec.partition_by:
-        yield say("None: the table is one piece.")
+        yield sentence("None.")
         return
     example = placeholder(spec.dimensions)
     parts, keys = example.boxes[0].parts, example.keys[0]
     for entry, part, key in zip(spec.partition_by, parts, keys, strict=True):
         yield _partition(entry, part)
-        yield from _clocks(entry)
+        yield from _time_zones(entry)
         if part.windows:
             window = part.windows[0]
-            start, end = _moment(window.start), _moment(window.end)
+            start, end = _format_bound(window.start), _format_bound(window.end)
             expr = part.dimension.expr
-            yield say("For example {}: {} ≤ {} < {}.", key, start, expr, end)
+            yield sentence("For example {}: {} ≤ {} < {}.", key, start, expr, end)
 
 
 def _partition(entry: PartitionBy, part: Part) -> Markup:
     name = part.dimension.name
-    of = say(" of {}", entry.expr) if name != entry.expr else Markup("")
+    of = sentence(" of {}", entry.expr) if name != entry.expr else Markup("")
     if entry.grain is None:
-        return say("{}: each value", name) + of + " is one."
-    every = "an" if entry.grain == "hour" else "a"
-    return say(f"{{}}: {every} {entry.grain}", name) + of + " each."
+        return sentence("{}: one for each value", name) + of + "."
+    return sentence(f"{{}}: one for each {entry.grain}", name) + of + "."
 
 
-def _clocks(entry: PartitionBy) -> Iterator[Markup]:
+def _time_zones(entry: PartitionBy) -> Iterator[Markup]:
     if entry.timezone != "UTC":
-        yield say("Keys are told by the clocks of {}.", entry.timezone)
+        yield sentence("Partition keys are in the time zone {}.", entry.timezone)
     if entry.column_timezone:
-        yield say("Values are told by the clocks of {}.", entry.column_timezone)
+        yield sentence("Column values are in the time zone {}.", entry.column_timezone)
     if entry.format:
-        yield say("The text is written as {}.", entry.format)
+        yield sentence("The text has the format {}.", entry.format)
     if entry.grain == "week" and entry.week_start != "monday":
-        yield say(f"Weeks start on {entry.week_start.capitalize()}.")
+        yield sentence(f"Weeks start on {entry.week_start.capitalize()}.")
 
 
-def _moment(bound: Bound) -> str:
+def _format_bound(bound: Bound) -> str:
     match bound:
         case datetime():
             return bound.isoformat(" ")
@@ -119,34 +118,35 @@ def _moment(bound: Bound) -> str:
 def _load(spec: TableSpec) -> Iterator[Markup]:
     disposition = spec.write_disposition
     if disposition == "append":
-        yield say("{}: adds its rows to those that are there.", disposition)
+        yield sentence("{}: adds its rows to the existing rows.", disposition)
     elif disposition == "replace" and spec.partition_by:
-        yield say("{}: replaces the partitions that it loads; other rows stay.", disposition)
+        yield sentence("{}: replaces the loaded partitions; other rows are kept.", disposition)
     elif disposition == "replace":
-        yield say("{}: replaces the whole table.", disposition)
+        yield sentence("{}: replaces the whole table.", disposition)
     else:
         yield from _merge(spec)
     yield {
-        "keep": say("Without rows it leaves the table as it is."),
-        "clear": say("Without rows it empties what it would replace."),
-        "fail": say("Without rows it fails."),
+        "keep": sentence("A load without rows leaves the table unchanged."),
+        "clear": sentence("A load without rows empties what it would replace."),
+        "fail": sentence("A load without rows fails."),
     }[spec.on_empty]
 
 
 def _merge(spec: TableSpec) -> Iterator[Markup]:
     numbered = any(column.identity for column in spec.columns)
     if spec.merge.strategy == "merge" or numbered:
-        how = "rows of known keys are updated, others inserted, by the warehouse's own MERGE."
+        how = "rows with existing keys are updated, others inserted, by a MERGE statement."
     else:
-        how = "rows with a key of the load are deleted, then all its rows are inserted."
-    yield say("{}: " + how, "merge")
-    yield say("Columns that a load does not bring keep their values in rows of known keys.")
-    if spec.merge.order_by and spec.merge.on_older == "keep":
-        yield say("A row older than the table's by {} leaves it as it is.", spec.merge.order_by)
+        how = "existing rows with the same keys are deleted, then all loaded rows are inserted."
+    yield sentence("{}: " + how, "merge")
+    yield sentence("Columns that are missing in a load keep their values in existing rows.")
+    order_by = spec.merge.order_by
+    if order_by and spec.merge.on_older == "keep":
+        yield sentence("A row that is older than the existing row by {} is ignored.", order_by)
     if spec.merge.on_duplicate == "last":
-        yield say("Of the rows of one key in a load the last by {} stays.", spec.merge.order_by)
+        yield sentence("If a load has several rows for a key, the last by {} is kept.", order_by)
     else:
-        yield say("Two rows of one key in a load fail it.")
+        yield sentence("A load with several rows for a key fails.")
 
 
 _METRICS = {
@@ -170,16 +170,16 @@ _BOUNDS = {
 
 def _checks(spec: TableSpec) -> Iterator[Markup]:
     for check in spec.checks:
-        yield check_words(check)
+        yield describe_check(check)
     if any(check.severity == "error" for check in spec.checks):
-        yield say("A load that fails one is rolled back.")
+        yield sentence("If one fails, the load is rolled back.")
 
 
-def check_words(check: Check) -> Markup:
-    """A check as people say it: what is counted, and how many there may be."""
-    counted = say(_METRICS[check.metric], check.counted, check.valid_values)
+def describe_check(check: Check) -> Markup:
+    """Describe a check: what is counted, and the allowed values."""
+    counted = sentence(_METRICS[check.metric], check.counted, check.valid_values)
     if check.missing_values:
-        counted += say(" (NULL or {})", tuple(map(_quoted, check.missing_values)))
+        counted += sentence(" (NULL or {})", tuple(map(_quote, check.missing_values)))
     unit = " % of the rows" if check.unit == "percent" else ""
     if check.operator == "must_be" and not check.bound[0]:
         bound = "none"
@@ -194,108 +194,110 @@ def _number(value: Decimal) -> str:
     return f"{value:,f}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
 def _verification(spec: TableSpec) -> Markup:
     if spec.verify is None:
-        return say("As the project's {} says; by default the values of every column.", "verify")
+        return sentence("As set by the project's {}; default all column values.", "verify")
     compared = {
-        "counts": "only numbers of rows are",
+        "counts": "only row counts are",
         "values": "the values of every column are",
         "checksums": "the values of every column, and checksums of text and binary, are",
     }[spec.verify]
-    return say(f"Before COMMIT {compared} compared with what was staged.")
+    return sentence(f"Before COMMIT {compared} compared with the staged rows.")
 
 
 def _contract(spec: TableSpec) -> Iterator[Markup]:
     contract = spec.schema_contract
     if contract.extra_columns == "fail":
-        yield say("Data with a column that the spec lacks is refused.")
+        yield sentence("A load with columns that are not in the spec fails.")
     else:
-        yield say("Columns of the data that the spec lacks are left out.")
+        yield sentence("Columns that are not in the spec are ignored.")
     if contract.bad_rows == "fail":
-        yield say("A row that does not fit fails the load.")
+        yield sentence("A load with an invalid row fails.")
     else:
         rows = "" if isinstance(contract.max_rejects, str) else " rows"
-        yield say(
-            f"Rows that do not fit are set aside with the reason, up to {{}}{rows}.",
+        yield sentence(
+            f"Invalid rows are written to a rejects file with the reason, up to {{}}{rows}.",
             contract.max_rejects,
         )
     if contract.evolve == "none":
-        yield say("Loads do not change the live table; {} does.", "loader apply")
+        yield sentence("Loads do not change the live table; {} does.", "loader apply")
     else:
-        yield say("Loads may add columns that the live table lacks, and widen VARCHARs.")
+        yield sentence("Loads may add columns to the live table, and widen VARCHAR columns.")
 
 
 def _distribution(spec: TableSpec) -> Markup:
     match spec.dist:
         case None:
-            return say("Not declared; Redshift chooses.")
+            return sentence("Not declared; Redshift chooses.")
         case "auto":
-            return say("{}: Redshift chooses.", "auto")
+            return sentence("{}: Redshift chooses.", "auto")
         case "even":
-            return say("{}: rows go to all slices in turn.", "even")
+            return sentence("{}: rows are distributed round-robin.", "even")
         case "all":
-            return say("{}: every node has all rows.", "all")
+            return sentence("{}: every node has all rows.", "all")
         case column:
-            return say("By {}: rows of one value lie on one slice.", column)
+            return sentence("By {}: rows with the same value are on the same slice.", column)
 
 
 def _sort(spec: TableSpec) -> Markup:
     if spec.sort:
-        return say(f"{{}}, {spec.sort_type or 'compound'}", spec.sort)
+        return sentence(f"{{}}, {spec.sort_type or 'compound'}", spec.sort)
     if spec.sort_type == "auto":
-        return say("{}: Redshift chooses.", "auto")
-    return say("Not declared; Redshift chooses.")
+        return sentence("{}: Redshift chooses.", "auto")
+    return sentence("Not declared; Redshift chooses.")
 
 
 def _grants(spec: TableSpec) -> Iterator[Markup]:
     for privilege, grantees in spec.grants.items():
-        yield say("{} to {}", privilege, grantees)
+        yield sentence("{} to {}", privilege, grantees)
 
 
 def _staging(spec: TableSpec) -> Iterator[Markup]:
     staging = spec.staging
     packed = "" if staging.compression == "none" else f" ({staging.compression})"
     kind = {"parquet": "Parquet", "csv": "CSV", "json": "JSON"}[staging.format]
-    yield Markup("{}{} in files of about {}.").format(kind, packed, size_words(staging.file_size))
+    yield Markup("{}{} in files of about {}.").format(kind, packed, format_size(staging.file_size))
     yield {
-        "always": say("Every load leaves its files behind."),
-        "failed": say("Failed loads leave their files behind."),
-        "never": say("No load leaves its files behind."),
+        "always": sentence("Staged files are always kept."),
+        "failed": sentence("Staged files are kept if the load fails."),
+        "never": sentence("Staged files are always deleted."),
     }[staging.keep]
 
 
-def size_words(size: int) -> str:
-    """A number of bytes as specs write it: ``128MB``."""
+def format_size(size: int) -> str:
+    """Format a number of bytes with its unit: ``128 MB``."""
     for unit, factor in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
         if size >= factor:
             return f"{round(size / factor, 2):g} {unit}"
     return f"{size} bytes"
 
 
-def _beyond_defaults(model: Any) -> dict[str, Any]:
-    told: dict[str, Any] = model.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    return told
+def _non_defaults(model: Any) -> dict[str, Any]:
+    data: dict[str, Any] = model.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return data
 
 
-def _pairs(told: Mapping[Any, Any], but: str = "") -> Iterator[Markup]:
-    for key, value in told.items():
+def _format_pairs(data: Mapping[Any, Any], but: str = "") -> Iterator[Markup]:
+    for key, value in data.items():
         if key != but:
-            yield Markup("{}: {}").format(key, _plain(value))
+            yield Markup("{}: {}").format(key, _format_value(value))
 
 
-def _plain(value: Any) -> Markup:
+def _format_value(value: Any) -> Markup:
     if isinstance(value, Mapping):
-        return _joined(Markup("{} {}").format(key, _plain(item)) for key, item in value.items())
+        return _join_list(
+            Markup("{} {}").format(key, _format_value(item)) for key, item in value.items()
+        )
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return _joined(map(_plain, value))
+        return _join_list(map(_format_value, value))
     if isinstance(value, bool):
         return code("true" if value else "false")
     return code('""' if value == "" else "null" if value is None else value)
 
 
-def _joined(pieces: Iterable[Markup]) -> Markup:
+def _join_list(pieces: Iterable[Markup]) -> Markup:
     return Markup(", ").join(pieces) or code("none")

@@ -1,4 +1,4 @@
-"""A static site of the specs: pages that need no server, no network and hardly a script."""
+"""Writes a static documentation site, which needs no server and no network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.docs import lineage
-from loader.docs.folder import MANIFEST, earlier_files, replace_files
+from loader.docs.folder import MANIFEST, find_earlier_files, replace_files
 from loader.docs.tables import table_pages
 from loader.docs.views import site_files
 from loader.errors import SpecError
@@ -19,13 +19,13 @@ __all__ = ["MANIFEST", "SiteResult", "write_site"]
 
 @dataclass(frozen=True)
 class SiteResult:
-    """What was written."""
+    """The result of writing a site."""
 
     folder: Path
     tables: int
     files: tuple[str, ...]
     removed: tuple[str, ...]
-    """Pages of tables that are gone."""
+    """Pages of tables that no longer exist."""
 
     def to_dict(self) -> dict[str, object]:
         """The result as JSON-ready data."""
@@ -41,22 +41,22 @@ def write_site(project: Project, folder: Path, select: Sequence[str] = ()) -> Si
     """Write the site of a project's specs; the same specs give the same bytes.
 
     Args:
-        project: Whose specs.
-        folder: Where to; made when missing, and left alone when something else is in it.
-        select: Which tables, as for `Catalog.select`; default all.
+        project: The project.
+        folder: The folder to write: missing, empty, or an earlier site.
+        select: The tables to include, as for `Catalog.select`; default all.
 
     Raises:
-        SpecError: everything that `loader validate` finds, and lineage of another form.
-        PlanError: there are no specs, or ``select`` names none.
-        ConfigError: the folder holds something else, or cannot be written.
+        SpecError: all errors that `loader validate` finds, and invalid `upstream` lists.
+        PlanError: there are no specs, or ``select`` matches none.
+        ConfigError: the folder contains other files, or cannot be written.
     """
-    earlier = earlier_files(folder)
+    earlier = find_earlier_files(folder)
     _, problems = validate(project, select)
     if problems:
         raise SpecError(problems)
     entries = project.catalog.select(select)
-    if misformed := lineage.problems(entries):
-        raise SpecError(misformed)
+    if invalid := lineage.problems(entries):
+        raise SpecError(invalid)
     pages = table_pages(project, entries)
     files = site_files(pages)
     removed = replace_files(folder, files, earlier)

@@ -1,1 +1,1 @@
-"""Examines a target step by step, and says what to fix."""
+"""Checks a target step by step, and says what to fix."""

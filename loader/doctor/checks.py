@@ -1,4 +1,4 @@
-"""What every target is examined for: settings, session, ledger, staging, one row in."""
+"""The checks of every target: settings, session, ledger, staging, and loading one row."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ from loader.warehouse.doctor import AGAIN, CommonCheck, Doctor, Step, StepResult
 from loader.warehouse.introspect import describe
 from loader.warehouse.registry import open_staging, open_warehouse
 
-PASSES = "this may pass: run `loader doctor` again"
+RETRY = "the error may be temporary: run `loader doctor` again"
 
 
 class Examination:
-    """What steps share: the session, the store, and a row that goes the way of a load."""
+    """The state that the checks of one target share: session, store, and a row to load."""
 
     def __init__(self, project: Project, name: str, adapter: Adapter[Any] | None) -> None:
-        """Examine a target.
+        """Prepare the checks; nothing is connected yet.
 
         Args:
-            project: The project that has it.
-            name: Its name.
-            adapter: Of its type; None when there is no such type.
+            project: The project with the target.
+            name: The name of the target.
+            adapter: The warehouse adapter; None if the target's type is unknown.
         """
         self.project = project
         self.name = name
         self.config: Config = project.config
         self.settings: TargetSettings
         self.doctor: Doctor[Any]
-        """The warehouse's own part; there once the settings are known to be right."""
+        """The checks of the warehouse; set after the settings are validated."""
         self.token = uuid.uuid4().hex
         self.prefix = f"doctor/{self.token}"
         self._kind = adapter.doctor() if adapter is not None else None
@@ -69,14 +69,14 @@ class Examination:
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The steps of this kind of target."""
+        """The steps for this type of target."""
         return self._kind.steps if self._kind is not None else (Step("settings", "settings", ()),)
 
     def check(self, step: Step) -> StepResult:
-        """Do what a step does.
+        """Run the check of a step.
 
         Raises:
-            LoaderError: it failed.
+            LoaderError: the check failed.
         """
         if isinstance(step.check, str):
             return _COMMON[step.check](self)
@@ -86,7 +86,7 @@ class Examination:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.close_session()
         if self._stored:
             with suppress(LoaderError):
                 self.store.delete(self.prefix)
@@ -99,14 +99,14 @@ class Examination:
         return self.config.root
 
     def session(self) -> Session:
-        """The session, opened again when it was lost."""
+        """The open session; opens one if there is none."""
         if self._session is None:
             warehouse = open_warehouse(self.doctor.connection_settings(), self.root)
             self._session = self._opened.enter_context(warehouse.session())
         return self._session
 
-    def leave(self) -> None:
-        """Close the session, and undo what it began."""
+    def close_session(self) -> None:
+        """Roll back and close the session."""
         session, self._session = self._session, None
         if session is not None:
             with suppress(LoaderError):
@@ -120,7 +120,7 @@ class Examination:
 
     @cached_property
     def context(self) -> TargetContext:
-        """The target as loads have it."""
+        """The target's context, as in a load."""
         return self.project.context(self.name)
 
     @cached_property
@@ -130,7 +130,7 @@ class Examination:
 
     @cached_property
     def spec(self) -> TableSpec:
-        """A table that is never made, and whose rows would be merged."""
+        """The spec of a test table, with write disposition merge; the table is never created."""
         columns = [
             {"name": "number", "data_type": "integer"},
             {"name": "word", "data_type": "varchar(64)"},
@@ -146,19 +146,19 @@ class Examination:
         )
 
     def run(self, template: str, **facts: object) -> list[Row]:
-        """Run the statement of a template."""
+        """Render a template and run its statement."""
         return self.session().execute(self.renderer.render(template, facts).sql)
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that is rolled back, by ending the session where something fails in it."""
+        """A transaction that is rolled back; after an error the session is closed too."""
         session = self.session()
         try:
             session.begin()
             yield
             session.rollback()
         except BaseException:
-            self.leave()
+            self.close_session()
             raise
 
     # --- steps
@@ -170,7 +170,7 @@ class Examination:
             where = f"[tool.loader.targets.{self.name}] in {self.config.source}"
             hint = error.hint or f"set it under {where}"
             return StepResult(
-                error.message + _also_missing(self.config, self.name, error), "failed", hint
+                error.message + _list_missing(self.config, self.name, error), "failed", hint
             )
         if self._kind is not None:
             self.doctor = self._kind(self, self.settings)
@@ -180,7 +180,7 @@ class Examination:
         ((*_, zone),) = self.run("session")
         if str(zone).upper() in ("UTC", "ETC/UTC"):
             return StepResult(f"{zone}, as Loader sets it")
-        hint = "see what sets `timezone` for this user after Loader did"
+        hint = "find what changes `timezone` for this user after login"
         return StepResult(f"{zone}, although Loader sets UTC", "failed", hint)
 
     def _check_schemas(self) -> StepResult:
@@ -190,14 +190,14 @@ class Examination:
         except ExecuteError as error:
             if error.transient:
                 raise
-            hint = "GRANT CREATE ON DATABASE to the user, or make the schemas of the specs yourself"
+            hint = "GRANT CREATE ON DATABASE to the user, or create the specs' schemas yourself"
             return StepResult(f"schemas cannot be created: {error.message}", "warning", hint)
         return StepResult("schemas can be created")
 
     def _check_ledger(self) -> StepResult:
         schema = self.settings.ledger_schema
         if not schema:
-            return StepResult("turned off by the settings: ledger_schema is empty", "skipped")
+            return StepResult("turned off in the settings: ledger_schema is empty", "skipped")
         ledger = Table(schema, "loads")
         live = describe(self.session(), self.renderer, ledger)
         with self.rolled_back():
@@ -211,24 +211,22 @@ class Examination:
                 self._write_table_ledger(schema)
             self.write_ledger(schema)
         if not isinstance(live, LiveTable):
-            return StepResult(f"{schema}.loads is not there yet, and can be made")
+            return StepResult(f"{schema}.loads does not exist yet, and can be created")
         try:
             with self.rolled_back():
                 self._write_table_ledger(schema)
         except ExecuteError as error:
             if error.transient:
                 raise
-            detail = f"{schema}.loads can be written, but no ledger of a new table made beside it"
-            return StepResult(
-                f"{detail}: {error.message}", "warning", f"GRANT CREATE ON SCHEMA {schema}"
-            )
-        return StepResult(f"{schema}.loads is there, and can be written")
+            detail = f"{schema}.loads exists, but no table can be created there: {error.message}"
+            return StepResult(detail, "warning", f"GRANT CREATE ON SCHEMA {schema}")
+        return StepResult(f"{schema}.loads exists, and can be written")
 
     def write_ledger(self, schema: str) -> None:
-        """Write a row to the ledger in a schema and, where loads look into it, find it there.
+        """Write a row to the ledger of a schema and, if loads read that one, read it back.
 
         Raises:
-            ExecuteError: it is not there, or cannot be written.
+            ExecuteError: the row cannot be written, or is not found.
         """
         facts = self._load_facts(schema)
         self.run("ledger_insert", **facts)
@@ -236,25 +234,25 @@ class Examination:
             self._find_load(facts)
 
     def _write_table_ledger(self, schema: str) -> None:
-        """Make the ledger of one table, write a row to it, and find it there."""
+        """Create the ledger of one table, write a row to it, and read it back."""
         if self.renderer.has("table_ledger_create"):
             facts = self._load_facts(schema)
-            for template in ("table_ledger_create", "table_ledger_insert"):
-                self.run(template, **facts)
+            self.run("table_ledger_create", **facts)
+            self.run("table_ledger_insert", **facts)
             self._find_load(facts)
 
     def _find_load(self, facts: Mapping[str, object]) -> None:
         if len(self.run("ledger_find", **facts)) != 1:
-            raise ExecuteError("a row written to the ledger is not found there")
+            raise ExecuteError("a row written to the ledger cannot be read back")
 
     def _load_facts(self, schema: str) -> dict[str, object]:
         table = Table(self.spec.schema_name, self.spec.name)
-        load = {"id": self.token, "slice": None, "rows": 0, "bytes": 0, "files": 0}
+        nothing = dict.fromkeys(("slice", "manifest", "figures", "columns_changed"))
         return {
             "ledger": Table(schema, "loads"),
             "table_ledger": table_ledger(schema, table),
             "table": table,
-            "load": {**load, "manifest": None, "figures": None, "columns_changed": None},
+            "load": {"id": self.token, "rows": 0, "bytes": 0, "files": 0, **nothing},
             "counts": None,
             "asset_key": self.spec.asset_key,
             "disposition": self.spec.write_disposition,
@@ -265,7 +263,7 @@ class Examination:
     def _check_temporary(self) -> StepResult:
         with self.rolled_back():
             self.run("create_stage", stage=self.stage_table, columns=self.spec.columns)
-        return StepResult("temporary tables can be made")
+        return StepResult("temporary tables can be created")
 
     def _check_list(self) -> StepResult:
         self.store.list(self.prefix)
@@ -281,24 +279,23 @@ class Examination:
         found = self.store.read(self._probe)
         listed = self.store.list(self.prefix)
         if found != self.token.encode() or listed != [(self._probe, len(found))]:
-            hint = "see what else writes or changes files there"
-            return StepResult(
-                f"{self.doctor.location} holds other files than were written", "failed", hint
-            )
-        return StepResult("what was written is read and listed")
+            detail = f"{self.doctor.location} contains other files than were written"
+            hint = "find the other process that writes files there"
+            return StepResult(detail, "failed", hint)
+        return StepResult("the written file was read and listed")
 
     def _check_delete(self) -> StepResult:
         self.store.delete(self.prefix)
         if left := self.store.list(self.prefix):
-            return StepResult(f"{self.store.uri(left[0][0])} is still there", "failed", AGAIN)
-        return StepResult("nothing is left of it")
+            return StepResult(f"{self.store.uri(left[0][0])} still exists", "failed", AGAIN)
+        return StepResult("the written file was deleted")
 
     @property
     def _probe(self) -> str:
         return f"{self.prefix}/probe.txt"
 
     def _check_copy(self) -> StepResult:
-        """Bring one row the way of a load; the transaction stays open, for what comes after."""
+        """Stage and load one row; the transaction stays open for later steps."""
         prefix = f"{self.prefix}/{stage_prefix(self.spec, self.token, _RUN)}"
         session = self.session()
         with self.removed(prefix):
@@ -310,21 +307,19 @@ class Examination:
                 "select", table=self.stage_table, columns=self.spec.columns, slice=None, limit=None
             )
         if [tuple(row) for row in found] != [self.row]:
-            return StepResult(
-                "the row that was staged is not the one that was loaded", "failed", AGAIN
-            )
+            return StepResult("the loaded row differs from the staged row", "failed", AGAIN)
         return StepResult("a row was staged as Parquet, loaded and read back")
 
     @contextmanager
     def removed(self, prefix: str) -> Iterator[None]:
-        """Remove the block's files; when it fails, roll back as well, and its error is raised."""
+        """Delete the files under `prefix` after the block; after an error also roll back."""
         self._stored = True
         try:
             yield
         except BaseException:
             with suppress(LoaderError):
                 self.store.delete(prefix)
-            self.leave()
+            self.close_session()
             raise
         self.store.delete(prefix)
 
@@ -340,7 +335,7 @@ class Examination:
         return ingest(self.spec, frame, Destination(self.store, prefix, rejects)).staged
 
     def _statements(self, staged: Staged) -> list[Statement]:
-        """The statements of a merge that bring its rows into the temporary table."""
+        """The statements of the load that fill the temporary table."""
         request = LoadRequest(
             load_id=self.token,
             run=_RUN,
@@ -359,9 +354,9 @@ class Examination:
 
     @cached_property
     def stage_table(self) -> Table:
-        """The temporary table that it is loaded into."""
-        made = next(step for step in self._steps() if step.template == "create_stage")
-        table = made.facts["stage"]
+        """The temporary table that the row is loaded into."""
+        create = next(step for step in self._steps() if step.template == "create_stage")
+        table = create.facts["stage"]
         assert isinstance(table, Table)
         return table
 
@@ -369,23 +364,23 @@ class Examination:
 _LOADING = ("create_stage", "copy_parquet", "copied")
 
 _RUN = "doctor"
-"""The one run of an examination's load id, which is an examination's own."""
+"""The run id of the check; its load id is unique, so the run id need not be."""
 
 
-def _also_missing(config: Config, name: str, error: ConfigError) -> str:
-    """What the settings lack besides the variables that an error is about."""
+def _list_missing(config: Config, name: str, error: ConfigError) -> str:
+    """Missing settings that the error does not mention, as text to append to it."""
     try:
         settings = config.settings(name, preview=True)
     except ConfigError:
         return ""
     return "".join(
-        f"; {key}: {why}{_looked_for(settings, key, config.written(name))}"
+        f"; {key}: {why}{_explain_empty(settings, key, config.raw_settings(name))}"
         for key, why in settings.find_missing().items()
         if f"  {key}: " not in error.message
     )
 
 
-def _looked_for(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
+def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
     if getattr(settings, key):
         return ""
     return f" ({raw[key]} is empty)" if "${" in str(raw.get(key)) else " (not set)"

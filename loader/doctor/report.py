@@ -1,6 +1,7 @@
-"""Examines a target step by step, and does what loads do: connects, writes, stages, copies.
+"""Checks a target step by step, and formats the findings.
 
-All of it is undone: transactions are rolled back, files removed.
+The checks do what a load does: connect, write, stage, copy. Everything is undone: transactions are
+rolled back, files removed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loader.doctor.checks import PASSES, Examination
+from loader.doctor.checks import RETRY, Examination
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.project import Project
 from loader.redaction import KNOWN
@@ -20,19 +21,19 @@ from loader.warehouse.doctor import AGAIN, Status, Step, StepResult
 from loader.warehouse.registry import get_adapter
 
 Style = Callable[..., str]
-"""Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
+"""Styles text for a terminal: ``style(text, fg="red", bold=True)``."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one step found."""
+    """The result of one step."""
 
     name: str
     status: Status
     detail: str
     """One line."""
     hint: str | None
-    """What to do next, unless all is well."""
+    """What to do next; None after success."""
     seconds: float
 
     def to_dict(self) -> dict[str, object]:
@@ -40,34 +41,34 @@ class Finding:
         return asdict(self)
 
 
-def examine(project: Project, target: str | None = None) -> Iterator[Finding]:
-    """Examine a target; a step is skipped when one that it needs failed, the others go on.
+def check_target(project: Project, target: str | None = None) -> Iterator[Finding]:
+    """Check a target step by step; a step is skipped if a step it depends on failed.
 
     Raises:
-        ConfigError: there is no such target.
+        ConfigError: the target does not exist.
     """
     name = target or project.config.target
     if name not in project.config.targets:
         project.config.settings(name)
     with Examination(project, name, _find_adapter(project, name)) as examination:
-        yield from _findings(examination)
+        yield from _run_steps(examination)
 
 
 def target_type(project: Project, target: str | None = None) -> str:
-    """The type of a target as the settings have it; one that does not exist is not repeated."""
+    """The type of a target; unknown types are not repeated, since the text may be a secret."""
     name = target or project.config.target
     known = _find_adapter(project, name) is not None
-    return str(project.config.written(name)["type"]) if known else "of an unknown type"
+    return str(project.config.raw_settings(name)["type"]) if known else "of an unknown type"
 
 
 def _find_adapter(project: Project, name: str) -> Adapter[Any] | None:
-    # What is wrong with the type is told by the step that reads the settings.
+    # The step `settings` reports an invalid type.
     with suppress(KeyError, ConfigError):
-        return get_adapter(str(project.config.written(name).get("type")))
+        return get_adapter(str(project.config.raw_settings(name).get("type")))
     return None
 
 
-def _findings(examination: Examination) -> Iterator[Finding]:
+def _run_steps(examination: Examination) -> Iterator[Finding]:
     causes: dict[str, str] = {}
     for step in examination.steps:
         started = time.perf_counter()
@@ -89,11 +90,11 @@ def _run_step(examination: Examination, step: Step) -> StepResult:
     try:
         return examination.check(step)
     except LoaderError as error:
-        examination.leave()
+        examination.close_session()
         transient = isinstance(error, ExecuteError) and error.transient
-        return StepResult(error.message, "failed", error.hint or (PASSES if transient else AGAIN))
-    except Exception as error:  # noqa: BLE001  what no step foresees is a finding, and others go on
-        examination.leave()
+        return StepResult(error.message, "failed", error.hint or (RETRY if transient else AGAIN))
+    except Exception as error:  # noqa: BLE001  an unexpected error is a finding of its step
+        examination.close_session()
         return StepResult(f"{type(error).__name__}: {error}", "failed", AGAIN)
 
 
@@ -109,25 +110,27 @@ _MARKS: Mapping[Status, tuple[str, str, str]] = {
     "failed": ("✗", "x", "red"),
     "skipped": ("-", "-", "bright_black"),
 }
-"""Marks, those where only ASCII can be written, and their colours."""
+"""Mark, ASCII mark and colour of each status."""
 
 _WIDTH = len("temporary tables")
-"""Of the names of steps, so that what they found begins in one column."""
+"""The width of the column of step names."""
 
 
-def line(finding: Finding, style: Style, encoding: str = "utf-8", *, verbose: bool = False) -> str:
-    """A finding as a line for a terminal, and its hint as another."""
+def format_finding(
+    finding: Finding, style: Style, encoding: str = "utf-8", *, verbose: bool = False
+) -> str:
+    """Format a finding as one line for a terminal, and its hint as another."""
     mark, plain, colour = _MARKS[finding.status]
-    shown = style(mark if _has(encoding, mark) else plain, fg=colour, bold=True)
+    shown = style(mark if _can_encode(encoding, mark) else plain, fg=colour, bold=True)
     detail = f"skipped: {finding.detail}" if finding.status == "skipped" else finding.detail
-    took = f" ({finding.seconds:.1f} s)" if verbose else ""
-    told = f"{shown} {finding.name:<{_WIDTH}}  {detail}{took}"
+    duration = f" ({finding.seconds:.1f} s)" if verbose else ""
+    line = f"{shown} {finding.name:<{_WIDTH}}  {detail}{duration}"
     if finding.hint is None or finding.status == "skipped":
-        return told
-    return f"{told}\n  {'':<{_WIDTH}}  {style('hint:', fg='cyan', bold=True)} {finding.hint}"
+        return line
+    return f"{line}\n  {'':<{_WIDTH}}  {style('hint:', fg='cyan', bold=True)} {finding.hint}"
 
 
-def _has(encoding: str, mark: str) -> bool:
+def _can_encode(encoding: str, mark: str) -> bool:
     try:
         mark.encode(encoding)
     except UnicodeEncodeError:
@@ -135,10 +138,10 @@ def _has(encoding: str, mark: str) -> bool:
     return True
 
 
-def summary(findings: Sequence[Finding], style: Style) -> str:
-    """All findings in one line."""
+def format_summary(findings: Sequence[Finding], style: Style) -> str:
+    """Format the number of findings of each status."""
     counts = {status: sum(f.status == status for f in findings) for status in _MARKS}
-    told = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    text = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     if counts["failed"]:
-        return f"{style('not fine', fg='red', bold=True)}: {told}"
-    return f"{style('fine', fg='green', bold=True)}: {told}"
+        return f"{style('not fine', fg='red', bold=True)}: {text}"
+    return f"{style('fine', fg='green', bold=True)}: {text}"

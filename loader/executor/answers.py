@@ -1,4 +1,4 @@
-"""Holds the answers of statements against what they must be, before anything is committed."""
+"""Checks the results of statements against their expectations, before COMMIT."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from loader.errors import VerifyError
-from loader.executor.check_results import judge, unexpected_answer, whole_number
+from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
 from loader.plan.dispositions import MergeCounts
 from loader.plan.expectations import (
@@ -32,7 +32,7 @@ _HIDDEN = "(classified)"
 
 
 class AlreadyLoadedError(Exception):
-    """Leaves the transaction: the ledger has this load id, and there is nothing to do."""
+    """Ends the transaction, because the ledger already has this load id."""
 
     def __init__(self, record: LoadRecord) -> None:
         super().__init__()
@@ -41,40 +41,40 @@ class AlreadyLoadedError(Exception):
 
 @dataclass
 class Answers:
-    """The answers of one transaction's statements: each is checked, its numbers are kept."""
+    """The results of one transaction's statements, which are checked; keeps their numbers."""
 
     table: str
-    """As people write it; for errors."""
+    """``schema.name``, for errors."""
     state: Callable[[], str]
-    """What the table holds once an error has rolled everything back; the errors' last line."""
+    """Returns the state of the table after an error, for the last line of messages."""
     figures: Mapping[Figure, Value] = field(default_factory=dict)
-    """Those of the staged rows."""
+    """The figures of the staged rows."""
     classified: frozenset[str] = frozenset()
-    """Columns of which no value is shown."""
+    """Columns whose values must not be shown."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """By name; `loader.plan.expectations` has the names."""
+    """Numbers by their names in `loader.plan.expectations`."""
     merge_counts: MergeCounts | None = None
     failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
-    """Checks that do not hold; the caller tells all of them at once."""
+    """Failed checks, for the caller to report together."""
     copied_by: str = "the copy"
     """The template of the last copy."""
 
     @property
     def rows_deleted(self) -> int:
-        """Rows that statements have reported as deleted."""
+        """The number of rows that statements have deleted."""
         return self.numbers.get(DELETED, 0)
 
     @property
     def rows_after(self) -> int | None:
-        """Rows now in the slice, or in the whole table; None when nobody has counted them."""
+        """The number of rows in the slice or table after the load; None if not counted."""
         return self.numbers.get(AFTER)
 
     def take(self, statement: Statement, rows: list[Row]) -> None:
-        """Check an answer and keep its numbers.
+        """Check a result and keep its numbers.
 
         Raises:
             AlreadyLoadedError: the ledger has the load.
-            VerifyError: the answer is not what it must be.
+            VerifyError: the result is not as expected.
         """
         if statement.role == "copy":
             self.copied_by = statement.template
@@ -95,7 +95,7 @@ class Answers:
             case MergeCounted():
                 self._count_merge(statement, rows)
             case CheckHolds(check):
-                result = judge(check, statement, rows)
+                result = evaluate_check(check, statement, rows)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
 
@@ -125,10 +125,10 @@ class Answers:
         raise self._error(statement, message + because, expected.hint)
 
     def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
-        """Keep the counts of a merge; each row of the load may meet one row of the table."""
+        """Keep the counts of a merge; each loaded row may match one table row."""
         names = [one.name for one in fields(MergeCounts)]
         if len(rows) != 1 or len(rows[0]) != len(names) + 1:
-            raise unexpected_answer(statement, rows, "the counts of a merge")
+            raise unexpected_result(statement, rows, "the counts of a merge")
         *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
         self.merge_counts = MergeCounts(*counts)
         self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
@@ -136,17 +136,17 @@ class Answers:
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: the rows of the load meet {excess:,} rows of"
-                " the table too many: keys of the load are in the table more than once",
-                "remove the duplicates of the primary key from the table, or replace it whole with"
+                f"`{statement.name}` of {self.table}: the rows of the load match {excess:,} rows of"
+                " the table too many: keys of the load are duplicated in the table",
+                "remove the duplicates of the primary key from the table, or replace all of it with"
                 " --full-refresh",
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:
-        """Compare the warehouse's figures with those of the staged rows; all that differ."""
+        """Compare the warehouse's figures with those of the staged rows; report all differences."""
         if len(rows) != 1 or len(rows[0]) != 1 + len(expected.figures):
             wanted = f"one row of {1 + len(expected.figures):,} figures"
-            raise unexpected_answer(statement, rows, wanted)
+            raise unexpected_result(statement, rows, wanted)
         count, *answers = rows[0]
         number = whole_number(statement, [(count,)])
         staged = RowCount((STAGED,), hint_if_fewer=expected.hint_if_fewer, keep=expected.keep)
@@ -157,16 +157,16 @@ class Answers:
                 found = parse_figure(figure, answer)
             except ValueError as error:
                 wanted = f"the {figure.kind} of `{figure.column}`"
-                raise unexpected_answer(statement, [(answer,)], wanted) from error
+                raise unexpected_result(statement, [(answer,)], wanted) from error
             if not same(self.figures[figure], found):
                 differences.append(self._difference(figure, found))
         if differences:
             cells = [list(differences[0]), *(list(row.values()) for row in differences)]
             raise self._error(
                 statement,
-                f"the values of {self.table} are not those that were staged:\n"
+                f"the values of {self.table} differ from the staged ones:\n"
                 + "\n".join(f"  {line}" for line in align(cells)),
-                f"{self.copied_by} stored other values than the staged files hold",
+                f"{self.copied_by} stored values that differ from the staged files",
                 differences,
             )
 

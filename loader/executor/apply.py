@@ -1,4 +1,4 @@
-"""Changes live tables to what their specs say, each in a transaction of its own."""
+"""Applies the changes of live tables, each table in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loader.warehouse.introspect import describe, inspect
 from loader.warehouse.retry import with_retries
 
 OnChange = Callable[[TableChange, Statement], None]
-"""Told which statement of which table runs now."""
+"""Called before each statement, with its table's change."""
 
 
 def apply_all(
@@ -26,22 +26,22 @@ def apply_all(
     renderer: Renderer,
     on_statement: OnChange | None = None,
 ) -> list[TableChange]:
-    """Run the changes of tables, one table after the other, until one fails.
+    """Apply the changes of tables one after the other, and stop at the first error.
 
     Raises:
-        ApplyError: one did; with what was done, what failed, and what was not begun.
+        ApplyError: one failed; lists the tables that are done, failed and not begun.
     """
     done: list[TableChange] = []
     for at, change in enumerate(changes):
         try:
             with_retries(ChangeTransaction(change, warehouse, renderer, on_statement).run)
         except ExecuteError as error:
-            raise _stopped(error, done, change, changes[at + 1 :]) from error
+            raise _apply_error(error, done, change, changes[at + 1 :]) from error
         done.append(change)
     return done
 
 
-def _stopped(
+def _apply_error(
     error: ExecuteError,
     done: Sequence[TableChange],
     failed: TableChange,
@@ -51,16 +51,16 @@ def _stopped(
     lines = [error.message if named else f"{failed.spec.table}: {error.message}"]
     states = [("done", done), ("failed", [failed]), ("not begun", left)]
     if done or left:
-        lines += [f"  {change.spec.table}: {state}" for state, some in states for change in some]
-        lines.append("run it again: what is done is not done twice")
+        lines += [f"  {change.spec.table}: {state}" for state, group in states for change in group]
+        lines.append("run it again: changes that are done are not repeated")
     details = [
-        {"table": change.spec.table, "state": state} for state, some in states for change in some
+        {"table": change.spec.table, "state": state} for state, group in states for change in group
     ]
     return ApplyError("\n".join(lines), hint=error.hint, statement=error.statement, details=details)
 
 
 class ChangeTransaction(TransactionRunner):
-    """The changes of one table: done twice, they are done once."""
+    """The changes of one table; can be run again."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class ChangeTransaction(TransactionRunner):
         self._change = change
         self._renderer = renderer
         self._done: list[str] = []
-        """What was done before the transaction, and stays whatever becomes of it."""
+        """Statements that ran before the transaction, which a rollback does not undo."""
 
         def report(statement: Statement) -> None:
             if on_statement is not None:
@@ -81,60 +81,62 @@ class ChangeTransaction(TransactionRunner):
         super().__init__(warehouse, report)
 
     def new_answers(self) -> Answers:
-        """Nothing is known yet."""
+        """New answers without numbers."""
         return Answers(self._change.spec.table, self.state)
 
     def state(self) -> str:
-        """What was done before the transaction, and how to go on from there."""
+        """The state of the table after an error, and how to continue."""
         table = self._change.spec.table
         if not self._done:
-            return f"rolled back; {table} is what it was"
+            return f"rolled back; {table} is unchanged"
         return (
-            f"done before it, and kept: {', '.join(self._done)}\n"
-            f"the rest is rolled back; `loader apply {self._change.spec.asset_key}` goes on there"
+            f"done before the transaction: {', '.join(self._done)}\n"
+            f"the rest is rolled back; `loader apply {self._change.spec.asset_key}` continues"
         )
 
     def run_before(self, session: Session) -> None:
-        """Run what the warehouse takes inside no transaction."""
+        """Run the statements that cannot run in a transaction."""
         self._done.clear()
         for statement in self._change.outside:
             self.run_statement(session, statement)
             self._done.append(statement.name)
 
     def run_transaction(self, session: Session) -> None:
-        """Run the rest, if there is any."""
+        """Run the other statements, if there are any."""
         if self._change.statements:
             super().run_transaction(session)
 
     def run_inside(self, session: Session) -> None:
-        """Lock the table, see that it is still the one that was planned for, and change it."""
-        self.take_turns(session, self._change.statements)
+        """Lock the table, check that it is unchanged since planning, and change it."""
+        self.take_lock(session, self._change.statements)
         self._check_unchanged(session)
         for statement in self._change.statements:
             if statement.role != "lock":
                 self.run_statement(session, statement)
 
     def _check_unchanged(self, session: Session) -> None:
-        """Refuse to run what was planned for another table than the one that is locked now."""
+        """Check that the table is unchanged since the plan was made."""
         change = self._change
         now, then = describe(session, self._renderer, table_of(change.spec)), change.live
         if isinstance(then, LiveTable) and isinstance(now, LiveTable):
-            widened = {one.column for one in change.differences if one.remedy == "outside"}
-            if _shape(now, widened) == _shape(then, widened):
+            widened = {
+                one.column for one in change.differences if one.remedy == "before_transaction"
+            }
+            if _describe_columns(now, widened) == _describe_columns(then, widened):
                 return
         elif not isinstance(then, LiveTable) and not isinstance(now, LiveTable):
             return
         raise ExecuteError(
-            f"{change.spec.table} has changed since it was looked at\n{self.state()}",
-            hint="plan again, and look at what is different now",
+            f"{change.spec.table} has changed since the plan was made\n{self.state()}",
+            hint="plan again, and review the changes",
             rolled_back=True,
         )
 
     def resolve_commit(self, error: ExecuteError) -> None:
-        """Look whether the table is what the spec says.
+        """Check whether the table matches the spec.
 
         Raises:
-            ExecuteError: it is not.
+            ExecuteError: it does not.
         """
         change, table = self._change, table_of(self._change.spec)
         with self.warehouse.session(write=False) as session:
@@ -149,7 +151,7 @@ class ChangeTransaction(TransactionRunner):
             ) from error
 
 
-def _shape(table: LiveTable, but: set[str | None]) -> list[tuple[str, str, bool]]:
+def _describe_columns(table: LiveTable, but: set[str | None]) -> list[tuple[str, str, bool]]:
     return [
         (column.name, "" if column.name.lower() in but else column.data_type, column.nullable)
         for column in table.columns

@@ -1,4 +1,4 @@
-"""What the checks of a spec find: the number, its bound, and rows that break it."""
+"""Evaluates and reports the checks of a spec, with sample rows."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from loader.text_tables import align
 from loader.warehouse.base import Row, Session, as_whole_number
 
 SAMPLES = 5
-"""Rows that are shown of a check that does not hold."""
+"""The most sample rows of a failed check."""
 
 _HIDDEN = "(classified)"
 
 
-def judge(check: Check, statement: Statement, rows: list[Row]) -> CheckResult:
-    """The answer to the statement of a check, compared with its bound.
+def evaluate_check(check: Check, statement: Statement, rows: list[Row]) -> CheckResult:
+    """Compare the result of a check's statement with its bound.
 
     Raises:
-        VerifyError: the answer is not one number.
+        VerifyError: the result is not one number.
     """
-    value = measured(statement, rows)
+    value = to_metric_value(statement, rows)
     return CheckResult(check, value, check.holds(value))
 
 
-def sampled(
+def add_sample(
     result: CheckResult, session: Session, spec: TableSpec, renderer: Renderer, slice_: Slice | None
 ) -> CheckResult:
-    """The result with rows that break the check, where it is one that rows can break.
+    """Add sample rows to a failed check, if it counts bad rows.
 
     Raises:
-        ExecuteError: the warehouse does not tell them.
+        ExecuteError: the rows cannot be read.
     """
     check = result.check
     shown = sample_columns(spec, check)
@@ -56,13 +56,13 @@ def sampled(
     return CheckResult(check, result.value, result.holds, rows)
 
 
-def finding(result: CheckResult, spec: TableSpec, slice_text: str | None) -> str:
-    """What a check that does not hold has found, in words, with rows that break it below."""
+def describe_failure(result: CheckResult, spec: TableSpec, slice_text: str | None) -> str:
+    """Describe a failed check as text, with its sample rows below."""
     check = result.check
     where = slice_text or "the whole table"
     lines = [
-        f"the check `{check.label}` of {spec.table} ({where}) must be {check.expectation}, and is"
-        f" {shown_value(result)}"
+        f"the check `{check.label}` of {spec.table} ({where}) must be {check.expectation}, but is"
+        f" {format_value(result)}"
     ]
     if result.rows:
         names = list(result.rows[0])
@@ -71,51 +71,51 @@ def finding(result: CheckResult, spec: TableSpec, slice_text: str | None) -> str
     return "\n".join(lines)
 
 
-def facts(result: CheckResult) -> dict[str, str | int]:
-    """The same as a row of a table."""
+def failure_details(result: CheckResult) -> dict[str, str | int]:
+    """A failed check as a row for a table."""
     check = result.check
-    told: dict[str, str | int] = {
+    found: dict[str, str | int] = {
         "check": check.label,
         "must be": check.expectation,
-        "is": shown_value(result),
+        "is": format_value(result),
     }
     rows = ("; ".join(f"{name}={value}" for name, value in row.items()) for row in result.rows)
-    return {**told, "rows": "\n".join(rows)} if result.rows else told
+    return {**found, "rows": "\n".join(rows)} if result.rows else found
 
 
-def shown_value(result: CheckResult) -> str:
-    """A measured value as people write it."""
+def format_value(result: CheckResult) -> str:
+    """Format a measured value, with its unit."""
     return f"{result.value.normalize():f}{'%' if result.check.unit == 'percent' else ''}"
 
 
 def whole_number(statement: Statement, rows: list[Row]) -> int:
-    """The one whole number that a statement answers with.
+    """The single whole number that a statement returns.
 
     Raises:
-        VerifyError: it answers with something else, of which nothing can be concluded.
+        VerifyError: it returns something else.
     """
     number = as_whole_number(rows[0][0]) if len(rows) == 1 and len(rows[0]) == 1 else None
     if number is None:
-        raise unexpected_answer(statement, rows, "one whole number")
+        raise unexpected_result(statement, rows, "one whole number")
     return number
 
 
-def unexpected_answer(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
-    """The error of a statement that answers with something else than its kind does."""
+def unexpected_result(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
+    """Build the error for a statement with an unexpected result."""
     answer = ", ".join(map(repr, rows[0])) if len(rows) == 1 else f"{len(rows):,} rows"
     return VerifyError(
-        f"`{statement.name}` answered {answer}, and {wanted} was expected; rolled back",
+        f"`{statement.name}` returned {answer}, expected {wanted}; rolled back",
         hint=f"correct the template {statement.template}",
         statement=statement.sql,
         rolled_back=True,
     )
 
 
-def measured(statement: Statement, rows: list[Row]) -> Decimal:
-    """The value of a check's metric; a share of no rows is zero.
+def to_metric_value(statement: Statement, rows: list[Row]) -> Decimal:
+    """The value of a check's metric; NULL, the percentage of no rows, is zero.
 
     Raises:
-        VerifyError: the answer is not one number.
+        VerifyError: the result is not one number.
     """
     if len(rows) == 1 and len(rows[0]) == 1:
         value = rows[0][0]
@@ -125,4 +125,4 @@ def measured(statement: Statement, rows: list[Row]) -> Decimal:
             number = Decimal(str(value))
             if number.is_finite():
                 return number
-    raise unexpected_answer(statement, rows, "one number")
+    raise unexpected_result(statement, rows, "one number")

@@ -1,4 +1,4 @@
-"""Questions about the rows of a live table: what the spec's checks find, how many there are."""
+"""Runs checks on live tables and counts their rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from loader.errors import ExecuteError
-from loader.executor.check_results import judge, sampled, whole_number
+from loader.executor.check_results import add_sample, evaluate_check, whole_number
 from loader.executor.context import TargetContext
 from loader.executor.results import CheckResult
 from loader.plan.expectations import CheckHolds
@@ -22,10 +22,10 @@ from loader.warehouse.introspect import describe
 
 @contextmanager
 def table_session(spec: TableSpec, context: TargetContext, purpose: str = "") -> Iterator[Session]:
-    """A session that only reads, in a warehouse that has the table.
+    """A read-only session for a table that exists.
 
     Raises:
-        ExecuteError: it has not; ``purpose`` ends the sentence that says so.
+        ExecuteError: the table does not exist; ``purpose`` is appended to the message.
     """
     warehouse = context.warehouse
     if warehouse.exists():
@@ -43,7 +43,7 @@ def table_session(spec: TableSpec, context: TargetContext, purpose: str = "") ->
 
 @contextmanager
 def _explain_missing_columns(spec: TableSpec, live: LiveTable) -> Iterator[None]:
-    """Tell of columns that the live table lacks, where a statement failed for want of one."""
+    """Explain errors that are caused by columns missing in the live table."""
     try:
         yield
     except ExecuteError as error:
@@ -55,8 +55,8 @@ def _explain_missing_columns(spec: TableSpec, live: LiveTable) -> Iterator[None]
         columns = f"column{'s' * (len(lacking) > 1)} {', '.join(f'`{name}`' for name in lacking)}"
         raise ExecuteError(
             f"the live table {spec.table} lacks the {columns} of its spec",
-            hint=f"`loader plan --live {spec.asset_key}` shows all that differs, and"
-            f" `loader apply {spec.asset_key}` fixes it",
+            hint=f"`loader plan --live {spec.asset_key}` shows all differences,"
+            f" `loader apply {spec.asset_key}` fixes them",
             statement=error.statement,
         ) from error
 
@@ -64,10 +64,10 @@ def _explain_missing_columns(spec: TableSpec, live: LiveTable) -> Iterator[None]
 def count_rows(
     spec: TableSpec, slices: Iterable[Slice | None], context: TargetContext
 ) -> list[int]:
-    """How many rows a table has in each of some slices; None is the whole table.
+    """Count the rows of a table in each slice; None means the whole table.
 
     Raises:
-        ExecuteError: there is no such table, it cannot be read, or a template's answer is no count.
+        ExecuteError: the table does not exist or cannot be read, or a result is not a number.
     """
     statements = plan_counts(spec, context.renderer, slices)
     with table_session(spec, context) as session:
@@ -75,17 +75,17 @@ def count_rows(
 
 
 def run_checks(spec: TableSpec, slice_: Slice | None, context: TargetContext) -> list[CheckResult]:
-    """What a spec's checks find in a slice or the whole table, and rows that break some of them.
+    """Run a spec's checks on a slice or the whole table, with sample rows for failed checks.
 
     Raises:
-        ExecuteError: there is no such table, or it cannot be read.
+        ExecuteError: the table does not exist, or cannot be read.
     """
     renderer = context.renderer
     statements = plan_checks(spec, renderer, context.target, slice_)
     with table_session(spec, context) as session:
         found = [
-            judge(one.expects.check, one, session.execute(one.sql))
+            evaluate_check(one.expects.check, one, session.execute(one.sql))
             for one in statements
             if isinstance(one.expects, CheckHolds)
         ]
-        return [sampled(result, session, spec, renderer, slice_) for result in found]
+        return [add_sample(result, session, spec, renderer, slice_) for result in found]

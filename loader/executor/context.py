@@ -1,4 +1,4 @@
-"""A target with all that runs on it needs: settings, templates, warehouse and staging location."""
+"""A target with its settings, templates, warehouse and staging location."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetContext:
-    """Where a load, a read or a check runs. Nothing is opened before it is asked for."""
+    """The target of a load, read or check. Warehouse and store are opened when first used."""
 
     settings: TargetSettings
-    """Complete, with variables read from the environment."""
+    """Settings with all variables resolved."""
     target: Target
-    """What plans know of it."""
+    """The facts for plans."""
     renderer: Renderer
     """The project's templates over Loader's, in the dialect of the target."""
     root: Path
@@ -38,16 +38,16 @@ class TargetContext:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """The warehouse, not connected to yet.
+        """The warehouse; does not connect yet.
 
         Raises:
-            ExecuteError: there is no driver for it.
+            ExecuteError: the driver is not installed.
         """
         return open_warehouse(self.settings, self.root)
 
     @cached_property
     def staging_store(self) -> Store:
-        """The staging location, not connected to yet.
+        """The store of the staging location; does not connect yet.
 
         Raises:
             StageError: it is neither a folder nor an S3 URL.
@@ -56,12 +56,12 @@ class TargetContext:
 
 
 def make_target(config: Config, settings: TargetSettings, name: str | None = None) -> Target:
-    """What plans need to know of a target.
+    """Make the facts about a target that plans need.
 
     Args:
         config: The project's settings.
-        settings: The target's own, in which variables may not be known yet.
-        name: Its name; default the project's own target.
+        settings: The target's settings, in which variables may be unresolved.
+        name: Its name; by default the project's default target.
     """
     adapter = get_adapter(settings.type)
     return adapter.target(name or config.target, settings, config.root, config.verify)

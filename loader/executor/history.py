@@ -1,4 +1,4 @@
-"""The ledger, read: what was loaded, and when."""
+"""Reads the load history from the ledger."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ class LedgerEntry:
     rows_skipped: int | None = None
     rows_collapsed: int | None = None
     column_figures: Statistics | None = None
-    """Figures of the columns that were loaded; None of a load that only counted rows."""
+    """Figures of the loaded columns; None if the load only counted rows."""
     columns_changed: Mapping[str, Sequence[str]] | None = None
-    """The columns that the load ``added`` to the table and those that it ``widened``."""
+    """The columns that the load ``added`` or ``widened``."""
 
     @property
     def table(self) -> str:
-        """The table as people write it, ``schema.name``."""
+        """The table's full name, ``schema.name``."""
         return f"{self.table_schema}.{self.table_name}"
 
     @property
     def merge_counts(self) -> MergeCounts | None:
-        """What became of the rows of a merge; None for other loads."""
+        """The counts of a merge; None for other loads."""
         return MergeCounts.of(self)
 
     def to_dict(self) -> dict[str, object]:
@@ -63,7 +63,7 @@ class LedgerEntry:
 
 
 def read_history(context: TargetContext, tables: Sequence[Table], limit: int) -> list[LedgerEntry]:
-    """The newest loads in a target's ledger; of these tables, if any are named.
+    """Read the newest loads from a target's ledger, optionally of some tables only.
 
     Raises:
         PlanError: the target has no ledger.

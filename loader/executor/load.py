@@ -1,4 +1,4 @@
-"""One load, from the frame to the result: stage, then one verified transaction, then tidy up."""
+"""Runs one load: stage the frame, run one verified transaction, clean up."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from loader.warehouse.retry import with_retries
 
 @dataclass(frozen=True)
 class Load:
-    """A load that has been asked for and not yet run."""
+    """A requested load."""
 
     spec: TableSpec
     request: LoadRequest
     context: TargetContext
     resumes: bool
-    """The load id is the caller's own, so the ledger may have it already."""
+    """Whether the caller chose the load id, so that the ledger may have it already."""
     on_progress: OnProgress
 
     def run(self, frame: object) -> LoadResult:
@@ -51,14 +51,14 @@ class Load:
             PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
         """
         if not self.request.auto:
-            self._plan(self.request, "unseen")  # what cannot be planned fails before it is read
+            self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
-            before = with_retries(lambda: self._look(stack))
+            before = with_retries(lambda: self._prepare(stack))
             result = before.earlier or self._run(frame, before)
         return self._run_hooks(result)
 
     def _run_hooks(self, result: LoadResult) -> LoadResult:
-        """Run the hooks after COMMIT, of a load that an earlier run has committed too."""
+        """Run the hooks after COMMIT, also for a load that an earlier run committed."""
         context = self.context
         hooks = plan_hooks(self.spec, context.renderer, context.target, self.request)
         failed = run_hooks_after_commit(
@@ -66,8 +66,8 @@ class Load:
         )
         return replace(result, warnings=(*result.warnings, *failed)) if failed else result
 
-    def _look(self, stack: ExitStack) -> _BeforeStaging:
-        """What is known before anything is staged; keeps the session open where it may be."""
+    def _prepare(self, stack: ExitStack) -> _BeforeStaging:
+        """Look for an earlier load, and read the live table; keeps the session open if allowed."""
         warehouse = self.context.warehouse
         if not warehouse.keeps_session_open:
             return _BeforeStaging(self._find_earlier(None) if self.resumes else None)
@@ -79,7 +79,7 @@ class Load:
             return _BeforeStaging(earlier, order, session)
 
     def _run(self, frame: object, before: _BeforeStaging) -> LoadResult:
-        # Other runs of this load id may be at work: below these keys lie only this one's files.
+        # Other runs with this load id may be active: these keys have only this run's files.
         prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
         store = self.context.staging_store
         rejects = f"rejects/{prefix}"
@@ -88,19 +88,19 @@ class Load:
         try:
             ingested = self._ingest(frame, destination, before.order)
         except BaseException as error:
-            self._note(error, f"nothing was loaded into {self.spec.table}")
+            self._add_note(error, f"nothing was loaded into {self.spec.table}")
             raise
         staged_at = time.perf_counter()
         try:
             outcome = self._execute(ingested, before)
         except BaseException as error:
-            self._note(error, f"rolled back; {self.spec.table} holds what it held before")
+            self._add_note(error, f"rolled back; {self.spec.table} is unchanged")
             clean_up_failed(store, prefix, self.spec.staging, error)
             if ingested.rejects:
                 clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
         try:
-            kept = self._tidy_up(prefix, outcome)
+            kept = self._clean_up(prefix, outcome)
         except BaseException as error:
             committed = f"the load {self.request.load_id} of {self.spec.table} is committed"
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
@@ -108,28 +108,28 @@ class Load:
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
         return self._result(ingested, outcome, seconds, kept=kept)
 
-    def _note(self, error: BaseException, what: str) -> None:
-        """Tell whoever stops the process what came of the load, unless that was said already."""
+    def _add_note(self, error: BaseException, what: str) -> None:
+        """Add the outcome of the load as a note to an interrupt that has none yet."""
         if not isinstance(error, Exception) and not hasattr(error, "__notes__"):
             error.add_note(what)
 
-    def _tidy_up(self, prefix: str, outcome: Outcome) -> bool:
-        """Remove what a committed load has staged, as `keep` says; returns whether files stay."""
+    def _clean_up(self, prefix: str, outcome: Outcome) -> bool:
+        """Remove the staged files of a committed load, by `keep`; True if files remain."""
         if outcome.record is not None:
             outcome.warnings += self._clear_earlier(outcome.record)
         try:
             return apply_keep(self.context.staging_store, prefix, self.spec.staging, failed=False)
-        except StageError as leftover:  # the load is committed; files that stay do not undo it
+        except StageError as leftover:  # the load is committed, so this is only a warning
             outcome.warnings.append(leftover.message)
             return True
 
     def _clear_earlier(self, record: LoadRecord) -> list[str]:
-        """Remove what the run that the ledger tells of has left: it was killed after its COMMIT.
+        """Remove the files of the committed run, which may have been killed after its COMMIT.
 
-        Other runs of the load id may be at work, so theirs stay. Returns what went wrong.
+        Files of other runs stay, since these may be active. Returns warnings.
         """
         manifest = record.manifest or ""
-        # The ledger has the folder as that run called it, which may have been from elsewhere.
+        # The ledger has the path as that run saw it, perhaps from another working directory.
         run = manifest.removesuffix(f"/{MANIFEST}").rpartition("/")[2]
         prefix = stage_prefix(self.spec, self.request.load_id, run)
         if run == self.request.run or not manifest.endswith(f"{prefix}/{MANIFEST}"):
@@ -141,9 +141,9 @@ class Load:
         return []
 
     def _live_order(self, session: Session) -> tuple[str, ...]:
-        """The live table's columns, where rows have to be staged in their order.
+        """The live table's columns, if rows must be staged in their order; else empty.
 
-        A table that differs from its spec fails here, before anything is staged.
+        Fails if the table differs from its spec, before anything is staged.
         """
         renderer = self.context.renderer
         if not renderer.dialect.copies_by_position:
@@ -159,7 +159,7 @@ class Load:
         return plan_load(self.spec, self.context.renderer, self.context.target, request)
 
     def _find_earlier(self, session: Session | None) -> LoadResult | None:
-        """The result of the load of this id that the ledger already has."""
+        """The result of an earlier load with this id, from the ledger; None if there is none."""
         ledger = self.context.target.ledger_schema
         if not ledger:
             return None
@@ -233,7 +233,7 @@ class Load:
         )
 
     def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
-        """What finds out which rows a failed COPY refused, where the warehouse tells them apart."""
+        """The function that finds the rows a failed COPY rejected; None if there is none."""
         explain = self.context.adapter.copy_explainer()
         if explain is None:
             return None
@@ -245,10 +245,10 @@ class Load:
     ) -> LoadResult:
         staged = ingested.staged
         status: Status = "loaded" if staged.rows else "empty"
-        # What another run has loaded is told by the ledger alone, and by nothing of this one's.
-        mine = outcome.record is None
+        # The result of another run comes only from the ledger.
+        is_own = outcome.record is None
         return LoadResult(
-            status=status if mine else "already_loaded",
+            status=status if is_own else "already_loaded",
             load_id=self.request.load_id,
             table=self.spec.table,
             target=self.context.target.name,
@@ -259,15 +259,15 @@ class Load:
             rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
-            partition_rows=ingested.partition_rows if mine else None,
+            partition_rows=ingested.partition_rows if is_own else None,
             bytes_staged=staged.bytes,
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
             rejects=ingested.rejects,
             seconds=seconds,
-            statistics=self._statistics(staged) if mine else {},
+            statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
-            plan=outcome.plan if mine else None,
+            plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,
             **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
@@ -280,14 +280,14 @@ class Load:
 
 @dataclass(frozen=True)
 class _BeforeStaging:
-    """What the warehouse tells before anything is staged."""
+    """The facts from the warehouse before staging."""
 
     earlier: LoadResult | None
-    """The result of the load of this id that is there already."""
+    """The result of an earlier load with this id."""
     order: tuple[str, ...] = ()
     """The live table's columns."""
     session: Session | None = None
-    """Still open, for the load's transaction."""
+    """The open session, for the load's transaction."""
 
 
 def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
@@ -304,7 +304,7 @@ def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> L
 def with_data(
     spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect
 ) -> LoadRequest:
-    """The request with what a look at the data tells: its columns, rows, and partitions.
+    """Add the columns, rows and partitions of the data to a request.
 
     Raises:
         FrameError: the data does not fit the spec.
@@ -312,19 +312,19 @@ def with_data(
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = _layout(spec, dialect)
-    seen = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
+    inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
     return replace(
-        _with_partitions(spec, request, seen.keys),
-        present=seen.present or None,
-        rows=seen.rows,
-        keys_alike=seen.keys_alike,
+        _with_partitions(spec, request, inspected.keys),
+        present=inspected.present or None,
+        rows=inspected.rows,
+        keys_alike=inspected.keys_alike,
     )
 
 
 def _with_partitions(
     spec: TableSpec, request: LoadRequest, keys: tuple[dict[str, str], ...]
 ) -> LoadRequest:
-    """The request with the partitions found in the data, when those were asked for."""
+    """Add the partitions found in the data to a request, if it is automatic."""
     if not request.auto:
         return request
     if not keys:

@@ -28,7 +28,7 @@ FORMS = ("pandas", "polars", "arrow", "batches")
 
 @dataclass(frozen=True)
 class Reading:
-    """A read of a table that has been asked for and not yet done."""
+    """A requested read of a table."""
 
     spec: TableSpec
     statement: Statement
@@ -38,12 +38,12 @@ class Reading:
     context: TargetContext
 
     def read(self, form: str) -> Any:
-        """Run the SELECT and hand its rows over as ``form``.
+        """Run the SELECT and return its rows as ``form``.
 
         Raises:
             PlanError: there is no such form.
-            ExecuteError: the table is not there, or cannot be read.
-            LoaderError: Polars is asked for and not installed.
+            ExecuteError: the table does not exist, or cannot be read.
+            LoaderError: Polars is requested but not installed.
         """
         if form not in FORMS:
             raise PlanError(f"a table is read as {', '.join(FORMS)}, not as `{form}`")
@@ -51,11 +51,11 @@ class Reading:
         schema = arrow_schema([self.spec.by_name[name] for name in names])
         failures: list[Exception] = []
         batches = self._batches(schema, failures)
-        # The first batch is fetched now, so that what cannot be read fails here.
+        # The first batch is fetched now, so that errors are raised here.
         first = list(islice(batches, 1))
         reader = pa.RecordBatchReader.from_batches(schema, chain(first, batches))
         if form == "batches":
-            # Only a reader of a C stream lets go of its source when it is closed.
+            # Only a reader of a C stream releases its source when it is closed.
             stream = pa.RecordBatchReader.from_stream(reader)
             _FAILURES[stream] = failures
             return stream
@@ -64,10 +64,10 @@ class Reading:
     def _batches(self, schema: pa.Schema, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
         found = table_session(self.spec, self.context, " to read")
         try:
-            # Rows are closed here, not when collected: a warehouse may wait for open results.
+            # Results are closed here, since a warehouse may wait for open results.
             with found as session, closing(self._rows(session, schema)) as batches:
-                for batch in _up_to(self.limit, batches):
-                    yield _typed(batch, schema)
+                for batch in _limit_rows(self.limit, batches):
+                    yield _cast_batch(batch, schema)
         except LoaderError as error:
             failures.append(error)
             raise
@@ -90,13 +90,13 @@ class Reading:
 
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
-"""What Arrow and drivers raise of rows that they cannot make a batch of; DuckDB an OSError."""
+"""Errors of Arrow and drivers while reading rows; DuckDB raises an OSError."""
 
 _FAILURES: WeakKeyDictionary[pa.RecordBatchReader, list[Exception]] = WeakKeyDictionary()
 
 
 def batches_of(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream that was read, and its own error, of which Arrow makes bare text.
+    """The batches of a stream; raises the original error, which Arrow replaces by its text.
 
     Raises:
         LoaderError: the rows cannot be read.
@@ -111,11 +111,11 @@ def batches_of(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The batches from a file that nobody else sees: whatever they came from is let go of.
+    """Copy batches to a temporary file and read them from there, to release their source.
 
     Raises:
         ExecuteError: the rows cannot be read.
-        StageError: there is no room for them.
+        StageError: the disk is full.
     """
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     try:
@@ -134,7 +134,7 @@ def on_disk(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
 
 
 def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) -> Any:
-    """A frame of no rows, in the spec's types; without a spec it has no columns.
+    """A frame without rows, in the spec's types; without a spec it has no columns.
 
     Raises:
         PlanError: a column is not one of the table's, or there is no such form.
@@ -146,8 +146,8 @@ def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) ->
     return _FORMS[form](schema.empty_table(), spec)
 
 
-def _up_to(limit: int | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches with so many rows in all: a template of the user's may know of no limit."""
+def _limit_rows(limit: int | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Limit the rows of batches, since a project's template may ignore the limit."""
     if limit is None:
         yield from batches
         return
@@ -158,7 +158,7 @@ def _up_to(limit: int | None, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
             return
 
 
-def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
         column if column.type == field.type else _cast(column, field)
         for column, field in zip(batch.columns, schema, strict=True)
@@ -171,14 +171,14 @@ def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
         return column.cast(field.type)
     except pa.ArrowException as error:
         raise ExecuteError(
-            f"the column `{field.name}` is {column.type} in the warehouse, and {field.type} by its"
+            f"the column `{field.name}` is {column.type} in the warehouse, but {field.type} in the"
             f" spec: {error}",
             hint="change the spec to match the table, or alter the table",
         ) from error
 
 
 def _pandas(table: pa.Table, spec: TableSpec | None) -> Any:
-    """A pandas frame in which a NULL never turns whole numbers into floats."""
+    """A pandas frame whose nullable integers and booleans stay such, also with NULL."""
     import pandas as pd  # noqa: PLC0415  # slow to import, and other forms need none
 
     nullable = {

@@ -1,4 +1,4 @@
-"""What a caller asks of a load, as the inputs of its plan."""
+"""Converts a caller's request to the inputs of a load's plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loader.spec.partitions import Request, Slice, make_slice
 from loader.version import version
 
 AUTO = "auto"
-"""As a partition: exactly the partitions found in the data."""
+"""The partition that means: exactly the partitions found in the data."""
 
 
 def choose_slice(spec: TableSpec, partition: Request | None) -> Slice | None:
@@ -23,8 +23,8 @@ def choose_slice(spec: TableSpec, partition: Request | None) -> Slice | None:
         return None
     if not spec.partition_by:
         raise PlanError(
-            f"{spec.table} has no partitions, and one was asked for",
-            hint="leave the partition out, or add partition_by to the spec",
+            f"{spec.table} has no partitions, but one is given",
+            hint="remove the partition, or add partition_by to the spec",
         )
     return make_slice(spec.dimensions, partition)
 
@@ -32,20 +32,20 @@ def choose_slice(spec: TableSpec, partition: Request | None) -> Slice | None:
 def make_request(
     spec: TableSpec, partition: Request | None, load_id: str, *, full_refresh: bool
 ) -> LoadRequest:
-    """The inputs of a load's plan, as far as they are known before the data is.
+    """Make the inputs of a load's plan that are known without the data.
 
     Args:
         spec: The table.
-        partition: The partitions to be loaded; None for none, ``"auto"`` for those in the data.
+        partition: The partitions to load; ``"auto"`` for those in the data.
         load_id: The id of the load.
-        full_refresh: Replace the whole table.
+        full_refresh: Whether to replace the whole table.
 
     Raises:
-        PlanError: they contradict each other, a partition does not parse, or the load id is none.
+        PlanError: the arguments conflict, a partition does not parse, or the load id is not valid.
     """
     if not load_id or len(load_id.encode()) > 128 or "\0" in load_id:
         raise PlanError(
-            f"{load_id!r} cannot be a load id", hint="it has 1 to 128 bytes and no NUL character"
+            f"{load_id!r} is not a valid load id", hint="use 1 to 128 bytes without NUL characters"
         )
     auto = partition == AUTO and bool(spec.partition_by)
     if auto and full_refresh:

@@ -1,4 +1,4 @@
-"""What a load tells while it runs, and when it is done."""
+"""The progress and the results of loads and checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Status = Literal["loaded", "already_loaded", "empty"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a load is."""
+    """The progress of a load."""
 
     phase: str
     """``staging``, or the name of the statement that runs."""
@@ -25,7 +25,7 @@ class Progress:
     bytes: int = 0
     files: int = 0
     total_rows: int | None = None
-    """All rows there are, when that is known."""
+    """The total number of rows, if known."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -33,73 +33,72 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of a spec found in the table."""
+    """The result of a check."""
 
     check: Check
     value: Decimal
     holds: bool
     rows: tuple[Mapping[str, str], ...] = ()
-    """Up to five of the rows that break it, with their values as messages print them, by column;
-    of columns with a classification there is only the word for it."""
+    """Up to five rows that break it, with formatted values by column; values of columns with a
+    classification are hidden."""
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a load did."""
+    """The result of a load."""
 
     status: Status
-    """loaded; already_loaded, when the ledger had the load id, whose rows are then told as
-    ``rows_loaded``; empty, when there were no rows."""
+    """loaded; already_loaded, if the ledger had the load id, with ``rows_loaded`` from the ledger;
+    empty, if there were no rows."""
     load_id: str
     table: str
     target: str
     slice: str | None
-    """What was replaced or loaded into; None is the whole table."""
+    """The slice that was loaded; None means the whole table."""
     rows_read: int = 0
     rows_rejected: int = 0
     rows_staged: int = 0
     rows_deleted: int = 0
     rows_loaded: int = 0
     rows_after: int | None = None
-    """Rows that the slice, or the whole table, then held; None when they were not counted."""
+    """Rows in the slice or table after the load; None if not counted."""
     partition_rows: Mapping[str, int] | None = None
     """Rows loaded into each partition by its key, as in ``2013-01-01`` or
-    ``date=2013-01-01|origin=JFK``, for those that got any; None for a single partition."""
+    ``date=2013-01-01|origin=JFK``, for partitions with rows; None for a single partition."""
     bytes_staged: int = 0
     files_staged: int = 0
     staged: str | None = None
-    """Where the staged files are, when they were kept."""
+    """The location of the staged files, if they were kept."""
     rejects: str | None = None
     """The Parquet file with rejected rows and their reasons."""
     seconds: Mapping[str, float] | None = None
     """Wall time of staging (``stage``) and of the transaction (``load``)."""
     statistics: Statistics = field(default_factory=dict)
-    """Figures of each column of the load, which the warehouse was found to have too; none with
+    """Figures of each loaded column, as verified in the warehouse; none with
     `verify: counts`."""
     warnings: tuple[str, ...] = ()
-    """Checks of severity warning that did not hold, with rows that break them; files that could
-    not be removed."""
+    """Failed checks of severity warning, with sample rows; files that could not be removed."""
     rows_inserted: int | None = None
     """Rows of keys that the table did not have. This and the next four are None unless the load was
     a merge; together they are ``rows_staged``."""
     rows_updated: int | None = None
-    """Rows of known keys whose values differed from the table's."""
+    """Rows of existing keys whose values differed from the table's."""
     rows_unchanged: int | None = None
-    """Rows of known keys that the table held already, value for value."""
+    """Rows of existing keys with the same values as the table's."""
     rows_skipped: int | None = None
-    """Rows older than the table's by ``merge.order_by``, which left the table's as they are."""
+    """Rows older than the table's by ``merge.order_by``, which were not written."""
     rows_collapsed: int | None = None
-    """Rows that a later row of their key in the same load stood in for."""
+    """Rows that were dropped for a later row of the same key in the load."""
     columns_added: tuple[str, ...] = ()
     """Columns that the load added to the table, under ``schema_contract.evolve: additive``."""
     columns_widened: tuple[str, ...] = ()
-    """Columns that it widened."""
+    """Columns that the load widened."""
     plan: Plan | None = None
-    """The plan that was run."""
+    """The executed plan."""
 
     @property
     def merge_counts(self) -> MergeCounts | None:
-        """What became of the rows of a merge; None for other loads."""
+        """The counts of a merge; None for other loads."""
         return MergeCounts.of(self)
 
     def to_dict(self) -> dict[str, object]:

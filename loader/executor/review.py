@@ -1,4 +1,4 @@
-"""Loads and table changes held against the live tables; only looks, and asks little."""
+"""Plans loads and table changes against the live tables; reads from the warehouse, never writes."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from loader.plan.model import LoadRequest
 from loader.plan.read_plan import plan_counts
 from loader.plan.review import Review, deletes, live_for_load
 from loader.plan.table_changes import (
-    Question,
+    Probe,
     TableChange,
+    find_probes,
     has_all_columns,
     plan_change,
-    questions,
 )
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Request
 from loader.sql.renderer import Table
-from loader.warehouse.introspect import ask, inspect
+from loader.warehouse.introspect import inspect, run_probes
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A live table, what differs from its spec, and the answers to what was asked of it."""
+class _Inspected:
+    """A live table, its drift, and the results of its probes."""
 
     live: Live
     drift: Drift
-    answers: Mapping[str, int | None]
+    results: Mapping[str, int | None]
 
 
 def inspect_table(table: Table, context: TargetContext) -> Live:
-    """What the warehouse has under the name of a table.
+    """Read a live table from the catalog.
 
     Raises:
-        ExecuteError: it cannot be asked.
+        ExecuteError: the warehouse cannot be queried.
     """
     if not context.warehouse.exists():
         return "no schema"
@@ -50,19 +50,19 @@ def inspect_table(table: Table, context: TargetContext) -> Live:
 
 
 def find_changes(specs: Sequence[TableSpec], context: TargetContext) -> list[TableChange]:
-    """What would make the live tables what their specs say.
+    """Plan the changes that make live tables match their specs.
 
     Args:
-        specs: The tables; how many there are does not change how often the warehouse is asked.
-        context: Where they are.
+        specs: The tables. The number of queries does not depend on their number.
+        context: The target.
 
     Raises:
-        ExecuteError: the warehouse cannot be asked.
-        TemplateError: a template is missing, broken, or would commit by itself.
+        ExecuteError: the warehouse cannot be queried.
+        TemplateError: a template is missing or broken, or would commit.
     """
     return [
-        _change(spec, context, seen)
-        for spec, seen in zip(specs, _look(specs, context, lambda _, __: ()), strict=True)
+        _change(spec, context, table)
+        for spec, table in zip(specs, _inspect_all(specs, context, lambda _, __: ()), strict=True)
     ]
 
 
@@ -75,20 +75,20 @@ def review_loads(
     full_refresh: bool = False,
     frame: object = None,
 ) -> list[Review]:
-    """What loads would run, held against the live tables.
+    """Plan loads against the live tables.
 
     Args:
         specs: The tables.
-        partition: The partitions to be loaded, where tables have partitions.
-        context: Where to.
+        partition: The partitions to load, for partitioned tables.
+        context: The target.
         load_id: The id of the load.
-        full_refresh: Replace the whole tables.
-        frame: The data to be loaded, of one table; it is read and not written.
+        full_refresh: Whether to replace whole tables.
+        frame: The data to load, for one table; it is read, but not loaded.
 
     Raises:
-        PlanError, TemplateError: it cannot be planned.
+        PlanError, TemplateError: a load cannot be planned.
         FrameError: the data does not fit.
-        ExecuteError: the warehouse cannot be asked.
+        ExecuteError: the warehouse cannot be queried.
     """
     renderer = context.renderer
     types: Mapping[str, str] = {}
@@ -109,46 +109,48 @@ def review_loads(
         if deletes(spec, request)
     }
 
-    def count_deleted(spec: TableSpec, live: Live) -> tuple[Question, ...]:
+    def count_deleted(spec: TableSpec, live: Live) -> tuple[Probe, ...]:
         if spec.table in counts and has_all_columns(spec, live):
-            return (Question("deleted", counts[spec.table]),)
+            return (Probe("deleted", counts[spec.table]),)
         return ()
 
     asked = partition is not None or full_refresh or frame is not None
     reviews = []
-    looked = _look(specs, context, count_deleted)
-    for spec, request, seen in zip(specs, requests, looked, strict=True):
-        change = _change(spec, context, seen)
+    inspected = _inspect_all(specs, context, count_deleted)
+    for spec, request, state in zip(specs, requests, inspected, strict=True):
+        change = _change(spec, context, state)
         live = live_for_load(change, renderer)
-        found = seen.drift if live is seen.live else None
+        found = state.drift if live is state.live else None
         load = plan_load(spec, renderer, context.target, replace(request, live=live), found)
-        deleted = seen.answers.get("deleted") if isinstance(seen.live, LiveTable) else 0
+        deleted = state.results.get("deleted") if isinstance(state.live, LiveTable) else 0
         reviews.append(Review(change, load, asked, deleted, types))
     return reviews
 
 
-def _change(spec: TableSpec, context: TargetContext, seen: _Seen) -> TableChange:
-    return plan_change(spec, context.renderer, context.target, seen.live, seen.answers, seen.drift)
+def _change(spec: TableSpec, context: TargetContext, state: _Inspected) -> TableChange:
+    return plan_change(
+        spec, context.renderer, context.target, state.live, state.results, state.drift
+    )
 
 
-def _look(
+def _inspect_all(
     specs: Sequence[TableSpec],
     context: TargetContext,
-    more: Callable[[TableSpec, Live], tuple[Question, ...]],
-) -> list[_Seen]:
-    """The live tables of some specs, with the answers to what their changes and ``more`` ask."""
+    more: Callable[[TableSpec, Live], tuple[Probe, ...]],
+) -> list[_Inspected]:
+    """Inspect the live tables, and run the probes of their changes and of ``more``."""
     renderer = context.renderer
     if not context.warehouse.exists():
-        return [_Seen("no schema", drift(spec, renderer, "no schema"), {}) for spec in specs]
+        return [_Inspected("no schema", drift(spec, renderer, "no schema"), {}) for spec in specs]
     with context.warehouse.session(write=False) as session:
         found = inspect(session, renderer, [table_of(spec) for spec in specs])
         lives = [found[table_of(spec)] for spec in specs]
         drifts = [drift(spec, renderer, live) for spec, live in zip(specs, lives, strict=True)]
-        asked = [
-            (*questions(spec, renderer, live, differing), *more(spec, live))
+        probes = [
+            (*find_probes(spec, renderer, live, differing), *more(spec, live))
             for spec, live, differing in zip(specs, lives, drifts, strict=True)
         ]
-        flat = [question.sql for some in asked for question in some]
-        answers = iter(ask(session, renderer, flat))
-        named = [{question.what: next(answers) for question in some} for some in asked]
-    return [_Seen(*each) for each in zip(lives, drifts, named, strict=True)]
+        flat = [probe.sql for some in probes for probe in some]
+        results = iter(run_probes(session, renderer, flat))
+        named = [{probe.name: next(results) for probe in some} for some in probes]
+    return [_Inspected(*each) for each in zip(lives, drifts, named, strict=True)]

@@ -1,4 +1,4 @@
-"""Runs the statements of one transaction, for loads and for table changes alike."""
+"""Runs the statements of one transaction, for loads and for table changes."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from loader.plan.model import Statement
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 
 OnStatement = Callable[[Statement], None]
-"""Told which statement runs now."""
+"""Called before each statement."""
 
 ExplainFailure = Callable[[Session, Statement, ExecuteError], str]
-"""Asked for further lines of a statement's error; it may change the error's hint."""
+"""Returns further lines for a statement's error; may change the error's hint."""
 
 
 class TransactionRunner(ABC):
-    """One transaction on its way: what runs before it, its statements, and its COMMIT.
+    """One transaction: the statements before it, its own statements, and COMMIT.
 
-    ``run`` is one attempt, and may be called again: whatever an attempt has found out is reset.
+    ``run`` is one attempt, and can be called again to retry.
     """
 
     def __init__(self, warehouse: Warehouse, on_statement: OnStatement | None) -> None:
         self.warehouse = warehouse
         self.on_statement = on_statement
         self.committing = False
-        """Whether COMMIT was sent, so that an error leaves open what became of it."""
+        """Whether COMMIT was sent, so that its outcome is unknown after an error."""
         self.answers = self.new_answers()
         self.explain: ExplainFailure | None = None
 
     @abstractmethod
     def new_answers(self) -> Answers:
-        """What an attempt begins with."""
+        """The answers at the start of an attempt."""
 
     @abstractmethod
     def state(self) -> str:
-        """What the table holds once an error has rolled everything back, in one line."""
+        """The state of the table after an error, as the last line of messages."""
 
     @abstractmethod
     def run_before(self, session: Session) -> None:
-        """Run what no transaction takes, each by itself; it does nothing the second time."""
+        """Run the statements that cannot run in a transaction; must be idempotent."""
 
     @abstractmethod
     def run_inside(self, session: Session) -> None:
@@ -50,16 +50,16 @@ class TransactionRunner(ABC):
 
     @abstractmethod
     def resolve_commit(self, error: ExecuteError) -> None:
-        """After a COMMIT that failed: return if it went through all the same.
+        """After a COMMIT that failed: return if it was successful in spite of the error.
 
         Raises:
-            ExecuteError: it did not, or nobody knows.
+            ExecuteError: it was not, or that is unknown.
         """
 
     def resolve_interrupt(self, stop: BaseException) -> bool:
-        """After a COMMIT that was interrupted: whether it is known to have gone through."""
+        """After a COMMIT that was interrupted: whether it is known to be successful."""
         table = self.answers.table
-        stop.add_note(f"COMMIT was interrupted; whether {table} was changed is not known")
+        stop.add_note(f"COMMIT was interrupted; it is unknown whether {table} was changed")
         return False
 
     def open_session(self) -> AbstractContextManager[Session]:
@@ -70,8 +70,8 @@ class TransactionRunner(ABC):
         """Make one attempt.
 
         Raises:
-            ExecuteError: a statement failed; the table holds what it held before.
-            VerifyError: an answer is not what it must be; likewise.
+            ExecuteError: a statement failed; the table is unchanged.
+            VerifyError: a result is not as expected; the table is unchanged.
         """
         self.committing = False
         self.answers = self.new_answers()
@@ -87,7 +87,7 @@ class TransactionRunner(ABC):
         except Exception:
             raise
         except BaseException as stop:
-            # Whoever interrupts a COMMIT is told what came of it.
+            # An interrupted COMMIT may have been successful.
             if not self.committing or not self.resolve_interrupt(stop):
                 raise
 
@@ -99,18 +99,18 @@ class TransactionRunner(ABC):
     def _note_commit(self) -> None:
         self.committing = True
 
-    def take_turns(self, session: Session, statements: Iterable[Statement]) -> None:
-        """Run the statements that lock, before the first look, which takes the snapshot."""
+    def take_lock(self, session: Session, statements: Iterable[Statement]) -> None:
+        """Run the lock statements, before the first query takes the snapshot."""
         for statement in statements:
             if statement.role == "lock":
                 self.run_statement(session, statement)
 
     def run_statement(self, session: Session, statement: Statement) -> None:
-        """Run a statement and check its answer.
+        """Run a statement and check its result.
 
         Raises:
             ExecuteError: it failed.
-            VerifyError: its answer is not what it must be.
+            VerifyError: its result is not as expected.
         """
         if self.on_statement is not None:
             self.on_statement(statement)

@@ -1,4 +1,4 @@
-"""From a frame to staged files: match, cast, check, encode, as one stream in bounded memory."""
+"""Stages a frame: match, cast, check and encode, as one stream in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
 
 Progress = Callable[[int, int, int], None]
-"""Told rows staged, bytes written and files finished."""
+"""Called with the rows staged, bytes written and files finished."""
 
 
 FiguresOf = Callable[[Sequence[Column]], Sequence[Figure]]
-"""Which figures are wanted of the columns that are staged."""
+"""Returns the figures to collect for the staged columns."""
 
 
 def _no_figures(_: Sequence[Column]) -> Sequence[Figure]:
@@ -38,7 +38,7 @@ def _no_figures(_: Sequence[Column]) -> Sequence[Figure]:
 
 @dataclass(frozen=True)
 class Ingested:
-    """A frame that fits its spec, staged."""
+    """The result of staging a frame."""
 
     staged: Staged
     present: frozenset[str]
@@ -46,13 +46,13 @@ class Ingested:
     rows_read: int
     rows_rejected: int
     rejects: str | None
-    """Where the rejected rows lie."""
+    """The location of the rejected rows; None if there are none."""
     keys: tuple[dict[str, str], ...]
-    """The partitions found in the data, when they were looked for."""
+    """The partitions found in the data, with ``discover``."""
     partition_rows: Mapping[str, int] | None = None
     """Rows staged for each partition, when there may be several."""
     keys_alike: tuple[str, ...] = ()
-    """The first few primary keys that the warehouse may hold equal."""
+    """The first few different primary keys that the warehouse may treat as equal."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Destination:
 
     store: Store
     prefix: str
-    """Key of the run's own folder."""
+    """Key prefix of the run's files."""
     rejects: str
-    """Key of its file for rejected rows; outside the prefix, since it outlives the run."""
+    """Key of the file for rejected rows; outside the prefix, since it is kept longer."""
 
 
 def ingest(
@@ -79,8 +79,8 @@ def ingest(
 ) -> Ingested:
     """Stage a frame for its table, and collect the figures of its columns.
 
-    Once a row is refused nothing more is staged, but the stream is read to its end, so that the
-    error tells of everything that is wrong.
+    After a bad row, nothing more is staged, but the stream is read to its end, so that the error
+    reports all bad rows.
 
     Raises:
         FrameError: columns or rows do not fit the spec or the slice, or keys are duplicated.
@@ -123,7 +123,7 @@ def ingest(
             stager.discard()
             raise
         staged = stager.finish()
-    # The memory that the stream went through is the warehouse's turn now.
+    # Release memory for the warehouse.
     pa.default_memory_pool().release_unused()
     return Ingested(
         staged,
@@ -139,7 +139,7 @@ def ingest(
 
 @dataclass(frozen=True)
 class Inspected:
-    """A frame that fits its spec, looked at and not staged."""
+    """The result of checking a frame without staging it."""
 
     present: frozenset[str]
     rows: int
@@ -156,7 +156,7 @@ def inspect(
     discover: bool = False,
     layout: Layout = PLAIN,
 ) -> Inspected:
-    """Hold a frame against its spec without writing anything: for plans of data that is at hand.
+    """Check a frame against its spec without writing anything, for plans.
 
     Raises:
         FrameError: columns or rows do not fit, or keys are duplicated.
@@ -185,15 +185,15 @@ def inspect(
 def _check_not_empty(spec: TableSpec, conformer: Conformer) -> None:
     if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
         raise FrameError(
-            f"there are no rows for {spec.table}, and its spec says on_empty: fail",
+            f"there are no rows for {spec.table}, and its spec has `on_empty: fail`",
             hint="nothing was changed",
         )
 
 
 def _checks_keys(spec: TableSpec) -> bool:
-    """Whether two rows of one key are an error."""
-    settled = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
-    return bool(spec.primary_key) and not settled
+    """Whether duplicate keys are an error."""
+    keeps_last = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
+    return bool(spec.primary_key) and not keeps_last
 
 
 def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:
@@ -201,7 +201,7 @@ def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:
 
 
 class _Rejects:
-    """The Parquet file of rejected rows; there is none until there is a row for it."""
+    """The Parquet file of rejected rows, which is created with the first one."""
 
     def __init__(self, destination: Destination, *, kept_by_failures: bool) -> None:
         self._destination = destination
@@ -220,7 +220,7 @@ class _Rejects:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, FrameError) and self.uri and self._kept_by_failures:
-            # They are what is wrong with the load, so they stay.
+            # They show what is wrong, so they are kept.
             error.message += f"\nthe rejected rows are kept in {self.uri}"
             self._stack.close()
         else:

@@ -1,4 +1,4 @@
-"""A load's transaction: every statement in order, verified before COMMIT, exactly once."""
+"""The transaction of a load: runs the plan, verifies the result, commits exactly once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from loader.errors import ExecuteError, VerifyError
 from loader.executor.answers import AlreadyLoadedError, Answers
-from loader.executor.check_results import facts, finding, sampled
+from loader.executor.check_results import add_sample, describe_failure, failure_details
 from loader.executor.runner import OnStatement, TransactionRunner
 from loader.plan.dispositions import MergeCounts
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
@@ -25,33 +25,33 @@ from loader.warehouse.retry import with_retries
 _LOCK_WAIT = 60_000
 """Milliseconds to wait for the transaction of a lost connection to end."""
 
-_CHANGED = "somebody else changed the table meanwhile: load again, once no other job does so"
+_CHANGED = "another job changed the table during the load: load again after it has ended"
 
 _CANCELLED = "57014"
-"""The SQLSTATE of a statement that took longer than statement_timeout allows."""
+"""The SQLSTATE of a statement that exceeded statement_timeout."""
 
-_LOCKED = "another load of the table is running: load again, once it has ended"
+_LOCKED = "another load of the table is running: load again after it has ended"
 
 Build = Callable[[Live, Evolution], Plan]
-"""Makes the plan once the live table is known, and what was changed in it before."""
+"""Builds the plan from the live table, and the columns that were changed before."""
 Explain = Callable[[Session, Plan, str], list[str]]
-"""Asks the warehouse which rows its COPY refused."""
+"""Returns one line for each row that COPY rejected."""
 
 
 @dataclass
 class Outcome:
-    """What a transaction did."""
+    """The result of a transaction."""
 
     plan: Plan
     record: LoadRecord | None = None
-    """The ledger's record of this load id, when another run has loaded it: this one did nothing."""
+    """The ledger's record, if another run has committed this load id; this run did nothing then."""
     rows_deleted: int = 0
     rows_loaded: int = 0
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
-    """Checks of severity warning that did not hold, with rows that break them."""
+    """Failed checks of severity warning, with sample rows."""
     merge_counts: MergeCounts | None = None
-    """What became of the rows of a merge."""
+    """The counts of a merge."""
     evolution: Evolution = field(default_factory=Evolution)
     """Columns that were added or widened."""
 
@@ -68,23 +68,23 @@ def execute(
     on_statement: OnStatement | None = None,
     explain: Explain | None = None,
 ) -> Outcome:
-    """Run a load's transaction, again as a whole when it fails for a passing reason.
+    """Run a load's transaction, and retry it as a whole after transient errors.
 
     Args:
-        build: Makes the plan; called inside the transaction, with the live table.
-        table: The table it loads.
-        warehouse: Where it runs.
-        renderer: For the look at the live table, and into the ledger.
-        rows: How many rows are staged; what every count is held against.
-        figures: Those of the staged rows; what the warehouse's own are held against.
-        session: One that is open already, for the first attempt.
-        on_statement: Told of each statement before it runs.
-        explain: Tells which rows a COPY refused, in the session where it failed.
+        build: Builds the plan; called inside the transaction with the live table.
+        table: The table to load.
+        warehouse: The target's warehouse.
+        renderer: Renders the queries of the catalog and the ledger.
+        rows: The number of staged rows, for verification.
+        figures: The figures of the staged rows, for verification.
+        session: An open session, for the first attempt.
+        on_statement: Called before each statement.
+        explain: Finds the rows that a COPY rejected; called in the session where it failed.
 
     Raises:
         PlanError: the live table differs from the spec.
-        ExecuteError: a statement failed; the table holds what it held before.
-        VerifyError: a count or a check did not hold; likewise.
+        ExecuteError: a statement failed; the table is unchanged.
+        VerifyError: a count or check failed; the table is unchanged.
     """
     load = LoadTransaction(
         build, table, warehouse, renderer, rows, figures or {}, session, on_statement, explain
@@ -93,7 +93,7 @@ def execute(
 
 
 class LoadTransaction(TransactionRunner):
-    """The transaction of one load, which may take several attempts."""
+    """The transaction of one load; `load` can be called again to retry."""
 
     def __init__(
         self,
@@ -115,10 +115,10 @@ class LoadTransaction(TransactionRunner):
         self._session = session
         self._explain_copy = explain
         self._evolved = Evolution()
-        """Stays from attempt to attempt, for no rollback undoes it."""
+        """Kept between attempts, since a rollback does not undo it."""
         self._plan = self._opening = build("unseen", self._evolved)
         self._live: Live = "unseen"
-        """The table as the transaction saw it first."""
+        """The table at the start of the transaction."""
         self._warnings: list[str] = []
         super().__init__(warehouse, on_statement)
         self.explain = self._explain_failure
@@ -155,18 +155,18 @@ class LoadTransaction(TransactionRunner):
         return any(statement.role == "copy" for statement in self._plan.statements)
 
     def new_answers(self) -> Answers:
-        """Nothing is known but how many rows are staged."""
+        """New answers, which know only the number of staged rows."""
         spec = self._opening.spec
         hidden = frozenset(column.name for column in spec.columns if column.classification)
         return Answers(spec.table, self.state, self._figures, hidden, {STAGED: self._rows})
 
     def state(self) -> str:
-        """That nothing was changed, but for columns that were added or widened before."""
-        return f"rolled back; {self._opening.spec.table} holds what it held before{self._evolved}"
+        """The line that says that the table is unchanged, except for changed columns."""
+        return f"rolled back; {self._opening.spec.table} is unchanged{self._evolved}"
 
     @contextmanager
     def open_session(self) -> Iterator[Session]:
-        """The session that is open already, once; then new ones."""
+        """The given session for the first attempt; then new ones."""
         session, self._session = self._session, None
         if session is not None:
             yield session
@@ -177,16 +177,16 @@ class LoadTransaction(TransactionRunner):
     # --- before the transaction
 
     def run_before(self, session: Session) -> None:
-        """Set up session and ledger, change columns, and run the hooks before BEGIN."""
+        """Configure the session, create the ledger, evolve the table, and run the first hooks."""
         for statement in self._opening.session:
             self.run_statement(session, statement)
-        self._make_ledger(session)
+        self._create_ledger(session)
         self._evolve(session)
         for statement in self._opening.before:
             self.run_statement(session, statement)
 
     def _evolve(self, session: Session) -> None:
-        """Change the columns of the live table that are not changed in the transaction."""
+        """Change columns of the live table that the transaction does not change."""
         if self._opening.spec.schema_contract.evolve != "additive":
             return
         self._live = describe(session, self._renderer, self._table)
@@ -197,23 +197,23 @@ class LoadTransaction(TransactionRunner):
                     self.run_statement(session, statement)
             self._evolved += plan.evolution
 
-    def _make_ledger(self, session: Session) -> None:
-        """In a transaction of its own, for it stays."""
-        missing = self._missing(session)
+    def _create_ledger(self, session: Session) -> None:
+        """Create or upgrade the ledger, in a transaction of its own."""
+        missing = self._missing_statements(session)
         if not missing:
             return
-        made: list[Statement] = []
+        attempted: list[Statement] = []
         try:
-            with transaction(session, lambda: made.extend(missing)):
+            with transaction(session, lambda: attempted.extend(missing)):
                 for statement in missing:
                     self.run_statement(session, statement)
         except ExecuteError:
-            # Another load may have made it meanwhile; what a failed COMMIT left is not known.
-            if made or self._missing(session):
+            # Another load may have created it; after a failed COMMIT the state is unknown.
+            if attempted or self._missing_statements(session):
                 raise
 
-    def _missing(self, session: Session) -> list[Statement]:
-        """The statements that make what the ledger lacks."""
+    def _missing_statements(self, session: Session) -> list[Statement]:
+        """The statements that create or upgrade the ledger; empty if it is complete."""
         plan, ledger = self._opening, self._opening.target.ledger_schema
         if not ledger:
             return []
@@ -231,24 +231,24 @@ class LoadTransaction(TransactionRunner):
     # --- the transaction
 
     def run_transaction(self, session: Session) -> None:
-        """Run it; a table that others changed meanwhile may be fine the next time."""
+        """Run it; an error is transient if another job has changed the table."""
         with self._retried_if_changed(session):
             super().run_transaction(session)
 
     @contextmanager
     def _retried_if_changed(self, session: Session) -> Iterator[None]:
-        """Let a statement that failed be tried again where the table is not as it was."""
+        """Make an error transient if another job has changed the table."""
         try:
             yield
         except VerifyError:
             raise
         except ExecuteError as error:
-            if not self.committing and not error.transient and self._was_changed(session):
+            if not self.committing and not error.transient and self._has_changed_since(session):
                 error.transient, error.hint = True, _CHANGED
             raise
 
-    def _was_changed(self, session: Session) -> bool:
-        """After a rollback: whether somebody else has made, altered or dropped the table since."""
+    def _has_changed_since(self, session: Session) -> bool:
+        """After a rollback: whether another job has created, altered or dropped the table."""
         if self._live == "unseen":
             return False
         try:
@@ -257,35 +257,35 @@ class LoadTransaction(TransactionRunner):
             return False
 
     def run_inside(self, session: Session) -> None:
-        """Take turns, look at the live table, and run the plan that is made for it."""
-        self.take_turns(session, self._opening.statements)
+        """Take the lock, read the live table, and run the plan that is built for it."""
+        self.take_lock(session, self._opening.statements)
         self._live = describe(session, self._renderer, self._table)
         self._plan = self._build(self._live, self._evolved)
         for statement in self._plan.statements:
             if statement.role == "lock":
                 continue
             if not isinstance(statement.expects, CheckHolds):
-                self._settle_checks(session)
+                self._report_checks(session)
             self.run_statement(session, statement)
-        self._settle_checks(session)
+        self._report_checks(session)
 
     def _explain_failure(self, session: Session, statement: Statement, error: ExecuteError) -> str:
-        """The rows that a COPY refused, line by line."""
+        """The rows that a COPY rejected, one line each."""
         if statement.role == "lock" and error.code == _CANCELLED:
             error.hint, error.transient = _LOCKED, True
         if self._explain_copy is None or statement.role != "copy" or error.transient:
             return ""
         with suppress(ExecuteError):
-            session.rollback()  # an aborted transaction answers no question
+            session.rollback()  # an aborted transaction runs no queries
             lines = self._explain_copy(session, self._plan, error.message)
             return "".join(f"  {line}\n" for line in lines)
         return ""
 
-    def _settle_checks(self, session: Session) -> None:
-        """Report all checks that do not hold, with rows that break them.
+    def _report_checks(self, session: Session) -> None:
+        """Report all failed checks, with sample rows.
 
         Raises:
-            VerifyError: one of them is no mere warning.
+            VerifyError: one of them has severity error.
         """
         failed, self.answers.failed_checks = self.answers.failed_checks, []
         if not failed:
@@ -295,20 +295,20 @@ class LoadTransaction(TransactionRunner):
         found = []
         for _, result in failed:
             try:
-                found.append(sampled(result, session, plan.spec, self._renderer, plan.slice))
+                found.append(add_sample(result, session, plan.spec, self._renderer, plan.slice))
             except ExecuteError:
-                # What fails here fails the load too, unless a check does so anyway.
+                # Fails the load, unless a failed check does so anyway.
                 if not fatal:
                     raise
                 found.append(result)
-        messages = [finding(result, plan.spec, plan.slice_text) for result in found]
+        messages = [describe_failure(result, plan.spec, plan.slice_text) for result in found]
         if not fatal:
             self._warnings += messages
             return
         raise VerifyError(
             "\n".join([*messages, self.state()]),
             hint="fix the data, or change the check in the spec",
-            details=[facts(result) for result in found],
+            details=[failure_details(result) for result in found],
             statement=fatal[0].sql,
             rolled_back=True,
         )
@@ -316,30 +316,30 @@ class LoadTransaction(TransactionRunner):
     # --- after a COMMIT whose outcome is not known
 
     def resolve_commit(self, error: ExecuteError) -> None:
-        """Ask the ledger whether the load was committed all the same.
+        """Look in the ledger whether the load was committed in spite of the error.
 
         Raises:
-            ExecuteError: it was not, or there is no ledger to ask.
+            ExecuteError: it was not, or there is no ledger.
         """
         plan = self._plan
         table = plan.spec.table
-        unknown = f"COMMIT failed: {error.message}\nwhether {table} was changed is not known"
+        unknown = f"COMMIT failed: {error.message}\nit is unknown whether {table} was changed"
         if not plan.target.ledger_schema:
             raise ExecuteError(
                 f"{unknown}: the target has no ledger",
-                hint="look at the table, and set ledger_schema so that loads can be told apart",
+                hint="check the table, and set ledger_schema, so that Loader can find out",
             ) from error
         try:
             record = with_retries(self._find_after_loss)
         except ExecuteError as lost:
             raise ExecuteError(
-                f"{unknown}: the ledger cannot be asked: {lost.message}",
+                f"{unknown}: the ledger cannot be read: {lost.message}",
                 hint=f"load again with the load id `{plan.load_id}`: nothing is loaded twice",
             ) from error
         if record is None:
             raise ExecuteError(
                 f"COMMIT failed: {error.message}\nthe ledger does not have the load:"
-                f" {table} holds what it held before",
+                f" {table} is unchanged",
                 hint=error.hint,
                 statement="COMMIT",
                 rolled_back=True,
@@ -348,23 +348,23 @@ class LoadTransaction(TransactionRunner):
         self._accept(record)
 
     def resolve_interrupt(self, stop: BaseException) -> bool:
-        """After an interrupted COMMIT: whether the ledger says that it went through."""
+        """After an interrupted COMMIT: whether the ledger has the load."""
         plan = self._plan
-        unknown = f"COMMIT was interrupted; whether {plan.spec.table} was changed is not known"
+        unknown = f"COMMIT was interrupted; it is unknown whether {plan.spec.table} was changed"
         if not plan.target.ledger_schema:
             stop.add_note(f"{unknown}: the target has no ledger")
             return False
         try:
             record = self._find_after_loss()
         except ExecuteError as lost:
-            stop.add_note(f"{unknown}: the ledger cannot be asked: {lost.message}")
+            stop.add_note(f"{unknown}: the ledger cannot be read: {lost.message}")
             return False
         if record is not None:
             self._accept(record)
         return record is not None
 
     def _accept(self, record: LoadRecord) -> None:
-        """Tell this run's own record from that of another run of the load id."""
+        """Check whether a record is this run's own, or of another run with the same load id."""
         self._check_record(record)
         own = f"{self._plan.stage.prefix}/manifest.json" if self._rows else None
         if record.manifest != own:
@@ -376,7 +376,7 @@ class LoadTransaction(TransactionRunner):
         return record
 
     def _find_after_loss(self) -> LoadRecord | None:
-        """The ledger's record, looked for once the lost connection's transaction has ended."""
+        """Find the ledger's record, after the transaction of the lost connection has ended."""
         plan = self._plan
         if not self._renderer.has("lock"):
             ledger = plan.target.ledger_schema
@@ -392,8 +392,8 @@ class LoadTransaction(TransactionRunner):
             return LoadRecord.of(rows)
 
 
-class _CommittedByAnother(Exception):  # noqa: N818  # it is an outcome, no error
-    """Another run of the load id was quicker with its COMMIT."""
+class _CommittedByAnother(Exception):  # noqa: N818  # an outcome, not an error
+    """Another run with the same load id has committed first."""
 
     def __init__(self, record: LoadRecord) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Guesses from Arrow: its types tell what values are, and only the width of text is looked for."""
+"""Guesses from Arrow types; only the width of text and binary is read from the values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.data.cast.arrow_types import is_arrow, to_plain, type_family, unknown_extension_name
-from loader.inference.guesses import NOTHING, Guess, Refused
+from loader.inference.guesses import NOTHING, Guess, NoTypeError
 from loader.inference.objects import DURATIONS, guess_objects
 from loader.inference.texts import guess_text
+
+_NO_TYPE = "is of the type {}, which has no counterpart in Redshift: convert it to text"
 
 _NESTED: tuple[Callable[[Any], bool], ...] = (
     pa.types.is_struct,
@@ -24,43 +26,43 @@ _NESTED: tuple[Callable[[Any], bool], ...] = (
 
 
 def guess_values(values: Any, *, text: bool) -> Guess:
-    """What a column of a chunk holds.
+    """Guess what a column of a chunk holds.
 
     Args:
         values: An Arrow array, or a list of Python objects.
-        text: Whether the values come from a file of text, CSV or JSON, which has few types.
+        text: Whether the values come from CSV or JSON, which have few types.
 
     Raises:
-        Refused: there is no type for it.
+        NoTypeError: no table type fits the values.
     """
-    bare = to_plain(values) if is_arrow(values) else values
-    if not is_arrow(bare):
-        return guess_objects(bare, text=text)
-    if text and pa.types.is_string(bare.type):
-        return guess_text(bare)
-    return _of_type(bare)
+    plain = to_plain(values) if is_arrow(values) else values
+    if not is_arrow(plain):
+        return guess_objects(plain, text=text)
+    if text and pa.types.is_string(plain.type):
+        return guess_text(plain)
+    return _guess_arrow(plain)
 
 
 def guess_type(arrow: Any) -> Guess:
-    """What a column of an Arrow type would hold.
+    """Guess what a column of an Arrow type holds.
 
     Raises:
-        Refused: there is no type for it.
+        NoTypeError: no table type fits.
     """
     if pa.types.is_dictionary(arrow):
         return guess_type(arrow.value_type)
     return guess_values(pa.nulls(0, arrow), text=False)
 
 
-def _of_type(array: Any) -> Guess:
+def _guess_arrow(array: Any) -> Guess:
     arrow = array.type
     match type_family(arrow):
         case "null":
             return NOTHING
         case "text":
-            return Guess("varchar", size=_longest(array))
+            return Guess("varchar", size=_max_length(array))
         case "binary":
-            return Guess("varbyte", size=_longest(array))
+            return Guess("varbyte", size=_max_length(array))
         case "integer":
             return _integer(arrow)
         case "float":
@@ -68,19 +70,19 @@ def _of_type(array: Any) -> Guess:
         case "decimal":
             return _decimal(arrow)
         case "duration" | "interval":
-            raise Refused(DURATIONS)
+            raise NoTypeError(DURATIONS)
         case "other":
             return _other(arrow)
         case kind:
             return Guess(kind)
 
 
-def _longest(array: Any) -> int:
+def _max_length(array: Any) -> int:
     return pc.max(pc.binary_length(array)).as_py() or 0
 
 
 def _integer(arrow: Any) -> Guess:
-    # An unsigned type needs one bit more.
+    # A signed type needs one more bit than an unsigned one.
     bits = arrow.bit_width + (arrow in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()))
     if bits > 64:
         return Guess("decimal", whole=20)
@@ -94,16 +96,16 @@ def _decimal(arrow: Any) -> Guess:
 
 def _other(arrow: Any) -> Guess:
     if unknown_extension_name(arrow):
-        raise Refused(f"is of the type {arrow}, which has no counterpart in Redshift: make it text")
+        raise NoTypeError(_NO_TYPE.format(arrow))
     if pa.types.is_map(arrow):
-        return Guess("super", shaped=False)
+        return Guess("super", has_fixed_shape=False)
     if any(known(arrow) for known in _NESTED):
-        return Guess("super", shaped=_is_shaped(arrow))
-    raise Refused(f"is of the type {arrow}, which has no counterpart in Redshift: make it text")
+        return Guess("super", has_fixed_shape=_is_shaped(arrow))
+    raise NoTypeError(_NO_TYPE.format(arrow))
 
 
 def _is_shaped(arrow: Any) -> bool:
-    """Whether a type holds no map, whose keys may be any."""
+    """Whether a type contains no map, whose keys can vary from row to row."""
     if pa.types.is_map(arrow):
         return False
     return all(_is_shaped(arrow.field(at).type) for at in range(arrow.num_fields))

@@ -1,4 +1,4 @@
-"""From columns that are known to a spec that keeps every rule."""
+"""Builds a valid spec from column names and types."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Disposition = Literal["replace", "append", "merge"]
 
 
 @dataclass(frozen=True)
-class Drafted:
-    """A column as it will be declared."""
+class DraftColumn:
+    """A column of a drafted spec."""
 
     name: str
     data_type: str
     nullable: bool = True
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else is declared of it, in the words of a spec."""
+    """Further keys of the column, as in a spec's YAML."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for beside the columns, in the words of a spec."""
+class SpecRequest:
+    """The parts of a spec that the caller chooses, as in a spec's YAML."""
 
     schema: str
     name: str
@@ -37,28 +37,29 @@ class Wanted:
     write_disposition: Disposition | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Sections that nobody asked for, but a table has."""
+    """Further sections, taken from an existing table."""
 
     @property
     def table(self) -> str:
-        """The table as people write it, ``schema.name``."""
+        """The table's full name, ``schema.name``."""
         return f"{self.schema}.{self.name}"
 
     def spec(
-        self, columns: Sequence[Drafted], names: Sequence[str] = (), *, shaped: bool
+        self, columns: Sequence[DraftColumn], names: Sequence[str] = (), *, has_fixed_shape: bool
     ) -> TableSpec:
-        """The spec of these columns, staged in the first format that carries all of them.
+        """Build the spec, with the first staging format that supports all columns.
 
         Args:
             columns: In the order of the table.
-            names: The columns of the data, as it spells them.
-            shaped: Whether all documents of a column have one shape, which Parquet needs.
+            names: The columns of the data, as the data spells them.
+            has_fixed_shape: Whether all SUPER values of a column have the same fields, which
+                Parquet requires.
 
         Raises:
-            SpecError: there is none; with everything that is wrong.
+            SpecError: the spec is not valid with any format; with all problems.
         """
-        data = self._declared(columns, names)
-        loose = not shaped and any(column.data_type == "super" for column in columns)
+        data = self._to_data(columns, names)
+        loose = not has_fixed_shape and any(column.data_type == "super" for column in columns)
         found: list[list[Problem]] = []
         for form in ("json", "csv", "parquet") if loose else ("parquet", "csv", "json"):
             staging = {} if form == "parquet" else {"staging": {"format": form}}
@@ -69,10 +70,10 @@ class Wanted:
         path = f"the spec inferred for {self.table}"
         raise SpecError([replace(problem, path=path) for problem in min(found, key=len)])
 
-    def _declared(self, columns: Sequence[Drafted], names: Sequence[str]) -> dict[str, Any]:
+    def _to_data(self, columns: Sequence[DraftColumn], names: Sequence[str]) -> dict[str, Any]:
         known = {column.name for column in columns}
-        keys = [_spelt(key, known) for key in self.primary_key]
-        source = {**self.source, **_renamed(names, known)}
+        keys = [_match_case(key, known) for key in self.primary_key]
+        source = {**self.source, **_source_names(names, known)}
         data = {
             "schema": self.schema,
             "name": self.name,
@@ -89,7 +90,9 @@ class Wanted:
             ],
             "primary_key": keys,
             "partition_by": [
-                {**entry, "expr": _spelt(entry["expr"], known)} if "expr" in entry else {**entry}
+                {**entry, "expr": _match_case(entry["expr"], known)}
+                if "expr" in entry
+                else {**entry}
                 for entry in self.partition_by
             ],
             "write_disposition": self.write_disposition,
@@ -98,15 +101,15 @@ class Wanted:
         return {key: value for key, value in data.items() if value}
 
 
-def _spelt(name: Any, known: Iterable[str]) -> Any:
-    """A column's name as the spec has it, where another case was written."""
+def _match_case(name: Any, known: Iterable[str]) -> Any:
+    """The column's name in lower case, if only that is a known column."""
     if isinstance(name, str) and name not in known and name.lower() in known:
         return name.lower()
     return name
 
 
-def _renamed(names: Sequence[str], known: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The names of the data that are not found by letting their case be."""
+def _source_names(names: Sequence[str], known: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The ``columns`` of ``source``: names that ignoring case does not match to one column."""
     renamed = {}
     for name in names:
         column = name.lower()
@@ -117,29 +120,29 @@ def _renamed(names: Sequence[str], known: Iterable[str]) -> dict[str, dict[str, 
 
 
 def check_names(names: Sequence[str]) -> list[dict[str, str | int]]:
-    """What is wrong with the names of the data's columns, which the table will have."""
+    """Find column names that a table cannot have."""
     problems: list[dict[str, str | int]] = []
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(name.lower(), name)
         if other != name:
-            what = f"is `{other}` in another case, and Redshift knows no case"
+            what = f"differs from `{other}` only in case, which Redshift ignores"
             problems.append({"column": name, "problem": what})
         if not name or "\0" in name:
-            what = "is empty, or holds a NUL character: no table has such a name"
+            what = "is empty or contains a NUL character: not a valid column name"
             problems.append({"column": name, "problem": what})
         size = len(name.lower().encode(errors="replace"))
         if size > MAX_NAME_BYTES:
-            what = f"has a name of {size} bytes; Redshift keeps {MAX_NAME_BYTES}"
+            what = f"has a name of {size} bytes; Redshift allows {MAX_NAME_BYTES}"
             problems.append({"column": name, "problem": what})
     return problems
 
 
-def refused(problems: Sequence[Mapping[str, str | int]], wanted: Wanted) -> FrameError:
-    """The error of columns that make no table."""
-    count = "1 column has" if len(problems) == 1 else f"{len(problems)} columns have"
+def columns_error(problems: Sequence[Mapping[str, str | int]], request: SpecRequest) -> FrameError:
+    """Build the error for columns that a table cannot have."""
+    count = "1 column does" if len(problems) == 1 else f"{len(problems)} columns do"
     lines = [f"  `{one['column']}` {one['problem']}" for one in problems]
-    head = f"no spec can be inferred for {wanted.table}: {count} no place in a table"
+    head = f"no spec can be inferred for {request.table}: {count} not fit a table"
     return FrameError(
         "\n".join([head, *lines]),
         hint="change these columns, or write a table spec",

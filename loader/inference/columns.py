@@ -1,4 +1,4 @@
-"""The columns of a frame and what is guessed of each, chunk by chunk."""
+"""Guesses the type of each column of a frame, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -8,41 +8,48 @@ from typing import Any
 from loader.data.chunk import Chunk
 from loader.errors import FrameError
 from loader.inference.arrays import guess_type, guess_values
-from loader.inference.building import Drafted, Wanted, check_names, refused
-from loader.inference.guesses import NOTHING, Guess, Refused, as_text, merged, type_of
+from loader.inference.building import DraftColumn, SpecRequest, check_names, columns_error
+from loader.inference.guesses import (
+    NOTHING,
+    Guess,
+    NoTypeError,
+    merge_guesses,
+    to_text_guess,
+    type_of,
+)
 
 
 class ColumnGuesses:
-    """What is known of the columns of a frame."""
+    """The guesses about the columns of a frame so far."""
 
-    def __init__(self, names: Sequence[str], wanted: Wanted) -> None:
+    def __init__(self, names: Sequence[str], request: SpecRequest) -> None:
         self.names = tuple(names)
-        self._wanted = wanted
+        self._request = request
         self._found: dict[str, Guess] = dict.fromkeys(names, NOTHING)
         self._refused: dict[str, str] = {}
 
     def add(self, chunk: Chunk) -> None:
-        """Look at a chunk."""
+        """Update the guesses with the values of a chunk."""
         for name in self.names:
             if name not in self._refused:
                 try:
                     guess = guess_values(chunk.columns[name], text=chunk.text)
-                    self._found[name] = merged(self._found[name], guess)
-                except Refused as refusal:
+                    self._found[name] = merge_guesses(self._found[name], guess)
+                except NoTypeError as refusal:
                     self._refused[name] = str(refusal)
 
     def add_schema(self, schema: Any) -> None:
-        """Take an Arrow schema for what it says, where there are no rows to look at."""
+        """Take the types from an Arrow schema, for a frame without rows."""
         known = set() if schema is None else set(schema.names)
         for name in self.names:
             try:
                 found = guess_type(schema.field(name).type) if name in known else NOTHING
-            except Refused as refusal:
+            except NoTypeError as refusal:
                 self._refused[name] = str(refusal)
                 continue
             self._found[name] = found
             if found == NOTHING:
-                self._refused[name] = "has no value and no type, since the frame has no rows"
+                self._refused[name] = "has no type: the frame has no rows and no schema"
 
     @property
     def found(self) -> Mapping[str, Guess]:
@@ -51,39 +58,42 @@ class ColumnGuesses:
 
     @property
     def words(self) -> frozenset[str]:
-        """The words that have to mean NULL for the guesses to be right."""
+        """The words that must mean NULL for the guesses to be right."""
         typed = (guess for guess in self._found.values() if guess.kind != "null")
         return frozenset().union(*(guess.words for guess in typed))
 
-    def settled(self, by: ColumnGuesses) -> frozenset[str]:
-        """The words that turned out to mean NULL when another look took them so.
+    def confirmed_null_words(self, by: ColumnGuesses) -> frozenset[str]:
+        """The words that are gone once the files are read with these words as NULL.
 
-        What still has them there wrote them in quotes, where they are text.
+        Words that remain are quoted in the file, so they are text and not NULL.
+
+        Args:
+            by: The guesses from that second read.
         """
         typed = (name for name, guess in self._found.items() if guess.kind != "null")
         gone = (self._found[name].words - by._found[name].words for name in typed)
         return frozenset().union(*gone)
 
-    def without_words(self) -> None:
-        """Take columns with such words for text, since the words are values in them."""
+    def treat_words_as_text(self) -> None:
+        """Make columns with remaining NULL words text, because the words are values there."""
         for name, guess in self._found.items():
             if guess.words:
-                self._found[name] = as_text(guess)
+                self._found[name] = to_text_guess(guess)
 
-    def shaped(self, name: str) -> bool:
-        """Whether a column's own type tells the shape of all of its documents."""
+    def has_fixed_shape(self, name: str) -> bool:
+        """Whether the column's type fixes the fields of all its SUPER values."""
         guess = self._found[name]
-        return name not in self._refused and guess.kind == "super" and guess.shaped
+        return name not in self._refused and guess.kind == "super" and guess.has_fixed_shape
 
     def columns(
         self, *, roomy: bool, complete: bool = False, known: Container[str] = ()
-    ) -> list[Drafted]:
-        """The columns as a spec declares them, but for those whose type is known already.
+    ) -> list[DraftColumn]:
+        """The columns of the drafted spec, without those in ``known``.
 
-        ``roomy`` and ``complete`` are those of `type_of`.
+        ``roomy`` and ``complete`` are passed to `type_of`.
 
         Raises:
-            FrameError: some have no type, or no name that a table can have; all are named.
+            FrameError: columns have no type, or names that a table cannot have; lists all of them.
         """
         problems = check_names(self.names)
         drafted = []
@@ -92,23 +102,23 @@ class ColumnGuesses:
                 continue
             try:
                 if name in self._refused:
-                    raise Refused(self._refused[name])
+                    raise NoTypeError(self._refused[name])
                 kind = type_of(self._found[name], roomy=roomy, complete=complete)
-                drafted.append(Drafted(name.lower(), kind))
-            except Refused as refusal:
+                drafted.append(DraftColumn(name.lower(), kind))
+            except NoTypeError as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:
-            raise refused(problems, self._wanted)
+            raise columns_error(problems, self._request)
         return drafted
 
-    def check_some(self) -> None:
+    def check_has_columns(self) -> None:
         """Refuse a frame without columns.
 
         Raises:
-            FrameError: it has none.
+            FrameError: the frame has no columns.
         """
         if not self.names:
             raise FrameError(
-                f"no spec can be inferred for {self._wanted.table}: the data has no columns",
+                f"no spec can be inferred for {self._request.table}: the data has no columns",
                 hint="give it columns, or write a table spec",
             )

@@ -1,4 +1,4 @@
-"""What the rows of files prove beyond types, as remarks on a draft."""
+"""Collects evidence from the rows of files, for the remarks on a draft."""
 
 from __future__ import annotations
 
@@ -13,120 +13,122 @@ from loader.data.chunk import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition
-from loader.inference.values import MOST_DAYS, Range, meant, nulls_in, plain_values
-from loader.spec.comments import Looked, Remarks, Suggestion
+from loader.inference.values import MOST_DAYS, Range, count_nulls, to_comparable, to_plain_values
+from loader.spec.comments import Remarks, SampleSize, Suggestion
 from loader.spec.model import TableSpec
 from loader.spec.periods import Grain
 from loader.sql.datatypes import DataType
 
 _PARTITIONS = 2
-"""The partition columns that are suggested."""
+"""The most partition columns that are suggested."""
 
 _SLICE_ROWS = 100
-"""The rows that a slice should have for partitions to be worth their loads."""
+"""The least average number of rows for a slice to be worth its own load."""
 
 _MONTH = 31
-"""Days of data that tell nothing of how the year goes on."""
+"""Data of at most so many days, or months, is partitioned by day, or by month."""
 
 _BITS = {"smallint": 15, "integer": 31, "bigint": 63}
 
 
 class Evidence:
-    """What is seen of all columns while their rows are looked at, in bounded memory."""
+    """Counts, ranges and keys of all columns, collected in bounded memory."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._nulls = dict.fromkeys(names, 0)
         self._empty = dict.fromkeys(names, 0)
-        """Empty texts, which are NULL in columns that cannot hold them."""
+        """Empty strings, which are NULL in columns whose type has no empty value."""
         self._ranges = {name: Range() for name in names}
         self._keys = KeySearch(names)
         self._rows = 0
 
     def add(self, chunk: Chunk, guesses: Mapping[str, Guess]) -> None:
-        """Look at a chunk, with what is guessed of its columns so far."""
+        """Add a chunk, with the current guesses about its columns."""
         if not chunk.rows:
             return
         self._rows += chunk.rows
         found = {}
         for name in self._names:
-            values, kind = plain_values(chunk.columns[name]), guesses[name].kind
-            self._nulls[name] += nulls_in(values)
+            values, kind = to_plain_values(chunk.columns[name]), guesses[name].kind
+            self._nulls[name] += count_nulls(values)
             if chunk.text and is_arrow(values):
                 filled = null_empty_text(values)
-                self._empty[name] += nulls_in(filled) - nulls_in(values)
+                self._empty[name] += count_nulls(filled) - count_nulls(values)
                 values = values if kind in TYPES_WITH_EMPTY else filled
-            found[name] = meant(values, kind)
+            found[name] = to_comparable(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])
         self._keys.add(found, chunk.rows)
 
-    def remarks(self, spec: TableSpec, guesses: Mapping[str, Guess], looked: Looked) -> Remarks:
-        """What there is to say of a draft whose columns are those of the data, in their order."""
+    def remarks(self, spec: TableSpec, guesses: Mapping[str, Guess], sample: SampleSize) -> Remarks:
+        """The remarks on a draft; its columns are those of the data, in the same order."""
         columns = dict(zip((column.name for column in spec.columns), self._names, strict=True))
-        told = {
-            name: self._of_column(source, guesses[source], spec.by_name[name].data_type, looked)
+        described = {
+            name: self._describe_column(
+                source, guesses[source], spec.by_name[name].data_type, sample
+            )
             for name, source in columns.items()
         }
         by_source = {source: name for name, source in columns.items()}
-        keys = self._primary_keys(by_source, looked)
-        notes = [] if looked.complete else [f"only {looked} were looked at"]
-        if self._keys.given_up and self._rows > 1:
-            notes.append("there may be other primary keys: not all columns were tried together")
+        keys = self._suggest_keys(by_source, sample)
+        notes = [] if sample.complete else [f"only {sample} were read"]
+        if self._keys.is_incomplete and self._rows > 1:
+            notes.append("there may be other primary keys: not all combinations were tried")
         return Remarks(
             notes=tuple(notes),
-            columns={name: words for name, (words, _) in told.items()},
-            suggestions=(*keys, *self._partitions(by_source, looked)),
-            facts={"rows": looked.rows, "complete": looked.complete},
-            column_facts={name: facts for name, (_, facts) in told.items()},
+            columns={name: words for name, (words, _) in described.items()},
+            suggestions=(*keys, *self._suggest_partitions(by_source, sample)),
+            facts={"rows": sample.rows, "complete": sample.complete},
+            column_facts={name: facts for name, (_, facts) in described.items()},
         )
 
-    def _of_column(
-        self, name: str, guess: Guess, data_type: DataType, looked: Looked
+    def _describe_column(
+        self, name: str, guess: Guess, data_type: DataType, sample: SampleSize
     ) -> tuple[str, dict[str, Any]]:
-        """A column in words, and the same for programs."""
+        """The remark on a column as text, and its facts for programs."""
         nulls = self._nulls[name] + self._empty[name] * (guess.kind not in TYPES_WITH_EMPTY)
         facts: dict[str, Any] = {"nulls": nulls}
         if not self._rows:
             return "no rows", facts
         if nulls == self._rows:
-            return f"no value in {looked}", facts
+            return f"no value in {sample}", facts
         words = []
         seen = self._ranges[name]
         if seen.known and seen.low is not None:
-            low, high = (written(end, data_type) for end in (seen.low, seen.high))
+            low, high = (format_bound(end, data_type) for end in (seen.low, seen.high))
             words.append(low if low == high else f"{low}..{high}")
             facts |= {"min": low, "max": high}
             if seen.family == "whole":
                 facts |= {"min": seen.low, "max": seen.high}
-                words += _fit(seen, data_type)
+                words += _describe_width(seen, data_type)
         if data_type.name in ("varchar", "varbyte") and guess.size:
-            words.append(f"longest {_counted(guess.size, 'byte')}")
+            words.append(f"longest {_count(guess.size, 'byte')}")
             facts["longest"] = guess.size
         if guess.kind == "number":
-            digits = _counted(guess.whole, "digit")
-            words.append(f"at most {digits} before the point and {guess.scale} behind it")
+            digits = _count(guess.whole, "digit")
+            words.append(f"at most {digits} before the point and {guess.scale} after it")
             facts |= {"whole": guess.whole, "scale": guess.scale}
             if data_type.name == "double precision" and guess.scale > MONEY_SCALE:
-                words.append("so measured and not counted")
-        words.append(f"{_counted(nulls, 'NULL') if nulls else 'no NULL'} in {looked}")
+                words.append("so taken for measurements")
+        words.append(f"{_count(nulls, 'NULL') if nulls else 'no NULL'} in {sample}")
         return ", ".join(words), facts
 
-    def _primary_keys(self, names: Mapping[str, str], looked: Looked) -> list[Suggestion]:
-        if self._rows < 2:  # a single row is unique in everything
+    def _suggest_keys(self, names: Mapping[str, str], sample: SampleSize) -> list[Suggestion]:
+        if self._rows < 2:  # every column of a single row is unique
             return []
         return [
             Suggestion(
                 "primary_key",
                 [names[source] for source in key],
-                f"unique and never NULL in {looked.all_of_them}",
-                {"rows": looked.rows, "complete": looked.complete},
+                f"unique and never NULL in {sample.all_rows}",
+                {"rows": sample.rows, "complete": sample.complete},
             )
             for key in self._keys.found()
         ]
 
-    def _partitions(self, names: Mapping[str, str], looked: Looked) -> list[Suggestion]:
-        """Times without NULL, which belongs to no partition, the likeliest first."""
+    def _suggest_partitions(self, names: Mapping[str, str], sample: SampleSize) -> list[Suggestion]:
+        """Date and time columns without NULL, the likeliest first."""
         times = [
             name
             for name in self._names
@@ -141,40 +143,40 @@ class Evidence:
             key=lambda name: likely[name],
             reverse=True,
         )
-        return [self._partition(names[name], name, looked) for name in chosen[:_PARTITIONS]]
+        return [self._suggest_partition(names[name], name, sample) for name in chosen[:_PARTITIONS]]
 
-    def _partition(self, column: str, name: str, looked: Looked) -> Suggestion:
+    def _suggest_partition(self, column: str, name: str, sample: SampleSize) -> Suggestion:
         seen = self._ranges[name]
         days = seen.days
-        grain = _grain(days, self._rows)
+        grain = _choose_grain(days, self._rows)
         count = len({_WINDOWS[grain](day) for day in days})
         kind = DataType("timestamptz" if seen.family == "zoned" else "date")
-        low, high = (written(end, kind)[:10] for end in (seen.low, seen.high))
-        each = f" of about {_counted(self._rows // count, 'row')} each" if count > 1 else ""
+        low, high = (format_bound(end, kind)[:10] for end in (seen.low, seen.high))
+        each = f" of about {_count(self._rows // count, 'row')} each" if count > 1 else ""
         return Suggestion(
             "partition_by",
             [{"expr": column, "grain": grain}],
-            f"{low}..{high}, {_counted(count, grain)}{each}, in {looked}",
+            f"{low}..{high}, {_count(count, grain)}{each}, in {sample}",
             {
                 "min": low,
                 "max": high,
                 "days": len(days),
                 "months": len({_WINDOWS["month"](day) for day in days}),
-                "rows": looked.rows,
-                "complete": looked.complete,
+                "rows": sample.rows,
+                "complete": sample.complete,
             },
         )
 
 
-def _fit(seen: Range, data_type: DataType) -> list[str]:
-    """What a number's type is not, where the data leaves a question."""
+def _describe_width(seen: Range, data_type: DataType) -> list[str]:
+    """Remark on an integer type that the data nearly fills, or does not need."""
     bits = max(seen.high, ~seen.low, 0).bit_length()
     if data_type.name not in _BITS:
         return []
     if bits == _BITS[data_type.name]:
-        return [f"more than half of what {data_type} holds"]
+        return [f"uses more than half of the range of {data_type}"]
     least = next(name for name, room in _BITS.items() if bits <= room)
-    return [] if least == data_type.name else [f"{least} would hold them"]
+    return [] if least == data_type.name else [f"{least} would be enough"]
 
 
 def _has_clock(seen: Range) -> bool:
@@ -183,8 +185,8 @@ def _has_clock(seen: Range) -> bool:
     )
 
 
-def written(value: Any, data_type: DataType) -> str:
-    """The end of a range as people write it."""
+def format_bound(value: Any, data_type: DataType) -> str:
+    """Format the minimum or maximum of a range."""
     if isinstance(value, datetime):
         if data_type.name == "date":
             return value.date().isoformat()
@@ -193,24 +195,24 @@ def written(value: Any, data_type: DataType) -> str:
     return str(value)
 
 
-def _grain(days: set[int], rows: int) -> Grain:
-    """The finest grain whose windows are worth a load each."""
+def _choose_grain(days: set[int], rows: int) -> Grain:
+    """The finest grain whose windows have enough rows for a load each."""
     if len(days) <= _MONTH or rows >= _SLICE_ROWS * len(days):
         return "day"
     months = len({_WINDOWS["month"](day) for day in days})
     return "month" if months <= _MONTH or rows >= _SLICE_ROWS * months else "year"
 
 
-def _date(day: int) -> date:
+def _to_date(day: int) -> date:
     return date(1970, 1, 1) + timedelta(days=day)
 
 
 _WINDOWS: dict[str, Callable[[int], object]] = {
     "day": lambda day: day,
-    "month": lambda day: (_date(day).year, _date(day).month),
-    "year": lambda day: _date(day).year,
+    "month": lambda day: (_to_date(day).year, _to_date(day).month),
+    "year": lambda day: _to_date(day).year,
 }
 
 
-def _counted(count: int, noun: str) -> str:
+def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

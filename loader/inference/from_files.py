@@ -1,6 +1,6 @@
-"""Drafts of specs from whole files and frames, for review, with what was seen as remarks.
+"""Drafts specs from files and frames, with remarks for the reviewer.
 
-CSV and JSON have few types, so all rows are asked.
+CSV and JSON have few types, so types are inferred from all rows, up to `SAMPLE_ROWS`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from loader.data.chunk import Frame
 from loader.data.files.open import DelimiterError, EscapeError, open_files, stem
 from loader.data.frames import open_frame
 from loader.errors import SourceError
-from loader.inference.building import Wanted
+from loader.inference.building import SpecRequest
 from loader.inference.columns import ColumnGuesses
 from loader.inference.evidence import Evidence
-from loader.spec.comments import Looked, Remarks
+from loader.spec.comments import Remarks, SampleSize
 from loader.spec.model import Source, TableSpec
 
 SAMPLE_ROWS = 1_000_000
-"""After so many rows a draft is good enough to be reviewed."""
+"""The most rows that are read for one draft."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A spec that data suggests."""
+    """A spec inferred from data."""
 
     spec: TableSpec
     rows: int
-    """How many rows were looked at."""
+    """How many rows were read."""
     complete: bool
-    """Whether those were all."""
+    """Whether these were all rows."""
     remarks: Remarks
-    """What a reviewer wants to know beside it."""
+    """Evidence and suggestions for the reviewer."""
 
 
 def infer_files(
@@ -49,102 +49,102 @@ def infer_files(
     encoding: str = "utf-8",
     stdin: BinaryIO | None = None,
 ) -> Draft:
-    """The spec that files suggest, as a draft to be reviewed: widths fit, with headroom.
+    """Draft a spec from files, for review; text and numbers get the width they need, and headroom.
 
-    Files are read again when a word such as ``NA`` turns out to mean NULL, to see whether the spec
-    that says so reads them.
+    When a word such as ``NA`` seems to mean NULL, the files are read again with that word in
+    ``null_values``, to test that the drafted spec can read them.
 
     Args:
         patterns: As for `open_files`.
         schema: The table's schema.
-        name: The table.
+        name: The table's name.
         encoding: The text encoding of CSV and JSON files.
         stdin: Standard input, for ``-``.
 
     Raises:
-        FrameError: columns have no type, or no name for a table; all of them are named.
-        SourceError: a file is not there, or cannot be read.
-        SpecError: the table cannot be called so.
+        FrameError: columns have no type, or names that a table cannot have; lists all of them.
+        SourceError: A file does not exist, or cannot be read.
+        SpecError: the table's name is not valid in a spec.
     """
-    options: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": _known(encoding)}
-    wanted = Wanted(schema, name)
-    with _kept(stdin) if stdin is not None and "-" in patterns else nullcontext() as again:
-        first = _look_at(patterns, options, again, wanted, once=False)
-        look, words = first, first.guesses.words
+    options: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": _check_encoding(encoding)}
+    request = SpecRequest(schema, name)
+    with _spool(stdin) if stdin is not None and "-" in patterns else nullcontext() as stdin_copy:
+        first = _scan_files(patterns, options, stdin_copy, request, final=False)
+        scan, words = first, first.guesses.words
         if words:
-            look = _look_at(patterns, _with(options, words), again, wanted)
-            settled = first.guesses.settled(look.guesses)
-            if settled != words:
-                words = settled
-                look = _look_at(patterns, _with(options, words), again, wanted)
-    look.guesses.without_words()
-    return _drafted(look, Wanted(schema, name, source=_with(options, words)))
+            scan = _scan_files(patterns, _add_null_words(options, words), stdin_copy, request)
+            confirmed_null_words = first.guesses.confirmed_null_words(scan.guesses)
+            if confirmed_null_words != words:
+                words = confirmed_null_words
+                scan = _scan_files(patterns, _add_null_words(options, words), stdin_copy, request)
+    scan.guesses.treat_words_as_text()
+    return _make_draft(scan, SpecRequest(schema, name, source=_add_null_words(options, words)))
 
 
 def infer_frame(frame: object, *, schema: str, name: str) -> Draft:
-    """The spec that all rows of a frame suggest, as a draft to be reviewed.
+    """Draft a spec from all rows of a frame, for review.
 
-    The frame is read, up to `SAMPLE_ROWS`: what can be read only once is gone then.
+    Reads the frame, up to `SAMPLE_ROWS`: a stream that can be read only once is used up.
 
     Raises:
-        FrameError: columns have no type, or no name for a table; all of them are named.
-        SourceError: it is no frame, or cannot be read.
-        SpecError: the table cannot be called so.
+        FrameError: columns have no type, or names that a table cannot have; lists all of them.
+        SourceError: the data is not a frame, or cannot be read.
+        SpecError: the table's name is not valid in a spec.
     """
-    wanted = Wanted(schema, name)
-    look = _look(frame if isinstance(frame, Frame) else open_frame(frame), wanted)
-    look.guesses.without_words()
-    return _drafted(look, wanted)
+    request = SpecRequest(schema, name)
+    scan = _scan_frame(frame if isinstance(frame, Frame) else open_frame(frame), request)
+    scan.guesses.treat_words_as_text()
+    return _make_draft(scan, request)
 
 
-def _drafted(look: _Look, wanted: Wanted) -> Draft:
-    columns = look.guesses.columns(roomy=False, complete=look.looked.complete)
-    shaped = all(
-        look.guesses.shaped(found)
-        for found, column in zip(look.guesses.names, columns, strict=True)
+def _make_draft(scan: _Scan, request: SpecRequest) -> Draft:
+    columns = scan.guesses.columns(roomy=False, complete=scan.sample.complete)
+    has_fixed_shape = all(
+        scan.guesses.has_fixed_shape(found)
+        for found, column in zip(scan.guesses.names, columns, strict=True)
         if column.data_type == "super"
     )
-    spec = wanted.spec(columns, look.guesses.names, shaped=shaped)
-    remarks = look.evidence.remarks(spec, look.guesses.found, look.looked)
-    return Draft(spec, look.looked.rows, look.looked.complete, remarks)
+    spec = request.spec(columns, scan.guesses.names, has_fixed_shape=has_fixed_shape)
+    remarks = scan.evidence.remarks(spec, scan.guesses.found, scan.sample)
+    return Draft(spec, scan.sample.rows, scan.sample.complete, remarks)
 
 
-def _with(options: Mapping[str, Any], words: Iterable[str]) -> dict[str, Any]:
+def _add_null_words(options: Mapping[str, Any], words: Iterable[str]) -> dict[str, Any]:
     found = sorted(words)
     return {**options, "null_values": ["", *found]} if found else dict(options)
 
 
-def _known(encoding: str) -> str:
+def _check_encoding(encoding: str) -> str:
     try:
         "".encode(encoding)
     except LookupError:
         raise SourceError(
-            f"`{encoding}` is not a text encoding", hint="most files are utf-8; else try latin-1"
+            f"`{encoding}` is not a text encoding", hint="try utf-8 or latin-1"
         ) from None
     return encoding
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a look at rows told."""
+class _Scan:
+    """The result of reading rows."""
 
     guesses: ColumnGuesses
     evidence: Evidence
-    looked: Looked
+    sample: SampleSize
 
 
-def _look_at(
+def _scan_files(
     patterns: Sequence[str],
     options: dict[str, Any],
     stdin: BinaryIO | None,
-    wanted: Wanted,
+    request: SpecRequest,
     *,
-    once: bool = True,
-) -> _Look:
-    """Read files as the options say; a delimiter and an escape that are found are added to them."""
+    final: bool = True,
+) -> _Scan:
+    """Read files with options; adds the delimiter and escape that are detected to the options."""
     while True:
         try:
-            return _look(_opened(patterns, options, stdin), wanted, once=once)
+            return _scan_frame(_open(patterns, options, stdin), request, final=final)
         except DelimiterError as error:
             if "delimiter" in options:
                 raise
@@ -153,42 +153,42 @@ def _look_at(
             options["escape"] = error.escape
 
 
-def _look(frame: Frame, wanted: Wanted, *, once: bool = True) -> _Look:
-    """Look at the rows of a frame.
+def _scan_frame(frame: Frame, request: SpecRequest, *, final: bool = True) -> _Scan:
+    """Guess types and gather evidence from the rows of a frame.
 
-    Unless they are looked at only once, evidence is no longer gathered when words turn up that
-    make another look needed.
+    Unless this is the final read, evidence is not gathered any more once a word is found that may
+    mean NULL, because the files are then read again.
     """
-    guesses = ColumnGuesses(frame.columns, wanted)
-    guesses.check_some()
+    guesses = ColumnGuesses(frame.columns, request)
+    guesses.check_has_columns()
     evidence = Evidence(frame.columns)
     rows = 0
     for chunk in frame.chunks:
         if rows >= SAMPLE_ROWS:
-            return _Look(guesses, evidence, Looked(rows, complete=False))
+            return _Scan(guesses, evidence, SampleSize(rows, complete=False))
         guesses.add(chunk)
-        if once or not guesses.words:
+        if final or not guesses.words:
             evidence.add(chunk, guesses.found)
         rows += chunk.rows
-    return _Look(guesses, evidence, Looked(rows, complete=True))
+    return _Scan(guesses, evidence, SampleSize(rows, complete=True))
 
 
-def _opened(patterns: Sequence[str], options: Mapping[str, Any], stdin: BinaryIO | None) -> Frame:
+def _open(patterns: Sequence[str], options: Mapping[str, Any], stdin: BinaryIO | None) -> Frame:
     if stdin is not None:
         stdin.seek(0)
     return open_files(patterns, Source.model_validate(options), stdin)
 
 
 @contextmanager
-def _kept(stdin: BinaryIO) -> Iterator[BinaryIO]:
-    """Standard input on disk, to be read more than once."""
-    with tempfile.TemporaryFile() as kept:
-        shutil.copyfileobj(stdin, kept, 1 << 20)
-        yield kept
+def _spool(stdin: BinaryIO) -> Iterator[BinaryIO]:
+    """Copy standard input to disk, so that it can be read more than once."""
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(stdin, copy, 1 << 20)
+        yield copy
 
 
 def table_name(pattern: str) -> str | None:
-    """A table's name after a file's: ``flights`` of ``data/flights-*.csv.gz``."""
+    """Derive a table's name from a path: ``data/flights-*.csv.gz`` gives ``flights``."""
     path = PurePosixPath(pattern)
     for text in (stem(path.name), path.parent.name):
         name = re.sub(r"\W+", "_", text.lower()).strip("_")

@@ -1,4 +1,4 @@
-"""From the record of a live table to a spec and what has to be said of it."""
+"""Drafts the spec of an existing table from its catalog entry, with remarks."""
 
 from __future__ import annotations
 
@@ -8,94 +8,100 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loader.errors import PlanError, Problem, SpecError
-from loader.inference.building import Drafted, Wanted
-from loader.inference.table_defaults import default_of, is_value
+from loader.inference.building import DraftColumn, SpecRequest
+from loader.inference.table_defaults import is_portable, to_spec_default
 from loader.plan.live_table import LiveColumn, LiveTable, Seen
 from loader.spec.comments import Remarks
 from loader.spec.model import TableSpec
 from loader.sql import datatypes
 from loader.sql.dialects.base import Dialect
 
-_NATURAL = {
+_DEFAULT_ENCODINGS = {
     **dict.fromkeys(("smallint", "integer", "bigint", "decimal"), "az64"),
     **dict.fromkeys(("date", "time", "timetz", "timestamp", "timestamptz"), "az64"),
     **dict.fromkeys(("char", "varchar", "varbyte"), "lzo"),
     "super": "zstd",
 }
-"""The encoding that Redshift gives a column at first; RAW where there is none here."""
+"""The default encodings of Redshift; RAW for all other types."""
 
-_GROUPS: dict[Seen, str] = {
+_GROUP_NAMES: dict[Seen, str] = {
     "keys": "its primary key",
     "layout": "distribution, sort key and encodings",
     "grants": "grants",
-    "dependants": "what is bound to it",
+    "dependants": "dependent objects",
 }
 
 
-def of_live(columns: Sequence[LiveColumn], dialect: Dialect, wanted: Wanted) -> list[Drafted]:
-    """The columns of a live table as a spec declares them, by name, type and nullability alone.
+def draft_columns(
+    columns: Sequence[LiveColumn], dialect: Dialect, request: SpecRequest
+) -> list[DraftColumn]:
+    """Draft the columns of an existing table: name, type and nullability.
 
     Raises:
-        PlanError: specs cannot say the type of a column; all such columns are named.
+        PlanError: columns have types that specs do not support; lists all of them.
     """
     found = [(column, dialect.spec_type(column.data_type)) for column in columns]
-    unsaid = [(column.name, column.data_type) for column, kind in found if kind is None]
-    if unsaid:
-        lines = [f"  `{name}` is {kind}" for name, kind in unsaid]
+    unsupported = [(column.name, column.data_type) for column, kind in found if kind is None]
+    if unsupported:
+        lines = [f"  `{name}` is {kind}" for name, kind in unsupported]
         raise PlanError(
-            f"no spec can be inferred from the live table {wanted.table}: specs cannot say the type"
-            f" of {'a column' if len(unsaid) == 1 else f'{len(unsaid)} columns'}\n"
+            f"no spec can be inferred from the live table {request.table}: specs do not support the"
+            f" type of {'a column' if len(lines) == 1 else f'{len(lines)} columns'}\n"
             + "\n".join(lines),
-            hint="alter these columns, or write a spec of a table without them",
-            details=[{"column": name, "problem": f"is {kind}"} for name, kind in unsaid],
+            hint="alter these columns, or write a spec for a table without them",
+            details=[{"column": name, "problem": f"is {kind}"} for name, kind in unsupported],
         )
     return [
-        Drafted(column.name.lower(), kind, column.nullable)
+        DraftColumn(column.name.lower(), kind, column.nullable)
         for column, kind in found
         if kind is not None
     ]
 
 
-def drafted_live(live: LiveTable, dialect: Dialect, wanted: Wanted) -> tuple[TableSpec, Remarks]:
-    """The spec of a live table, and what could not be put into it.
+def draft_from_table(
+    live: LiveTable, dialect: Dialect, request: SpecRequest
+) -> tuple[TableSpec, Remarks]:
+    """Draft the spec of an existing table, with remarks.
 
-    What the catalog has and specs refuse, of defaults, keys and the like, is left out and told.
+    Defaults, keys and so on that are not valid in a spec are left out, with a remark.
 
     Raises:
-        PlanError: specs cannot say the type of a column; all such columns are named.
-        SpecError: what is asked for does not go with the columns.
+        PlanError: columns have types that specs do not support; lists all of them.
+        SpecError: the request does not match the columns.
     """
-    return _Drafting(live, dialect, wanted).result()
+    return _TableDraft(live, dialect, request).result()
 
 
 @dataclass
-class _Drafting:
+class _TableDraft:
     live: LiveTable
     dialect: Dialect
-    wanted: Wanted
+    request: SpecRequest
     notes: list[str] = field(default_factory=list)
-    remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    encoded: bool = False
-    """Whether encodings were seen that somebody may have chosen."""
+    comments: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    has_encodings: bool = False
+    """Whether a column has an encoding that is not Redshift's default."""
 
     def result(self) -> tuple[TableSpec, Remarks]:
         if not self.live.columns:
             raise PlanError(
-                f"no spec can be inferred from {self.wanted.table}: this {self.live.kind} shows"
+                f"no spec can be inferred from {self.request.table}: this {self.live.kind} shows"
                 " no columns",
-                hint="write a spec, or name a table",
+                hint="write a spec, or use a table",
             )
-        bare = of_live(self.live.columns, self.dialect, self.wanted)
+        bare = draft_columns(self.live.columns, self.dialect, self.request)
         columns = [
-            replace(column, more=self._column(column, there))
-            for column, there in zip(bare, self.live.columns, strict=True)
+            replace(column, more=self._column(column, live_column))
+            for column, live_column in zip(bare, self.live.columns, strict=True)
         ]
-        self._tell_unseen()
+        self._note_unseen()
         found = dict(self._sections())
-        spec = self._kept(columns, found)
+        spec = self._build_spec(columns, found)
         return spec, Remarks(
             notes=tuple(self.notes),
-            columns={name: "; ".join(told) for name, told in self.remarks.items() if told},
+            columns={
+                name: "; ".join(comments) for name, comments in self.comments.items() if comments
+            },
             facts={
                 "live": self.live.kind,
                 "seen": sorted(self.live.seen),
@@ -106,84 +112,91 @@ class _Drafting:
             },
         )
 
-    def _column(self, drafted: Drafted, there: LiveColumn) -> dict[str, Any]:
-        """What a column has beside its type; what it cannot have in a spec is remarked."""
-        data_type, told = datatypes.parse(drafted.data_type), self.remarks[drafted.name]
-        if self.dialect.differs(data_type, there.data_type):
+    def _column(self, drafted: DraftColumn, live_column: LiveColumn) -> dict[str, Any]:
+        """The further keys of a column; what is not valid in a spec becomes a remark."""
+        data_type, comments = datatypes.parse(drafted.data_type), self.comments[drafted.name]
+        if self.dialect.differs(data_type, live_column.data_type):
             become = self.dialect.column_type(data_type)
-            told.append(f"live: {there.data_type}; `loader apply` would rebuild it as {become}")
+            comments.append(
+                f"live: {live_column.data_type}; `loader apply` would rebuild it as {become}"
+            )
         more: dict[str, Any] = {}
-        if there.comment:
-            more["description"] = there.comment
-        if there.identity is not None:
-            more |= {"identity": list(there.identity), "nullable": False}
-            if there.nullable:
-                told.append("live: an identity that may be NULL")
-        elif there.default is not None:
-            more |= self._default(there.default, data_type, told)
-        elif there.has_default:
-            told.append("has a default that cannot be seen")
-        if (encoding := self._encoding(there, data_type)) is not None:
-            self.encoded = True
-            told.append(f"encoded as {encoding}")
+        if live_column.comment:
+            more["description"] = live_column.comment
+        if live_column.identity is not None:
+            more |= {"identity": list(live_column.identity), "nullable": False}
+            if live_column.nullable:
+                comments.append("live: an identity column that is nullable")
+        elif live_column.default is not None:
+            more |= self._default(live_column.default, data_type, comments)
+        elif live_column.has_default:
+            comments.append("has a default that this user cannot see")
+        if (encoding := self._encoding(live_column, data_type)) is not None:
+            self.has_encodings = True
+            comments.append(f"encoding: {encoding}")
         return more
 
-    def _default(self, text: str, data_type: datatypes.DataType, told: list[str]) -> dict[str, Any]:
+    def _default(
+        self, text: str, data_type: datatypes.DataType, comments: list[str]
+    ) -> dict[str, Any]:
         try:
-            default = default_of(text, data_type, self.dialect)
+            default = to_spec_default(text, data_type, self.dialect)
         except ValueError as error:
-            told.append(f"live: DEFAULT {text}, left out: {error}")
+            comments.append(f"live: DEFAULT {text}, left out: {error}")
             return {}
         if default is None:
             return {}
-        if not is_value(default):
-            told.append(f"the default is in the words of {self.dialect.name}")
+        if not is_portable(default):
+            comments.append(f"the default is an expression in the {self.dialect.name} dialect")
         return {"default": default}
 
-    def _encoding(self, there: LiveColumn, data_type: datatypes.DataType) -> str | None:
-        """An encoding that is not the one Redshift begins with."""
-        if there.encoding is None or "layout" not in self.live.seen:
+    def _encoding(self, live_column: LiveColumn, data_type: datatypes.DataType) -> str | None:
+        """The column's encoding, if it is not Redshift's default."""
+        if live_column.encoding is None or "layout" not in self.live.seen:
             return None
-        sorts = there.name in self.live.sort
-        natural = "raw" if sorts else _NATURAL.get(data_type.name, "raw")
-        return there.encoding if there.encoding != natural else None
+        sorts = live_column.name in self.live.sort
+        natural = "raw" if sorts else _DEFAULT_ENCODINGS.get(data_type.name, "raw")
+        return live_column.encoding if live_column.encoding != natural else None
 
-    def _tell_unseen(self) -> None:
+    def _note_unseen(self) -> None:
         live = self.live
         if not live.is_table:
             self.notes.append(f"this is a {live.kind}: rows cannot be loaded into it")
         self.notes += [f"not seen: {text}" for text in live.unseen]
-        # Nobody misses what the warehouse does not have.
+        # No note about what the warehouse does not have.
         had = {"layout": self.dialect.has_layout, "grants": self.dialect.has_grants}
         if not live.unseen:
-            looked_for = {group: said for group, said in _GROUPS.items() if had.get(group, True)}
-            blind = [said for group, said in looked_for.items() if group not in live.seen]
-            if blind:
-                self.notes.append(f"not looked at: {', '.join(blind)}")
-        if self.encoded:
+            unread = [
+                text
+                for group, text in _GROUP_NAMES.items()
+                if had.get(group, True) and group not in live.seen
+            ]
+            if unread:
+                self.notes.append(f"not read: {', '.join(unread)}")
+        if self.has_encodings:
             self.notes.append(
-                "whether ENCODE AUTO or people chose the encodings cannot be told, so none is"
-                " declared: `encode: …` of a column keeps its own"
+                "encodings are not declared, since ENCODE AUTO may have chosen them; `encode: …` of"
+                " a column keeps one"
             )
         if "dependants" in live.seen and live.dependants:
-            self.notes.append(f"bound to it: {', '.join(live.dependants)}")
+            self.notes.append(f"dependent objects: {', '.join(live.dependants)}")
         lengths = {"VARCHAR", "BLOB"} & {column.data_type for column in live.columns}
         if lengths and not self.dialect.keeps_lengths:
             self.notes.append(
-                f"{self.dialect.title} keeps no lengths: those of varchar and varbyte are the most"
+                f"{self.dialect.title} stores no lengths: varchar and varbyte get the maximum"
             )
 
     def _sections(self) -> Iterator[tuple[str, Any]]:
-        """What a table has beside its columns, as far as it was seen."""
+        """The spec's sections beside the columns, as far as this user can see them."""
         live = self.live
         if live.comment:
             yield "description", live.comment
-        if "keys" in live.seen and live.primary_key and not self.wanted.primary_key:
+        if "keys" in live.seen and live.primary_key and not self.request.primary_key:
             yield "primary_key", [name.lower() for name in live.primary_key]
             nullable = {column.name.lower() for column in live.columns if column.nullable}
             for name in live.primary_key:
                 if name.lower() in nullable:
-                    self.remarks[name.lower()].append("live: in the key, and may be NULL")
+                    self.comments[name.lower()].append("live: in the primary key, but nullable")
         if "layout" in live.seen:
             if live.dist not in (None, "auto"):
                 yield "dist", str(live.dist).lower()
@@ -199,33 +212,37 @@ class _Drafting:
         unsure = set()
         for privilege, grantee in sorted(self.live.grants):
             kind, _, who = grantee.partition(":")
-            if who and who == self.live.owner:  # who has all rights without a grant
+            if who and who == self.live.owner:  # the owner has all privileges without a grant
                 continue
             alike = {(privilege, f"{each}:{who}") for each in ("user", "group", "role")}
-            # An access list does not tell users from roles; who has its rights as both is unsure.
+            # An access list does not distinguish users, groups and roles of one name.
             if kind != "public" and alike <= self.live.grants:
                 unsure.add(f"{privilege} to {who}")
             else:
                 found[privilege].append(grantee)
         if unsure:
-            told = ", ".join(sorted(unsure))
-            self.notes.append(f"granted to a user or to a role, which cannot be told: {told}")
+            comments = ", ".join(sorted(unsure))
+            self.notes.append(
+                f"granted to a user or to a role; the catalog does not tell which: {comments}"
+            )
         return dict(found)
 
-    def _kept(self, columns: list[Drafted], sections: dict[str, Any]) -> TableSpec:
-        """The spec with all that specs take; what they refuse is told instead."""
+    def _build_spec(self, columns: list[DraftColumn], sections: dict[str, Any]) -> TableSpec:
+        """Build the spec; what is not valid in a spec is left out, with a remark."""
         while True:
-            key = sections.get("primary_key", self.wanted.primary_key)
+            key = sections.get("primary_key", self.request.primary_key)
             more = {name: value for name, value in sections.items() if name != "primary_key"}
             try:
-                return replace(self.wanted, more=more, primary_key=key).spec(columns, shaped=False)
+                return replace(self.request, more=more, primary_key=key).spec(
+                    columns, has_fixed_shape=False
+                )
             except SpecError as error:
                 dropped = [self._drop(each, columns, sections) for each in error.problems]
                 if not any(dropped):
                     raise
 
-    def _drop(self, problem: Problem, columns: list[Drafted], sections: dict[str, Any]) -> bool:
-        """Leave out what a problem is about, if the catalog has brought it in."""
+    def _drop(self, problem: Problem, columns: list[DraftColumn], sections: dict[str, Any]) -> bool:
+        """Leave out the catalog entry that a problem is about; False when there is none."""
         first, *rest = problem.loc or ("",)
         if first in sections:
             left = sections.pop(str(first))
@@ -235,13 +252,13 @@ class _Drafting:
             return True
         if first == "columns" and len(rest) >= 2 and isinstance(rest[0], int):
             column = columns[rest[0]]
-            # A type that goes with no identity is told of the identity.
+            # A type that does not allow an identity is reported at the identity.
             about = [name for name in (str(rest[1]), "identity") if name in column.more]
             if about:
                 left = column.more[about[0]]
                 more = {name: value for name, value in column.more.items() if name != about[0]}
                 columns[rest[0]] = replace(column, more=more)
-                said = f"left out: {about[0]} {left}: {problem.message}"
-                self.remarks[column.name].append(said)
+                text = f"left out: {about[0]} {left}: {problem.message}"
+                self.comments[column.name].append(text)
                 return True
         return False

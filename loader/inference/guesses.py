@@ -1,7 +1,7 @@
-"""What the values of a column are, as far as they were seen, and the type that takes them.
+"""Guesses about the values of a column, and the column type that fits them.
 
-A guess is made of each chunk, and guesses of one column are merged, so that types and widths do
-not depend on how the rows were cut into chunks.
+Each chunk gives a guess, and the guesses of a column are merged, so that types and widths do not
+depend on how the rows are split into chunks.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from loader.sql.datatypes import MAX_PRECISION, MAX_SCALE, MAX_VARCHAR, ROOMY_VA
 
 _LEAST_VARCHAR = 16
 _UNSEEN_VARCHAR = 256
-"""What Redshift gives a VARCHAR of which nothing is said."""
+"""The length of a Redshift VARCHAR that is declared without one."""
 
 _SPARE_SHARE = 4
-"""A width has one part in so many besides the longest value, before it is rounded up."""
+"""Headroom: a width is the longest value plus this fraction (1/4) of it, rounded up."""
 
 _SHORT_DECIMAL = 18
-"""Digits that Redshift keeps in 64 bits."""
+"""The most digits of a DECIMAL that Redshift stores in 64 bits."""
 
 _SPARE_DIGITS = 3
-"""Digits that a decimal of 64 bits has left for larger values."""
+"""Headroom of a 64-bit DECIMAL, in digits."""
 
 MONEY_SCALE = 9
-"""Written with more decimals than this, numbers are measured, and floats."""
+"""Numbers with more decimals than this are measurements, stored as floats."""
 
 _INTEGERS = ("smallint", "integer", "bigint")
 
 
-class Refused(ValueError):  # noqa: N818  # a verdict on a column, no fault
-    """There is no type for a column; the text reads on from its name, as in ``holds durations``."""
+class NoTypeError(ValueError):
+    """No type fits a column; the message continues the column's name, as in ``holds durations``."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What the values of a column are.
+    """A guess about the values of a column.
 
     The kind is a type's name, or: ``null`` when no value was seen, ``whole`` for integers without
     a width, ``number`` for decimals without a precision.
@@ -45,28 +45,28 @@ class Guess:
     whole: int = 0
     """The most digits before the point."""
     scale: int = 0
-    """The most digits behind the point."""
+    """The most digits after the point."""
     bits: int = 0
-    """The most bits of a whole number, its sign aside."""
+    """The most bits of a whole number, without its sign."""
     size: int = 0
-    """The most bytes of one value, of text and binary."""
-    written: bool = False
-    """Whether the values are text, which may always be taken for what it is."""
+    """The most bytes of one text or binary value."""
+    is_text: bool = False
+    """Whether the values are text in the file, so that varchar always fits."""
     words: frozenset[str] = frozenset()
-    """Words that have to mean NULL for the kind to be right."""
-    shaped: bool = True
-    """Whether the source's type tells the shape of all documents."""
+    """Words that must mean NULL for the kind to be right."""
+    has_fixed_shape: bool = True
+    """Whether the source's type fixes the fields of all SUPER values."""
 
 
 NOTHING = Guess("null")
-"""What is known of a column without values."""
+"""The guess about a column without values."""
 
 
-def merged(one: Guess, other: Guess) -> Guess:
-    """The narrowest guess that is right for the values of both.
+def merge_guesses(one: Guess, other: Guess) -> Guess:
+    """The narrowest guess that covers the values of both.
 
     Raises:
-        Refused: there is none; both kinds are named.
+        NoTypeError: no kind covers both; names both kinds.
     """
     if NOTHING in (one, other):
         return other if one == NOTHING else one
@@ -77,22 +77,22 @@ def merged(one: Guess, other: Guess) -> Guess:
         scale=max(one.scale, other.scale),
         bits=max(one.bits, other.bits),
         size=max(one.size, other.size),
-        written=one.written and other.written,
+        is_text=one.is_text and other.is_text,
         words=one.words | other.words,
-        shaped=one.shaped and other.shaped,
+        has_fixed_shape=one.has_fixed_shape and other.has_fixed_shape,
     )
     if both.kind == "varchar":
         return replace(both, words=frozenset())
     if both.kind and len(both.words) < 2:
         return both
-    if both.written:
-        return as_text(both)
-    raise Refused(f"holds {told(one.kind)} and {told(other.kind)}")
+    if both.is_text:
+        return to_text_guess(both)
+    raise NoTypeError(f"holds {kind_name(one.kind)} and {kind_name(other.kind)}")
 
 
-def as_text(guess: Guess) -> Guess:
-    """What is written, taken as text."""
-    return Guess("varchar", size=guess.size, written=guess.written)
+def to_text_guess(guess: Guess) -> Guess:
+    """The guess that the values are plain text."""
+    return Guess("varchar", size=guess.size, is_text=guess.is_text)
 
 
 def _common_kind(one: str, other: str) -> str | None:
@@ -113,9 +113,9 @@ _COMMON: tuple[tuple[set[str], str], ...] = (
     ({"real", "double precision"}, "double precision"),
     ({"date", "timestamp"}, "timestamp"),
 )
-"""Two kinds and the one that holds both."""
+"""Two kinds → the kind that holds both."""
 
-_TOLD = {
+_KIND_NAMES = {
     "null": "nothing",
     "boolean": "booleans",
     "whole": "whole numbers",
@@ -128,31 +128,31 @@ _TOLD = {
     "double precision": "floats",
     "date": "dates",
     "time": "times",
-    "timetz": "times with a zone",
-    "timestamp": "time stamps without a zone",
-    "timestamptz": "time stamps with a zone",
+    "timetz": "times with a time zone",
+    "timestamp": "timestamps without a time zone",
+    "timestamptz": "timestamps with a time zone",
     "varchar": "text",
     "varbyte": "binary",
     "super": "lists or objects",
 }
 
 
-def told(kind: str) -> str:
-    """A kind as messages name its values."""
-    return _TOLD[kind]
+def kind_name(kind: str) -> str:
+    """The name of a kind's values in messages."""
+    return _KIND_NAMES[kind]
 
 
 def type_of(guess: Guess, *, roomy: bool, complete: bool = False) -> str:
-    """The type of a column whose values are these.
+    """The column type for a guess.
 
     Args:
-        guess: What the values are.
-        roomy: Whether later values may be larger without anybody asking: text and numbers get
-            all the room there is. Else a reviewer sees a width that fits, with headroom.
-        complete: Whether these are all values, so that their size proves something.
+        guess: The guess.
+        roomy: Whether to use the widest types, because larger values may come and nobody reviews
+            the spec. Otherwise the type is as wide as the values need, with headroom.
+        complete: Whether the guess is based on all rows, so that it can be a smallint.
 
     Raises:
-        Refused: no type takes the values.
+        NoTypeError: no type holds the values.
     """
     match guess.kind:
         case "null" if not roomy and not guess.words:
@@ -162,40 +162,40 @@ def type_of(guess: Guess, *, roomy: bool, complete: bool = False) -> str:
         case "varbyte":
             return f"varbyte({ROOMY_VARBYTE if roomy else _width(guess.size, ROOMY_VARBYTE)})"
         case "whole":
-            return _whole(guess, roomy=roomy, complete=complete)
+            return _integer_type(guess, roomy=roomy, complete=complete)
         case "number":
-            return _number(guess, roomy=roomy)
+            return _number_type(guess, roomy=roomy)
         case "decimal":
-            return _decimal(guess.whole + guess.scale, guess.scale)
+            return _decimal_type(guess.whole + guess.scale, guess.scale)
     return guess.kind
 
 
 def _width(size: int, most: int) -> int:
-    """A power of two that is at least a quarter more than the longest value."""
-    wanted = max(_LEAST_VARCHAR, size + -(-size // _SPARE_SHARE))
-    return min(1 << (wanted - 1).bit_length(), most)
+    """The least power of two that leaves the headroom above the longest value."""
+    request = max(_LEAST_VARCHAR, size + -(-size // _SPARE_SHARE))
+    return min(1 << (request - 1).bit_length(), most)
 
 
-def _whole(guess: Guess, *, roomy: bool, complete: bool) -> str:
+def _integer_type(guess: Guess, *, roomy: bool, complete: bool) -> str:
     if guess.bits < 32 and not roomy:
         return "smallint" if guess.bits < 16 and complete else "integer"
-    return "bigint" if guess.bits < 64 else _number(guess, roomy=roomy)
+    return "bigint" if guess.bits < 64 else _number_type(guess, roomy=roomy)
 
 
-def _number(guess: Guess, *, roomy: bool) -> str:
+def _number_type(guess: Guess, *, roomy: bool) -> str:
     if guess.scale > MONEY_SCALE and not roomy:
         return "double precision"
     digits = guess.whole + guess.scale
-    if guess.written and digits > MAX_PRECISION:
-        return type_of(as_text(guess), roomy=roomy)
+    if guess.is_text and digits > MAX_PRECISION:
+        return type_of(to_text_guess(guess), roomy=roomy)
     short = digits <= _SHORT_DECIMAL - _SPARE_DIGITS and not roomy
-    return _decimal(max(digits, _SHORT_DECIMAL if short else MAX_PRECISION), guess.scale)
+    return _decimal_type(max(digits, _SHORT_DECIMAL if short else MAX_PRECISION), guess.scale)
 
 
-def _decimal(precision: int, scale: int) -> str:
+def _decimal_type(precision: int, scale: int) -> str:
     if precision > MAX_PRECISION or scale > MAX_SCALE:
-        raise Refused(
-            f"holds decimals of {precision} digits, {scale} of them behind the point; Redshift"
-            f" takes {MAX_PRECISION} and {MAX_SCALE}: round them, or make them text or floats"
+        raise NoTypeError(
+            f"holds decimals of {precision} digits, {scale} of them after the point; Redshift"
+            f" allows {MAX_PRECISION} and {MAX_SCALE}: round them, or use text or floats"
         )
     return f"decimal({precision},{scale})"

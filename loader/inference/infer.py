@@ -1,7 +1,7 @@
-"""Specs where nobody has written one: from a frame's own types, or from a table that is there.
+"""Infers table specs from a frame's types or from an existing table.
 
-What a warehouse has goes before what a frame suggests: a column of integers that is all NULL in
-one batch, and so looks like floats, is no other column.
+The column types of an existing table take precedence over those of the frame: a batch in which an
+integer column is all NULL, and looks like floats, must not change the column's type.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
-from loader.inference.building import Disposition, Wanted
+from loader.inference.building import Disposition, SpecRequest
 from loader.inference.columns import ColumnGuesses
 from loader.inference.from_files import Draft, infer_files, infer_frame, table_name
-from loader.inference.from_table import drafted_live, of_live
-from loader.inference.schemas import schema_of
+from loader.inference.from_table import draft_columns, draft_from_table
+from loader.inference.schemas import arrow_schema
 from loader.plan.live_table import Live, LiveTable
 from loader.spec.comments import Remarks
 from loader.spec.model import TableSpec
@@ -31,13 +31,13 @@ __all__ = [
     "infer_files",
     "infer_frame",
     "infer_live",
-    "inferred",
+    "infer_spec",
     "table_name",
     "to_yaml",
 ]
 
 
-def inferred(
+def infer_spec(
     frame: object,
     live: Live | None = None,
     *,
@@ -49,56 +49,56 @@ def inferred(
     primary_key: Sequence[str] = (),
     write_disposition: Disposition | None = None,
 ) -> tuple[TableSpec, Frame]:
-    """The spec that a frame suggests, and the frame, of which nothing is lost.
+    """Infer a spec from a frame; return it with a frame that still has all rows.
 
-    Only its first chunk is looked at, so text and numbers get room for larger values to come. The
-    columns of a live table come first, as it has them; those it lacks are added, for drift to tell
-    of them. A column with a default that the frame lacks is left to the warehouse.
+    Only the first chunk is read, so text and numbers get the widest types. Columns of the existing
+    table come first and keep their types; new columns of the frame follow, and are reported as
+    drift. A table column that has a default and is not in the frame is left out.
 
     Args:
-        frame: The data, as `open_frame` takes or gives it. Without rows, only the data itself
-            knows its types; what was opened already does not.
-        live: The table that is there, if there is one.
-        dialect: Whose catalog the live table's types are of.
+        frame: The data: what `open_frame` accepts, or its result. Types of data without rows are
+            known only when `open_frame` has not been called on it yet.
+        live: The existing table, if any.
+        dialect: The dialect of the existing table's types.
         schema: The table's schema.
-        name: The table.
+        name: The table's name.
         asset_key: The asset that fills it; default ``<schema>/<name>``.
         partition_by: Its partition expressions, as in a spec's YAML.
-        primary_key: Its key, of which no column is nullable.
-        write_disposition: What loads do; default replace.
+        primary_key: Its key columns, which become NOT NULL.
+        write_disposition: Default ``replace``.
 
     Raises:
-        FrameError: columns have no type, or no name for a table; all of them are named.
-        PlanError: specs cannot say a type of the live table; likewise.
-        SpecError: what is asked for does not go with the columns.
-        SourceError: it is no frame, or cannot be read.
+        FrameError: columns have no type, or names that a table cannot have; lists all of them.
+        PlanError: the existing table has types that specs do not support; lists all of them.
+        SpecError: the arguments do not match the columns.
+        SourceError: the data is not a frame, or cannot be read.
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    wanted = Wanted(schema, name, asset_key, partition_by, primary_key, write_disposition)
-    guesses = ColumnGuesses(opened.columns, wanted)
-    there = live.columns if isinstance(live, LiveTable) else ()
-    if not there:
-        guesses.check_some()
+    request = SpecRequest(schema, name, asset_key, partition_by, primary_key, write_disposition)
+    guesses = ColumnGuesses(opened.columns, request)
+    live_columns = live.columns if isinstance(live, LiveTable) else ()
+    if not live_columns:
+        guesses.check_has_columns()
     chunks = iter(opened.chunks)
     first = list(islice(chunks, 1))
     for chunk in first:
         guesses.add(chunk)
     if not first:
-        guesses.add_schema(schema_of(frame))
+        guesses.add_schema(arrow_schema(frame))
     present = {each.lower(): each for each in opened.columns}
-    kept = [
+    loaded = [
         column
-        for column in there
+        for column in live_columns
         if column.name.lower() in present or not (present and column.has_default)
     ]
-    columns = of_live(kept, dialect, wanted)
+    columns = draft_columns(loaded, dialect, request)
     columns += guesses.columns(roomy=True, known={column.name for column in columns})
-    shaped = all(
-        column.name in present and guesses.shaped(present[column.name])
+    has_fixed_shape = all(
+        column.name in present and guesses.has_fixed_shape(present[column.name])
         for column in columns
         if column.data_type == "super"
     )
-    spec = wanted.spec(columns, opened.columns, shaped=shaped)
+    spec = request.spec(columns, opened.columns, has_fixed_shape=has_fixed_shape)
     return spec, Frame(opened.columns, chain(first, chunks), opened.rows)
 
 
@@ -113,25 +113,25 @@ def infer_live(
     primary_key: Sequence[str] = (),
     write_disposition: Disposition | None = None,
 ) -> TableSpec:
-    """The spec of a table that is there; the arguments are those of `inferred`.
+    """Infer the spec of an existing table; the arguments are those of `infer_spec`.
 
     Raises:
-        PlanError: specs cannot say the type of a column; all such columns are named.
-        SpecError: what is asked for does not go with the columns.
+        PlanError: columns have types that specs do not support; lists all of them.
+        SpecError: the arguments do not match the columns.
     """
-    wanted = Wanted(schema, name, asset_key, partition_by, primary_key, write_disposition)
-    return drafted_live(live, dialect, wanted)[0]
+    request = SpecRequest(schema, name, asset_key, partition_by, primary_key, write_disposition)
+    return draft_from_table(live, dialect, request)[0]
 
 
 def draft_live(
     live: LiveTable, *, dialect: Dialect, schema: str, name: str
 ) -> tuple[TableSpec, Remarks]:
-    """The spec of a table that is there, and what a reviewer has to know of it.
+    """Draft the spec of an existing table, with remarks for the reviewer.
 
-    What Redshift manages by itself (AUTO) is not declared, nor what could not be seen.
+    The draft leaves out what Redshift manages by itself (AUTO) and what the user cannot see.
 
     Raises:
-        PlanError: specs cannot say the type of a column; all such columns are named.
-        SpecError: the table cannot be called so.
+        PlanError: columns have types that specs do not support; lists all of them.
+        SpecError: the table's name is not valid in a spec.
     """
-    return drafted_live(live, dialect, Wanted(schema, name))
+    return draft_from_table(live, dialect, SpecRequest(schema, name))

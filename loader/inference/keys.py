@@ -1,8 +1,8 @@
-"""Columns that tell rows apart, found while rows are looked at.
+"""Finds unique columns, and combinations of columns, that can be primary keys.
 
-Each value is kept as a number of 64 bits: whole numbers and times as they are, text as its hash.
-Different numbers are of different values, so what is called unique is unique; that two values have
-one number, and hide a key, does not happen in a lifetime.
+Each value is kept as a 64-bit integer: whole numbers and times unchanged, text as its hash.
+Different integers mean different values, so a reported key is unique. A hash collision could only
+hide a key, and is very unlikely.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from loader.inference.names import likely_key
 from loader.inference.values import Family
 
 KEPT_BYTES = 128 << 20
-"""The most that is kept of all columns; beyond it the least likely ones are let go."""
+"""The most memory for values, in bytes; beyond it the least likely columns are dropped."""
 
 _NUMBER_BYTES = 8
 
 _LONGEST_TEXT = 128
-"""Bytes; longer text is no key that anybody would join by."""
+"""In bytes; longer text is not considered as a key."""
 
 _MOST_COLUMNS = 3
-"""The columns of one key."""
+"""The most columns of one key."""
 
 _MOST_COMBINED = 16
-"""The columns that are tried together, the likeliest ones."""
+"""The most columns that are combined, the likeliest first."""
 
-_TOLD = 3
-"""The keys that are suggested."""
+_MAX_KEYS = 3
+"""The most keys that are suggested."""
 
 _SAMPLES = (4_096, 65_536)
-"""Most columns are no key of the first rows already."""
+"""Row counts that are tested first: most columns are not unique in few rows already."""
 
 _EFFORT = 40_000_000
-"""The rows that are compared in all, a few seconds' worth."""
+"""The most values that are compared in total, which takes a few seconds."""
 
 _SPREAD = pa.scalar(0x1E3779B97F4A7C15, pa.int64())
 
@@ -47,72 +47,72 @@ _SPREAD = pa.scalar(0x1E3779B97F4A7C15, pa.int64())
 @dataclass
 class _Candidate:
     name: str
-    place: int
+    position: int
     likely: int
     family: Family
     parts: list[Any]
 
 
 class KeySearch:
-    """The columns that may still be a part of a key."""
+    """The columns that can still be part of a key."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._places = {name: place for place, name in enumerate(names)}
-        self._kept: dict[str, _Candidate] | None = None
+        self._positions = {name: position for position, name in enumerate(names)}
+        self._candidates: dict[str, _Candidate] | None = None
         self._rows = self._spent = 0
-        self.given_up = False
-        """Whether there was more to try than is worth the time."""
+        self.is_incomplete = False
+        """Whether candidates were left out to save time or memory."""
 
     def add(self, found: Mapping[str, tuple[Family, Any] | None], rows: int) -> None:
-        """Take in a chunk: the values of each column, and None of what cannot be compared."""
+        """Add the values of a chunk, by column; None where they cannot be compared."""
         self._rows += rows
-        if self._kept is None:
-            self._kept = {
-                name: _Candidate(name, place, likely_key(name, seen[0]), seen[0], [])
-                for name, place in self._places.items()
+        if self._candidates is None:
+            self._candidates = {
+                name: _Candidate(name, position, likely_key(name, seen[0]), seen[0], [])
+                for name, position in self._positions.items()
                 if (seen := found.get(name)) is not None
             }
-        for candidate in list(self._kept.values()):
-            numbers = _numbers(candidate, found.get(candidate.name))
+        for candidate in list(self._candidates.values()):
+            numbers = _to_numbers(candidate, found.get(candidate.name))
             if numbers is None:
-                del self._kept[candidate.name]
+                del self._candidates[candidate.name]
             else:
                 candidate.parts.append(numbers)
-        while len(self._kept) * self._rows * _NUMBER_BYTES > KEPT_BYTES:
-            least = min(self._kept.values(), key=lambda each: (each.likely, -each.place))
-            del self._kept[least.name]
-            self.given_up = True
+        while len(self._candidates) * self._rows * _NUMBER_BYTES > KEPT_BYTES:
+            least = min(self._candidates.values(), key=lambda each: (each.likely, -each.position))
+            del self._candidates[least.name]
+            self.is_incomplete = True
 
     def found(self) -> list[tuple[str, ...]]:
-        """Keys of all rows that were added, the smallest and likeliest first."""
-        candidates = sorted((self._kept or {}).values(), key=lambda each: each.place)
+        """The keys of all added rows, those with the fewest and likeliest columns first."""
+        candidates = sorted((self._candidates or {}).values(), key=lambda each: each.position)
         columns = {each.name: pa.chunked_array(each.parts, pa.int64()) for each in candidates}
         found: list[tuple[_Candidate, ...]] = []
         for size in range(1, _MOST_COLUMNS + 1):
-            for some in _combined(candidates, size):
-                names = {each.name for each in some}
+            for columns_of_key in _combine(candidates, size):
+                names = {each.name for each in columns_of_key}
                 if any({each.name for each in key} <= names for key in found):
                     continue
-                if self._unique([columns[each.name] for each in some]):
-                    found.append(some)
-                if len(found) == _TOLD or self._spent > _EFFORT:
-                    self.given_up = self.given_up or self._spent > _EFFORT
-                    return _named(found)
+                if self._unique([columns[each.name] for each in columns_of_key]):
+                    found.append(columns_of_key)
+                if len(found) == _MAX_KEYS or self._spent > _EFFORT:
+                    self.is_incomplete = self.is_incomplete or self._spent > _EFFORT
+                    return _names_of_keys(found)
             if any(min(each.likely for each in key) > 0 for key in found):
                 break
-        return _named(found)
+        return _names_of_keys(found)
 
     def _unique(self, columns: Sequence[Any]) -> bool:
         rows = len(columns[0])
-        for count in (*(some for some in _SAMPLES if some < rows), rows):
+        for count in (*(size for size in _SAMPLES if size < rows), rows):
             self._spent += count * len(columns)
-            if len(pc.unique(_together([each.slice(0, count) for each in columns]))) < count:
+            if len(pc.unique(_hash_rows([each.slice(0, count) for each in columns]))) < count:
                 return False
         return True
 
 
-def _numbers(candidate: _Candidate, found: tuple[Family, Any] | None) -> Any:
-    """The values of a chunk as numbers; None when the column is no part of a key."""
+def _to_numbers(candidate: _Candidate, found: tuple[Family, Any] | None) -> Any:
+    """The values of a chunk as integers; None when the column cannot be part of a key."""
     if found is None or found[0] != candidate.family or found[1].null_count:
         return None
     values = found[1]
@@ -125,8 +125,8 @@ def _numbers(candidate: _Candidate, found: tuple[Family, Any] | None) -> Any:
     return hashes.take(words.indices)
 
 
-def _combined(candidates: Sequence[_Candidate], size: int) -> Iterator[tuple[_Candidate, ...]]:
-    """Columns that may make a key together, the likeliest ones first."""
+def _combine(candidates: Sequence[_Candidate], size: int) -> Iterator[tuple[_Candidate, ...]]:
+    """Combinations of columns, the likeliest first."""
     tried = candidates
     if size > 1:
         likely = sorted(candidates, key=lambda each: -each.likely)[:_MOST_COMBINED]
@@ -134,18 +134,18 @@ def _combined(candidates: Sequence[_Candidate], size: int) -> Iterator[tuple[_Ca
     return iter(
         sorted(
             combinations(tried, size),
-            key=lambda some: (-sum(each.likely for each in some), [each.place for each in some]),
+            key=lambda key: (-sum(each.likely for each in key), [each.position for each in key]),
         )
     )
 
 
-def _together(columns: Sequence[Any]) -> Any:
-    """One number for each row: other numbers are of other rows."""
+def _hash_rows(columns: Sequence[Any]) -> Any:
+    """One integer for each row; equal rows have equal integers."""
     one = columns[0]
     for other in columns[1:]:
         one = pc.add(pc.multiply(one, _SPREAD), other)
     return one
 
 
-def _named(found: Sequence[Sequence[_Candidate]]) -> list[tuple[str, ...]]:
+def _names_of_keys(found: Sequence[Sequence[_Candidate]]) -> list[tuple[str, ...]]:
     return [tuple(each.name for each in key) for key in found]

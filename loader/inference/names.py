@@ -1,4 +1,4 @@
-"""What the name of a column says of its part in the table."""
+"""Guesses the role of a column from its name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROSE = {
     "url",
 } | {"message", "uri", "address", "street", "phone", "label"}
 _AFTERTHOUGHTS = {"updated", "modified", "inserted", "loaded", "ingested", "deleted", "changed"}
-"""Times that change, or are of the load and not of what happened."""
+"""Times that change later, or that belong to the load and not to the event."""
 
 _ELSEWHERE = {
     "birth",
@@ -44,21 +44,21 @@ _ELSEWHERE = {
     "end",
     "due",
 } | {"deadline", "closed"}
-"""Times that rows may have long before or after they come."""
+"""Times that can be far from the time when the row arrives."""
 
 
-def words_of(name: str) -> frozenset[str]:
+def split_name(name: str) -> frozenset[str]:
     """The words of a column's name."""
     return frozenset(re.split(r"[\W_]+", name.lower())) - {""}
 
 
 def likely_key(name: str, family: str) -> int:
-    """How much a column looks like a part of a key; below zero it does so only by chance.
+    """Score how likely a column is part of a key; below zero, uniqueness is only by chance.
 
     >>> likely_key("order_id", "whole"), likely_key("carrier", "text"), likely_key("price", "whole")
     (4, 1, -1)
     """
-    words = words_of(name)
+    words = split_name(name)
     if words & _IDENTIFIERS:
         return 4
     if words & _CODES:
@@ -69,8 +69,8 @@ def likely_key(name: str, family: str) -> int:
 
 
 def likely_partition(name: str) -> int:
-    """How much a time looks like the one that rows are loaded by."""
-    words = words_of(name)
+    """Score how likely rows are loaded by this date or time column."""
+    words = split_name(name)
     if words & _ELSEWHERE:
         return -2
     if words & _AFTERTHOUGHTS:

@@ -1,4 +1,4 @@
-"""The types that a frame without rows still tells."""
+"""The Arrow schema of a frame without rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pyarrow as pa
 from loader.data.from_polars import columns_without_arrow
 
 
-def schema_of(frame: Any) -> Any:
-    """The Arrow schema of a frame that had no rows to look at; None when it tells none."""
+def arrow_schema(frame: Any) -> Any:
+    """The Arrow schema of a frame; None when it has none or cannot give it."""
     try:
         if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # a LazyFrame of Polars
             frame = frame.head(0).collect()

@@ -1,4 +1,4 @@
-"""The DEFAULT of a live column as a spec says it."""
+"""Converts the DEFAULT of an existing column to the spec's ``default``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import Dialect
 
 _WORDS = ("getdate()",)
-"""What specs call by a name that a dialect may spell in another way."""
+"""Functions that specs support on every dialect, whose own spelling may differ."""
 
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "decimal", "real", "double precision"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -23,27 +23,27 @@ _WRAPPED = tuple(
     re.compile(form, re.IGNORECASE | re.DOTALL)
     for form in (r"\((.*)\)", rf"(.*)::\s*{_TYPE}", rf"cast\((.*)\sas\s+{_TYPE}\)")
 )
-"""Brackets and casts: what is in them is looked at only if it is a value in the end."""
+"""Brackets and casts around an expression."""
 
 _PARAMETERS = re.compile(r"\(\s*(\d+)(?:\s*,\s*(\d+))?\s*\)")
 
 
-def default_of(live: str, data_type: DataType, dialect: Dialect) -> str | None:
-    """The simplest text of a spec that means the same; None when it needs none, as for NULL.
+def to_spec_default(live: str, data_type: DataType, dialect: Dialect) -> str | None:
+    """The simplest equivalent default for a spec; None when it needs none, as for NULL.
 
     >>> from loader.sql.dialects import duckdb, redshift
     >>> from loader.sql.datatypes import parse
     >>> redshift, duckdb = redshift.DIALECT, duckdb.DIALECT
-    >>> default_of("'x'::character varying", parse("varchar(9)"), redshift)
+    >>> to_spec_default("'x'::character varying", parse("varchar(9)"), redshift)
     "'x'"
-    >>> default_of("CAST('1' AS INTEGER)", parse("integer"), duckdb)
+    >>> to_spec_default("CAST('1' AS INTEGER)", parse("integer"), duckdb)
     '1'
-    >>> default_of("CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
+    >>> to_spec_default("CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
     ...     parse("timestamp"), duckdb)
     'getdate()'
 
     Raises:
-        ValueError: specs cannot say it.
+        ValueError: specs do not support the expression.
     """
     for word in _WORDS:
         if same_default(word, live, data_type, dialect) is True:
@@ -55,18 +55,18 @@ def default_of(live: str, data_type: DataType, dialect: Dialect) -> str | None:
         return text
     if literal.lower() == "null":
         return None
-    found = text if _cut(text, literal) else _plain(literal, data_type)
+    found = text if _is_cut_by_cast(text, literal) else _simplify(literal, data_type)
     lexer.check_expression(found)
     return found if same_default(found, live, data_type, dialect) is not False else text
 
 
-def is_value(default: str) -> bool:
-    """Whether a default of a spec means the same on every warehouse."""
+def is_portable(default: str) -> bool:
+    """Whether a spec's default means the same on every warehouse."""
     return default in _WORDS or _literal(default) is not None
 
 
 def _literal(text: str) -> str | None:
-    """The value that is all there is to an expression, casts and brackets aside."""
+    """The literal that an expression consists of, without casts and brackets; else None."""
     found = text.strip()
     if _LITERAL.fullmatch(found):
         return found
@@ -74,8 +74,8 @@ def _literal(text: str) -> str | None:
     return next((value for each in inner if (value := _literal(each)) is not None), None)
 
 
-def _cut(text: str, literal: str) -> bool:
-    """Whether a cast may make less of a value, so that it has to stay."""
+def _is_cut_by_cast(text: str, literal: str) -> bool:
+    """Whether the cast may shorten the value, so that it must be kept."""
     inner = literal.strip("'")
     number = _NUMBER.fullmatch(inner) is not None
     size = len(inner.rpartition(".")[2]) if number and "." in inner else 0
@@ -85,7 +85,7 @@ def _cut(text: str, literal: str) -> bool:
     return any(int(length) < len(inner.encode()) for length, _ in lengths)
 
 
-def _plain(literal: str, data_type: DataType) -> str:
+def _simplify(literal: str, data_type: DataType) -> str:
     inner = literal[1:-1] if literal.startswith("'") else literal
     if data_type.name in _NUMBERS and _NUMBER.fullmatch(inner):
         return inner

@@ -1,7 +1,7 @@
-"""Guesses from text, of which only what leaves no doubt is taken for more than text.
+"""Guesses from the text of CSV and JSON; values that are ambiguous stay text.
 
-A number has no leading zeros, which codes have; a date is written as ISO 8601; true and false are
-booleans. What a pattern lets through is held against the very cast that a load makes.
+Numbers have no leading zeros, because codes may have them; dates are in ISO 8601; true and false
+are booleans. Values that match a pattern are also tested with the cast that a load uses.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ from loader.inference.guesses import NOTHING, Guess
 from loader.sql.datatypes import MAX_PRECISION, DataType
 
 NULL_WORDS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N", "-", "?")
-"""Words that stand for NULL where all other values of a column are no text."""
+"""Words that mean NULL where all other values of a column are not text."""
 
 _BOOLEAN = r"(?i:true|false)"
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 _DECIMAL = rf"({_WHOLE}(\.[0-9]+)?|-?\.[0-9]+)"
 _FLOAT = rf"({_DECIMAL}|-?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+)"
 _POINT = r"\.|[eE][+-]"
-"""What only numbers have: by itself, 12E5 may be the code of a product."""
+"""Marks of a float: a value such as 12E5 alone may be a product code."""
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 
 
 def guess_text(array: Any) -> Guess:
-    """What a column of a CSV file holds."""
+    """Guess what a column of a CSV file holds."""
     values = pc.unique(array.drop_null())
     if not len(values):
         return NOTHING
-    values = values.filter(pc.not_equal(values, ""))  # NULL, unless the rest is text
+    values = values.filter(pc.not_equal(values, ""))  # empty means NULL, unless the rest is text
     if not len(values):
-        return replace(NOTHING, written=True)
+        return replace(NOTHING, is_text=True)
     size = pc.max(pc.binary_length(values)).as_py()
     words = pc.is_in(values, pa.array(NULL_WORDS, pa.string()))
     present = values.filter(words).to_pylist()
-    found = _recognised(values)
+    found = _recognize(values)
     if found is None and len(present) == 1:
         rest = values.filter(pc.invert(words))
-        found = _recognised(rest) if len(rest) else NOTHING
+        found = _recognize(rest) if len(rest) else NOTHING
         found = found and replace(found, words=frozenset(present))
-    return replace(found or Guess("varchar"), size=size, written=True)
+    return replace(found or Guess("varchar"), size=size, is_text=True)
 
 
-def guess_written_time(array: Any) -> Guess:
-    """What strings of JSON hold: times, or text, since JSON writes all else without quotes."""
+def guess_time_text(array: Any) -> Guess:
+    """Guess what JSON strings hold: times or text, since JSON has types for everything else."""
     values = pc.unique(array)
     found = _first_of(_TIMES, values) or Guess("varchar")
-    return replace(found, size=pc.max(pc.binary_length(values)).as_py(), written=True)
+    return replace(found, size=pc.max(pc.binary_length(values)).as_py(), is_text=True)
 
 
-def _recognised(values: Any) -> Guess | None:
+def _recognize(values: Any) -> Guess | None:
     return _number(values) or _first_of(((_BOOLEAN, "boolean"), *_TIMES), values)
 
 
 def _first_of(kinds: tuple[tuple[str, str], ...], values: Any) -> Guess | None:
     for pattern, kind in kinds:
-        if _all(values, pattern) and _casts(values, kind):
+        if _all_match(values, pattern) and _can_cast(values, kind):
             return Guess(kind)
     return None
 
@@ -77,13 +77,13 @@ _TIMES = (
 
 def _number(values: Any) -> Guess | None:
     for pattern, guess in ((_WHOLE, _whole), (_DECIMAL, _decimal), (_FLOAT, _float)):
-        if _all(values, pattern):
+        if _all_match(values, pattern):
             return guess(values)
     return None
 
 
 def _whole(values: Any) -> Guess | None:
-    digits = _most(pc.utf8_ltrim(values, "-"))
+    digits = _max_length(pc.utf8_ltrim(values, "-"))
     if digits > MAX_PRECISION:
         return None
     try:
@@ -97,24 +97,24 @@ def _whole(values: Any) -> Guess | None:
 
 def _decimal(values: Any) -> Guess | None:
     digits = pc.utf8_ltrim(values, "-")
-    before = _most(pc.replace_substring_regex(digits, r"\..*", ""))
-    scale = _most(pc.replace_substring_regex(digits, r"^[^.]*\.?", ""))
+    before = _max_length(pc.replace_substring_regex(digits, r"\..*", ""))
+    scale = _max_length(pc.replace_substring_regex(digits, r"^[^.]*\.?", ""))
     return Guess("number", whole=before, scale=scale)
 
 
 def _float(values: Any) -> Guess | None:
     kind = "double precision"
     sure = pc.any(pc.match_substring_regex(values, _POINT)).as_py()
-    return Guess(kind) if sure and _casts(values, kind) else None
+    return Guess(kind) if sure and _can_cast(values, kind) else None
 
 
-def _most(texts: Any) -> int:
+def _max_length(texts: Any) -> int:
     return pc.max(pc.binary_length(texts)).as_py()
 
 
-def _all(values: Any, pattern: str) -> bool:
+def _all_match(values: Any, pattern: str) -> bool:
     return pc.all(pc.match_substring_regex(values, rf"\A(?:{pattern})\z")).as_py()
 
 
-def _casts(values: Any, kind: str) -> bool:
+def _can_cast(values: Any, kind: str) -> bool:
     return not ColumnCast(values, DataType(kind), CastOptions(text=True)).bad_rows

@@ -1,7 +1,6 @@
-"""The values of a column as one Arrow array of what they mean, and what is seen of them there.
+"""Converts the values of a column to comparable Arrow arrays, and finds their range.
 
-Equal values are equal there, however they are written: ``10:00`` and ``10:00:00`` of one day are
-one time.
+Equal values become equal, however they are written: ``10:00`` and ``10:00:00`` are the same time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from loader.data.cast.arrow_types import is_arrow, to_plain
 from loader.data.cast.scalars import to_builtin
 
 Family = str
-"""``whole``, ``time``, ``zoned`` or ``text``: what can be compared with each other."""
+"""``whole``, ``time``, ``zoned`` or ``text``: values of one family are comparable."""
 
 _FAMILIES: dict[str, Family] = {
     "whole": "whole",
@@ -29,7 +28,7 @@ _FAMILIES: dict[str, Family] = {
     "timestamptz": "zoned",
     "varchar": "text",
 }
-"""Kinds of guesses whose values are compared."""
+"""Kinds of guesses → the family of their values; other kinds are not compared."""
 
 _ARROW = {
     "whole": pa.int64(),
@@ -39,29 +38,29 @@ _ARROW = {
 }
 
 MOST_DAYS = 20_000
-"""Days that are told apart; more than fifty years of them are no partitions."""
+"""The most distinct days that are kept; more than fifty years are not useful partitions."""
 
 _FAULTS = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 
-def plain_values(values: Any) -> Any:
+def to_plain_values(values: Any) -> Any:
     """A column as a plain Arrow array, or as a list of objects."""
     return to_plain(values) if is_arrow(values) else list(map(to_builtin, values))
 
 
-def nulls_in(values: Any) -> int:
-    """How many of the plain values are NULL."""
+def count_nulls(values: Any) -> int:
+    """Count the NULLs in plain values."""
     if is_arrow(values):
         return int(values.null_count)
     return sum(value is None for value in values)
 
 
-def meant(values: Any, kind: str) -> tuple[Family, Any] | None:
-    """The plain values as what they mean; None when they cannot be compared.
+def to_comparable(values: Any, kind: str) -> tuple[Family, Any] | None:
+    """Convert plain values to their family's Arrow type; None when they are not comparable.
 
     Args:
-        values: As `plain_values` gives them.
-        kind: What the guess about the column is so far.
+        values: As `to_plain_values` gives them.
+        kind: The kind of the current guess about the column.
     """
     family = _FAMILIES.get(kind)
     if family is None:
@@ -71,7 +70,7 @@ def meant(values: Any, kind: str) -> tuple[Family, Any] | None:
             values = _of_objects(values)
         if pa.types.is_integer(values.type) or pa.types.is_string(values.type):
             return family, values.cast(_ARROW[family])
-        # Times of nanoseconds are cut: two that are then the same are only taken for no key.
+        # Nanoseconds are truncated: at worst, a key is not found.
         return family, values.cast(_ARROW[family], safe=False)
     except _FAULTS:
         return None
@@ -85,18 +84,18 @@ def _of_objects(values: Any) -> Any:
 
 @dataclass
 class Range:
-    """The least and the greatest value of a column, and the days that occur."""
+    """The minimum and maximum of a column, and the days that occur."""
 
     family: Family = ""
     low: Any = None
     high: Any = None
     days: set[int] = field(default_factory=set)
-    """Since 1970; of text and numbers there are none."""
+    """Days since 1970; empty for text and numbers."""
     known: bool = True
-    """Whether all values so far could be compared."""
+    """Whether all values so far are comparable."""
 
     def add(self, found: tuple[Family, Any] | None) -> None:
-        """Take in the values of a chunk."""
+        """Add the values of a chunk."""
         if found is None or (self.family and self.family != found[0]):
             self.known = False
         if not self.known or found is None:
@@ -109,7 +108,7 @@ class Range:
             return
         try:
             low, high = ends["min"].as_py(), ends["max"].as_py()
-        except (ValueError, OverflowError):  # years that Python does not have
+        except (ValueError, OverflowError):  # years outside the range of Python
             self.known = False
             return
         self.low = low if self.low is None else min(self.low, low)

@@ -1,4 +1,4 @@
-"""The steps that make tables, and make live tables what their specs say."""
+"""The steps that create tables, and that make live tables match their specs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def table_of(spec: TableSpec) -> Table:
 
 
 def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
-    """Everything a table needs that is not there yet."""
+    """The steps that create a table."""
     schema = {"schema": spec.schema_name}
-    yield Step("create the schema", "the table's place", "create_schema", facts=schema)
+    yield Step("create the schema", "for the table", "create_schema", facts=schema)
     yield from _usage(renderer, chain.from_iterable(spec.grants.values()))
     sequences = _sequences(spec, renderer)
     yield from _create_sequences(spec, sequences)
@@ -39,18 +39,18 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
 
 
 def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that cannot run inside a transaction; each does nothing the second time."""
+    """The steps that cannot run inside a transaction; they are idempotent."""
     for one in found:
-        if one.remedy == "outside":
+        if one.remedy == "before_transaction":
             assert one.column is not None
             column = spec.by_name[one.column]
-            why = f"the live column is {one.live}; it cannot be done inside the transaction"
+            why = f"the live column is {one.live}; this cannot run inside the transaction"
             name = f"widen the column {column.name}"
             yield Step(name, why, "widen_column", facts={"column": column})
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:
-    """The statements that fix differences in place, in the transaction."""
+    """The steps that fix differences in place, in the transaction."""
     differences = [one for one in found if one.remedy == "in place"]
     for one in differences:
         if one.kind == "add column":
@@ -58,7 +58,7 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
     for one in differences:
         if one.kind == "drop column":
             facts = {"column": one.column}
-            why = "the live table has it and the spec does not"
+            why = "the live table has it, but the spec does not"
             yield Step(f"drop the column {one.column}", why, "drop_column", facts=facts)
     yield from _layout(spec, differences)
     for one in differences:
@@ -72,19 +72,17 @@ def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> I
 
 
 def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[Step]:
-    """The table rebuilt beside the live one, its rows copied and counted, then put in its place.
+    """The steps that create a new table, copy and count the rows, and replace the live table.
 
-    All of it is one transaction, so whoever looks finds the old table or the new one.
+    They run in one transaction, so others see either the old table or the new one.
     """
     table, new = table_of(spec), Table(spec.schema_name, _new_name(spec))
     if renderer.has("lock_table"):
-        why = "nobody may write into what is about to be replaced"
+        why = "no writes while the table is being replaced"
         yield Step("lock the table", why, "lock_table", "lock")
-    copied = tuple(_copied(spec, renderer, live))
+    copied = tuple(_columns_to_copy(spec, renderer, live))
     if copied:
-        yield Step(
-            "count before", "how many rows are to be copied", "count", expects=Number(BEFORE)
-        )
+        yield Step("count before", "the number of rows to copy", "count", expects=Number(BEFORE))
     sequences = _sequences(spec, renderer)
     yield from _create_sequences(spec, sequences)
     facts = {
@@ -92,59 +90,59 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterator[St
         "columns": spec.columns,
         "sequences": sequences,
         "strict": True,
-        **_kept_layout(spec, live),
+        **_layout_to_keep(spec, live),
     }
-    why = "the table as the spec declares it, under a name of its own"
+    why = "the table as the spec declares it, under a temporary name"
     yield Step("create the new table", why, "create_table", facts=facts)
     if copied:
         facts = {"source": table, "table": new, "copied": copied}
-        why = "every row, its values converted where types change"
+        why = "all rows, with conversions where types change"
         yield Step("copy the rows", why, "copy_rows", "run", facts)
         facts = {"table": new}
-        why = "none may be lost or doubled"
+        why = "no row may be lost or duplicated"
         yield Step("count the rows", why, "count", "count", facts, expects=_ALL_COPIED)
-    why = "the new table takes its place; what is bound to it would stop this"
+    why = "the new table replaces it; fails if other objects depend on it"
     yield Step("drop the old table", why, "drop_table")
     facts = {"table": new, "name": spec.name}
-    yield Step("rename the new table", "now it is the table", "rename_table", facts=facts)
+    yield Step("rename the new table", "it replaces the old table", "rename_table", facts=facts)
     yield from _comments(spec, renderer, live)
     if live.owner is not None and renderer.has("set_owner"):
-        why = "the old table was theirs"
-        yield Step(f"give it to {live.owner}", why, "set_owner", facts={"owner": live.owner})
+        why = "the owner of the old table"
+        yield Step(f"set the owner to {live.owner}", why, "set_owner", facts={"owner": live.owner})
     if renderer.has("grant"):
         yield from _all_grants(spec, renderer, live)
 
 
 _ALL_COPIED = RowCount(
-    (BEFORE,), "rows were copied", "were there", "look at what writes into the table meanwhile"
+    (BEFORE,), "rows were copied", "expected", "check whether something else writes to the table"
 )
 
 
 def _new_name(spec: TableSpec) -> str:
-    """A name that no table has by chance, and that two specs do not share."""
+    """A name for the new table, unique for each spec."""
     return "loader_new_" + hashlib.sha256(spec.table.encode()).hexdigest()[:16]
 
 
-def _kept_layout(spec: TableSpec, live: LiveTable) -> dict[str, object]:
+def _layout_to_keep(spec: TableSpec, live: LiveTable) -> dict[str, object]:
     """The live table's distribution and sort key, where the spec declares none."""
-    kept: dict[str, object] = {}
+    live_comment: dict[str, object] = {}
     if spec.dist is None and live.dist in ("even", "all", *spec.by_name):
-        kept["dist"] = live.dist
+        live_comment["dist"] = live.dist
     undeclared = not spec.sort and spec.sort_type is None
     if undeclared and live.sort and all(name in spec.by_name for name in live.sort):
-        kept |= {"sort": live.sort, "sort_type": live.sort_type}
-    return kept
+        live_comment |= {"sort": live.sort, "sort_type": live.sort_type}
+    return live_comment
 
 
 def _add(spec: TableSpec, renderer: Renderer, one: Difference) -> Iterator[Step]:
     assert one.column is not None
     column = spec.by_name[one.column]
-    why = "the spec has it and the live table does not"
+    why = "the spec has it, but the live table does not"
     facts = {"column": column}
     yield Step(f"add the column {column.name}", why, "add_column", facts=facts)
     if not column.nullable and renderer.has("set_not_null"):
-        why = "it is never NULL, which cannot be said when it is added"
-        yield Step(f"close {column.name} to NULL", why, "set_not_null", facts=facts)
+        why = "NOT NULL cannot be set when the column is added"
+        yield Step(f"set {column.name} NOT NULL", why, "set_not_null", facts=facts)
     if column.description and renderer.dialect.has_comments:
         yield _comment_step(spec, column.name)
 
@@ -153,10 +151,10 @@ def _layout(spec: TableSpec, differences: Iterable[Difference]) -> Iterator[Step
     encoded = []
     for one in differences:
         if one.kind == "dist":
-            why = f"rows are distributed by {one.live or 'nothing that can be seen'}"
+            why = f"the live table has {one.live or 'no visible distribution'}"
             yield Step("change the distribution", why, "alter_dist")
         elif one.kind == "sort":
-            why = f"rows are sorted by {one.live or 'nothing'}"
+            why = f"the live table has {one.live or 'none'}"
             yield Step("change the sort key", why, "alter_sort")
         elif one.kind == "encoding":
             assert one.column is not None
@@ -168,7 +166,7 @@ def _layout(spec: TableSpec, differences: Iterable[Difference]) -> Iterator[Step
 
 
 def _sequences(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
-    """The sequences behind identities, named so that one that changes is another one."""
+    """The sequences for identity columns; the name contains seed and step."""
     if not renderer.has("create_sequence"):
         return {}
     return {
@@ -184,16 +182,18 @@ def _sequences(spec: TableSpec, renderer: Renderer) -> dict[str, Table]:
 def _create_sequences(spec: TableSpec, sequences: dict[str, Table]) -> Iterator[Step]:
     for name, sequence in sequences.items():
         facts = {"sequence": sequence, "column": spec.by_name[name]}
-        yield Step(f"create the sequence of {name}", "numbers rows", "create_sequence", facts=facts)
+        yield Step(
+            f"create the sequence of {name}", "generates its values", "create_sequence", facts=facts
+        )
 
 
-def _copied(
+def _columns_to_copy(
     spec: TableSpec, renderer: Renderer, live: LiveTable
 ) -> Iterator[tuple[Column, str, str]]:
-    """The columns that bring values along: the declared one, the live one's name, and how."""
-    there = {column.name.lower(): column for column in live.columns}
+    """The columns whose values are copied: the column, its live name, and the conversion."""
+    live_columns = {column.name.lower(): column for column in live.columns}
     for column in spec.columns:
-        found = there.get(column.name)
+        found = live_columns.get(column.name)
         if found is None or (column.identity is not None and not renderer.dialect.identity_by_hand):
             continue
         dialect = renderer.dialect
@@ -208,12 +208,14 @@ def _comments(spec: TableSpec, renderer: Renderer, live: LiveTable | None = None
     """Comments from the spec, and from the live table where the spec has none."""
     if not renderer.dialect.has_comments:
         return
-    kept = live.comment if live else None
-    if spec.description or kept:
-        yield _comment_on_table(spec.description or kept or "", "spec" if spec.description else "")
-    there = {column.name.lower(): column.comment for column in live.columns} if live else {}
+    live_comment = live.comment if live else None
+    if spec.description or live_comment:
+        yield _comment_on_table(
+            spec.description or live_comment or "", "spec" if spec.description else ""
+        )
+    live_columns = {column.name.lower(): column.comment for column in live.columns} if live else {}
     for column in spec.columns:
-        text = column.description or there.get(column.name)
+        text = column.description or live_columns.get(column.name)
         if text:
             yield _comment_on_column(column, text, "spec" if column.description else "")
 
@@ -246,7 +248,7 @@ def _all_grants(spec: TableSpec, renderer: Renderer, live: LiveTable) -> Iterato
     for privilege, grantee in sorted(live.grants):
         kind, _, name = grantee.partition(":")
         if kind in ("role", "group") and (privilege, f"user:{name}") in live.grants:
-            continue  # an access list does not tell what a name is; one grant is enough
+            continue  # an access list does not distinguish users and roles; one grant is enough
         if (privilege, grantee) not in covered and ("all", grantee) not in covered:
             yield _grant(privilege, grantee, "the live table's own grants")
 
@@ -255,7 +257,7 @@ def _usage(renderer: Renderer, grantees: Iterable[str]) -> Iterator[Step]:
     if not renderer.has("grant_usage"):
         return
     for grantee in dict.fromkeys(grantees):
-        why = "without it no grant on the table is of use"
+        why = "grants on the table need it"
         yield Step(f"grant usage to {grantee}", why, "grant_usage", facts=_grantee(grantee))
 
 

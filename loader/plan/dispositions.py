@@ -1,7 +1,7 @@
-"""What each write disposition does inside the transaction, as steps: a template and its facts.
+"""The steps of each write disposition inside the transaction: templates and their facts.
 
-A new disposition is one function here, its name in ``TableSpec.write_disposition``, and the
-templates it renders.
+A new disposition needs one function here, its name in ``TableSpec.write_disposition``, and its
+templates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from loader.plan.expectations import (
     Values,
     Zero,
 )
-from loader.plan.figures import Figure, in_statements
+from loader.plan.figures import Figure, split_statements
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.dialects.redshift import NOT_COMPARABLE
@@ -31,44 +31,44 @@ from loader.sql.renderer import Table
 Role = Literal[
     "run", "schema", "lock", "find_load", "delete", "copy", "write", "count", "verify", "check"
 ]
-"""What a statement does, for those who show plans.
+"""The purpose of a statement, for the display of plans.
 
-run: anything else. schema: makes a schema. lock: has loads of one table take turns, before anything
-is looked at. find_load: looks for the load in the ledger. delete, copy, write: rows. count: counts
-them. verify: looks for what must not be. check: measures what a check of the spec bounds.
+schema: creates a schema. lock: makes loads of one table run one after another. find_load: looks for
+the load in the ledger. delete, copy, write, count: rows. verify: looks for wrong rows. check:
+measures a check of the spec. run: anything else.
 """
 
 STAGE = Table(None, "loader_stage")
-"""Where the rows of a merge arrive, and those of an append whose values are verified."""
+"""The stage table, for merges and for appends whose values are verified."""
 STAGE_LAST = Table(None, "loader_stage_last")
-"""Of these, the last of each key, with `on_duplicate: last`."""
+"""The last row of each key in the stage table, with `on_duplicate: last`."""
 MERGE_COUNTS = Table(None, "loader_merge")
-"""What a merge does, in one row, which the ledger's row takes over."""
+"""The counts of a merge, in one row, which is copied to the ledger."""
 
 
 @dataclass(frozen=True)
 class MergeCounts:
-    """What became of the rows of a merge; together they are all rows that were staged."""
+    """The counts of a merge; they add up to the staged rows."""
 
     rows_inserted: int
     """Rows of keys that the table did not have."""
     rows_updated: int
-    """Rows of known keys whose values differed from the table's."""
+    """Rows of existing keys whose values differed from the table's."""
     rows_unchanged: int
-    """Rows of known keys that the table held already, value for value."""
+    """Rows of existing keys with the same values as the table's."""
     rows_skipped: int
-    """Rows older than the table's by `order_by`, which left the table's as they are."""
+    """Rows older than the table's by `order_by`, which were not written."""
     rows_collapsed: int
-    """Rows that a later row of their key in the same load stood in for."""
+    """Rows that were dropped for a later row of the same key in the load."""
 
     @classmethod
-    def of(cls, told: object) -> MergeCounts | None:
+    def of(cls, text: object) -> MergeCounts | None:
         """The counts among the attributes of a result or a ledger entry; None when it has none."""
-        found = [getattr(told, field.name) for field in fields(cls)]
+        found = [getattr(text, field.name) for field in fields(cls)]
         return None if None in found else cls(*found)
 
     def __str__(self) -> str:
-        """Them in words, the usual three always.
+        """The counts as text; skipped and collapsed only if there are any.
 
         >>> str(MergeCounts(2, 1, 0, 3, 0))
         '2 inserted, 1 updated, 0 unchanged, 3 skipped as older'
@@ -84,7 +84,7 @@ class MergeCounts:
 
 @dataclass(frozen=True)
 class Step:
-    """One statement to be: its name, why it runs, its template and what the template needs."""
+    """A statement before it is rendered: name, reason, template and the template's facts."""
 
     name: str
     why: str
@@ -92,41 +92,41 @@ class Step:
     role: Role = "run"
     facts: Mapping[str, object] = field(default_factory=dict)
     group: str | None = None
-    """Routine that a short plan tells in these words, together with its neighbours."""
+    """Text that a short plan shows instead of this step and neighbours of the same group."""
     expects: Expectation | None = None
-    """What its answer must be; None when it has none that matters."""
+    """The expected result; None when the result does not matter."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """What the steps of a disposition depend on."""
+    """The inputs for the steps of a disposition."""
 
     spec: TableSpec
     slice: Slice | None
-    """None is the whole table, and only ever on purpose."""
+    """None means the whole table."""
     rows: int | None
-    """Rows staged; None when not yet known, which is planned like some."""
+    """Rows staged; None when not known yet, which is planned like more than zero."""
     counts_copied: bool
-    """Whether the warehouse must be asked how many rows COPY loaded."""
+    """Whether the number of rows that COPY loaded needs a query of its own."""
     columns: tuple[Column, ...]
-    """The columns that the load brings."""
+    """The columns that the load has values for."""
     figures: tuple[Figure, ...] = ()
-    """What is compared of them before COMMIT; none when only rows are counted."""
+    """The figures that are compared before COMMIT; empty when only rows are counted."""
     live_columns: tuple[str, ...] = ()
-    """All columns of the live table, once they are known."""
+    """All columns of the live table, if known."""
     keys_alike: tuple[str, ...] = ()
-    """Some primary keys of the load that the warehouse may hold equal, though they are not."""
+    """Some different primary keys of the load that the warehouse may treat as equal."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """The table's columns that the load does not bring."""
+        """The table's columns that the load has no values for."""
         brought = {column.name for column in self.columns}
-        there = (*self.spec.by_name, *(name.lower() for name in self.live_columns))
-        return tuple(name for name in dict.fromkeys(there) if name not in brought)
+        columns = (*self.spec.by_name, *(name.lower() for name in self.live_columns))
+        return tuple(name for name in dict.fromkeys(columns) if name not in brought)
 
     @property
     def order_by(self) -> tuple[Column, ...]:
-        """The columns that say which of two rows of one key is the later."""
+        """The columns that decide which of two rows with the same key is the later."""
         return tuple(self.spec.by_name[name] for name in self.spec.merge.order_by)
 
     @property
@@ -141,40 +141,40 @@ class Loading:
 
     @property
     def expressions(self) -> str:
-        """What the table is partitioned by, in a few words."""
+        """The partition expressions as text."""
         return ", ".join(f"`{dimension.expr}`" for dimension in self.spec.dimensions)
 
     @property
     def outside_hint(self) -> str | None:
-        """What to look at when the slice has fewer rows than were copied."""
-        told = f"rows may lie outside the slice: they must satisfy it by {self.expressions}"
-        return told if self.slice else None
+        """The hint when the slice has fewer rows than were copied."""
+        text = f"rows may be outside the slice: check {self.expressions} of the rows"
+        return text if self.slice else None
 
 
 def steps(loading: Loading, *, full_refresh: bool) -> Iterator[Step]:
-    """The statements between "the table is there" and the checks."""
+    """The steps after the table exists and before the checks."""
     if loading.rows == 0 and loading.spec.on_empty == "keep" and not full_refresh:
         return
     disposition = "replace" if full_refresh else loading.spec.write_disposition
     yield from DISPOSITIONS[disposition](loading)
 
 
-def tidy(work: Iterable[Step]) -> Iterator[Step]:
-    """The statements after the ledger's row, which takes the counts of a merge over."""
+def clean_up(work: Iterable[Step]) -> Iterator[Step]:
+    """The steps after the ledger's row is written, which needs the counts of a merge."""
     if any(step.template == "merge_compare" for step in work):
         yield _drop("the counts", MERGE_COUNTS)
 
 
 def _replace(loading: Loading) -> Iterator[Step]:
     if loading.slice is None:
-        why = "replace loads the table anew; DELETE, since TRUNCATE would commit"
+        why = "replace reloads the table; DELETE, since TRUNCATE would commit"
         yield Step("delete all rows", why, "delete_all", "delete", expects=_DELETED)
     else:
         if loading.slice.compares_text:
-            why = "rows of an equal key that is another text would be deleted too"
+            why = "rows whose key is another text that compares equal would be deleted too"
             expects = _no_other_spellings(loading)
             yield Step("look for other spellings", why, "spellings", "verify", expects=expects)
-        why = "replace loads this slice anew; other rows stay"
+        why = "replace reloads this slice; other rows stay"
         yield Step("delete the slice", why, "delete_slice", "delete", expects=_DELETED)
     yield from _copy(loading, loading.table)
     if loading.figures and loading.rows != 0:
@@ -191,10 +191,10 @@ def _append(loading: Loading) -> Iterator[Step]:
         return
     staged = bool(loading.figures or loading.keys_alike)
     if staged:
-        # Of a table that grows, only the new rows are read.
-        yield from _stage(loading, "rows are verified before they are among the table's")
+        # Only the new rows are read, not the growing table.
+        yield from _stage(loading, "rows are verified before they are inserted into the table")
         yield from _look_for_equal_keys(loading, STAGE)
-    why = f"how many rows {loading.where} holds"
+    why = f"the number of rows in {loading.where}"
     yield Step("count before", why, "count", expects=Number(BEFORE))
     if staged:
         facts = {"stage": STAGE}
@@ -210,15 +210,15 @@ def _append(loading: Loading) -> Iterator[Step]:
 def _merge(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    yield from _stage(loading, "rows meet the table's by key")
+    yield from _stage(loading, "rows are matched with the table's by key")
     rows = STAGE
     if loading.spec.merge.on_duplicate == "last":
         rows = STAGE_LAST
         yield from _keep_last(loading)
     yield from _compare(loading, rows)
     yield from _write(loading, rows)
-    why = "every key of the load must be in the table, and once, as the warehouse compares keys"
-    missing = RowCount((), "keys are missing or there twice")
+    why = "every key of the load must be in the table exactly once"
+    missing = RowCount((), "keys are missing or duplicated")
     facts: dict[str, object] = {"stage": rows}
     yield Step("look for missing keys", why, "merge_missing", "verify", facts, expects=missing)
     why = "the table must have grown by the inserted rows"
@@ -231,13 +231,13 @@ def _merge(loading: Loading) -> Iterator[Step]:
 _DELETED = Number(DELETED, optional=True)
 
 
-def _merged(*parts: str) -> RowCount:
-    """As many rows as these counts of the merge say, where the warehouse reports a number."""
+def _merge_count(*parts: str) -> RowCount:
+    """The sum of these counts of the merge, if the warehouse reports a number."""
     names = tuple(f"rows_{part}" for part in parts)
     return RowCount(names, "rows", optional=True)
 
 
-_WRITTEN = _merged("updated", "unchanged", "inserted")
+_WRITTEN = _merge_count("updated", "unchanged", "inserted")
 
 
 def _count(loading: Loading, why: str, of: tuple[str, ...]) -> Step:
@@ -246,15 +246,15 @@ def _count(loading: Loading, why: str, of: tuple[str, ...]) -> Step:
 
 
 def _no_other_spellings(loading: Loading) -> Zero:
-    """No rows whose key is equal to one of the slice's, and another text."""
+    """Expects no rows whose key is another text that compares equal to a key of the slice."""
     return Zero(
-        f"<count> of {loading.spec.table} would be deleted with the slice {loading.slice}, and"
-        " spelled in another way",
+        f"<count> of {loading.spec.table} with another spelling would be deleted with the slice"
+        f" {loading.slice}",
         "row",
-        "the warehouse holds the two equal: it ignores blanks at the end of text, or the collation"
+        "the warehouse treats both as equal: it ignores trailing blanks, or the collation"
         " ignores case",
-        f"give the rows of {loading.expressions} one spelling with UPDATE, or partition by an"
-        " expression that makes them one: partition_by: [{expr: rtrim(…), data_type: …}]",
+        f"give {loading.expressions} one spelling with UPDATE, or partition by an expression that"
+        " normalizes it: partition_by: [{expr: rtrim(…), data_type: …}]",
     )
 
 
@@ -265,72 +265,79 @@ def _drop(what: str, table: Table) -> Step:
 def _keep_last(loading: Loading) -> Iterator[Step]:
     order_by = loading.order_by
     facts: dict[str, object] = {"stage": STAGE, "deduped": STAGE_LAST, "order_by": order_by}
-    why = "of the rows of one key the last stays; NULL comes before every value"
+    why = "keeps the last row of each key; NULL sorts before every value"
     yield Step("keep the last of each key", why, "merge_dedupe", facts=facts)
     names = ", ".join(loading.spec.merge.order_by)
-    why = f"rows of one key that tie by {names} must be the same in every column"
-    facts = {"stage": STAGE, "table": STAGE_LAST, "order_by": order_by, **_compared(loading)}
+    why = f"rows with the same key and the same {names} must be identical"
+    facts = {
+        "stage": STAGE,
+        "table": STAGE_LAST,
+        "order_by": order_by,
+        **_compared_columns(loading),
+    }
     expects = Zero(
-        f"`look for ties` of {loading.spec.table}: <count> of the load tie with another row of"
-        f" their key by {names} and hold something else: which of them is the last cannot be known",
+        f"`look for ties` of {loading.spec.table}: <count> have the same key and {names}"
+        " as another row, but other values: it is ambiguous which one is the last",
         "row",
         "",
-        "add a column to merge.order_by that tells them apart",
+        "add a column to merge.order_by that makes the order unique",
     )
     yield Step("look for ties", why, "merge_ties", "verify", facts, expects=expects)
 
 
 def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
-    """Count what the merge is about to do, and leave out rows older than the table's."""
+    """Count the rows that the merge will insert, update and so on; skip older rows."""
     order_by = loading.order_by if loading.spec.merge.on_older == "keep" else ()
     facts = {
         "stage": rows,
         "all_rows": STAGE,
         "counts": MERGE_COUNTS,
         "order_by": order_by,
-        **_compared(loading),
+        **_compared_columns(loading),
     }
-    why = "which rows are new, changed or the same"
+    why = "counts the new, changed and unchanged rows"
     if order_by:
-        why = "which rows are new, changed, the same, or older than the table's"
+        why = "counts the new, changed, unchanged and older rows"
     yield Step("compare with the table", why, "merge_compare", facts=facts)
-    why = "each row of the load must meet one row of the table at most"
+    why = "each row of the load must match at most one row of the table"
     yield Step("count the merge", why, "merge_counts", "verify", facts, expects=MergeCounted())
     if order_by:
         names = ", ".join(loading.spec.merge.order_by)
-        why = f"rows older than the table's by {names} leave it as it is"
-        yield Step("skip older rows", why, "merge_skip", facts=facts, expects=_merged("skipped"))
+        why = f"rows older than the table's by {names} are not written"
+        yield Step(
+            "skip older rows", why, "merge_skip", facts=facts, expects=_merge_count("skipped")
+        )
 
 
-def _compared(loading: Loading) -> Mapping[str, object]:
-    """The columns beside the key that tell whether rows are the same, and whether they suffice."""
+def _compared_columns(loading: Loading) -> Mapping[str, object]:
+    """The non-key columns that can be compared, and whether these are all of them."""
     others = [c for c in loading.columns if c.name not in loading.spec.primary_key]
     compared = tuple(c for c in others if c.data_type.name not in NOT_COMPARABLE)
     return {"compared": compared, "comparable": len(compared) == len(others)}
 
 
 def _write(loading: Loading, rows: Table) -> Iterator[Step]:
-    """Bring the rows in: whole ones take the place of the table's, others update them."""
+    """Write the rows: complete ones replace the table's, others update some columns."""
     spec, kept = loading.spec, loading.kept_columns
     if spec.merge.strategy == "delete_insert" and not kept:
         why = "rows with a key of the load are replaced"
         facts: dict[str, object] = {"stage": rows}
-        known = _merged("updated", "unchanged")
+        known = _merge_count("updated", "unchanged")
         yield Step("delete matching rows", why, "merge_delete", "delete", facts, expects=known)
         why = "all rows of the load"
         yield Step("insert the rows", why, "merge_insert", "write", facts, expects=_WRITTEN)
         return
-    why = "known keys are updated, new ones inserted"
+    why = "existing keys are updated, new ones inserted"
     if kept:
         names = ", ".join(kept[:5]) + (", …" if len(kept) > 5 else "")
-        why = f"{why}; the load does not bring {names}, so known keys keep their values there"
+        why = f"{why}; the load has no {names}, so existing keys keep their values there"
     others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
     facts = {"stage": rows, "updated": others or loading.columns}
     yield Step("merge", why, "merge", "write", facts, expects=_WRITTEN)
 
 
 def _stage(loading: Loading, why: str) -> Iterator[Step]:
-    """The rows of the load in a table of their own, verified."""
+    """Copy the rows of the load into a stage table, and verify them."""
     yield Step("create the stage", why, "create_stage", facts={"stage": STAGE})
     yield from _copy(loading, STAGE)
     if loading.figures:
@@ -339,23 +346,23 @@ def _stage(loading: Loading, why: str) -> Iterator[Step]:
 
 
 def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
-    """What finds keys that differ in the data and are equal in the warehouse, where any may be."""
+    """Look for keys that differ in the data but are equal in the warehouse, if there may be any."""
     if loading.keys_alike:
         facts = _target_facts(target)
-        why = f"to the warehouse these must differ: {'; '.join(loading.keys_alike)}"
+        why = f"these keys must differ in the warehouse too: {'; '.join(loading.keys_alike)}"
         expects = Zero(
-            f"the data of {loading.spec.table} has <count> more than once, since the collation of"
-            " the warehouse ignores case or accents",
+            f"the data of {loading.spec.table} has <count> more than once in the warehouse, whose"
+            " collation ignores case or accents",
             "primary key",
             why,
-            "keep one row of each key, or give the column a collation that tells them apart",
+            "keep one row of each key, or give the column a collation that distinguishes them",
         )
         yield Step("look for equal keys", why, "equal_keys", "verify", facts, expects=expects)
 
 
 def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
-    """What asks a table, or the slice of it, for the figures that were taken while staging."""
-    statements = in_statements(loading.figures)
+    """Compare the figures of a table, or of its slice, with those from staging."""
+    statements = split_statements(loading.figures)
     for number, columns in enumerate(statements, 1):
         part = f" ({number} of {len(statements)})" if len(statements) > 1 else ""
         facts = {**_target_facts(target), "figures": columns}
@@ -367,7 +374,7 @@ def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
 
 
 def _target_facts(target: Table) -> dict[str, object]:
-    """What is looked at: the slice of the table, or the whole stage."""
+    """The facts for a query of the table's slice, or of the whole stage table."""
     return {"target": target, "slice": None} if target == STAGE else {"target": target}
 
 

@@ -1,7 +1,7 @@
-"""What the answer of a statement must be: said by the planner, checked by the executor.
+"""The expected results of statements: set by the planner, checked by the executor.
 
-Numbers of earlier answers are kept by name, so that later expectations can refer to them.
-``staged``, the rows that were staged, is known from the start.
+Numbers from earlier results are kept by name, so that later expectations can refer to them.
+``staged``, the number of staged rows, is known from the start.
 """
 
 from __future__ import annotations
@@ -12,50 +12,50 @@ from loader.plan.figures import Figure
 from loader.spec.checks import Check
 
 STAGED, BEFORE, AFTER, DELETED = "staged", "before", "after", "deleted"
-"""Names of numbers: rows staged, rows there before and after the load, rows deleted."""
+"""Names of numbers: rows staged, rows before and after the load, rows deleted."""
 
-_LOOK = "look at the staged files, if they are kept, and at the table"
+_LOOK = "compare the staged files, if they are kept, with the table"
 
 
 @dataclass(frozen=True)
 class NotLoaded:
-    """No row. A row is the ledger's row of this load id: the load is done already."""
+    """No row. A row means that the ledger has this load id: the load is committed already."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """One whole number, added to the one that is kept by its name."""
+    """One whole number, which is added to the number of its name."""
 
     name: str
     optional: bool = False
-    """Whether no answer is fine too: not every statement reports how many rows it touched."""
+    """Whether a missing number is accepted: not every warehouse reports row counts."""
 
 
 @dataclass(frozen=True)
 class RowCount:
-    """As many rows as the kept numbers of these names add up to."""
+    """A number of rows that equals the sum of the numbers with these names."""
 
     of: tuple[str, ...]
     found: str = "rows are there"
-    """What follows the number that was found, in the error."""
+    """The text after the found number in the error."""
     expected: str = "expected"
-    """What follows the number that was expected."""
+    """The text after the expected number."""
     hint: str = _LOOK
     hint_if_fewer: str | None = None
-    """In place of the hint, where rows are missing."""
+    """Replaces the hint when rows are missing."""
     keep: str | None = None
-    """The name that the number is kept by."""
+    """The name under which the number is kept."""
     optional: bool = False
 
 
 @dataclass(frozen=True)
 class Zero:
-    """Zero of what was looked for. Further columns of the answer are an example of it."""
+    """A count of zero. Further columns of the result are an example of what was counted."""
 
     problem: str
-    """The error's first line, with ``<count>`` where the number goes."""
+    """The error's first line, with ``<count>`` for the number."""
     noun: str
-    """What is counted, in the singular."""
+    """The singular noun for what is counted."""
     because: str
     """The error's second line."""
     hint: str
@@ -63,7 +63,7 @@ class Zero:
 
 @dataclass(frozen=True)
 class Values:
-    """The number of rows staged, then the figures that were taken of them while staging."""
+    """The number of staged rows, then the figures from staging."""
 
     figures: tuple[Figure, ...]
     hint_if_fewer: str | None = None
@@ -72,7 +72,7 @@ class Values:
 
 @dataclass(frozen=True)
 class MergeCounted:
-    """The `MergeCounts`, which add up to the rows staged, then the table's rows before."""
+    """The `MergeCounts`, which add up to the staged rows, then the table's rows before."""
 
 
 @dataclass(frozen=True)

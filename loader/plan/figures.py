@@ -59,10 +59,10 @@ MODULUS = 1 << 62
 """Of `low_digits`."""
 
 Statistics = Mapping[str, Mapping[Kind, str | int | float | None]]
-"""Figures by column and kind, as people and JSON have them."""
+"""Figures by column and kind, in a form for display and JSON."""
 
 _FIGURES_PER_STATEMENT = 1_000
-"""A SELECT of Redshift has at most 1,600 columns (``r_CREATE_TABLE_NEW``)."""
+"""Redshift allows at most 1,600 columns in a SELECT (``r_CREATE_TABLE_NEW``)."""
 
 _SHOWN_CHARACTERS = 60
 
@@ -77,7 +77,7 @@ class Figure:
 
     @property
     def modulus(self) -> Decimal:
-        """Of `low_digits`, in units of the column's last digit."""
+        """The modulus of `low_digits`, in units of the column's last digit."""
         digits = tuple(map(int, str(MODULUS)))
         return Decimal((0, digits, -self.data_type.scale))
 
@@ -85,7 +85,7 @@ class Figure:
 def figures_of(
     columns: Iterable[tuple[str, DataType]], dialect: Dialect, level: Level
 ) -> tuple[Figure, ...]:
-    """The figures of some columns that a level compares in a dialect, column by column."""
+    """The figures that a level compares in a dialect, column by column."""
     if level == "counts":
         return ()
     return tuple(
@@ -112,12 +112,12 @@ def _kinds(data_type: DataType, dialect: Dialect, *, checksums: bool) -> tuple[K
             return ("nulls", "minimum", "maximum", "nan", "whole", "fraction")
         case "char" | "varchar":
             return ("nulls", "bytes", *dialect.text_figures, *checksum)
-        case _:  # binary, and what is kept as the text it is loaded from
+        case _:  # binary, and types that are stored as text
             return ("nulls", "bytes", *checksum)
 
 
-def in_statements(figures: Sequence[Figure]) -> list[tuple[tuple[Figure, ...], ...]]:
-    """The figures by statement, and in a statement by column."""
+def split_statements(figures: Sequence[Figure]) -> list[tuple[tuple[Figure, ...], ...]]:
+    """Split the figures by statement, and within a statement by column."""
     statements: list[tuple[tuple[Figure, ...], ...]] = []
     columns: list[tuple[Figure, ...]] = []
     size = 0
@@ -132,10 +132,10 @@ def in_statements(figures: Sequence[Figure]) -> list[tuple[tuple[Figure, ...], .
 
 
 def parse_figure(figure: Figure, answer: object) -> Value:
-    """A figure as a warehouse answers it.
+    """Parse a figure from a query result.
 
     Raises:
-        ValueError: the answer is not of the figure's type.
+        ValueError: the result is not of the figure's type.
     """
     kind, name = figure.kind, figure.data_type.name
     if answer is None:
@@ -166,14 +166,14 @@ def _parse_float(answer: object) -> float:
 
 
 def _parse_units(answer: object, scale: int) -> int:
-    """A number in units of the last of its ``scale`` digits behind the point."""
+    """A number in units of the last of its ``scale`` digits after the point."""
     if isinstance(answer, int) and not isinstance(answer, bool):
         return answer * 10**scale
     if isinstance(answer, Decimal) and answer.is_finite():
         units = decimal_units(answer, scale)
         if units is not None:
             return units
-    raise ValueError(f"{answer!r} is not a number of at most {scale} digits behind the point")
+    raise ValueError(f"{answer!r} is not a number of at most {scale} digits after the point")
 
 
 def decimal_units(value: Decimal, scale: int) -> int | None:
@@ -182,7 +182,7 @@ def decimal_units(value: Decimal, scale: int) -> int | None:
     >>> decimal_units(Decimal("1.50"), 2), decimal_units(Decimal("1.5"), 0)
     (150, None)
     """
-    # By hand, since arithmetic of decimals rounds to the digits of the context.
+    # No decimal arithmetic, since it rounds to the precision of the context.
     sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     number = int("".join(map(str, digits)) or "0") * (-1 if sign else 1)
@@ -194,15 +194,15 @@ def decimal_units(value: Decimal, scale: int) -> int | None:
 
 
 def same(staged: Value, found: Value) -> bool:
-    """Whether a figure found in the warehouse is the staged one."""
+    """Whether a figure from the warehouse equals the staged one."""
     if isinstance(staged, float) and isinstance(found, float):
-        # Drivers print floats with 15 digits; `whole` and `fraction` see the others.
+        # Drivers print floats with 15 digits; `whole` and `fraction` cover the others.
         return isclose(staged, found, rel_tol=1e-14)
     return staged == found
 
 
 def show_figure(figure: Figure, value: Value) -> str | int | float | None:
-    """A figure as people and JSON have it: decimals and instants as text.
+    """Convert a figure for display and JSON: decimals and timestamps become text.
 
     >>> from loader.sql.datatypes import parse
     >>> show_figure(Figure("day", parse("date"), "minimum"), 19723)
@@ -241,15 +241,15 @@ def _show_instant(name: str, units: int) -> int | str:
                 moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=units)
                 text = moment.replace(tzinfo=None).isoformat(sep=" ")
                 return f"{text}+00" if name == "timestamptz" else text
-    except OverflowError:  # beyond what Python's calendar has
+    except OverflowError:  # outside Python's date range
         pass
     return units
 
 
 def statistics_of(values: Mapping[Figure, Value], hidden: Iterable[str] = ()) -> Statistics:
-    """The figures by column and kind, as people and JSON have them.
+    """The figures by column and kind, in a form for display and JSON.
 
-    Of the columns ``hidden`` no value is shown: their minimum and maximum are left out.
+    The minimum and maximum of ``hidden`` columns are left out.
     """
     secret = frozenset(hidden)
     found: dict[str, dict[Kind, str | int | float | None]] = {}

@@ -1,4 +1,4 @@
-"""What a warehouse has under a table's name, as far as it lets itself be seen."""
+"""Live tables as read from the warehouse's catalog."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column as the warehouse has it."""
+    """A column of a live table."""
 
     name: str
     data_type: str
     """In the spelling of the warehouse's catalog."""
     nullable: bool
     has_default: bool = False
-    """Whether rows may come without it; identities count."""
+    """Whether INSERT may omit it; also true for identities."""
     default: str | None = None
-    """The SQL of its DEFAULT, as the catalog tells it; an identity has none."""
+    """The SQL of its DEFAULT from the catalog; None for an identity."""
     identity: tuple[int, int] | None = None
     """Seed and step of generated numbers."""
     comment: str | None = None
     encoding: str | None = None
-    """Its compression in the words of specs; None where there is none to see."""
+    """Its encoding, as in specs; None if not known."""
 
 
 Seen = Literal["keys", "layout", "grants", "dependants"]
-"""What not every look at a table, and not every user, sees of it."""
+"""The parts of a table that not every query reads, and not every user can see."""
 
 
 UNSEEN: dict[Seen, str] = {
     "keys": "the primary key",
     "layout": "distribution, sort key and encodings",
     "grants": "grants",
-    "dependants": "what is bound to the table",
+    "dependants": "dependent objects",
 }
-"""What each of them is called where it could not be looked at."""
+"""Their names in messages."""
 
 
 def unseen(what: Seen, why: str) -> str:
-    """That something could not be looked at, and why."""
+    """The message that a part could not be read, with the reason."""
     return f"{UNSEEN[what]} cannot be seen: {why}"
 
 
 @dataclass(frozen=True)
 class LiveTable:
-    """A relation as the warehouse has it. What ``seen`` lacks is not known, whatever it says."""
+    """A live table or other relation. Parts that are not in ``seen`` are not known."""
 
     columns: tuple[LiveColumn, ...]
     kind: str = "table"
@@ -54,19 +54,19 @@ class LiveTable:
     owner: str | None = None
     primary_key: tuple[str, ...] = ()
     dist: str | None = None
-    """``even``, ``all``, ``auto`` or the column; None where a warehouse has no such thing."""
+    """``even``, ``all``, ``auto`` or the column; None if the warehouse has no distribution."""
     sort: tuple[str, ...] = ()
     sort_type: str | None = None
     """``compound``, ``interleaved`` or ``auto``."""
     grants: frozenset[tuple[str, str]] = frozenset()
-    """Privileges and whom they were granted: ``("select", "role:analyst")``."""
+    """Privileges and grantees: ``("select", "role:analyst")``."""
     dependants: tuple[str, ...] = ()
-    """The views that are bound to it, as ``schema.name``."""
+    """The views that depend on it, as ``schema.name``."""
     readable: bool = True
-    """Whether this user may count its rows."""
+    """Whether this user can read its rows."""
     seen: frozenset[Seen] = frozenset()
     unseen: tuple[str, ...] = ()
-    """What could not be looked at, and why, each as `unseen` says it."""
+    """The messages of `unseen` for parts that could not be read."""
 
     @property
     def is_table(self) -> bool:
@@ -75,10 +75,10 @@ class LiveTable:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The names of its columns, in its order."""
+        """The names of its columns in order."""
         return tuple(column.name for column in self.columns)
 
 
 Live = LiveTable | Literal["absent", "no schema", "unseen"]
-"""A live table; ``absent`` when there is none, ``no schema`` when there is no place for it either,
-``unseen`` when nobody has looked."""
+"""A live table; ``absent`` if it does not exist, ``no schema`` if its schema does not exist either,
+``unseen`` if the catalog was not read."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from loader.errors import PlanError
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, steps, tidy
+from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, clean_up, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.expectations import CheckHolds, NotLoaded
@@ -46,18 +46,18 @@ def plan_load(
     request: LoadRequest | None = None,
     found: Drift | None = None,
 ) -> Plan:
-    """The plan of a load. Without a request it is a preview, with placeholders that say so.
+    """Plan a load. Without a request, the plan is a preview with placeholders.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
         target: Where it will run.
-        request: What is to be loaded.
-        found: What differs in the request's live table, where it is known already.
+        request: The load.
+        found: The drift of the request's live table, if it is known already.
 
     Raises:
         PlanError: a partitioned table would be emptied, or the live table differs from the spec.
-        TemplateError: a template is missing, broken, or would commit by itself.
+        TemplateError: a template is missing or broken, or would commit.
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
@@ -94,13 +94,13 @@ def plan_load(
 def plan_ledger_upgrade(
     spec: TableSpec, renderer: Renderer, target: Target, present: Collection[str]
 ) -> tuple[Statement, ...]:
-    """What gives a ledger of an earlier version, with these columns, those that it lacks."""
+    """The statements that add missing columns to a ledger of an earlier version."""
     facts = table_facts(spec, target)
     return tuple(
         statement_of(
             Step(
                 f"add {column} to the ledger",
-                "a ledger of an earlier version lacks it",
+                "missing in a ledger of an earlier version",
                 "ledger_add_column",
                 facts={"column": column, "data_type": data_type},
             ),
@@ -115,7 +115,7 @@ def plan_ledger_upgrade(
 def compared_figures(
     spec: TableSpec, renderer: Renderer, target: Target, columns: Iterable[Column]
 ) -> tuple[Figure, ...]:
-    """The figures of some columns that a load compares before it commits."""
+    """The figures that a load compares before COMMIT, for some columns."""
     kept = ((column.name, column.data_type) for column in columns)
     return figures_of(kept, renderer.dialect, spec.verify or target.verify)
 
@@ -123,7 +123,7 @@ def compared_figures(
 def plan_checks(
     spec: TableSpec, renderer: Renderer, target: Target, slice_: Slice | None
 ) -> tuple[Statement, ...]:
-    """The statements that measure what the spec's checks bound, of a slice or the whole table."""
+    """The statements of the spec's checks, for a slice or the whole table."""
     check_key_spelling(slice_, renderer)
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
@@ -139,10 +139,10 @@ def plan_hooks(
 
 
 def full_refresh_conflict() -> PlanError:
-    """The error of asking for the whole table and for a part of it."""
+    """The error for a full refresh with a partition."""
     return PlanError(
-        "a full refresh replaces the whole table, so it takes no partition",
-        hint="leave out either --full-refresh or --partition",
+        "a full refresh replaces the whole table, so it cannot have a partition",
+        hint="remove either --full-refresh or --partition",
     )
 
 
@@ -157,15 +157,15 @@ def _choose_slice(
     names = ", ".join(dimension.name for dimension in spec.dimensions)
     if not preview:
         raise PlanError(
-            f"{spec.table} is partitioned by {names}, and no partition is given",
+            f"{spec.table} is partitioned by {names}, but no partition is given",
             hint="give --partition KEY, --partition auto for the partitions in the data, or"
             " --full-refresh to replace the whole table",
         )
-    made_up = placeholder(spec.dimensions)
+    example = placeholder(spec.dimensions)
     why = "no partition is given"
     if request.auto:
-        why = "`auto` means the partitions in the data, and no data is given with --from"
-    return made_up, (f"{why}: {made_up} is a PLACEHOLDER for the one you load",)
+        why = "`auto` uses the partitions in the data, but no data is given with --from"
+    return example, (f"{why}: {example} is a PLACEHOLDER for the one you load",)
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,10 @@ class _Builder:
     prefix: str
     columns: tuple[Column, ...]
     drift: Drift | None = None
-    """What differs in the live table, where it is known already."""
+    """The drift of the live table, if it is known already."""
 
     def session(self) -> Iterator[Statement]:
-        """What the load sets in its session: at least a label that tells its queries apart."""
+        """The settings of the session: at least a label for its queries."""
         if not self.renderer.has("set_session"):
             return
         spec, why = self.spec, "the settings of the target and of the spec"
@@ -195,7 +195,7 @@ class _Builder:
             ("table", spec.table),
         ):
             label = label.replace(f"{{{word}}}", text)
-        step = Step("label the queries", "SYS_QUERY_HISTORY shows it", "set_session")
+        step = Step("label the queries", "SYS_QUERY_HISTORY shows it as query_label", "set_session")
         named = {"query_group": label.encode()[:_LABEL_BYTES].decode(errors="ignore")}
         for name, value in (named | parameters).items():
             facts = {"name": name, "value": value}
@@ -203,7 +203,7 @@ class _Builder:
             yield self._outside(replace(one, facts=facts, group="the session's settings"))
 
     def hooks(self, when: str, transaction: str) -> Iterator[Statement]:
-        """The spec's own statements of one place."""
+        """The hooks of the spec for one place."""
         inside = transaction == "inside"
         for hook in placed(self.spec.hooks, when, transaction):
             if self.renderer.has(hook.template):
@@ -213,24 +213,24 @@ class _Builder:
                 yield self._statement(step) if inside else self._outside(step)
 
     def notes(self) -> Iterator[str]:
-        """The hooks that are left out."""
+        """Notes about hooks without a template in this dialect."""
         for hook in self.spec.hooks:
             if not self.renderer.has(hook.template):
                 dialect = self.renderer.dialect.title
-                yield f"the hook `{hook.template}` is left out: {dialect} has no such template"
+                yield f"the hook `{hook.template}` is skipped: it has no template for {dialect}"
 
     def setup(self) -> Iterator[Statement]:
         if not self.target.ledger_schema:
             return
         routine = [
-            ("create the ledger's schema", "the ledger's place", "create_schema"),
-            ("create the ledger", "what was loaded, and when", "ledger_create"),
+            ("create the ledger's schema", "for the ledger", "create_schema"),
+            ("create the ledger", "the record of all loads", "ledger_create"),
         ]
         if self.renderer.has("lock"):
-            why = "its loads take turns by it; readers of the table never wait"
-            routine.append(("create the table's own ledger", why, "table_ledger_create"))
-            why = "what a ledger of an earlier version knows of the table"
-            routine.append(("copy the table's loads", why, "table_ledger_fill"))
+            why = "loads of the table lock it to wait for each other; readers never wait"
+            routine.append(("create the ledger of the table", why, "table_ledger_create"))
+            why = "from a ledger that an earlier version made"
+            routine.append(("copy earlier loads of the table", why, "table_ledger_fill"))
         facts = {"schema": self.target.ledger_schema}
         for name, why, template in routine:
             role: Role = "schema" if template == "create_schema" else "run"
@@ -268,22 +268,22 @@ class _Builder:
             yield from self.hooks("after", "inside")
         if self.target.ledger_schema:
             why, group = (
-                "its id commits with its rows: exactly once",
+                "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
             counted = any(step.template == "merge_compare" for step in work)
             facts = {"counts": MERGE_COUNTS if counted else None}
             if self.renderer.has("table_ledger_insert"):
-                own = Step("record the load of the table", why, "table_ledger_insert", group=group)
+                own = Step("record the load for the table", why, "table_ledger_insert", group=group)
                 yield self._statement(own)
-                why = "what `loader history` shows; nothing reads it inside a transaction"
+                why = "for `loader history`; no load reads it"
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
-        for step in tidy(work):
+        for step in clean_up(work):
             yield self._statement(step)
 
     def outside(self) -> Iterator[Statement]:
-        """What a live table needs first that cannot, or should not, run inside the transaction."""
+        """The changes of the live table that do not run inside the transaction."""
         steps = list(widen(self.spec, self.additions))
         if self.renderer.dialect.alter_blocks_readers:
             steps += alter(self.spec, self.renderer, self.additions)
@@ -292,7 +292,7 @@ class _Builder:
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
-        """What the load has to change in a live table first."""
+        """The changes of the live table that the load needs first."""
         live = self.request.live
         if not isinstance(live, LiveTable):
             return ()
@@ -300,21 +300,21 @@ class _Builder:
 
     @property
     def evolution(self) -> Evolution:
-        """The columns that the load has to change."""
+        """The columns that the load changes."""
         return Evolution(self._changed("add column"), self._changed("widen column"))
 
     def _changed(self, kind: Kind) -> tuple[str, ...]:
         return tuple(one.column for one in self.additions if one.kind == kind and one.column)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
-        group = "take turns, and ask the ledger for this load"
+        group = "lock the table, and look for this load in the ledger"
         if self.renderer.has("lock"):
-            why = "loads of one table take turns; readers of the table go on"
-            step = Step("lock the table's own ledger", why, "lock", "lock", group=group)
+            why = "loads of one table wait for each other; readers never wait"
+            step = Step("lock the ledger of the table", why, "lock", "lock", group=group)
             yield self._statement(step)
         else:
-            group = "ask the ledger for this load"
-        why = "one that is there is not done twice"
+            group = "look for this load in the ledger"
+        why = "a committed load is not repeated"
         found = NotLoaded()
         yield self._statement(
             Step("look for this load", why, "ledger_find", "find_load", group=group, expects=found)
@@ -327,7 +327,7 @@ class _Builder:
             return
         when = "only when it is missing" if live == "unseen" else None
         for step in create(self.spec, self.renderer):
-            # Whoever may create tables in a schema need not have the right to create schemas.
+            # A user may have the right to create tables in a schema, but not schemas.
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield self._statement(step, when=when)
 
@@ -373,7 +373,7 @@ class _Builder:
         }
 
     def _columns_changed(self) -> str | None:
-        """What the load changed in the table, as JSON; None when it changed nothing."""
+        """The columns that the load added or widened, as JSON; None when there are none."""
         changes = vars(self.request.evolved + self.evolution)
         found = {change: columns for change, columns in changes.items() if columns}
         return json.dumps(found, ensure_ascii=False) if found else None

@@ -1,4 +1,4 @@
-"""Plans: the exact statements of a load, to be printed or run. Pure data; `planner` builds them."""
+"""Plans: the exact statements of a load, as pure data. `loader.plan.load_plan` builds them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from loader.sql.datatypes import DataType
 from loader.sql.renderer import OWN, Table
 
 PREVIEW_LOAD_ID = "<load id>"
-"""Stands in previews where a load puts its own id."""
+"""The placeholder for the load id in previews."""
 
 _PREVIEW_RUN = "<run>"
-"""Stands in previews of a load id of the caller's where each run of it puts its own name."""
+"""The placeholder for the run in previews of a given load id."""
 
 _SLICE_BYTES = 4_000
-"""What the ledger keeps of a slice's description."""
+"""The most bytes of a slice's description in the ledger."""
 
 
 LEDGER_ADDITIONS: Mapping[str, DataType] = {
@@ -38,11 +38,11 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "column_figures": DataType("varchar", (65_535,)),
     "columns_changed": DataType("varchar", (65_535,)),
 }
-"""Columns that ledgers of earlier versions lack; a load adds them."""
+"""Columns that are missing in ledgers of earlier versions; a load adds them."""
 
 
 def missing_ledger_columns(present: Collection[str]) -> dict[str, DataType]:
-    """The columns of the ledger that an earlier version did not make, with their types."""
+    """The columns that a ledger of an earlier version lacks, with their types."""
     return {name: kind for name, kind in LEDGER_ADDITIONS.items() if name not in present}
 
 
@@ -51,7 +51,7 @@ _LEDGER_TEXT = LEDGER_ADDITIONS["column_figures"].length
 
 @dataclass(frozen=True)
 class Target:
-    """What a plan needs to know of where it will run; holds no secrets."""
+    """The facts about a target that plans need; no secrets."""
 
     name: str
     dialect: str
@@ -62,20 +62,20 @@ class Target:
     iam_role: str = ""
     """The role COPY reads the bucket with; Redshift only."""
     verify: Level = "values"
-    """What is compared before COMMIT, for tables whose specs do not say."""
+    """The default of ``verify`` for specs without it."""
     session: SessionSettings = field(default_factory=SessionSettings)
-    """What loads set in their sessions, where specs do not say."""
+    """Session settings of loads, for specs without them."""
 
 
 @dataclass(frozen=True)
 class StagedFacts:
-    """How much was staged for a load."""
+    """The totals of the staged files of a load."""
 
     rows: int
     bytes: int
     files: int
     statistics: Statistics = field(default_factory=dict)
-    """Figures of each column, as the ledger keeps them."""
+    """Figures of each column, in the ledger's form."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,19 @@ class Statement:
     """The template file it was rendered from."""
     role: Role = "run"
     when: str | None = None
-    """In a preview: the condition under which it is part of the load at all."""
+    """In a preview: the condition under which the load runs it."""
     group: str | None = None
-    """Routine that a short plan tells in these words, together with its neighbours."""
+    """Text that a short plan shows instead of this statement and neighbours of the same group."""
     expects: Expectation | None = None
-    """What its answer must be; None when it has none that matters."""
+    """The expected result; None when the result does not matter."""
 
     @property
     def project_template(self) -> str | None:
-        """The project's template it was rendered from; None when it is Loader's own."""
+        """The project's template it was rendered from; None for Loader's own."""
         return None if self.template.startswith(OWN) else self.template
 
     def script(self, number: str = "") -> str:
-        """The statement for a SQL client, under a comment that says what it is for."""
+        """The statement for a SQL client, after a comment with its purpose."""
         condition = f" ({self.when})" if self.when else ""
         return f"{_comment(f'{number}{self.name}{condition}: {self.why}')}\n{self.sql};"
 
@@ -119,7 +119,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Evolution:
-    """The columns of a live table that a load has changed, as `schema_contract` lets it."""
+    """Columns of a live table that a load changes, as its `schema_contract` allows."""
 
     added: tuple[str, ...] = ()
     widened: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything one load will do: what it stages, then its one transaction."""
+    """Everything that one load does: staging, then one transaction."""
 
     spec: TableSpec
     target: Target
@@ -157,23 +157,23 @@ class Plan:
     full_refresh: bool
     stage: StagePlan
     setup: tuple[Statement, ...]
-    """What makes the ledger where there is none yet, before the transaction."""
+    """Statements that create the ledger if it is missing, before the transaction."""
     statements: tuple[Statement, ...]
-    """What runs between BEGIN and COMMIT, in order."""
+    """Statements between BEGIN and COMMIT, in order."""
     session: tuple[Statement, ...] = ()
-    """What is set in its session first."""
+    """Statements that configure the session."""
     outside: tuple[Statement, ...] = ()
-    """What changes the live table before it, each by itself."""
+    """Statements that change the live table before BEGIN, each by itself."""
     before: tuple[Statement, ...] = ()
     """The spec's hooks that run before BEGIN."""
     after: tuple[Statement, ...] = ()
     """The spec's hooks that run after COMMIT."""
     rows: int | None = None
-    """How many rows it loads, when that is known."""
+    """The number of rows to load, if known."""
     notes: tuple[str, ...] = ()
-    """What a reader should know: what was made up, what is not known yet."""
+    """Notes for the reader: placeholders, and what is not known yet."""
     evolution: Evolution = Evolution()
-    """Columns that the live table lacks, or that are too narrow in it, which the load changes."""
+    """Columns of the live table that the load adds or widens."""
 
     @property
     def slice_text(self) -> str | None:
@@ -182,7 +182,7 @@ class Plan:
 
     @property
     def replaces(self) -> Literal["slice", "table", None]:
-        """What it deletes before it copies."""
+        """Whether it deletes the slice or the table before COPY."""
         deletes = any(
             isinstance(statement.expects, Number) and statement.expects.name == DELETED
             for statement in self.statements
@@ -205,7 +205,7 @@ class Plan:
         return "\n".join(lines)
 
     def header(self) -> Iterator[str]:
-        """What the plan is about, line by line."""
+        """The lines that summarize the plan."""
         what = "full refresh" if self.full_refresh else self.spec.write_disposition
         where = f" {self.slice}" if self.slice else " of the whole table"
         yield f"{self.spec.table} on {self.target.name} ({self.target.dialect}): {what}{where}"
@@ -213,7 +213,7 @@ class Plan:
         yield from self.notes
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON-ready data; ``plan_version`` names its form."""
+        """The plan as JSON-ready data; ``plan_version`` is the version of the format."""
         return {
             "plan_version": 1,
             "asset_key": self.spec.asset_key,
@@ -246,32 +246,32 @@ class LoadRequest:
     full_refresh: bool = False
     load_id: str = PREVIEW_LOAD_ID
     run: str = ""
-    """Tells runs of one load id apart; no part of what is loaded, and empty in previews."""
+    """Distinguishes runs with the same load id; empty in previews."""
     present: frozenset[str] | None = None
-    """The spec columns that the data has; None when no data has been seen."""
+    """The spec columns that the data has; None without data."""
     staged: StagedFacts | None = None
-    """None when nothing has been staged yet."""
+    """None before staging."""
     rows: int | None = None
-    """How many rows the data has, when it was looked at and not staged."""
+    """The number of rows of data that was read but not staged."""
     keys_alike: tuple[str, ...] = ()
-    """The first few primary keys of the data that the warehouse may hold equal."""
+    """The first few primary keys of the data that the warehouse may treat as equal."""
     live: Live = "unseen"
     order: tuple[str, ...] = ()
-    """The live table's columns, in its order, as they were when the rows were staged."""
+    """The live table's columns in order, as of staging."""
     evolved: Evolution = Evolution()
-    """What was changed in the live table for this load, before its transaction."""
+    """Columns that were changed for this load before its transaction."""
     version: str = ""
     """The version of Loader that the ledger records."""
     auto: bool = False
-    """The partitions are those found in the data."""
+    """Whether the partitions are those found in the data."""
     no_partitions: bool = False
-    """The partitions were to be found in the data, and it has no rows: nothing is replaced."""
+    """Whether the partitions come from data without rows, so that nothing is replaced."""
 
 
 def ledger_slice(slice_: Slice | None) -> str | None:
-    """A slice's description as the ledger keeps it.
+    """The description of a slice in the ledger.
 
-    What is left out of a long one counts all the same: a digest tells such slices apart.
+    A long one is truncated, with a digest that distinguishes it from others.
     """
     if slice_ is None:
         return None
@@ -285,40 +285,42 @@ def ledger_slice(slice_: Slice | None) -> str | None:
 
 
 def ledger_figures(statistics: Statistics) -> str | None:
-    """Figures of columns as the ledger keeps them: JSON, and of very many columns what fits.
+    """The figures of columns for the ledger, as JSON.
+
+    If they do not fit, only NULL counts, minimum and maximum.
 
     Returns:
-        None when there are none, or too many columns even for their NULLs and extremes.
+        None when there are none, or when even those do not fit.
     """
     kinds: tuple[Kind, ...] = ("nulls", "minimum", "maximum")
     short = {
         column: {kind: figures[kind] for kind in kinds if kind in figures}
         for column, figures in statistics.items()
     }
-    for kept in (statistics, short):
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        if kept and len(text.encode()) <= _LEDGER_TEXT:
+    for figures_to_keep in (statistics, short):
+        text = json.dumps(figures_to_keep, ensure_ascii=False, separators=(",", ":"))
+        if figures_to_keep and len(text.encode()) <= _LEDGER_TEXT:
             return text
     return None
 
 
 def _comment(text: str) -> str:
-    """A comment that stays on its line, whatever names and keys it tells."""
+    """A SQL comment on one line, even if the text has line breaks."""
     return "-- " + " ".join(text.splitlines())
 
 
 def spec_hash(spec: TableSpec) -> str:
-    """A fingerprint of everything a spec declares, whatever else later versions may let it say."""
-    told = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    declared = json.dumps(told, sort_keys=True)
+    """A digest of everything a spec declares; stable when later versions add fields."""
+    declared_fields = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    declared = json.dumps(declared_fields, sort_keys=True)
     return hashlib.sha256(declared.encode()).hexdigest()
 
 
 def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:
-    """The key under which a run stages its files: its own, and safe in any path or URL.
+    """The key prefix for the staged files of a run, safe in any path or URL.
 
-    Runs of one load id may be at work at the same time, so none writes where another one may.
-    Without a ``run`` it is what a preview shows.
+    Runs with the same load id may run concurrently, so each has its own prefix. Without a
+    ``run``, it is the prefix for a preview.
     """
     preview = load_id == PREVIEW_LOAD_ID and not run
     last = load_id if preview else f"{_slug(load_id)}/{run or _PREVIEW_RUN}"
@@ -326,7 +328,7 @@ def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:
 
 
 def table_ledger(ledger_schema: str, table: Table) -> Table:
-    """The ledger of one table, where a warehouse has one: its loads lock it to take turns.
+    """The ledger of one table, which its loads lock; only some warehouses have it.
 
     Transactions that read and write a ledger of all tables would conflict with each other in
     databases with SERIALIZABLE isolation (``c_serial_isolation``).
@@ -339,7 +341,7 @@ def table_ledger(ledger_schema: str, table: Table) -> Table:
 
 
 def _slug(text: str) -> str:
-    """Text as a path segment; what is replaced is told apart by a digest."""
+    """Text as a path segment; a digest keeps changed texts distinct."""
     safe = _safe(text, 80)
     if safe == text:
         return safe

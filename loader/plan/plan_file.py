@@ -1,4 +1,4 @@
-"""Plans as documents: what `loader plan --format json` prints and `-o` saves, and `apply` reads."""
+"""Plan documents: `loader plan` prints and saves them as JSON, `loader apply` reads them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ VERSION: Literal[1] = 1
 ID = "urn:loader:plan:v1"
 
 LARGEST = 1 << 30
-"""Bytes. The plan of a table has some ten thousand."""
+"""The largest plan file, in bytes; the plan of one table has about 10 kB."""
 
 
 class Document(BaseModel):
-    """Closed: a key that is not a field is an error."""
+    """Base class: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,20 +44,20 @@ class StatementDocument(Document):
 
 
 class DifferenceDocument(Document):
-    """One thing that a spec says and the live table does not, or the reverse."""
+    """One difference between a spec and its live table."""
 
     kind: str
     column: str | None
     spec: str | None
     live: str | None
-    remedy: Literal["in place", "outside", "rebuild", "none"]
+    remedy: Literal["in place", "before_transaction", "rebuild", "none"]
     destructive: bool
     loss: str | None
     blocked: str | None
 
 
 class ChangeDocument(Document):
-    """What makes one live table what its spec says."""
+    """The changes that make one live table match its spec."""
 
     asset_key: str
     table: str
@@ -83,7 +83,7 @@ class StageDocument(Document):
 
 
 class LoadDocument(Document):
-    """What one load would run."""
+    """The plan of one load."""
 
     plan_version: Literal[1]
     asset_key: str
@@ -112,16 +112,16 @@ class LoadDocument(Document):
 
 
 class Fingerprint(Document):
-    """What a live plan was made of; a plan whose makings have changed is stale."""
+    """Digests of the inputs of a live plan; when one has changed, the plan is stale."""
 
     specs: dict[str, str]
     """Asset key → digest of the spec."""
     templates: dict[str, str]
     """Template → digest of its text."""
     live: dict[str, str]
-    """Table → digest of what the warehouse had under its name."""
+    """Table → digest of the live table."""
     seal: str
-    """Digest of all else in the document: whoever edits it by hand breaks it."""
+    """Digest of the rest of the document, to detect edits."""
 
 
 class PlanDocument(Document):
@@ -132,7 +132,7 @@ class PlanDocument(Document):
     target: str
     dialect: str
     live: bool
-    """Whether live tables were looked at."""
+    """Whether the plan was compared with the live tables."""
     destructive: bool
     changes: list[ChangeDocument]
     plans: list[LoadDocument]
@@ -150,14 +150,14 @@ def json_schema() -> dict[str, Any]:
 
 
 def offline_document(plans: Sequence[Mapping[str, Any]], place: Target) -> dict[str, Any]:
-    """Plans, as data, for which no live table was looked at."""
+    """The document for plans that were made without live tables."""
     return _document(place, live=False, changes=[], plans=list(plans))
 
 
 def live_document(
     reviews: Sequence[Review], place: Target, templates: Mapping[str, Template]
 ) -> dict[str, Any]:
-    """Plans held against live tables, with the fingerprints of everything they were made of."""
+    """The document for plans against live tables, with a fingerprint of their inputs."""
     changes = [review.change for review in reviews]
     found = _document(
         place,
@@ -165,18 +165,18 @@ def live_document(
         changes=[change.to_dict() for change in changes],
         plans=[review.to_dict() for review in reviews],
     )
-    found["fingerprint"] = {**_makings(changes, place.dialect, templates), "seal": ""}
+    found["fingerprint"] = {**_digests(changes, place.dialect, templates), "seal": ""}
     found["fingerprint"]["seal"] = _seal(found)
     return found
 
 
 def _document(place: Target, **parts: Any) -> dict[str, Any]:
-    # Before it is sealed: what is written is what the seal is of.
-    found: dict[str, Any] = KNOWN.hide_in(_told(place, **parts))
+    # Secrets are hidden before the seal is computed, so that it matches the file.
+    found: dict[str, Any] = KNOWN.hide_in(_make_document(place, **parts))
     return found
 
 
-def _told(place: Target, **parts: Any) -> dict[str, Any]:
+def _make_document(place: Target, **parts: Any) -> dict[str, Any]:
     return {
         "plan_version": VERSION,
         "loader_version": version(),
@@ -190,7 +190,7 @@ def _told(place: Target, **parts: Any) -> dict[str, Any]:
     }
 
 
-def _makings(
+def _digests(
     changes: Sequence[TableChange], dialect: str, templates: Mapping[str, Template]
 ) -> dict[str, dict[str, str]]:
     return {
@@ -205,63 +205,65 @@ def _makings(
 
 
 def _seal(document: Mapping[str, Any]) -> str:
-    makings = {key: value for key, value in document["fingerprint"].items() if key != "seal"}
-    return fingerprint({**document, "fingerprint": makings})
+    digests = {key: value for key, value in document["fingerprint"].items() if key != "seal"}
+    return fingerprint({**document, "fingerprint": digests})
 
 
 def read_plan(path: Path) -> PlanDocument:
-    """A saved plan, as it was saved.
+    """Read a saved plan.
 
     Raises:
-        PlanError: it cannot be read, is of another version, was made offline, or was edited.
+        PlanError: it cannot be read, has another version, was made offline, or was edited.
     """
     try:
         data = json.loads(read_bytes(path, LARGEST))
     except UnreadableError as error:
         raise PlanError(f"{path} {error.message}") from error
     except ValueError as error:
-        raise PlanError(f"{path} is no JSON: {error}", hint=_AGAIN) from error
+        raise PlanError(f"{path} is not valid JSON: {error}", hint=_PLAN_AGAIN) from error
     except RecursionError as error:
-        raise PlanError(f"{path} is no plan: it is nested too deeply", hint=_AGAIN) from error
+        raise PlanError(
+            f"{path} is not a plan: it is nested too deeply", hint=_PLAN_AGAIN
+        ) from error
     found = data.get("plan_version") if isinstance(data, dict) else None
     if found != VERSION:
         raise PlanError(
-            f"{path} is no plan of version {VERSION}"
-            + (f": it says plan_version {found!r}" if found is not None else ""),
-            hint=_AGAIN,
+            f"{path} is not a plan of version {VERSION}"
+            + (f": plan_version is {found!r}" if found is not None else ""),
+            hint=_PLAN_AGAIN,
         )
     try:
         document = PlanDocument.model_validate(data)
     except ValidationError as error:
         places = [".".join(map(str, one["loc"])) + ": " + one["msg"] for one in error.errors()]
         raise PlanError(
-            "\n  ".join([f"{path} is not as it was saved", *places[:9]]), hint=_AGAIN
+            "\n  ".join([f"{path} is not a valid plan", *places[:9]]), hint=_PLAN_AGAIN
         ) from error
     if document.fingerprint is None:
         raise PlanError(
-            f"{path} was made without --live: it does not say what the live tables need",
-            hint=_AGAIN,
+            f"{path} was made without --live, so it has no changes of live tables",
+            hint=_PLAN_AGAIN,
         )
     if _seal(data) != document.fingerprint.seal:
         raise PlanError(
-            f"{path} was changed after it was saved",
-            hint="change the specs or templates instead; " + _AGAIN,
+            f"{path} was edited after it was saved",
+            hint="edit the specs or templates instead; " + _PLAN_AGAIN,
         )
     return document
 
 
-_AGAIN = "make it again: loader plan --live -o plan.json"
+_PLAN_AGAIN = "create it again: loader plan --live -o plan.json"
 
 
 def check_place(document: PlanDocument, place: Target) -> None:
-    """Refuse a plan that was made for another target.
+    """Check that a plan was made for this target.
 
     Raises:
-        PlanError: it was.
+        PlanError: it was made for another target.
     """
     if (document.target, document.dialect) != (place.name, place.dialect):
         raise PlanError(
-            f"the plan was made for the target {document.target} ({document.dialect}), and this"
+            f"the plan was made for the target {document.target} ({document.dialect}), but this"
             f" is {place.name} ({place.dialect})",
             hint=f"apply it with --target {document.target}",
         )
@@ -273,16 +275,16 @@ def check_fresh(
     place: Target,
     templates: Mapping[str, Template],
 ) -> None:
-    """Refuse a plan whose makings are not what they were; what it began itself aside.
+    """Check that the inputs of a plan are unchanged, except by an earlier run of the plan itself.
 
     Raises:
-        PlanError: specs, templates or live tables changed; all of it is told.
+        PlanError: specs, templates or live tables have changed; lists all changes.
     """
     stale = list(_stale(document, changes, place, templates))
     if stale:
         raise PlanError(
             "\n  ".join(["the plan is stale; nothing was changed", *stale]),
-            hint="look at what changed, then " + _AGAIN,
+            hint="review the changes, then " + _PLAN_AGAIN,
         )
 
 
@@ -293,35 +295,35 @@ def _stale(
     templates: Mapping[str, Template],
 ) -> Iterator[str]:
     assert document.fingerprint is not None
-    then, now = document.fingerprint, _makings(changes, place.dialect, templates)
+    then, now = document.fingerprint, _digests(changes, place.dialect, templates)
     for key, digest in now["specs"].items():
         if then.specs.get(key) != digest:
-            yield f"the spec of {key} is another one now"
+            yield f"the spec of {key} has changed"
     for name in sorted({*then.templates, *now["templates"]}):
         if then.templates.get(name) != now["templates"].get(name):
-            yield f"the template {name} is another one now"
+            yield f"the template {name} has changed"
     saved = {change.table: change for change in document.changes}
     for change in changes:
         table = change.spec.table
         if table not in saved:
-            yield f"the table of {change.spec.asset_key} is {table} now"
+            yield f"the table of {change.spec.asset_key} is now {table}"
         elif then.live.get(table) != now["live"][table] and not _resumes(saved[table], change):
-            yield from _moved(saved[table], change)
+            yield from _describe_changes(saved[table], change)
 
 
 def _resumes(saved: ChangeDocument, change: TableChange) -> bool:
-    """Whether the table is on its way from what was saved to what its spec says."""
+    """Whether only some of the saved differences are left, so that the plan can be resumed."""
     planned = {(one.kind, one.column, one.spec) for one in saved.differences}
     left = {(one.kind, one.column, one.spec) for one in change.differences}
     return left < planned
 
 
-def _moved(saved: ChangeDocument, change: TableChange) -> Iterator[str]:
-    """How a live table differs from what it was when the plan was saved."""
+def _describe_changes(saved: ChangeDocument, change: TableChange) -> Iterator[str]:
+    """Describe how a live table has changed since the plan was saved."""
     table, then, now = change.spec.table, saved.live, live_state(change.live)
     if isinstance(then, str) or isinstance(now, str):
         words = [state if isinstance(state, str) else "a table" for state in (then, now)]
-        yield f"{table} was {words[0]}, and is {words[1]}"
+        yield f"{table} was {words[0]}, and is now {words[1]}"
         return
     columns = [_by_name(then), _by_name(now)]
     for name in dict.fromkeys([*columns[0], *columns[1]]):
@@ -332,12 +334,12 @@ def _moved(saved: ChangeDocument, change: TableChange) -> Iterator[str]:
             for key in before:
                 if before[key] != after.get(key):
                     what = key.replace("_", " ")
-                    yield f"{table}: {what} of {name} was {before[key]}, and is {after.get(key)}"
+                    yield f"{table}: {what} of {name} was {before[key]}, is now {after.get(key)}"
     for key in then:
         if key != "columns" and then[key] != now.get(key):
-            yield f"{table} has other {key.replace('_', ' ')}"
+            yield f"{table}: {key.replace('_', ' ')} changed"
     if list(columns[0]) != list(columns[1]) and set(columns[0]) == set(columns[1]):
-        yield f"{table} has its columns in another order"
+        yield f"{table}: the order of the columns changed"
 
 
 def _by_name(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Renderer, Table
 
 _SAMPLE_COLUMNS = 5
-"""Columns that are shown of a row, unless its key and what a check counts are more."""
+"""The most columns that are shown of a row, unless its key and the checked columns are more."""
 
 
 def plan_read(
@@ -42,7 +42,7 @@ def plan_read(
 
 
 def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
-    """The columns that are asked for; all of them when none are named.
+    """The requested columns; by default all.
 
     Raises:
         PlanError: a column is not one of the table's.
@@ -52,7 +52,7 @@ def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
     if unknown or not names:
         given = ", ".join(f"`{name}`" for name in unknown)
         raise PlanError(
-            f"{spec.table} has no column {given}" if given else "no columns are asked for",
+            f"{spec.table} has no column {given}" if given else "no columns are requested",
             hint=f"its columns are {', '.join(spec.by_name)}",
         )
     return names
@@ -61,9 +61,9 @@ def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
 def plan_sample(
     spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
 ) -> Statement:
-    """The SELECT of some rows that a check counts: their shown columns, in this order.
+    """The SELECT of some rows that a check counts, with their `sample_columns`.
 
-    For `duplicate_values` it is of the keys, with how often each is there after them.
+    For `duplicate_values`, it selects the duplicated values and their counts.
     """
     facts = {
         "table": Table(spec.schema_name, spec.name),
@@ -74,13 +74,13 @@ def plan_sample(
         "limit": limit,
     }
     rendered = renderer.render("check_sample", facts)
-    return Statement(f"rows of {check.label}", rendered.sql, "to be shown", rendered.path)
+    return Statement(f"rows of {check.label}", rendered.sql, "sample of bad rows", rendered.path)
 
 
 def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
-    """What is shown of a row that a check counts: its key, what was counted, a few others.
+    """The columns that are shown of a row that a check counts: key, checked columns, a few others.
 
-    Columns with a classification are not among them.
+    Columns with a classification are left out.
     """
     names = [*check.counted]
     if check.metric != "duplicate_values":
@@ -109,10 +109,10 @@ def plan_counts(
 
 
 def check_key_spelling(slice_: Slice | None, renderer: Renderer) -> None:
-    """Refuse a slice with keys that the dialect holds equal to shorter ones.
+    """Check that the dialect does not treat keys of the slice as equal to shorter ones.
 
     Raises:
-        PlanError: it has some.
+        PlanError: the slice has such keys.
     """
     if slice_ is not None:
         check_spelling(slice_, renderer.dialect.equality_key)

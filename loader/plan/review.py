@@ -1,4 +1,4 @@
-"""What a load would do to a live table, and what the table needs first. Pure data."""
+"""A planned load together with the changes its live table needs, as pure data."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from loader.sql.renderer import Renderer
 
 @dataclass(frozen=True)
 class Review:
-    """One table under review: its changes, and its load as it would run then."""
+    """The changes of one table, and its load after them."""
 
     change: TableChange
     load: Plan
     asked: bool
-    """Whether a load was asked for: data, a partition or a full refresh was given."""
+    """Whether a load was requested: with data, a partition or a full refresh."""
     rows_to_delete: int | None = None
-    """How many rows the load deletes; None when nobody knows before it runs."""
+    """The number of rows the load deletes; None when that is not known before."""
     frame: Mapping[str, str] = field(default_factory=dict)
-    """The columns of the data, with the types it has them in."""
+    """The columns of the data with their types."""
 
     @property
     def load_changes(self) -> bool:
-        """Whether the load itself makes the changes that it needs."""
+        """Whether the load itself applies the changes it needs."""
         return load_changes(self.change)
 
     @property
     def load_waits(self) -> bool:
-        """Whether the load fails as long as the live table is what it is."""
+        """Whether the load fails unless the live table is changed first."""
         live = self.change.live
         if not isinstance(live, LiveTable):
             return False
         return not live.is_table or (_stops_loads(self.change) and not self.load_changes)
 
     def to_dict(self) -> dict[str, object]:
-        """The load as JSON-ready data; its changes stand beside it."""
+        """The load as JSON-ready data, without the table's changes."""
         return {
             **self.load.to_dict(),
             "asked": self.asked,
@@ -50,7 +50,7 @@ class Review:
 
 
 def load_changes(change: TableChange) -> bool:
-    """Whether a load makes a table's changes by itself, as far as it needs them."""
+    """Whether a load itself applies the table changes that it needs."""
     if not isinstance(change.live, LiveTable):
         return True
     needed = [one for one in change.differences if one.stops_loads]
@@ -59,7 +59,7 @@ def load_changes(change: TableChange) -> bool:
 
 
 def live_for_load(change: TableChange, renderer: Renderer) -> Live:
-    """The table that the load will find: as it is, or as its changes will have left it."""
+    """The table that the load will find: unchanged, or after its changes."""
     live = change.live
     if isinstance(live, LiveTable) and not live.is_table:
         return "unseen"
@@ -86,7 +86,7 @@ def _as_declared(spec: TableSpec, renderer: Renderer) -> list[LiveColumn]:
 
 
 def deletes(spec: TableSpec, request: LoadRequest) -> bool:
-    """Whether the load deletes what can be counted before: a slice that is known, or all."""
+    """Whether the load deletes rows that can be counted before: a known slice, or all rows."""
     if request.no_partitions:
         return False
     if request.full_refresh:

@@ -1,4 +1,4 @@
-"""From a step to its statement: rendered, and refused where it would end the transaction."""
+"""Renders steps to statements; rejects statements that would end the transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loader.sql.lexer import bare_words
 from loader.sql.renderer import Rendered, Renderer, Table
 
 _HARMLESS = re.compile(r"(?:COMMENT|COPY|DELETE|GRANT|INSERT|SELECT)\b")
-"""How nearly all statements begin, which commit nothing whatever comes after it."""
+"""The first words of most statements, none of which can commit."""
 
 
 def statement_of(

@@ -1,4 +1,4 @@
-"""Plans the changes that make a live table what its spec says. Pure; `applying` runs them."""
+"""Plans the changes that make a live table match its spec; `loader.executor.apply` runs them."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from loader.sql.renderer import Renderer
 
 
 @dataclass(frozen=True)
-class Question:
-    """A number that has to be asked of the live table before its changes can be planned."""
+class Probe:
+    """A query for one number that is needed to plan the changes of a live table."""
 
-    what: str
-    """``rows``, or ``nulls`` and the column."""
+    name: str
+    """``rows``, ``deleted``, or ``nulls <column>``."""
     sql: str
 
 
 @dataclass(frozen=True)
 class TableChange:
-    """Everything that makes one live table what its spec says: nothing, when it is."""
+    """The changes that make one live table match its spec; empty when it does."""
 
     spec: TableSpec
     target: Target
     live: Live
     drift: Drift
     outside: tuple[Statement, ...] = ()
-    """What runs before the transaction, each by itself, and does nothing the second time."""
+    """Statements that run before the transaction, each by itself; they are idempotent."""
     statements: tuple[Statement, ...] = ()
-    """What runs between BEGIN and COMMIT."""
+    """Statements that run between BEGIN and COMMIT."""
     rows: int | None = None
-    """How many rows the live table has, where it was asked."""
+    """The number of rows of the live table, if it was counted."""
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """What differs."""
+        """The differences between the live table and its spec."""
         return self.drift.differences
 
     @property
     def destructive(self) -> bool:
-        """Whether something may be lost."""
+        """Whether the changes may lose data."""
         return any(one.loss for one in self.differences)
 
     @property
     def blocked(self) -> tuple[str, ...]:
-        """Why it cannot be done."""
+        """The reasons why the changes are not possible."""
         return tuple(dict.fromkeys(one.blocked for one in self.differences if one.blocked))
 
     @property
@@ -99,45 +99,45 @@ def plan_change(
     renderer: Renderer,
     target: Target,
     live: Live,
-    answers: Mapping[str, int | None] | None = None,
+    results: Mapping[str, int | None] | None = None,
     found: Drift | None = None,
 ) -> TableChange:
-    """What makes a live table what its spec says.
+    """Plan the changes that make a live table match its spec.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
         target: Where the table is.
-        live: The table as it is there.
-        answers: Of the `questions`, by what was asked; what was not asked is taken for possible.
-        found: What differs, where it is known already.
+        live: The live table.
+        results: The results of `find_probes` by name; missing results block nothing.
+        found: The drift, if it is known already.
 
     Raises:
-        TemplateError: a template is missing, broken, or would commit by itself.
+        TemplateError: a template is missing or broken, or would commit.
     """
     found = found or drift(spec, renderer, live)
-    if answers is not None:
-        told = (_settled(spec, one, answers) for one in found.differences)
-        found = replace(found, differences=tuple(told))
+    if results is not None:
+        known = (_apply_results(spec, one, results) for one in found.differences)
+        found = replace(found, differences=tuple(known))
     facts = {**table_facts(spec, target), "columns": spec.columns}
 
-    def rendered(step: Step, *, inside: bool = True) -> Statement:
+    def render(step: Step, *, inside: bool = True) -> Statement:
         return statement_of(step, spec, renderer, facts, inside=inside)
 
-    change = TableChange(spec, target, live, found, rows=(answers or {}).get("rows"))
+    change = TableChange(spec, target, live, found, rows=(results or {}).get("rows"))
     if change.blocked:
         return change
     if not found.rebuilds:
-        outside = tuple(rendered(step, inside=False) for step in widen(spec, found.differences))
+        outside = tuple(render(step, inside=False) for step in widen(spec, found.differences))
         change = replace(change, outside=outside)
     steps = _steps(spec, renderer, live, found)
-    return replace(change, statements=tuple(rendered(step) for step in steps))
+    return replace(change, statements=tuple(render(step) for step in steps))
 
 
 def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Iterator[Step]:
     if not isinstance(live, LiveTable):
         for step in create(spec, renderer):
-            # Whoever may create tables in a schema need not have the right to create schemas.
+            # A user may have the right to create tables in a schema, but not schemas.
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield step
     elif live.is_table:
@@ -147,94 +147,96 @@ def _steps(spec: TableSpec, renderer: Renderer, live: Live, found: Drift) -> Ite
             yield from alter(spec, renderer, found.differences)
 
 
-def questions(
+def find_probes(
     spec: TableSpec, renderer: Renderer, live: Live, found: Drift | None = None
-) -> tuple[Question, ...]:
-    """What to ask of the live table first: whether rows are in the way of what differs.
+) -> tuple[Probe, ...]:
+    """Find the probes for a live table: counts of rows that may make a change impossible.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
-        live: The table as it is there.
-        found: What differs, where it is known already.
+        live: The live table.
+        found: The drift, if it is known already.
     """
     if not isinstance(live, LiveTable) or not live.readable:
         return ()
     found = found or drift(spec, renderer, live)
-    asked: dict[str, Question] = {}
+    probes: dict[str, Probe] = {}
     facts = {"table": table_of(spec), "slice": None}
     if found.rebuilds or any(one.loss for one in found.differences):
         rendered = renderer.render("count", facts, spec.templates.get("count"))
-        asked["rows"] = Question("rows", rendered.sql)
+        probes["rows"] = Probe("rows", rendered.sql)
     for one in found.differences:
         if one.probe == "nulls":
-            name = next(column.name for column in live.columns if column.name.lower() == one.column)
-            what = f"nulls {one.column}"
-            rendered = renderer.render("count_nulls", {**facts, "column": name})
-            asked[what] = Question(what, rendered.sql)
-    return tuple(asked.values())
+            column = next(c.name for c in live.columns if c.name.lower() == one.column)
+            name = f"nulls {one.column}"
+            rendered = renderer.render("count_nulls", {**facts, "column": column})
+            probes[name] = Probe(name, rendered.sql)
+    return tuple(probes.values())
 
 
 def has_all_columns(spec: TableSpec, live: Live) -> bool:
-    """Whether rows of the live table can be counted by any expression over the spec's columns."""
+    """Whether the live table is readable and has all columns of the spec."""
     if not isinstance(live, LiveTable) or not live.readable:
         return False
     there = {column.name.lower() for column in live.columns}
     return all(column.name in there for column in spec.columns)
 
 
-def _settled(spec: TableSpec, one: Difference, answers: Mapping[str, int | None]) -> Difference:
-    """The difference, now that it is known whether rows are in its way."""
-    rows, nulls = answers.get("rows"), answers.get(f"nulls {one.column}")
+def _apply_results(
+    spec: TableSpec, one: Difference, results: Mapping[str, int | None]
+) -> Difference:
+    """The difference, blocked if the results say that rows make it impossible."""
+    rows, nulls = results.get("rows"), results.get(f"nulls {one.column}")
     if one.probe == "rows" and rows:
         return replace(
             one,
             blocked=f"{one.column} is NOT NULL without a default, and {spec.table} has"
-            f" {_rows(rows)} without a value for it: give it a default, or let it be"
-            " NULL",
+            f" {_rows(rows)} without a value for it: give it a default, or"
+            " make it nullable",
         )
     if one.probe == "nulls" and nulls:
         return replace(
             one,
             blocked=f"{one.column} is NOT NULL in the spec, and NULL in {_rows(nulls)} of"
-            f" {spec.table}: fill them first, or let it be NULL",
+            f" {spec.table}: fill them first, or make it nullable",
         )
     return one
 
 
-def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[TableChange]:
-    """The changes that there is anything to do for, once all of them may be done.
+def select_allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[TableChange]:
+    """Select the changes that have differences, after checking that all of them are allowed.
 
     Args:
-        changes: Of any tables.
-        destructive: Globs over asset keys and ``schema.table``: what may lose something there.
+        changes: The changes of any tables.
+        destructive: Globs over asset keys and ``schema.table`` of tables that may lose data.
 
     Raises:
-        PlanError: some cannot be done at all, or would lose something elsewhere; all are named.
+        PlanError: changes are blocked, or would lose data of other tables; lists all of them.
     """
     pending = [change for change in changes if change.differences]
     blocked = [f"  {reason}" for change in pending for reason in change.blocked]
     if blocked:
         raise PlanError(
-            "nothing was changed: some of it cannot be done\n" + "\n".join(blocked),
-            hint="fix that, or leave these tables out of what is applied",
+            "nothing was changed: some changes are not possible\n" + "\n".join(blocked),
+            hint="fix them, or apply only the other tables",
         )
     losing = [
-        change for change in pending if change.destructive and not _named(change, destructive)
+        change for change in pending if change.destructive and not _matches(change, destructive)
     ]
     if losing:
         lines = [
-            f"  {change.spec.table}: {told(one)}: {one.loss}"
+            f"  {change.spec.table}: {describe_difference(one)}: {one.loss}"
             for change in losing
             for one in change.differences
             if one.loss
         ]
         globs = " ".join(f"--allow-destructive {change.spec.asset_key}" for change in losing)
         raise PlanError(
-            "nothing was changed: some of it would lose something\n" + "\n".join(lines),
-            hint=f"to do it all the same: {globs}",
+            "nothing was changed: some changes would lose data\n" + "\n".join(lines),
+            hint=f"to apply them anyway: {globs}",
             details=[
-                {"table": change.spec.table, "change": told(one), "loss": one.loss}
+                {"table": change.spec.table, "change": describe_difference(one), "loss": one.loss}
                 for change in losing
                 for one in change.differences
                 if one.loss
@@ -243,29 +245,29 @@ def allowed(changes: Iterable[TableChange], destructive: Sequence[str]) -> list[
     return pending
 
 
-def _named(change: TableChange, globs: Sequence[str]) -> bool:
+def _matches(change: TableChange, globs: Sequence[str]) -> bool:
     names = (change.spec.asset_key, change.spec.table)
     return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def told(one: Difference) -> str:
-    """A difference in a few words."""
-    what = f"{one.kind} {one.column}" if one.column else one.kind
+def describe_difference(one: Difference) -> str:
+    """Describe a difference in a few words."""
+    name = f"{one.kind} {one.column}" if one.column else one.kind
     if one.kind in ("type", "nullability", "default", "identity", "widen column"):
-        return f"{what}: {one.live or 'none'} → {one.spec or 'none'}"
-    return what
+        return f"{name}: {one.live or 'none'} → {one.spec or 'none'}"
+    return name
 
 
 def live_state(live: Live) -> dict[str, object] | str:
-    """A live table as JSON-ready data: what a saved plan was made for."""
+    """A live table as JSON-ready data, for saved plans."""
     if not isinstance(live, LiveTable):
         return live
-    told = asdict(live)
-    told["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
-    told["seen"] = sorted(live.seen)
+    data = asdict(live)
+    data["grants"] = sorted(f"{privilege} to {grantee}" for privilege, grantee in live.grants)
+    data["seen"] = sorted(live.seen)
     for transient in ("unseen", "readable"):
-        del told[transient]
-    plain: dict[str, object] = json.loads(json.dumps(told))
+        del data[transient]
+    plain: dict[str, object] = json.loads(json.dumps(data))
     return plain
 
 

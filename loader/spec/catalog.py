@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.errors import PlanError, Problem, SpecError
-from loader.parallel import shared
+from loader.parallel import run_parallel
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import read_document
@@ -30,10 +30,10 @@ class Entry:
     spec: TableSpec | None
     problems: tuple[Problem, ...] = ()
     name: str = ""
-    """The asset key, as far as a broken file tells it."""
+    """The asset key, if the file is valid enough to have one."""
     line: int = 1
     column: int = 1
-    """Where the file says its asset key, or begins."""
+    """The line of the asset key, or of the start of the spec."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Catalog:
         return [_right(entry) for entry in _all_right(self.entries)]
 
     def some(self) -> tuple[Entry, ...]:
-        """All entries, right or wrong, of which there is at least one.
+        """All entries, valid or not; at least one.
 
         Raises:
-            PlanError: there is none.
+            PlanError: there are no specs.
         """
         if self.entries:
             return self.entries
@@ -70,7 +70,7 @@ class Catalog:
                 hint="specs are its *.yml files; `loader init` makes a first one",
             )
         raise PlanError(
-            f"there is no folder {self.folder}, where the table specs should be",
+            f"the folder of table specs, {self.folder}, does not exist",
             hint="set `specs` in the project's settings; `loader init` makes a project",
         )
 
@@ -78,8 +78,8 @@ class Catalog:
         """The entries that patterns name: asset keys, ``schema.table``, globs, or spec files.
 
         Raises:
-            PlanError: there are no specs, or a pattern names none; with the nearest names.
-            SpecError: a file that was asked for is wrong.
+            PlanError: there are no specs, or a pattern matches none; with the nearest names.
+            SpecError: a selected file is not valid.
         """
         entries = self.some()
         if not patterns:
@@ -160,7 +160,7 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
         return [read_entry(path, root) for path in paths]
 
     with _no_collection():
-        entries = shared(read, found, enough=_ENOUGH) if forks else read(found)
+        entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
         return Catalog(folder, tuple(_unique(entries)))
 
 
@@ -195,7 +195,7 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
             path=entry.shown,
             line=entry.line,
             column=entry.column,
-            hint="give one of them an asset_key of its own",
+            hint="add a different asset_key to one of them",
         )
         yield replace(entry, spec=None, problems=(*entry.problems, problem))
 
@@ -208,7 +208,7 @@ def read_entry(path: Path, root: Path) -> Entry:
     except UnreadableError as error:
         return Entry(path, shown, None, (Problem(error.message, path=shown),))
     if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        # The errors of a link that somebody else made could show the content of any file here.
+        # Errors about a link could reveal the contents of any file on this machine.
         message, hint = "is a link that leads out of the project", "put the spec itself there"
         return Entry(path, str(path), None, (Problem(message, path=str(path), hint=hint),))
     return _entry(path, shown, text)

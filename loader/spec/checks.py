@@ -1,4 +1,4 @@
-"""The checks of a table spec: a metric of the loaded rows and the bound it must keep."""
+"""The checks of a table spec: a metric of the loaded rows, and its bound."""
 
 from __future__ import annotations
 
@@ -23,58 +23,57 @@ OPERATORS = {
     "must_be_between": "between",
     "must_not_be_between": "not between",
 }
-"""The ways to bound a metric → how the bound reads."""
+"""Operator → how it is displayed."""
 
 
 class Check(Model):
-    """One metric of the loaded slice and the bound it must keep, before COMMIT."""
+    """A metric of the loaded slice, and its bound, checked before COMMIT."""
 
     metric: Literal[
         "row_count", "null_values", "missing_values", "invalid_values", "duplicate_values"
     ]
-    """What is counted: rows; NULLs; NULLs and words that mean it; values that are not allowed; rows
-    beyond the first of each value."""
+    """What is counted: rows; NULLs; NULLs and words that mean NULL; disallowed values; rows that
+    repeat a value."""
     name: StrictStr | None = None
-    """What the check is called in messages; default the metric and its columns."""
+    """The check's name in messages; default the metric and its columns."""
     column: Name | None = None
     """The column; required by every metric but `row_count`."""
     columns: tuple[Name, ...] = ()
     """For `duplicate_values` over several columns together."""
     missing_values: tuple[StrictStr, ...] = ()
-    """For `missing_values`: words that count as missing beside NULL."""
+    """For `missing_values`: words that count as missing, in addition to NULL."""
     valid_values: tuple[StrictStr | StrictInt, ...] = ()
     """For `invalid_values`: the only values allowed; NULL is not counted."""
     unit: Literal["rows", "percent"] = "rows"
-    """Whether the metric is a number of rows, or a share of the slice's rows."""
+    """Whether the metric is a number of rows, or a percentage of the slice's rows."""
     severity: Literal["error", "warning"] = "error"
-    """Whether a failure rolls the load back, or is only reported."""
+    """Whether a failed check rolls the load back, or is only reported."""
     must_be: Number | None = None
-    """The only number it may be."""
+    """It must equal this."""
     must_not_be: Number | None = None
-    """The number it may not be."""
+    """It must not equal this."""
     must_be_greater_than: Number | None = None
-    """It must be more than this."""
+    """It must be greater than this."""
     must_be_greater_or_equal_to: Number | None = None
-    """It must be this or more."""
+    """It must be greater than or equal to this."""
     must_be_less_than: Number | None = None
     """It must be less than this."""
     must_be_less_or_equal_to: Number | None = None
-    """It must be this or less."""
+    """It must be less than or equal to this."""
     must_be_between: tuple[Number, Number] | None = None
-    """The least and the most it may be, both included."""
+    """The minimum and maximum, both included."""
     must_not_be_between: tuple[Number, Number] | None = None
-    """It must be less than the first or more than the second."""
+    """It must be less than the first, or greater than the second."""
 
     @model_validator(mode="after")
     def _complete(self) -> Check:
         given = [name for name in OPERATORS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"a check has one bound, this one has {len(given)}; the bounds are "
-                + ", ".join(OPERATORS)
+                f"expected one bound, found {len(given)}; the bounds are " + ", ".join(OPERATORS)
             )
         if self.metric == "row_count" and (self.column or self.columns):
-            raise ValueError("row_count counts rows and takes no column")
+            raise ValueError("row_count does not have a column")
         if self.metric != "row_count" and not (self.column or self.columns):
             raise ValueError(f"{self.metric} needs a column")
         if self.columns and (self.metric != "duplicate_values" or self.column):
@@ -87,7 +86,7 @@ class Check(Model):
 
     @property
     def operator(self) -> str:
-        """The one bound that is given, by its key."""
+        """The key of the bound."""
         return next(name for name in OPERATORS if getattr(self, name) is not None)
 
     @property
@@ -98,21 +97,21 @@ class Check(Model):
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """The columns the metric is over."""
+        """The columns of the metric."""
         return (self.column,) if self.column else self.columns
 
     @property
     def label(self) -> str:
-        """The check in one short phrase."""
+        """A short name for the check."""
         return self.name or " ".join([self.metric, *self.counted])
 
     @property
     def expectation(self) -> str:
-        """The bound as people write it: ``> 0``, ``between 1 and 5``."""
+        """The bound as text: ``> 0``, ``between 1 and 5``."""
         return f"{OPERATORS[self.operator]} {' and '.join(map(str, self.bound))}"
 
     def has_rows(self, value: Decimal) -> bool:
-        """Whether there are rows to show for a value that is beyond the bound."""
+        """Whether there are rows to show for a value that violates the bound."""
         if self.metric == "row_count" or value <= 0:
             return False
         if self.operator in ("must_be", "must_be_between"):
@@ -121,7 +120,7 @@ class Check(Model):
         return self.operator not in ("must_be_greater_than", "must_be_greater_or_equal_to")
 
     def holds(self, value: Decimal | float) -> bool:
-        """Whether a measured value keeps the bound."""
+        """Whether a measured value satisfies the bound."""
         number, low, high = Decimal(str(value)), self.bound[0], self.bound[-1]
         return {
             "must_be": number == low,

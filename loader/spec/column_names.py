@@ -11,7 +11,7 @@ from loader.spec.model import TableSpec
 
 
 def check_column(spec: TableSpec, name: str, loc: Loc) -> Iterator[Problem]:
-    """A problem when ``name`` is no column of the table; its hint names the nearest one."""
+    """A problem if ``name`` is not a column of the table; its hint names the nearest one."""
     if name not in spec.by_name:
         close = difflib.get_close_matches(name, spec.by_name, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"columns: {list_names(spec.by_name)}"

@@ -1,4 +1,4 @@
-"""What is said of a draft beside the spec itself: evidence, and what a reviewer may want to add."""
+"""Remarks on a drafted spec: evidence, and suggestions for the reviewer."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _LONGEST = 240
-"""Characters of a comment; what is longer is cut, since a comment is read and not parsed."""
+"""The most characters of a comment; longer ones are truncated."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A section that a spec may have, and why."""
+    """A section that the reviewer may add to the spec, and why."""
 
     section: str
     value: Any
     """As in a spec's YAML."""
     why: str
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """The same for programs."""
+    """The reasons as data."""
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """What comments of a draft say, and programs read of it."""
+    """Remarks as text, for YAML comments, and as facts, for programs."""
 
     notes: tuple[str, ...] = ()
-    """Of the whole table."""
+    """On the whole table."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """By the column's name."""
+    """By column name."""
     suggestions: tuple[Suggestion, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Of the whole table, for programs."""
+    """About the whole table, for programs."""
     column_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
@@ -55,13 +55,13 @@ NO_REMARKS = Remarks()
 
 
 def comment(text: str) -> str:
-    r"""Text as one line of a YAML comment, whatever is in it.
+    r"""Format any text as a one-line YAML comment.
 
     >>> comment("ENUM('a\n# b')")
     "# ENUM('a\\n# b')"
     """
     cut = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    # Marks that turn the direction of writing are not printable either, and hide what is there.
+    # Bidirectional control characters are not printable either, and could hide text.
     plain = "".join(
         each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
         for each in cut
@@ -70,18 +70,18 @@ def comment(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """How many rows were looked at, and whether those were all."""
+class SampleSize:
+    """How many rows were read, and whether these were all."""
 
     rows: int
     complete: bool
 
     def __str__(self) -> str:
-        """As in ``in 27,004 rows``, or ``in the first 1,000,000 rows``."""
+        """``27,004 rows``, or ``the first 1,000,000 rows``."""
         noun = "row" if self.rows == 1 else "rows"
         return f"{'' if self.complete else 'the first '}{self.rows:,} {noun}"
 
     @property
-    def all_of_them(self) -> str:
-        """As in ``in all 27,004 rows``, where nothing else must be meant."""
+    def all_rows(self) -> str:
+        """``all 27,004 rows`` when complete; else as `str`."""
         return f"all {self}" if self.complete and self.rows > 1 else str(self)

@@ -15,7 +15,7 @@ from loader.spec.fields import Duration, Matching, Model, PartitionKey, Zone
 
 
 class Freshness(Model):
-    """How old the table may grow before Dagster says so."""
+    """The maximum age of the table before Dagster reports it."""
 
     fail: Duration
     """The age at which it counts as stale, such as `24h`."""
@@ -32,22 +32,22 @@ class OnCron(Model):
     ]
     """A cron expression of five fields."""
     timezone: Zone = "UTC"
-    """The zone in which the expression is read."""
+    """The time zone of the expression."""
 
 
 class PartitionKeys(Model):
-    """The partitions of one dimension: from a start on, some keys, or whatever keys come."""
+    """The partitions of one dimension: time windows from a start, listed keys, or dynamic keys."""
 
     start: PartitionKey | None = None
     """With a grain: the first key."""
     end: PartitionKey | None = None
-    """With a grain: the first key that is not among them any more; without it they go on."""
+    """With a grain: the first key after the last partition; without it, there is no end."""
     end_offset: StrictInt = 0
-    """With a grain: how many there are beyond the last complete one, such as 1 for today."""
+    """With a grain: the number of partitions after the last complete one, such as 1 for today."""
     keys: tuple[PartitionKey, ...] = ()
-    """Without a grain: all keys there are."""
+    """Without a grain: all keys."""
     dynamic: StrictStr | None = Field(default=None, min_length=1)
-    """Without a grain: the name of the dynamic partitions whose keys these are."""
+    """Without a grain: the name of dynamic partitions."""
 
     @model_validator(mode="after")
     def _complete(self) -> PartitionKeys:
@@ -56,7 +56,7 @@ class PartitionKeys(Model):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise ValueError(
-                f"has one of start (for windows of time), keys or dynamic; this has {found}"
+                f"expected one of start (for time windows), keys or dynamic, found {found}"
             )
         if self.start is None and (self.end is not None or self.end_offset):
             raise ValueError("end and end_offset are for windows of time, which have a start")
@@ -64,7 +64,7 @@ class PartitionKeys(Model):
 
 
 class DagsterOptions(Model):
-    """What only Dagster reads."""
+    """Options that only Dagster reads."""
 
     group: (
         Annotated[
@@ -75,11 +75,11 @@ class DagsterOptions(Model):
     ) = None
     """The asset group."""
     kinds: tuple[StrictStr, ...] = Field(default=(), max_length=10)
-    """Icons beside the asset."""
+    """The icons of the asset."""
     freshness: Freshness | None = None
-    """How old it may grow before Dagster says so."""
+    """The maximum age of the table before Dagster reports it."""
     automation: Literal["eager", "on_missing"] | OnCron | None = None
     """When Dagster materializes it: `eager`, `on_missing`, or `{on_cron: "0 * * * *"}`."""
     partitions: dict[StrictStr, PartitionKeys] = Field(default={})
-    """Which partitions there are: dimension → `{start: "2013-01-01"}`, `{keys: [EWR, JFK]}` or
+    """The partitions: dimension → `{start: "2013-01-01"}`, `{keys: [EWR, JFK]}` or
     `{dynamic: airports}`. Without a grain the default is dynamic."""

@@ -1,4 +1,4 @@
-"""Validates the data of a YAML file: a table spec, or every problem with it, worded for people."""
+"""Validates the data of a YAML file: returns a table spec, or all problems in readable form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loader.spec.synonyms import DISPOSITION_SYNONYMS, KEY_SYNONYMS
 
 
 def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
-    """The spec that a document declares, or None and everything that is wrong with it.
+    """Validate a document: return its spec, or None and all problems.
 
     Rules between fields are checked even when single fields are wrong, as far as the valid ones
     allow, so that one run shows everything there is to fix.
@@ -37,7 +37,7 @@ def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
 
 
 def _document_loc(data: Any, detail: ErrorDetails) -> Loc:
-    """The location without the steps pydantic adds for unions; a missing last key stays."""
+    """The location without the steps that pydantic adds for unions."""
     real: Loc = ()
     for step in detail["loc"]:
         if _has_step(data, step):
@@ -48,7 +48,7 @@ def _document_loc(data: Any, detail: ErrorDetails) -> Loc:
 
 
 def _repeats_another(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) -> bool:
-    """Whether an error only repeats what others say better."""
+    """Whether an error only repeats more specific ones."""
     if detail["type"] == "too_short":  # a list of nothing but wrong entries counts as empty
         return bool(_value_at(data, loc))
     if str(detail["loc"][-1]).startswith("literal["):  # a word or a mapping is allowed
@@ -57,12 +57,12 @@ def _repeats_another(data: Mapping[str, Any], detail: ErrorDetails, loc: Loc) ->
 
 
 def _asset_key_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """The schema and the name, each right by itself, of which no asset key can be made."""
+    """The problem of a valid schema and name that make no valid asset key."""
     for key in ("schema", "name"):
         word = str(data[key])
         if not all(word.split("/")):
-            hint = "give it an asset_key of its own, such as shop/orders"
-            yield Problem(f"`{word}` has a slash too many to be part of an asset key", (key,), hint)
+            hint = "add an asset_key, such as shop/orders"
+            yield Problem(f"`{word}` has slashes that are not valid in an asset key", (key,), hint)
 
 
 def _value_at(data: Any, loc: Loc) -> Any:
@@ -72,7 +72,7 @@ def _value_at(data: Any, loc: Loc) -> Any:
 
 
 def _rule_problems(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Iterator[Problem]:
-    """The problems between fields that are valid each by itself."""
+    """The problems between fields that are valid by themselves."""
     partial = _valid_part(data)
     untyped = {loc[:2] for loc in wrong if loc[:1] == ("columns",) and loc[2:] == _TYPE_KEY}
     unknown = bool(untyped) or any(loc[:1] == ("partition_by",) for loc in wrong)
@@ -83,11 +83,11 @@ def _rule_problems(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Ite
 
 
 _NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
-"""What can only be judged when the partition expressions are right."""
+"""Parts that can only be validated if the partition expressions are valid."""
 
 
 def _valid_part(data: Mapping[str, Any]) -> TableSpec | None:
-    """The valid part of a wrong document as a spec, to check rules between fields; else None."""
+    """The valid part of an invalid document as a spec, to check rules between fields; else None."""
     pruned = _copy(dict(data))
     for _ in range(5):  # a section that loses its only right key is dropped in the next round
         try:
@@ -108,14 +108,14 @@ _TYPE_KEY = ("data_type",)
 
 
 def _prevents_rules(loc: Loc) -> bool:
-    """Whether an error leaves too little to check rules with: columns without names, no table."""
+    """Whether an error prevents the check of rules: columns without names, no table."""
     return loc in (("columns",), ("schema",), ("name",)) or (
         loc[:1] == ("columns",) and (len(loc) < 3 or loc[2] == "name")
     )
 
 
 def _remove(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
-    """The document without the fields that are wrong."""
+    """The document without the fields that are not valid."""
     pruned = {key: _copy(value) for key, value in data.items()}
     paths = {loc[:2] if loc[:1] in (("partition_by",), ("checks",)) else loc for loc in locs}
     for path in sorted(paths, key=lambda path: [str(step).zfill(6) for step in path], reverse=True):

@@ -31,7 +31,7 @@ from loader.sql.dialects.redshift import ENCODINGS, MAX_NAME_BYTES
 
 
 class Model(BaseModel):
-    """Frozen, and closed: a key that is not a field is an error."""
+    """Base class: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -69,7 +69,9 @@ def _check_name(value: str) -> str:
     if not value or "\0" in value:
         raise ValueError("a name may not be empty or hold a NUL character")
     if len(value.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"a name has at most {MAX_NAME_BYTES} bytes; Redshift cuts longer ones")
+        raise ValueError(
+            f"a name has at most {MAX_NAME_BYTES} bytes; Redshift truncates longer ones"
+        )
     if value != value.lower():
         raise ValueError(f"Redshift folds names to lower case; write `{value.lower()}`")
     return value
@@ -273,7 +275,7 @@ Character = Annotated[
     Field(min_length=1, max_length=1),
     Matching(
         r"[\u0001-\u0009\u000b\u000c\u000e-\u007f]",
-        "one ASCII character, line ends aside, which is all that CSV readers take",
+        "one ASCII character that is not a line end, which is all that CSV readers support",
     ),
 ]
 

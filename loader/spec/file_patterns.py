@@ -1,7 +1,7 @@
 """Names of files with places for partition keys: ``data/orders-{date}.csv``, ``{day:%Y/%m}/*``.
 
-A place is the name of a dimension in braces, and stands for the key of the partition. Behind a
-colon stands a format of strftime, for dimensions with a grain; braces themselves are doubled.
+A placeholder is the name of a dimension in braces, and is replaced by the partition key. After a
+colon, it can have a strftime format, for dimensions with a grain. Literal braces are doubled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from string import Formatter
 from zoneinfo import ZoneInfo
 
 from loader.errors import PlanError
-from loader.redaction import credentials_in
+from loader.redaction import find_credentials
 from loader.spec.partition_keys import parse_key
 from loader.spec.periods import Dimension, Window
 from loader.sql.datatypes import DataType
@@ -34,11 +34,11 @@ class _Place:
 def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, str | None]]:
     """What is wrong with a file name for a table with these dimensions: messages and hints.
 
-    Every dimension has a place, so that each partition has files of its own.
+    Every dimension has a placeholder, so that each partition has its own files.
     """
-    if any(True for _ in credentials_in(name)):
+    if any(True for _ in find_credentials(name)):
         yield (
-            "a name of files holds a password or a key, which whoever reads the spec sees",
+            "a file name contains a password or a key, which everybody can read in the spec",
             "write s3://bucket/key; boto3 finds the credentials",
         )
         return
@@ -73,7 +73,7 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
         elif dimension.grain and all(formats) and not _tells_apart(dimension, formats):
             yield (
                 f"`{name}` gives several partitions of `{dimension.name}` the same file",
-                f"its format has to tell one {dimension.grain} from every other",
+                f"its format must be different for each {dimension.grain}",
             )
 
 
@@ -81,7 +81,7 @@ def file_name(name: str, dimensions: Sequence[Dimension], keys: Mapping[str, str
     """The file name, or pattern, of one partition; keys by dimension.
 
     Raises:
-        PlanError: a key is none of its dimension, or cannot stand in a file name.
+        PlanError: a key is not valid for its dimension, or not in a file name.
     """
     known = {dimension.name: dimension for dimension in dimensions}
     parts = []
@@ -94,7 +94,7 @@ def file_name(name: str, dimensions: Sequence[Dimension], keys: Mapping[str, str
 
 
 def period_start(dimension: Dimension, key: object) -> datetime:
-    """When a partition of a dimension with a grain begins, on the clocks of its keys.
+    """The start of a partition of a dimension with a grain, in the time zone of its keys.
 
     Raises:
         PlanError: the key is not one of the grain.
@@ -132,7 +132,7 @@ def _written(dimension: Dimension, key: str, format_: str) -> str:
         text = parse_key(dimension, key).key
         if text in (".", "..") or any(mark in text for mark in "/\\\0"):
             raise PlanError(
-                f"the partition key `{text}` of `{dimension.name}` cannot stand in the name of a"
+                f"the partition key `{text}` of `{dimension.name}` cannot be used in the name of a"
                 " file",
                 hint="keys of partitions that are read from files are without slashes",
             )

@@ -51,7 +51,7 @@ _BETWEEN: dict[str, dict[str, Any]] = {
         "then": {"properties": {"compression": {"not": {"const": "snappy"}}}},
     },
 }
-"""What the validators of these models ask of several keys together."""
+"""The rules of the models' validators that involve several keys."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The table spec: what a reviewed YAML file declares. Frozen, complete, unknown keys refused.
+"""The table spec, as declared in YAML. Frozen, complete; unknown keys are errors.
 
 The types of single fields are in `loader.spec.fields`, the rules between fields in
-`loader.spec.rules`; `loader.spec.diagnostics` turns what they refuse into readable problems.
+`loader.spec.rules`; `loader.spec.diagnostics` turns their errors into readable problems.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Column(Model):
     encode: Encoding | None = None
     """Compression encoding. Redshift only."""
     default: Expression | None = None
-    """SQL expression for loads that do not bring this column; `getdate()` and `sysdate` work on
-    DuckDB too."""
+    """SQL expression for loads without this column; `getdate()` and `sysdate` also work on
+    DuckDB."""
     identity: Annotated[tuple[StrictInt, StrictInt] | None, Field(strict=False)] = None
     """Generated numbers: `[seed, step]`, for integer and bigint. Never staged. IDENTITY on
     Redshift, a sequence on DuckDB."""
     classification: StrictStr | None = None
-    """A free word such as `pii`, a tag of the column in Dagster. The values of the column stay out
-    of the rows that a failed check shows, and of the figures in results, ledger and Dagster."""
+    """Any word, such as `pii`; becomes a tag of the column in Dagster. Values of the column are not
+    shown in sample rows of failed checks, or in figures of results, ledger and Dagster."""
 
 
 class PartitionBy(Model):
@@ -76,48 +76,46 @@ class PartitionBy(Model):
     data_type: Type | None = None
     """The expression's type; required when it is not a bare column."""
     grain: Grain | None = None
-    """With a grain a key is a window of time, its start included and its end not; without one a key
-    is a value."""
+    """With a grain, a key is a time window, without its end; without a grain, a key is a value."""
     timezone: Zone = "UTC"
-    """The zone the partition keys are in."""
+    """The time zone of the partition keys."""
     column_timezone: Zone | None = None
-    """The zone of the values of a `timestamp` or text column; default UTC, of text that of the
-    keys."""
+    """The time zone of the values of a `timestamp` or text column; default UTC for `timestamp`, and
+    `timezone` for text."""
     format: StrictStr | None = None
-    """How a text column writes its times, as strftime; the default is ISO 8601."""
+    """The strftime format of times in a text column; default ISO 8601."""
     week_start: Weekday = "monday"
     """The day weeks start on, with grain week."""
 
 
 class Merge(Model):
-    """How `write_disposition: merge` brings rows together."""
+    """How `write_disposition: merge` merges rows."""
 
     strategy: Literal["delete_insert", "merge"] = "delete_insert"
-    """Delete the matching rows and insert, or the warehouse's own MERGE. The table is the same
-    after either: columns that a load does not bring keep their values for known keys, and get their
-    default for new ones; where there are such columns, identities among them, MERGE does it."""
+    """Delete the matching rows and insert, or MERGE. The result is the same: columns that are not
+    in a load keep their values for existing keys, and get their default for new ones. If there
+    are such columns, including identities, MERGE is used."""
     on_duplicate: Literal["fail", "last"] = "fail"
-    """What two rows of one key in the load mean: an error, or the last one wins."""
+    """Two rows with the same key in a load: an error, or the last one is used."""
     order_by: tuple[Name, ...] = ()
-    """The columns that say which of two rows of one key is the later, in the load and in the table;
-    needed with `on_duplicate: last`. NULL comes before every value."""
+    """The columns that decide which of two rows with the same key is the later, in the load and in
+    the table; required with `on_duplicate: last`. NULL sorts before every value."""
     on_older: Literal["keep", "overwrite"] = "keep"
-    """What a row that is older by `order_by` than the table's row of its key does: the table's is
-    kept, or overwritten all the same. Of two rows equally old the load's wins."""
+    """A row that is older by `order_by` than the table's row with the same key: keep the table's
+    row, or overwrite it anyway. If both are equal, the load's row is used."""
 
 
 class SchemaContract(Model):
     """What may differ between a frame, its spec, and the live table."""
 
     extra_columns: Literal["fail", "ignore"] = "fail"
-    """Columns of the data that the spec lacks: an error, or left out."""
+    """Columns of the data that are not in the spec: an error, or ignored."""
     bad_rows: Literal["fail", "reject"] = "fail"
-    """Rows that do not fit: an error, or set aside in a Parquet file with the reason of each."""
+    """Rows that do not fit: an error, or written to a Parquet file with their reasons."""
     max_rejects: MaxRejects = 0
-    """With `bad_rows: reject`: the most rows (`10`) or share (`1%`) that may be set aside."""
+    """With `bad_rows: reject`: the maximum number (`10`) or percentage (`1%`) of rejected rows."""
     evolve: Literal["none", "additive"] = "none"
-    """What a load may change in the live table: nothing, or add columns that it lacks and widen
-    VARCHARs."""
+    """What a load may change in the live table: nothing, or add columns and widen VARCHARs."""
 
     def allows(self, rejected: int, rows: int) -> bool:
         """Whether so many rejected rows, of so many read, are within `max_rejects`."""
@@ -127,7 +125,7 @@ class SchemaContract(Model):
 
 
 class Staging(Model):
-    """How rows travel to the warehouse."""
+    """How rows are staged for the warehouse."""
 
     format: Literal["parquet", "csv", "json"] = "parquet"
     """Format of the staged files."""
@@ -136,9 +134,9 @@ class Staging(Model):
     file_size: Bytes = 128 << 20
     """Target size of one staged file, in bytes or as `64MB`; KB, MB and GB are powers of 1024."""
     keep: Literal["always", "failed", "never"] = "failed"
-    """Which loads leave their staged files: all, those that fail, or none. Each run removes only
-    its own files, since another run of its load id may be at work; `loader clean` removes what
-    failed and killed runs leave."""
+    """Which loads keep their staged files: all, failed ones, or none. Each run removes only its own
+    files, since another run with the same load id may be active; `loader clean` removes the files
+    of failed and killed runs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -158,8 +156,8 @@ class Source(Model):
     """How files of this table are read."""
 
     null_values: tuple[StrictStr, ...] = ("",)
-    """Words that mean NULL when they stand unquoted in a CSV file; the empty one also when it is
-    quoted, in columns that cannot hold empty text."""
+    """Words that mean NULL when they are unquoted in a CSV file. Empty text also means NULL when it
+    is quoted, in columns that cannot hold empty text."""
     delimiter: Character = ","
     """The character between CSV fields."""
     quote: Character = '"'
@@ -168,37 +166,37 @@ class Source(Model):
     """The character, such as a backslash, that makes a quote, a delimiter, a line end or itself
     part of a CSV field; without it only doubled quotes do."""
     decimal: Literal[".", ","] = "."
-    """The mark before the decimals of numbers written as text; thousands separators are refused."""
+    """The decimal mark of numbers in text; thousands separators are not supported."""
     encoding: TextEncoding = "utf-8"
-    """The text encoding of CSV and JSON files; a byte order mark says more than this."""
+    """The text encoding of CSV and JSON files; a byte order mark takes precedence."""
     skip_rows: StrictInt = Field(default=0, ge=0)
     """Lines before the header of a CSV file, or before its rows when it has no header."""
     header: StrictBool = True
-    """Whether CSV files begin with the names of their columns; if not, `names` gives them."""
+    """Whether CSV files start with their column names; if not, set `names`."""
     names: tuple[Text, ...] = ()
-    """With `header: false`: the columns of the CSV files, in their order."""
+    """With `header: false`: the column names of the CSV files, in order."""
     date_format: DateFormat | None = None
-    """How dates are written, as strptime, in directives that tell one date and leave nothing to
-    guess: `%y`, `%x` and the like are refused; the default is ISO 8601."""
+    """The strptime format of dates; default ISO 8601. Ambiguous directives, such as `%y` and `%x`,
+    are not supported."""
     timestamp_format: TimestampFormat | None = None
-    """How time stamps are written, as strptime, in directives that leave nothing to guess: `%y`,
-    `%Z`, `%I` without `%p` and the like are refused; the default is ISO 8601."""
+    """The strptime format of timestamps; default ISO 8601. Ambiguous directives, such as `%y`,
+    `%Z`, and `%I` without `%p`, are not supported."""
     timezone: Zone | None = None
-    """The zone of time stamps without an offset that go into `timestamptz` columns."""
+    """The time zone of timestamps without an offset, for `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = Field(default={})
-    """Column of the table → its name in the file, where the two differ."""
+    """Column of the table → its name in the file, if it differs."""
     files: FileNames = ()
     """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
-    `{date}` or `{date:%Y/%m/%d}` in them is the key of the dimension `date`."""
+    `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""
 
 
 class TableSpec(Model):
-    """A target table, its columns, its partition expressions and how rows get there."""
+    """A target table: its columns, its partition expressions, and how it is loaded."""
 
     version: Literal[1] = 1
     """The version of this language."""
     schema_name: SchemaName = Field(alias="schema")
-    """The schema; created when it is missing."""
+    """The schema; created if it does not exist."""
     name: Name
     """The table's name."""
     asset_key: AssetKey = ""
@@ -208,25 +206,22 @@ class TableSpec(Model):
     tags: dict[TagKey, TagValue] = Field(
         default={}, json_schema_extra={"additionalProperties": False}
     )
-    """Key and value to find the table by, in Dagster and `loader docs`; Dagster's rules for tags
-    hold."""
+    """Keys and values for searches in Dagster and `loader docs`; Dagster's rules for tags apply."""
     owners: tuple[Owner, ...] = ()
-    """Who answers for it: e-mail addresses, or `team:NAME`."""
+    """The owners: e-mail addresses, or `team:NAME`."""
     meta: dict[StrictStr, Any] = Field(default={})
     """Other facts in any shape: shown in Dagster and `loader docs`, kept by `loader export`."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """The columns in table order."""
     primary_key: tuple[Name, ...] = ()
     """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
-    merge. Redshift tables declare the key and do not enforce it; DuckDB tables do not declare
-    it."""
+    merge. Redshift tables declare the key without enforcing it; DuckDB tables do not declare it."""
     dist: Name | None = None
     """How rows are distributed: `even`, `all`, `auto`, or the name of a column. Redshift only."""
     sort: tuple[Name, ...] = ()
     """The columns of the sort key, in order. Redshift only."""
     sort_type: Literal["compound", "interleaved", "auto"] | None = None
-    """The kind of sort key; default Redshift's own, compound. `auto` takes no `sort`. Redshift
-    only."""
+    """The kind of sort key; default compound. `auto` excludes `sort`. Redshift only."""
     partition_by: tuple[PartitionBy, ...] = ()
     """The partition expressions, one for each dimension."""
     write_disposition: Literal["replace", "append", "merge"] = "replace"
@@ -235,29 +230,29 @@ class TableSpec(Model):
     merge: Merge = Merge()
     """How rows are merged by key; only with `write_disposition: merge`."""
     on_empty: Literal["keep", "clear", "fail"] = "keep"
-    """What a load of no rows does: `keep` leaves the slice as it is, `clear` lets `replace` empty
-    it, `fail` is an error."""
+    """A load without rows: `keep` leaves the slice unchanged, `clear` lets `replace` empty it,
+    `fail` is an error."""
     schema_contract: SchemaContract = SchemaContract()
-    """What happens when the data or the live table differs from this spec."""
+    """How differences of the data or the live table from this spec are handled."""
     staging: Staging = Staging()
-    """The files that rows travel in."""
+    """The files that rows are staged in."""
     source: Source = Source()
-    """How files are written that this table is loaded from: delimiter, encoding, formats."""
+    """The format of the files that this table is loaded from: delimiter, encoding and so on."""
     verify: Literal["values", "counts", "checksums"] | None = None
-    """What is compared with the staged rows before COMMIT: figures of all values, only numbers of
-    rows, or figures with checksums of text and binary values; default the project's `verify`, and
-    else `values`."""
+    """What is compared with the staged rows before COMMIT: figures of all values, only row counts,
+    or figures with checksums of text and binary values; default the project's `verify`, or
+    `values`."""
     checks: tuple[Check, ...] = ()
-    """What the loaded rows must fulfil. Measured inside the transaction, before COMMIT."""
+    """Conditions for the loaded rows, checked inside the transaction before COMMIT."""
     grants: dict[Privilege, tuple[Grantee, ...]] = Field(default={})
-    """Privilege → who gets it: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
+    """Privilege → grantees: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
     only."""
     session: SessionSettings = SessionSettings()
     """What loads SET in their sessions, over what the target says. Redshift only."""
     hooks: tuple[Hook, ...] = ()
     """Statements of the project's own that run with each load, before or after its rows."""
     templates: dict[TemplateName, Text] = Field(default={})
-    """Template of Loader → this table's own file in its place, below `templates/`."""
+    """Template of Loader → the file below `templates/` that replaces it for this table."""
     dagster: DagsterOptions = DagsterOptions()
     """Group, kinds, freshness, automation and partitions of its asset."""
 
@@ -287,7 +282,7 @@ class TableSpec(Model):
 
     @property
     def table(self) -> str:
-        """The table as people write it, ``schema.name``."""
+        """The table's full name, ``schema.name``."""
         return f"{self.schema_name}.{self.name}"
 
     @cached_property
@@ -297,20 +292,20 @@ class TableSpec(Model):
 
     @property
     def merged_by(self) -> tuple[str, ...]:
-        """The columns by which a merge compares rows: every load brings them, defaults or not."""
+        """The columns by which a merge compares rows; every load must have them."""
         if self.write_disposition != "merge":
             return ()
         return (*self.primary_key, *self.merge.order_by)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """The partition expressions with everything a slice needs to know of them."""
+        """The partition expressions in the form that slices need."""
         return tuple(self._dimension(entry) for entry in self.partition_by)
 
     def _dimension(self, entry: PartitionBy) -> Dimension:
         column = self.by_name.get(entry.expr)
         data_type = column.data_type if column else entry.data_type
-        assert data_type is not None, "loader.spec.rules has refused this"
+        assert data_type is not None, "checked in loader.spec.rules"
         return Dimension(
             name=entry.name or (column.name if column else "partition"),
             expr=entry.expr,
@@ -338,7 +333,7 @@ class TableSpec(Model):
 
 
 def in_order(columns: tuple[Column, ...], order: tuple[str, ...]) -> tuple[Column, ...]:
-    """The columns as a live table has them, then those that it lacks.
+    """Sort columns in the order of a live table; columns that it lacks come last.
 
     Redshift fills columns from Parquet by position (``copy-usage_notes-copy-from-columnar``).
     """

@@ -36,7 +36,7 @@ def parse_key(dimension: Dimension, key: object) -> Partition:
 
 
 def cell_name(dimensions: Sequence[Dimension], keys: Sequence[str]) -> str:
-    """One cell in the words of a request: ``2013-01-01``, or ``date=2013-01-01|origin=JFK``."""
+    """Format one cell as a request: ``2013-01-01``, or ``date=2013-01-01|origin=JFK``."""
     if len(keys) == 1:
         return keys[0]
     return "|".join(f"{d.name}={key}" for d, key in zip(dimensions, keys, strict=True))

@@ -22,7 +22,7 @@ _VALUE_TYPES = frozenset(
 
 
 def partition_problems(spec: TableSpec) -> Iterator[Problem]:
-    """Everything wrong with the partition expressions themselves."""
+    """Find problems of the partition expressions."""
     names = []
     for at, entry in enumerate(spec.partition_by):
         loc = ("partition_by", at)
@@ -53,7 +53,7 @@ def _partition_expression(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iter
         return
     if column is None and entry.data_type is None:
         yield Problem(
-            "the expression is not a bare column, so its type must be told",
+            "the expression is not a bare column, so it needs a `data_type`",
             (*loc, "expr"),
             "add data_type, such as date or varchar(40)",
         )
@@ -62,7 +62,7 @@ def _partition_expression(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iter
         yield Problem(
             f"the column `{column.name}` is {column.data_type}, not {entry.data_type}",
             (*loc, "data_type"),
-            "leave it out: a bare column has its own type",
+            "remove it: a bare column has its own type",
         )
     if column and column.identity is not None:
         yield Problem("an identity column cannot partition a table", (*loc, "expr"))
@@ -82,7 +82,7 @@ def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
         return
     if not (kind.is_temporal or kind.is_text):
         yield Problem(
-            f"a {kind} has no grain; date, timestamp, timestamptz and varchar have",
+            f"a {kind} cannot have a grain; date, timestamp, timestamptz and varchar can",
             (*loc, "grain"),
         )
     if kind.name == "date" and entry.grain in CLOCK:
@@ -92,13 +92,13 @@ def _grain(spec: TableSpec, entry: PartitionBy, loc: Loc) -> Iterator[Problem]:
             yield Problem(f"a {kind.name} has no text format", (*loc, "format"))
         elif not _sorts_as_time(entry.format):
             yield Problem(
-                f"text written as `{entry.format}` does not sort as time does",
+                f"text in the format `{entry.format}` does not sort by time",
                 (*loc, "format"),
-                "only formats from the year down, such as %Y%m%d, make windows",
+                "use a format that starts with the year, such as %Y%m%d",
             )
         elif len(re.findall("%", entry.format)) < _NEEDED_DIRECTIVES[entry.grain]:
             yield Problem(
-                f"text written as `{entry.format}` does not tell one {entry.grain} from the next",
+                f"text in the format `{entry.format}` is not different for each {entry.grain}",
                 (*loc, "format"),
             )
     if entry.column_timezone is not None and kind.name in ("date", "timestamptz"):
@@ -116,7 +116,7 @@ _NEEDED_DIRECTIVES = {
     "hour": 4,
     "minute": 5,
 }
-"""How much of year, month, day, hour, minute text must write to tell one period from the next."""
+"""The parts of year, month, day, hour, minute that text needs to be different for each period."""
 
 
 def _sorts_as_time(text: str) -> bool:
@@ -125,7 +125,7 @@ def _sorts_as_time(text: str) -> bool:
 
 
 def key_problems(spec: TableSpec) -> Iterator[Problem]:
-    """Everything wrong with file names and Dagster's keys, for dimensions that are right."""
+    """Find problems of file names and Dagster keys, if the dimensions are valid."""
     yield from _source_files(spec)
     yield from _dagster_keys(spec)
 
@@ -152,15 +152,15 @@ def _dagster_keys(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _window_keys(dimension: Dimension, listed: PartitionKeys, loc: Loc) -> Iterator[Problem]:
-    """Problems of the keys of a dimension with a grain."""
+    """Find problems of the keys of a dimension with a grain."""
     if dimension.grain is None:
         return
     for field in ("keys", "dynamic"):
         if getattr(listed, field):
             yield Problem(
-                f"`{dimension.name}` has a grain, so its partitions are windows of time",
+                f"`{dimension.name}` has a grain, so its partitions are time windows",
                 (*loc, field),
-                "give the first of them: start",
+                "add `start`, the first of them",
             )
     found: dict[str, Partition] = {}
     for field in ("start", "end"):
@@ -176,23 +176,23 @@ def _window_keys(dimension: Dimension, listed: PartitionKeys, loc: Loc) -> Itera
         assert isinstance(end, Window)
         if not start < end:
             yield Problem(
-                f"the partitions end at `{listed.end}` before there is one",
+                f"there are no partitions before the end `{listed.end}`",
                 (*loc, "end"),
-                "end is the first key that is not among them any more",
+                "`end` is the first key after the last partition",
             )
 
 
 def _value_keys(
     dimension: Dimension, listed: PartitionKeys, loc: Loc, *, several: bool
 ) -> Iterator[Problem]:
-    """Problems of the keys of a dimension without a grain."""
+    """Find problems of the keys of a dimension without a grain."""
     if dimension.grain is not None:
         return
     if listed.start is not None:
         yield Problem(
             f"`{dimension.name}` has no grain, so its partitions have no start",
             (*loc, "start"),
-            "give keys: […], or grain in partition_by",
+            "add `keys: […]`, or a grain in partition_by",
         )
     first: dict[str, int] = {}
     for at, key in enumerate(listed.keys):
@@ -205,16 +205,18 @@ def _value_keys(
             continue
         other = first.setdefault(canonical_key(partition), at)
         if other != at:
-            yield Problem(f"the key `{key}` is already there at keys[{other}]", place)
+            yield Problem(f"the key `{key}` is already listed at keys[{other}]", place)
         marks = _NOT_IN_KEYS + (_NOT_IN_CROSSED_KEYS if several else ())
         wrong = [mark for mark in marks if mark in partition.key]
         if wrong or not partition.key:
             shown = " or ".join(repr(mark) for mark in wrong)
-            yield Problem(f"Dagster takes no key with {shown}" if wrong else "is empty", place)
+            yield Problem(
+                f"Dagster does not allow keys with {shown}" if wrong else "is empty", place
+            )
 
 
 _NOT_IN_KEYS = ("...", "\a", "\b", "\f", "\n", "\r", "\t", "\v", "\0")
 
 
 _NOT_IN_CROSSED_KEYS = ("|", ",", "[", "]")
-"""In the keys of a dimension that is crossed with another."""
+"""Not allowed in keys of a table with several dimensions."""

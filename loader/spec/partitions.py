@@ -31,7 +31,7 @@ from loader.spec.periods import (
 
 @dataclass(frozen=True)
 class Part:
-    """What a box asks of one dimension: values or windows, never both, never neither."""
+    """The keys of one dimension in a box: either values or windows, never both or none."""
 
     dimension: Dimension
     values: tuple[KeyValue, ...] = ()
@@ -60,7 +60,7 @@ class Slice:
     boxes: tuple[Box, ...]
     keys: tuple[tuple[str, ...], ...]
     placeholder: bool = False
-    """Made up for a preview: it names a partition that nobody asked for."""
+    """Whether it is an invented partition for a preview."""
 
     def __post_init__(self) -> None:
         if not self.boxes:
@@ -68,7 +68,7 @@ class Slice:
 
     @property
     def compares_text(self) -> bool:
-        """Whether it asks for values of text, which may be spelled in more than one way."""
+        """Whether it has text values, which may have several spellings that compare equal."""
         return any(
             part.values and part.dimension.data_type.is_text
             for box in self.boxes
@@ -110,7 +110,7 @@ def make_slice(dimensions: Sequence[Dimension], request: Request) -> Slice:
 
     Raises:
         PlanError: a key does not parse, a dimension is missing or unknown, nothing is named, or
-            more than can be told one by one.
+            more than can be listed.
     """
     rows: set[tuple[Partition, ...]] = set()
     for mapping in _full_mappings(dimensions, request):
@@ -160,7 +160,7 @@ def _parse_pairs(dimensions: Sequence[Dimension], item: object) -> dict[str, obj
     pairs = [pair.partition("=") for pair in re.split(rf"\|(?=\s*(?:{names})\s*=)", str(item))]
     if any(not equals for _, equals, _ in pairs):
         raise PlanError(
-            f"the partition `{item}` does not say which dimension it is of",
+            f"the partition `{item}` does not name its dimension",
             hint="write " + " ".join(_option(dimension) for dimension in dimensions),
         )
     return {name.strip(): key for name, _, key in pairs}
@@ -171,7 +171,7 @@ def _check_names(dimensions: Sequence[Dimension], mapping: Mapping[str, object])
     unknown = [str(name) for name in mapping if name not in known]
     if unknown:
         raise PlanError(
-            f"there is no dimension {_list_names(unknown)}; there is {_list_names(known)}"
+            f"there is no dimension {_list_names(unknown)}; the table has {_list_names(known)}"
         )
 
 
@@ -211,13 +211,13 @@ def _parse_range(dimension: Dimension, text: str) -> list[Partition]:
 
 
 def check_spelling(slice_: Slice, equality_key: Callable[[str], str]) -> None:
-    """Refuse keys of text that the warehouse holds equal to shorter ones.
+    """Check that the warehouse does not treat text keys as equal to shorter ones.
 
-    Whoever loads `a` and `a ` would replace the rows of the one with those of the other.
+    Otherwise, loads of `a` and `a ` would replace each other's rows.
 
     Args:
-        slice_: The slice that is asked for.
-        equality_key: The text that stands for all those which the warehouse holds equal.
+        slice_: The requested slice.
+        equality_key: Maps a text to the one that represents all equal texts in the warehouse.
 
     Raises:
         PlanError: there are some; all of them are named.
@@ -239,7 +239,7 @@ def check_spelling(slice_: Slice, equality_key: Callable[[str], str]) -> None:
         raise PlanError("\n".join(lines), hint=f"name it without them: {names}")
 
 
-# Boxes: the fewest products that cover exactly the rows asked for.
+# Boxes: the smallest set of products that covers exactly the requested rows.
 
 
 def _sort_key(cell: KeyValue | Window) -> object:

@@ -1,4 +1,4 @@
-"""Dimensions with a grain: periods of time, their keys, and the windows that they stand for.
+"""Dimensions with a grain: periods of time, their keys and their windows.
 
 A period is given by its start, a local time that is aware, in the zone of the dimension's keys.
 """
@@ -41,7 +41,7 @@ WEEKDAYS: tuple[Weekday, ...] = (
 
 
 CLOCK = ("minute", "hour")
-"""The grains that are shorter than a day, of which clocks skip and repeat some."""
+"""The grains shorter than a day, which daylight saving skips or repeats."""
 
 
 KEYS_OF_GRAIN = {
@@ -90,7 +90,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Partition:
-    """One key of one dimension, with the value or window it stands for."""
+    """One key of one dimension, with its value or window."""
 
     key: str
     cell: KeyValue | Window
@@ -107,7 +107,7 @@ def list_partitions(dimension: Dimension, start: datetime, end: datetime) -> lis
     An hour that clocks show twice is two partitions.
 
     Raises:
-        PlanError: there are too many of them, or one is outside the dates that Python has.
+        PlanError: there are too many of them, or one is outside Python's date range.
     """
     last = to_utc(dimension, end)
     found: list[Partition] = []
@@ -119,14 +119,14 @@ def list_partitions(dimension: Dimension, start: datetime, end: datetime) -> lis
 
 
 def check_partition_count(number: int) -> None:
-    """Refuse a request of more partitions than `MAX_PARTITIONS`.
+    """Check that a request has at most `MAX_PARTITIONS`.
 
     Raises:
         PlanError: it has more.
     """
     if number > MAX_PARTITIONS:
         raise PlanError(
-            f"more than {MAX_PARTITIONS:,} partitions are asked for at once",
+            f"more than {MAX_PARTITIONS:,} partitions are requested at once",
             hint="load them in several parts, or the whole table with --full-refresh",
         )
 
@@ -143,11 +143,11 @@ def partitions_between(
 
     Args:
         dimension: One with a grain.
-        start: When it begins, aware.
+        start: The start, with a time zone.
         end: When it ends, aware.
 
     Raises:
-        PlanError: it does not begin and end with a period of the grain.
+        PlanError: it does not start and end with a period of the grain.
     """
     first, last = parse_period(dimension, start), parse_period(dimension, end)
     return tuple(list_partitions(dimension, first, last))
@@ -157,7 +157,7 @@ def to_zone(dimension: Dimension, moment: datetime, zone: ZoneInfo) -> datetime:
     """A moment as the clocks of a zone show it.
 
     Raises:
-        PlanError: that is outside the dates that Python has.
+        PlanError: that is outside Python's date range.
     """
     try:
         return moment.astimezone(zone)
@@ -262,7 +262,7 @@ def start_of_period(dimension: Dimension, local: datetime) -> datetime:
     """The start of the period that holds a local time.
 
     Raises:
-        PlanError: it is outside the dates that Python has.
+        PlanError: it is outside Python's date range.
     """
     minute = local.replace(second=0, microsecond=0)
     hour = minute.replace(minute=0)
@@ -344,7 +344,7 @@ def period_partition(dimension: Dimension, local: datetime) -> Partition:
     """The partition of a period by its start.
 
     Raises:
-        PlanError: it ends outside the dates that Python has, or the clocks skipped it.
+        PlanError: it ends outside Python's date range, or the clocks skipped it.
     """
     label = period_key(dimension, local)
     try:
@@ -376,7 +376,7 @@ def _local_time(dimension: Dimension, local: datetime, zone: str) -> datetime:
     shown = local.astimezone(ZoneInfo(zone))
     if shown.fold and shown.utcoffset() != shown.replace(fold=0).utcoffset():
         raise PlanError(
-            f"the partition `{period_key(dimension, local)}` cannot be told apart in"
+            f"the partition `{period_key(dimension, local)}` is ambiguous in"
             f" `{dimension.expr}`: the clocks of {zone} show that hour twice",
             hint="use a timestamptz column, or time stamps in UTC",
         )

@@ -1,7 +1,7 @@
 """Rules between the fields of a table spec, for every dialect at once.
 
-A spec is judged when it is read, so that it never fails first in production. The Redshift rules are
-those of ``r_CREATE_TABLE_NEW``, ``c_Compression_encodings`` and
+A spec is validated when it is read, so that it does not fail first in production. The Redshift
+rules are those of ``r_CREATE_TABLE_NEW``, ``c_Compression_encodings`` and
 ``copy-usage_notes-copy-from-columnar``.
 """
 
@@ -28,7 +28,7 @@ _DIST_WORDS = ("even", "all", "auto")
 
 
 def problems(spec: TableSpec) -> Iterator[Problem]:
-    """Everything wrong between the fields of a spec whose fields are each right."""
+    """Find problems between the fields of a spec; each field is valid by itself."""
     yield from _columns(spec)
     yield from _keys(spec)
     partitions = list(partition_problems(spec))
@@ -92,7 +92,7 @@ def _keys(spec: TableSpec) -> Iterator[Problem]:
             yield Problem(
                 f"the key column `{name}` may not be nullable",
                 ("columns", spec.columns.index(column), "nullable"),
-                "drop `nullable: true`, or take the column out of primary_key",
+                "remove `nullable: true`, or remove the column from primary_key",
             )
         if column and column.data_type.name not in KEY_TYPES:
             yield Problem(f"a {column.data_type} column cannot be a key", loc)
@@ -112,7 +112,7 @@ def _dist_and_sort(spec: TableSpec) -> Iterator[Problem]:
     yield from check_repeated(spec.sort, "sort")
     if spec.sort_type == "auto" and spec.sort:
         yield Problem(
-            "with `auto` Redshift picks the sort key itself", ("sort_type",), "leave out `sort`"
+            "with `auto` Redshift picks the sort key itself", ("sort_type",), "remove `sort`"
         )
     if spec.sort_type in ("compound", "interleaved") and not spec.sort:
         yield Problem(f"a {spec.sort_type} sort key needs columns", ("sort_type",), "add `sort`")
@@ -132,7 +132,7 @@ def _loading(spec: TableSpec) -> Iterator[Problem]:
     if spec.write_disposition == "merge":
         if not spec.primary_key:
             yield Problem(
-                "merge brings rows together by key, and there is none",
+                "merge matches rows by primary key, but there is none",
                 ("write_disposition",),
                 "add primary_key",
             )
@@ -164,7 +164,7 @@ def _csv_files(spec: TableSpec) -> Iterator[Problem]:
         yield Problem(
             "has no effect with a header, which names the columns",
             ("source", "names"),
-            "add header: false; columns: {…} says what the file calls a column of the table",
+            "add `header: false`, or use `columns: {…}` to rename columns of the file",
         )
     if not source.header and not source.names:
         staged = [source.columns.get(column.name, column.name) for column in spec.staged_columns()]
@@ -177,7 +177,7 @@ def _csv_files(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _merged_by(spec: TableSpec) -> Iterator[Problem]:
-    """Problems of the columns by which rows are compared."""
+    """Find problems of the columns by which rows are compared."""
     merge = spec.merge
     if "on_older" in merge.model_fields_set and not merge.order_by:
         yield Problem("has no effect without order_by", ("merge", "on_older"), "add order_by")
@@ -196,7 +196,7 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
             yield Problem(
                 f"rows cannot be merged by the identity column `{name}`: it is not in the data",
                 ("primary_key", at),
-                "name the columns of the data that tell rows apart",
+                "name the columns that identify a row",
             )
 
 
@@ -210,7 +210,7 @@ def _source_columns(spec: TableSpec) -> Iterator[Problem]:
         other = takers.setdefault(taken, column.name)
         if other != column.name:
             yield Problem(
-                f"the file's column `{taken}` is read as `{other}` already",
+                f"the file's column `{taken}` is already read as `{other}`",
                 ("source", "columns", column.name),
                 "each column of a file fills one column of the table",
             )

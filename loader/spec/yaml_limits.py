@@ -23,7 +23,7 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def check_depth(text: str) -> list[Any]:
-    """Refuse a text that is nested too deeply; returns the marks of its anchors.
+    """Check that a text is not nested too deeply; returns the marks of its anchors.
 
     Other errors in the text are left to the reader.
 
@@ -56,7 +56,7 @@ def too_deep(mark: Any) -> yaml.MarkedYAMLError:
 
 
 def check_number(tag: str, text: str) -> None:
-    """Refuse a number that is too long to be one.
+    """Check that a number is not too long.
 
     Raises:
         ValueError: it is.

@@ -1,4 +1,4 @@
-"""Reads YAML into plain data, and knows the line and column of each part of it.
+"""Reads YAML into plain data, with the line and column of each part.
 
 `read_document` is strict, for table specs: one document; anchors, aliases, merge keys and tags are
 problems. `read_documents` is lenient, for files that others wrote, such as contracts and dbt's
@@ -218,7 +218,7 @@ class _NodeReader:
         if known:
             return known
         if id(node) in self._open:
-            _refuse(node, "an alias may not stand for what it is part of")
+            _refuse(node, "an alias must not refer to a node that contains it")
         self._open.add(id(node))
         part = self._convert(node, loc)
         if not self._strict and part.size > _MAX_PARTS:
@@ -298,7 +298,7 @@ class _NodeReader:
             return None
 
     def _report(self, message: str, mark: Any, loc: Loc) -> None:
-        # Of a strict document the location says which other problems this one explains.
+        # In a strict document, the location shows which other problems this one explains.
         self._problems.append(_problem(message, self._shown, mark, loc if self._strict else ()))
 
 
@@ -314,7 +314,7 @@ class _PlainReader:
     """The fast path of strict reading: the data of a text without anything unusual.
 
     It takes half the time of `_NodeReader`, since it makes no nodes. Anchors, tags, merge keys,
-    keys set twice and whatever is no YAML are unusual.
+    duplicate keys and invalid YAML are unusual.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Specs and contracts as YAML text that reads back as what it was: a line for each column."""
+"""Writes specs and contracts as YAML that reads back unchanged, with one line for each column."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from loader.spec.comments import NO_REMARKS, Remarks, comment
 from loader.spec.model import Staging, TableSpec
 
 _LISTED = ("columns", "partition_by", "checks")
-"""Sections whose entries stand in lines of their own."""
+"""Sections with one line for each entry."""
 
 _WIDE = 1 << 30
 """A line ends where an entry ends, and nowhere else."""
 
 
 def declared(spec: TableSpec) -> dict[str, Any]:
-    """What a spec says beyond its defaults, as plain data that reads back as the same spec."""
+    """A spec without default values, as plain data that reads back as the same spec."""
     data = spec.model_dump(by_alias=True, exclude_defaults=True)
     found = {"version": spec.version, **data}
     if spec.asset_key == f"{spec.schema_name}/{spec.name}":
@@ -58,7 +58,7 @@ def _plain(value: Any) -> Any:
 def to_yaml(spec: TableSpec, remarks: Remarks = NO_REMARKS) -> str:
     """The spec as YAML text that reads back as the same spec, with remarks as comments.
 
-    What is suggested stands commented out, each in a line of its own that is right without its
+    Suggestions are commented out, each on one line that is valid without its
     mark.
     """
     parts = [f"{comment(note)}\n" for note in remarks.notes]
@@ -68,8 +68,8 @@ def to_yaml(spec: TableSpec, remarks: Remarks = NO_REMARKS) -> str:
             continue
         parts.append(f"{key}:\n")
         for item in value:
-            told = remarks.columns.get(item["name"]) if key == "columns" else None
-            parts.append(f"  - {_flow(item)}{f'  {comment(told)}' if told else ''}\n")
+            remark = remarks.columns.get(item["name"]) if key == "columns" else None
+            parts.append(f"  - {_flow(item)}{f'  {comment(remark)}' if remark else ''}\n")
         if key == "columns":
             parts += [
                 f"# {one.section}: {_flow(one.value)}  {comment(one.why)}\n"
@@ -94,7 +94,7 @@ class _Dumper(yaml.SafeDumper):
         return '"' if chosen == "'" else chosen
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
-        """Lists stand deeper than the key that they belong to, as most contracts are written."""
+        """Indent lists below their key, as most contracts do."""
         super().increase_indent(flow, indentless=False)
 
 

@@ -1,4 +1,4 @@
-"""Column types: what Redshift calls them, with their limits. Knows no dialect and no Arrow.
+"""Column types with Redshift's names and limits; independent of dialects and Arrow.
 
 The names and limits are those of the Redshift documentation (``r_Character_types``,
 ``r_Numeric_types201``, ``r_VARBYTE_type``).
@@ -148,7 +148,7 @@ class DataType:
 
     @property
     def scale(self) -> int:
-        """Decimal digits behind the point."""
+        """Decimal digits after the point."""
         return self.params[1]
 
     @property
@@ -207,7 +207,7 @@ def _parse_params(text: str, name: str, params: str) -> tuple[int, ...]:
     if name == "varchar" and words == ["max"]:
         return (MAX_VARCHAR,)
     if name not in _DEFAULT_PARAMS:
-        raise ValueError(f"`{text}`: {name} takes no parameters")
+        raise ValueError(f"`{text}`: {name} has no parameters")
     if not all(word.isascii() and word.isdigit() for word in words):
         raise ValueError(f"`{text}`: the parameters of {name} are whole numbers")
     numbers = tuple(map(int, words))

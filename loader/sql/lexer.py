@@ -77,7 +77,7 @@ def statements(sql: str, *, backslash: bool = False) -> list[str]:
 
 
 def tidy(sql: str, *, backslash: bool = False) -> str:
-    r"""A statement without blank lines and trailing blanks; quoted text stays as it is.
+    r"""A statement without blank lines and trailing blanks; quoted text is unchanged.
 
     >>> tidy("SELECT  \n\n  'a  \n\nb'  ")
     "SELECT\n  'a  \n\nb'"
@@ -100,10 +100,10 @@ def simple_statement(sql: str) -> str | None:
     whole = sql.strip()
     if not whole or whole.startswith("/*") or not _SIMPLE.fullmatch(whole):
         return None
-    return _SIMPLE_GAP.sub(_closed, whole) if "\n" in whole else whole
+    return _SIMPLE_GAP.sub(_close_gap, whole) if "\n" in whole else whole
 
 
-def _closed(gap: re.Match[str]) -> str:
+def _close_gap(gap: re.Match[str]) -> str:
     return gap[1] or "\n"
 
 
@@ -120,7 +120,7 @@ def bare_words(sql: str, *, backslash: bool = False) -> str:
 
 
 def check_expression(text: str) -> None:
-    """Refuse text that cannot be one SQL expression, whatever the dialect.
+    """Check that a text can be one SQL expression, in any dialect.
 
     Raises:
         ValueError: it is empty, or has a semicolon, a comment, an open quote, a bracket without

@@ -51,14 +51,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A value a preview cannot know; printed as NULL with a comment that says what comes there."""
+    """A value that a preview does not know; rendered as NULL with a comment that names it."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template's text, and the file it came from as people know it."""
+    """A template's text, and its file for messages."""
 
     path: str
     source: str
@@ -77,7 +77,7 @@ class Renderer:
 
     ``catalog`` is the database that the SQL will run in, where schemas may be confused with it.
     ``templates`` maps names such as ``redshift/copy_parquet.sql.j2`` to templates; a dialect's own
-    win over the ``ansi`` ones, which win over those that lie in no folder. ``clock`` tells the
+    win over the ``ansi`` ones, which win over those outside of folders. ``clock`` returns the
     seconds of work of this thread, so that a template that goes on and on is stopped.
     """
 
@@ -99,7 +99,7 @@ class Renderer:
             finalize=_only_sql,
             trim_blocks=True,
             lstrip_blocks=True,
-            autoescape=False,  # SQL is no HTML; `finalize` refuses unquoted values
+            autoescape=False,  # SQL is not HTML; `finalize` rejects unquoted values
         )
         self._environment.globals["newline"] = Sql("\n")
         self._environment.filters = {**self._environment.filters, **_filters(dialect, catalog)}
@@ -207,33 +207,33 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
     taken = {catalog.lower(), *dialect.catalogs} if catalog else set()
 
     def schema(name: str) -> Sql:
-        parts = [catalog, name] if _defined(name).lower() in taken else [name]
+        parts = [catalog, name] if _require_defined(name).lower() in taken else [name]
         return Sql(".".join(dialect.ident(part) for part in parts))
 
-    # The same few names stand in every statement of a plan.
+    # Cached, since every statement of a plan has the same few names.
     @lru_cache(maxsize=10_000)
     def ident(name: str) -> Sql:
-        return Sql(dialect.ident(_defined(name)))
+        return Sql(dialect.ident(_require_defined(name)))
 
     @lru_cache(maxsize=1_000)
     def table(name: Table) -> Sql:
-        own = dialect.ident(_defined(name).name)
+        own = dialect.ident(_require_defined(name).name)
         return Sql(own if name.schema is None else f"{schema(name.schema)}.{own}")
 
     def literal(value: Value | Unknown) -> Sql:
         if isinstance(value, Unknown):
             return Sql(f"NULL /* {_comment(value.what)} */")
-        return Sql(dialect.literal(_defined(value)))
+        return Sql(dialect.literal(_require_defined(value)))
 
     def column_type(data_type: DataType) -> Sql:
-        return Sql(dialect.column_type(_defined(data_type)))
+        return Sql(dialect.column_type(_require_defined(data_type)))
 
     return {
         "ident": ident,
         "schema": schema,
         "table": table,
         "literal": literal,
-        "glob": lambda path: literal(_glob(_defined(path))),
+        "glob": lambda path: literal(_glob(_require_defined(path))),
         "text": lambda sql: literal(str(_only_sql(sql))),
         "type": column_type,
         "default": lambda text: Sql(dialect.default(expr(text))),
@@ -244,8 +244,8 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
 
 
 def expr(text: str) -> Sql:
-    """A SQL expression of the spec, as it stands: the one door for trusted SQL."""
-    if len(_defined(text)) > _LONGEST:
+    """A SQL expression of the spec, unchanged: the only way to render trusted SQL."""
+    if len(_require_defined(text)) > _LONGEST:
         raise ValueError(f"an expression may not be longer than {_LONGEST:,} characters")
     lexer.check_expression(text)
     return Sql(text)
@@ -253,7 +253,7 @@ def expr(text: str) -> Sql:
 
 def keyword(word: str) -> Sql:
     """A word of the language out of a closed list, such as an encoding."""
-    if not re.fullmatch(r"[A-Za-z0-9_]+", _defined(word)):
+    if not re.fullmatch(r"[A-Za-z0-9_]+", _require_defined(word)):
         raise ValueError(f"{word!r} is not a keyword")
     return Sql(word.upper())
 
@@ -262,7 +262,7 @@ def csv(items: Iterable[object]) -> Sql:
     """SQL pieces with commas between them; never nothing.
 
     Raises:
-        ValueError: there are no pieces, and so no list.
+        ValueError: the list would be empty.
     """
     pieces = [_only_sql(item) for item in items]
     if not pieces:
@@ -276,7 +276,7 @@ def csv(items: Iterable[object]) -> Sql:
     return Sql("\n    ".join(lines))
 
 
-def _defined(value: T) -> T:
+def _require_defined(value: T) -> T:
     if isinstance(value, jinja2.Undefined):
         str(value)
     return value

@@ -34,7 +34,7 @@ _BITS = 4_096
 _DIGITS = 38
 """Of a number that is rounded: those of the widest DECIMAL."""
 _NESTED = 4
-"""Lists in lists: what is told of such takes twice as long with each."""
+"""The most nested lists: the size of their text doubles with each level."""
 
 Clock = Callable[[], float]
 
@@ -79,7 +79,7 @@ class _Spent(threading.local):
 class Sandbox(ImmutableSandboxedEnvironment):
     """Renders templates that may do little, and not for long.
 
-    ``clock`` tells the seconds of work of this thread; without one only steps are counted.
+    ``clock`` returns the CPU seconds of this thread; without it, only steps are counted.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -91,14 +91,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.code_generator_class = _Generator
         self.globals = {name: self.globals[name] for name in _GLOBALS}
         self.filters = {name: self.filters[name] for name in _FILTERS}
-        self.filters |= {"_counted": self._counted, "string": self._text}
+        self.filters |= {"_counted": self._count_items, "string": self._text}
         self.filters |= {"join": self._join, "replace": self._replace, "indent": self._indent}
         self.filters |= {"round": _round, "sum": self._sum}
         # By identity: what is equal to one of them need not be one.
         self._functions = {id(function) for function in self.globals.values()}
 
     def begin(self) -> None:
-        """Count anew, for another statement."""
+        """Reset the counters, for another statement."""
         self._spent.steps = self._spent.characters = 0
         self._spent.deadline = self._clock() + SECONDS if self._clock else float("inf")
 
@@ -131,18 +131,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for block in tree.find_all((nodes.FilterBlock, nodes.EvalContextModifier)):
             # What they print goes past the guard of bare values.
-            self._refused("`filter` and `autoescape` blocks", block, name, filename)
+            self._reject("`filter` and `autoescape` blocks", block, name, filename)
         for loop in list(tree.find_all(nodes.For)):
             if loop.recursive:
-                self._refused("recursive loops", loop, name, filename)
+                self._reject("recursive loops", loop, name, filename)
             counted = nodes.Filter(loop.iter, "_counted", [], [], None, None, lineno=loop.lineno)
             loop.iter = counted.set_environment(self)
         return tree
 
-    def _refused(
+    def _reject(
         self, what: str, node: nodes.Node, name: str | None, filename: str | None
     ) -> NoReturn:
-        message = f"{what} are no part of SQL templates"
+        message = f"{what} are not supported in SQL templates"
         raise jinja2.TemplateSyntaxError(message, node.lineno, name, filename)
 
     def get_template(
@@ -227,7 +227,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     # --- what makes something, and is counted
 
-    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+    def _count_items(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
             self.step()
             yield item
@@ -291,7 +291,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Buffer(list[str]):
-    """Pieces of text that are counted before they are kept."""
+    """Pieces of text whose size is counted before they are stored."""
 
     def __init__(self, spend: Callable[[int], None]) -> None:
         super().__init__()
@@ -321,18 +321,18 @@ class _Generator(CodeGenerator):
         self.write("))")
 
     def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802
-        self._checked(super().visit_List, node, frame)
+        self._check_expression(super().visit_List, node, frame)
 
     def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:  # noqa: N802
-        self._checked(super().visit_Dict, node, frame)
+        self._check_expression(super().visit_Dict, node, frame)
 
     def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802
         if node.ctx == "load":
-            self._checked(super().visit_Tuple, node, frame)
+            self._check_expression(super().visit_Tuple, node, frame)
         else:
             super().visit_Tuple(node, frame)
 
-    def _checked(self, visit: Callable[..., None], node: nodes.Expr, frame: Frame) -> None:
+    def _check_expression(self, visit: Callable[..., None], node: nodes.Expr, frame: Frame) -> None:
         self.write("environment.nested(")
         visit(node, frame)
         self.write(")")

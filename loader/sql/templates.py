@@ -42,7 +42,7 @@ def unused_templates(
     """
     pairs = {tuple(name.split("/", 1)) for name in own}
     folders, files = {folder for folder, _ in pairs}, {file for _, file in pairs}
-    used = {*named, *_included(templates.values())}
+    used = {*named, *_find_includes(templates.values())}
     for name, template in templates.items():
         folder, _, file = name.partition("/")
         if template.path.startswith(OWN) or not file or {name, file, None} & used:
@@ -58,8 +58,8 @@ def unused_templates(
             )
 
 
-def _included(templates: Iterable[Template]) -> Iterator[str | None]:
-    """The names in includes and the like; None where only the run will tell."""
+def _find_includes(templates: Iterable[Template]) -> Iterator[str | None]:
+    """The names in includes and the like; None if they are only known at run time."""
     for template in templates:
         for word in _REFERENCE.findall(template.source):
             yield word[1:-1] if word[0] in "'\"" else None
@@ -105,7 +105,7 @@ def _read(folder: Path, shown: str) -> dict[str, Template]:
         except UnreadableError as error:
             place = (f"{shown}/{name}", 0)
             raise TemplateError(f"{path}: {error.message}", place=place) from error
-        # A link of a stranger's would have its errors tell what some file of this machine says;
+        # Errors about a link could reveal the contents of any file on this machine;
         # Loader's own may be links, as uv can install them.
         out = path.is_symlink() and not path.resolve().is_relative_to(folder.parent.resolve())
         if out and shown != OWN:

@@ -40,7 +40,7 @@ ALLOWED = {
 """Directive → what it reads."""
 
 REFUSED = {
-    "y": ("two digits do not tell the century", "write years as four digits and use %Y"),
+    "y": ("two digits have no century", "write years as four digits and use %Y"),
     "Z": (
         "strptime drops the name of the zone, which moves the time",
         "use %z for offsets; when the zone is always the same, write its name into the format, as"
@@ -63,7 +63,7 @@ REFUSED = {
     "s": ("strptime does not read it", "load seconds since 1970 into a bigint"),
     "-": ("strptime does not read it", "%d, %m and %H read one digit too, without `-`"),
 }
-"""Directive → why it is refused, and what to do."""
+"""Unsupported directive → reason and hint."""
 
 _MONTHS, _WEEKDAYS, _HOURS = "mbB", "aAuw", "HI"
 _DATES = (("Y", _MONTHS, "d"), ("Y", "j"), ("G", "V", _WEEKDAYS), ("Y", "UW", _WEEKDAYS))
@@ -73,7 +73,7 @@ _FIXED = dict.fromkeys("mdHIMSUWV", 2) | {"Y": 4, "G": 4, "j": 3, "f": 6, "u": 1
 
 
 def directives(written: str) -> list[str]:
-    """The letters behind the percent signs of a format, in order.
+    """The letters after the percent signs of a format, in order.
 
     >>> directives("%d.%m.%Y 100%%")
     ['d', 'm', 'Y', '%']
@@ -92,11 +92,11 @@ def problems(written: str, *, zoned: bool) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(found):
         if name not in ALLOWED:
             why, hint = REFUSED.get(name, ("strptime does not read it", _listing()))
-            yield f"`%{name}` is refused in `{written}`: {why}", hint
+            yield f"`%{name}` is not supported in `{written}`: {why}", hint
         elif found.count(name) > 1 and name != "%":
             yield f"`%{name}` is in `{written}` twice", "write each part once"
     if not set(found) <= {*ALLOWED, "Z"}:
-        return  # it is not known what the others stand for
+        return  # the meaning of the others is not known
     names = set(found) - {"%"}
     if "z" in names and not zoned:
         yield (
@@ -119,13 +119,13 @@ def _date_problems(written: str, names: set[str]) -> Iterator[tuple[str, str]]:
             return
     ways = "%Y-%m-%d, %Y %b %d, %Y-%j, %G-W%V-%u"
     if not names & set("YG"):
-        yield f"`{written}` tells no year", f"write a whole date, such as {ways}"
+        yield f"`{written}` has no year", f"write a whole date, such as {ways}"
     elif of_dates & set("UW") and not names & set(_WEEKDAYS):
-        yield f"`{written}` tells a week but no day, and strptime drops the week", f"write {ways}"
+        yield f"`{written}` has a week but no day, and strptime ignores the week", f"write {ways}"
     else:
         yield (
-            f"`{written}` does not tell one date: something is missing, which strptime makes up,"
-            " or told twice",
+            f"`{written}` does not define one date: a part is repeated, or is missing and would be"
+            " filled in by strptime",
             f"write a whole date in one way, such as {ways}",
         )
 
@@ -136,13 +136,13 @@ def _clock_problems(written: str, names: set[str]) -> Iterator[tuple[str, str]]:
     elif "p" in names and "I" not in names:
         yield f"`{written}` has `%p` without an hour", "use %I with %p"
     if "I" in names and "H" in names:
-        yield f"`{written}` tells the hour twice", "use %H, or %I with %p"
+        yield f"`{written}` has the hour twice", "use %H, or %I with %p"
     elif "I" in names and "p" not in names:
         yield f"`{written}` has `%I` without `%p`: 1 may be 1 or 13 o'clock", "use %H, or add %p"
     for part, whole in (("M", _HOURS), ("S", "M"), ("f", "S")):
         if part in names and not names & set(whole):
-            asked = " or ".join(f"%{name}" for name in whole)
-            yield f"`{written}` has `%{part}` without `{asked}`", f"add {asked}"
+            needed = " or ".join(f"%{name}" for name in whole)
+            yield f"`{written}` has `%{part}` without `{needed}`", f"add {needed}"
 
 
 def parse(text: str, written: str) -> datetime:

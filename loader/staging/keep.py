@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loader.errors import StageError, tell_also
+from loader.errors import StageError, add_line
 from loader.spec.model import Staging
 from loader.staging.stores.base import Store
 
@@ -37,7 +37,7 @@ def clean_up_failed(
     """
     try:
         if apply_keep(store, prefix, staging, failed=True):
-            tell_also(error, f"{what} are kept in {store.uri(prefix)}")
+            add_line(error, f"{what} are kept in {store.uri(prefix)}")
     except StageError as second:
         # The first error explains more, so this one only adds a line.
-        tell_also(error, f"cleaning up failed as well: {second.message}")
+        add_line(error, f"cleaning up failed as well: {second.message}")

@@ -1,7 +1,7 @@
-"""What Loader asks of a warehouse: all that differs from one to the next is here.
+"""The interface of a warehouse: everything that differs between warehouses.
 
-`loader.warehouse.registry` finds the adapters. This module imports no driver, and adapters import
-theirs in the method that needs it, so that plans need neither.
+`loader.warehouse.registry` finds the adapters. Adapters import their driver in the method that
+needs it, so that plans need no driver.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=TargetSettings)
 
 ExplainCopy = Callable[[Session, "Renderer", Plan, "Store", str], list[str]]
-"""Which rows a failed COPY refused, a line for each: asked in its session, after the rollback.
+"""Returns one line for each row that a failed COPY rejected; called in its session, after rollback.
 
-It gets the plan of the load, the store of the staged files and the message of the error.
+The last arguments are the load's plan, the store of the staged files and the error message.
 """
 
 
@@ -44,33 +44,33 @@ class Read:
     sql: str
     """The SELECT."""
     schema: pa.Schema
-    """The columns that are read, in this order, with the Arrow types they are wanted in."""
+    """The columns to read, in this order, with their Arrow types."""
     slice: Slice | None
     limit: int | None
     renderer: Renderer
     open_store: Callable[[], Store]
-    """Opens the target's staging location, for reads that go by way of it."""
+    """Opens the target's staging location, for reads that use it."""
 
 
 class Adapter(ABC, Generic[S]):
-    """One warehouse. What a new one does not say is as most have it."""
+    """One warehouse. Methods that are not abstract have defaults that fit most warehouses."""
 
     dialect: ClassVar[Dialect]
-    """Its SQL as facts; the dialect's name is the folder of its templates."""
+    """Its SQL dialect; the dialect's name is the folder of its templates."""
 
     settings: type[S]
     """The model of its targets' settings."""
 
     templates: ClassVar[Path | None] = None
-    """A folder that has the folder of its templates, ``<dialect>/*.sql.j2``; None for Loader's own.
-    They are laid over the ``ansi`` ones, and a project's own over them."""
+    """The folder that contains ``<dialect>/*.sql.j2``; None for Loader's own templates.
+    They override the ``ansi`` templates, and a project's templates override them."""
 
     stages_in_folder: ClassVar[bool] = False
-    """Whether ``staging`` is a folder, relative to the project's; else it is a URL."""
+    """Whether ``staging`` is a folder relative to the project; otherwise it is a URL."""
 
     @abstractmethod
     def connect(self, settings: S, root: Path) -> Warehouse:
-        """The warehouse of a target; connects to nothing yet.
+        """Open the warehouse of a target; does not connect yet.
 
         Args:
             settings: The target's settings.
@@ -79,10 +79,10 @@ class Adapter(ABC, Generic[S]):
 
     @abstractmethod
     def doctor(self) -> type[Doctor[S]]:
-        """The steps that examine its targets."""
+        """The class with the steps of `loader doctor`."""
 
     def catalog(self, settings: S, root: Path) -> str:  # noqa: ARG002
-        """The database that SQL runs in, where a schema of its name needs it in front; else empty.
+        """The database to put before a schema that has the same name; empty if never needed.
 
         Args:
             settings: The target's settings, in which variables may not be known yet.
@@ -91,24 +91,25 @@ class Adapter(ABC, Generic[S]):
         return ""
 
     def target(self, name: str, settings: S, root: Path, verify: Level = "values") -> Target:
-        """What plans need to know of a target; no secrets. A folder is as seen from here.
+        """The facts about a target that plans need; no secrets. Folders are relative to the
+        working directory.
 
         Args:
             name: The target's name in the project.
             settings: Its settings, in which variables may not be known yet.
             root: The project's folder.
-            verify: What is compared before COMMIT, for tables whose specs do not say.
+            verify: The default of ``verify`` for specs without it.
         """
         folder = root / settings.staging
         staging = shorten_path(folder) if self.stages_in_folder else settings.staging
         return Target(name, self.dialect.name, staging, settings.ledger_schema, verify=verify)
 
     def example_target(self) -> Target:
-        """A target that is made up, for pages that show the SQL of a load."""
+        """An invented target, for pages that show the SQL of a load."""
         return Target("local", self.dialect.name, ".loader/staging", "loader")
 
     def open_staging(self, location: str, settings: S) -> Store:  # noqa: ARG002
-        """The store of a staging location; connects to nothing yet.
+        """Open the store of a staging location; does not connect yet.
 
         Raises:
             StageError: the location is neither a folder nor an S3 URL.
@@ -123,23 +124,23 @@ class Adapter(ABC, Generic[S]):
         session: Session,
         read: Read,
     ) -> Generator[pa.RecordBatch, None, None]:
-        """The rows of a read, in batches that are not all in memory at once.
+        """Stream the rows of a read in batches.
 
         Raises:
-            ExecuteError: they cannot be read.
+            ExecuteError: the rows cannot be read.
         """
         return session.stream(read.sql, read.schema)
 
     def copy_explainer(self) -> ExplainCopy | None:
-        """What finds out which rows a failed COPY refused; None when its error says it all."""
+        """The function that finds rows a failed COPY rejected; None when its error names them."""
         return None
 
     def contract_server(self, settings: S) -> Mapping[str, str] | None:  # noqa: ARG002
-        """A target as the server of a data contract, ``type`` and all; None when there is none."""
+        """The target as the server of a data contract; None when there is none."""
         return None
 
 
 def shorten_path(path: Path) -> str:
-    """A path as short as it can be said in the working directory."""
+    """A path relative to the working directory, if it is inside; else absolute."""
     absolute, here = path.absolute(), Path.cwd()
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

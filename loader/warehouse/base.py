@@ -1,4 +1,4 @@
-"""Connections to warehouses: what every driver offers, and what runs on top of each."""
+"""The interface of warehouse connections, and transactions on top of it."""
 
 from __future__ import annotations
 
@@ -19,40 +19,39 @@ class Session(Protocol):
     """One connection. Every error it raises is an `ExecuteError`."""
 
     def execute(self, sql: str) -> list[Row]:
-        """Run one statement; what it answers: for INSERT and DELETE, where known, their count."""
+        """Run one statement and return its rows; INSERT and DELETE return their count, if known."""
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        """Run a query; its rows as batches, not held in memory at once.
+        """Run a query and stream its rows in batches.
 
-        The batches have the schema's columns, and its types where the warehouse does not know
-        Arrow itself.
+        The batches have the schema's columns; a warehouse that supports Arrow may use other types.
         """
 
     def commit(self) -> None:
-        """End the transaction, keeping what it did."""
+        """Commit the transaction."""
 
     def rollback(self) -> None:
-        """End the transaction, undoing what it did; harmless when there is none."""
+        """Roll back the transaction; does nothing when there is none."""
 
     def begin(self) -> None:
         """Start the transaction."""
 
 
 class Warehouse(Protocol):
-    """A place that sessions are opened to."""
+    """A database that sessions can be opened to."""
 
     keeps_session_open: bool
-    """Whether a session may stay open, and in nobody's way, while rows are staged."""
+    """Whether a session may stay open while rows are staged, without blocking others."""
 
     def session(self, *, write: bool = True) -> AbstractContextManager[Session]:
-        """Open a connection, closed at the end of the ``with``, whatever happens in it."""
+        """Open a connection that is closed at the end of the ``with`` block."""
 
     def exists(self) -> bool:
-        """Whether there is anything to read at all."""
+        """Whether the database exists."""
 
 
 def as_whole_number(answer: object) -> int | None:
-    """A warehouse's answer as the whole number it is; None when it is none.
+    """Convert a warehouse's number to an int; None when it is not a whole number.
 
     >>> from decimal import Decimal
     >>> as_whole_number(Decimal("5")), as_whole_number(Decimal("5.5")), as_whole_number(True)
@@ -65,10 +64,10 @@ def as_whole_number(answer: object) -> int | None:
 
 @contextmanager
 def transaction(session: Session, on_commit: Callable[[], None] | None = None) -> Iterator[None]:
-    """Run a block in one transaction: commit at its end, roll back on anything else.
+    """Run a block in one transaction: commit at its end, or roll back on any exception.
 
-    The first error is the one that is raised, whatever the rollback says. ``on_commit`` is called
-    right before COMMIT is sent.
+    An error of the rollback does not replace the first error. ``on_commit`` is called right before
+    COMMIT is sent.
     """
     session.begin()
     try:
@@ -82,6 +81,6 @@ def transaction(session: Session, on_commit: Callable[[], None] | None = None) -
 
 
 def _quietly(action: Callable[[], None]) -> None:
-    # The error that led here says more, and a lost connection rolls back by itself.
+    # The first error matters more, and a lost connection rolls back by itself.
     with suppress(ExecuteError):
         action()

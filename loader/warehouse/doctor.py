@@ -1,4 +1,4 @@
-"""What a warehouse adds to `loader doctor`: its steps, in order, and what they work with."""
+"""The interface between `loader doctor` and the steps of a warehouse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AGAIN = "fix this, then run `loader doctor` again"
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step found."""
+    """The result of a step."""
 
     detail: str
     status: Status = "ok"
@@ -42,26 +42,26 @@ CommonCheck = Literal[
     "delete file",
     "copy",
 ]
-"""Checks that every warehouse can have, of `loader.doctor.checks`."""
+"""Checks in `loader.doctor.checks` that every warehouse can use."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of an examination, and the steps without which it is skipped."""
+    """One step of an examination; it is skipped unless the steps it needs have passed."""
 
     name: str
     check: CommonCheck | Callable[[Any], StepResult]
-    """One of the common checks, or a method of the warehouse's own `Doctor`."""
+    """A common check, or a method of the warehouse's `Doctor`."""
     needs: tuple[str, ...] = ("settings",)
 
 
 class Examination(Protocol):
-    """What the steps of one examination share."""
+    """The context that the steps of one examination share."""
 
     token: str
-    """Tells this examination from all others."""
+    """The unique id of this examination."""
     prefix: str
-    """Key of the folder in the staging location that its files go to."""
+    """Key prefix of its files in the staging location."""
 
     @property
     def root(self) -> Path:
@@ -77,37 +77,37 @@ class Examination(Protocol):
 
     @property
     def spec(self) -> TableSpec:
-        """A table that is never made, and whose rows would be merged."""
+        """The spec of a table that is never created, with write disposition merge."""
 
     @property
     def stage_table(self) -> Table:
-        """The temporary table that the common check ``copy`` leaves its row in."""
+        """The temporary table into which the common check ``copy`` loads a row."""
 
     @property
     def row(self) -> tuple[int, str]:
         """That row."""
 
     def session(self) -> Session:
-        """The session, opened again when it was lost."""
+        """The session; reconnects when it was lost."""
 
     def run(self, template: str, **facts: object) -> list[Row]:
         """Run the statement of a template."""
 
     def rolled_back(self) -> AbstractContextManager[None]:
-        """A transaction that is rolled back at its end, whatever happens in it."""
+        """A transaction that is always rolled back at its end."""
 
     def removed(self, prefix: str) -> AbstractContextManager[None]:
-        """A block whose files below a key are removed at its end, whatever happens in it."""
+        """A context that removes all files below a key at its end."""
 
     def write_ledger(self, schema: str) -> None:
         """Write a row to the ledger in a schema."""
 
 
 class Doctor(Generic[S]):
-    """How the targets of one warehouse are examined."""
+    """The steps that examine targets of one warehouse."""
 
     steps: ClassVar[Sequence[Step]]
-    """In their order; the first one is the common check ``settings``."""
+    """The steps in order; the first one is the common check ``settings``."""
 
     def __init__(self, examination: Examination, settings: S) -> None:
         self.examination = examination
@@ -123,4 +123,4 @@ class Doctor(Generic[S]):
         return self.settings.staging.rstrip("/")
 
     def close(self) -> None:
-        """Remove what the steps have left; called once, after the session is closed."""
+        """Remove what the steps have created; called once, after the session is closed."""

@@ -1,4 +1,4 @@
-"""Reads what the catalog says of live tables, in a few queries however many tables there are."""
+"""Reads live tables from the catalog; the number of queries does not depend on their number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, unseen
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.warehouse.base import Row, Session, as_whole_number
 
-_PROBES = 1_000
-"""Questions that are asked in one query."""
+_PROBES_PER_QUERY = 1_000
+"""The most probes in one query."""
 
 _IDENTITY = re.compile(r'"?(?:default_)?identity"?\(.*?\'(-?\d+),(-?\d+)\'', re.IGNORECASE)
 _SEQUENCE = re.compile(r"nextval\('(.+)'\)", re.IGNORECASE)
@@ -25,19 +25,19 @@ _ACL = {"r": "select", "a": "insert", "w": "update", "d": "delete", "x": "refere
 _GRANTABLE = frozenset(
     {"select", "insert", "update", "delete", "references", "drop", "alter", "truncate"}
 )
-"""What can be granted on a table (``r_GRANT``); catalogs list more."""
+"""Privileges that can be granted on a table (``r_GRANT``); catalogs list more."""
 
 _EFFECTIVE_AUTO = (10, 11, 12)
-"""What ``pg_class_info.releffectivediststyle`` says of tables whose style Redshift manages."""
+"""Values of ``pg_class_info.releffectivediststyle`` for DISTSTYLE AUTO."""
 
 
 def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> dict[Table, Live]:
-    """What the warehouse has under some names, as far as it lets this user see it.
+    """Read tables from the catalog, as far as this user can see them.
 
-    The number of queries does not depend on how many tables there are.
+    The number of queries does not depend on the number of tables.
 
     Raises:
-        ExecuteError: the catalog cannot be read at all.
+        ExecuteError: the catalog cannot be read.
     """
     if not tables:
         return {}
@@ -48,7 +48,7 @@ def inspect(session: Session, renderer: Renderer, tables: Sequence[Table]) -> di
 
 
 def describe(session: Session, renderer: Renderer, table: Table) -> Live:
-    """The columns of one live table, in one query: what a load needs to know of it.
+    """Read the columns of one live table, in one query.
 
     Raises:
         ExecuteError: the catalog cannot be read.
@@ -64,15 +64,15 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
     return LiveTable(columns, kind="table" if rows[0][4] else "view")
 
 
-def ask(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
-    """The answers of queries that each answer with one number, asked many at a time.
+def run_probes(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
+    """Run queries that each return one number, many at a time, and return the numbers.
 
-    None is the answer of one that the warehouse refuses, or answers with something else.
+    A query that fails, or that returns something else, gives None.
     """
-    answers: list[int | None] = []
-    for start in range(0, len(queries), _PROBES):
-        answers += _run_batch(session, renderer, queries[start : start + _PROBES])
-    return answers
+    results: list[int | None] = []
+    for start in range(0, len(queries), _PROBES_PER_QUERY):
+        results += _run_batch(session, renderer, queries[start : start + _PROBES_PER_QUERY])
+    return results
 
 
 def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> list[int | None]:
@@ -84,7 +84,7 @@ def _run_batch(session: Session, renderer: Renderer, queries: Sequence[str]) -> 
             raise
         if len(queries) == 1:
             return [None]
-        # One of them is refused, and must not keep the others from their answers.
+        # Split the batch, so that one invalid query does not affect the others.
         middle = len(queries) // 2
         return [
             *_run_batch(session, renderer, queries[:middle]),
@@ -111,17 +111,17 @@ class _Inspection:
     def tables(self) -> dict[tuple[str, str], Live]:
         rows = self._rows("live_columns")
         self.schemas = {str(row[0]).lower() for row in rows}
-        asked = {_key(table.schema, table.name) for table in self.wanted}
+        wanted_keys = {_key(table.schema, table.name) for table in self.wanted}
         grouped = {
             key: list(run)
             for key, run in groupby(
                 (row for row in rows if row[1] is not None), lambda row: _key(row[0], row[1])
             )
-            if key in asked
+            if key in wanted_keys
         }
         tables: dict[tuple[str, str], Live] = {}
         if grouped:
-            tables.update(self._known(grouped))
+            tables.update(self._read_tables(grouped))
         missing = [table for table in self.wanted if _key(table.schema, table.name) not in tables]
         if any((table.schema or "").lower() in self.schemas for table in missing):
             tables.update(self._external(missing))
@@ -130,7 +130,9 @@ class _Inspection:
     def absent(self, table: Table) -> Live:
         return "absent" if (table.schema or "").lower() in self.schemas else "no schema"
 
-    def _known(self, grouped: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], Live]:
+    def _read_tables(
+        self, grouped: Mapping[tuple[str, str], list[Row]]
+    ) -> dict[tuple[str, str], Live]:
         layout = self._layout()
         keys = self._by_table("live_keys", "keys")
         grants = self._grants()
@@ -143,7 +145,7 @@ class _Inspection:
             table = replace(
                 _table(rows, layout.columns.get(key, {}), sequences),
                 primary_key=_primary_key(rows, keys.get(key, ())),
-                grants=_granted(grants.get(key, ()), str(rows[0][3] or "").strip()),
+                grants=_explicit_grants(grants.get(key, ()), str(rows[0][3] or "").strip()),
                 dependants=tuple(str(row[2]) for row in dependants.get(key, ())),
                 seen=frozenset(self.seen),
                 unseen=tuple(self.unseen),
@@ -152,7 +154,7 @@ class _Inspection:
         return found
 
     def _rows(self, template: str) -> list[Row]:
-        """The answer of a query; none where the dialect has no such query."""
+        """The rows of a query; none where the dialect has no such query."""
         if not self.renderer.has(template):
             return []
         facts = {
@@ -162,7 +164,7 @@ class _Inspection:
         return self.session.execute(self.renderer.render(template, facts).sql)
 
     def _optional(self, template: str) -> list[Row] | ExecuteError:
-        """The same, where a user may lack the right to ask, and a warehouse the view."""
+        """The same, or the error: the user may lack privileges, or the warehouse the view."""
         try:
             return self._rows(template)
         except ExecuteError as error:
@@ -195,7 +197,7 @@ class _Inspection:
         self.seen.add("layout")
         styles = self._optional("live_styles")
         if isinstance(styles, ExecuteError):
-            return _Layout(found)  # a dist key is seen all the same
+            return _Layout(found)  # the dist key is known anyway
         return _Layout(found, {_key(row[0], row[1]): row for row in styles})
 
     def _grants(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
@@ -215,11 +217,11 @@ class _Inspection:
             return found
         self.seen.add("grants")
         for schema, name, text, owner in lists:
-            found[_key(schema, name)].update(_acl(str(text or ""), str(owner).strip()))
+            found[_key(schema, name)].update(_parse_acl(str(text or ""), str(owner).strip()))
         return found
 
     def _external(self, missing: Iterable[Table]) -> dict[tuple[str, str], Live]:
-        """Those that lie outside, or whose schema does; nobody can make tables there."""
+        """Find the tables that are external, or whose schema is; Loader cannot create those."""
         rows = self._optional("live_external")
         if isinstance(rows, ExecuteError):
             return {}
@@ -237,25 +239,25 @@ class _Inspection:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How tables are laid out: rows of the catalog, by table."""
+    """The catalog rows about distribution, sort keys and encodings, by table."""
 
     columns: Mapping[tuple[str, str], Mapping[str, Row]] = field(default_factory=dict)
     styles: Mapping[tuple[str, str], Row] = field(default_factory=dict)
 
     def add_to(self, key: tuple[str, str], table: LiveTable) -> LiveTable:
-        """The table with what the catalog says of its layout; ``key`` is schema and name."""
+        """Add the layout from the catalog to a table; ``key`` is schema and name."""
         if not table.is_table or "layout" not in table.seen:
             return table
         rows = self.columns.get(key)
         if not rows:
-            return _hidden(table, "this user has no rights on it")
+            return _without_layout(table, "this user has no privileges on it")
         by_name = [
             (column.name, rows[column.name.lower()])
             for column in table.columns
             if column.name.lower() in rows
         ]
         if key not in self.styles and all(_has_no_layout(row) for _, row in by_name):
-            return _hidden(table, "the catalog tells none")
+            return _without_layout(table, "the catalog has none")
         sort, sort_type = _sort_key(by_name)
         dist_keys = [name for name, row in by_name if row[5]]
         return replace(table, dist=self._style(key, dist_keys), sort=sort, sort_type=sort_type)
@@ -272,14 +274,14 @@ class _Layout:
 
 
 def _has_no_layout(row: Row) -> bool:
-    """Whether a column has no encoding, is no dist key and is in no sort key."""
+    """Whether a column has no encoding and is in neither the dist key nor the sort key."""
     return str(row[4] or "none").strip().lower() == "none" and not (row[5] or row[6])
 
 
 def _sort_key(by_name: Iterable[tuple[str, Row]]) -> tuple[tuple[str, ...], str | None]:
-    """The columns of the sort key in order, and its kind: their numbers are signed if interleaved.
+    """The columns of the sort key in order, and its kind.
 
-    ``by_name`` are the table's columns, each with its row of the catalog.
+    ``by_name`` are the table's columns with their catalog rows. Interleaved keys are signed.
     """
     numbered = [(int(row[6]), name) for name, row in by_name if row[6]]
     if not numbered:
@@ -288,9 +290,9 @@ def _sort_key(by_name: Iterable[tuple[str, Row]]) -> tuple[tuple[str, ...], str 
     return names, "interleaved" if any(number < 0 for number, _ in numbered) else "compound"
 
 
-def _hidden(table: LiveTable, why: str) -> LiveTable:
-    told = unseen("layout", why)
-    return replace(table, seen=table.seen - {"layout"}, unseen=(*table.unseen, told))
+def _without_layout(table: LiveTable, why: str) -> LiveTable:
+    unseen_layout = (*table.unseen, unseen("layout", why))
+    return replace(table, seen=table.seen - {"layout"}, unseen=unseen_layout)
 
 
 def _table(
@@ -308,11 +310,13 @@ def _columns(
     for row in rows:
         name, data_type, nullable, has_default, default, comment = row[7:13]
         if name is None:
-            continue  # a view that is bound to nothing tells no columns
-        told = layout.get(str(name).lower())
-        text = told[3] if told is not None and told[3] is not None else default
+            continue  # a late-binding view without its table has no columns
+        layout_row = layout.get(str(name).lower())
+        text = layout_row[3] if layout_row is not None and layout_row[3] is not None else default
         identity = _identity(str(text), str(row[0]), sequences) if text is not None else None
-        encoding = str(told[4]).strip().lower() if told is not None and told[4] else None
+        encoding = (
+            str(layout_row[4]).strip().lower() if layout_row is not None and layout_row[4] else None
+        )
         yield LiveColumn(
             name=str(name),
             data_type=str(data_type),
@@ -333,7 +337,7 @@ def _identity(
     if (match := _SEQUENCE.search(default)) is not None:
         quoted = match[1].replace("''", "'")
         parts = [(one[0].replace('""', '"') or one[1]) for one in _PART.findall(quoted)]
-        # DuckDB forgets where a sequence began, so ours say it in their names.
+        # DuckDB does not store the start of a sequence; Loader's sequences have it in their names.
         if (named := _NAMED.search(parts[-1])) is not None:
             return int(named[1]), int(named[2])
         return sequences.get(_key(parts[-2] if len(parts) > 1 else schema, parts[-1]))
@@ -341,7 +345,7 @@ def _identity(
 
 
 def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
-    """The key's columns, which catalogs tell by number or by name."""
+    """The columns of the primary key; catalogs list them by number or by name."""
     if not keys:
         return ()
     text = str(keys[0][2])
@@ -352,8 +356,8 @@ def _primary_key(rows: list[Row], keys: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name.lower() for name in names)
 
 
-def _granted(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[str, str]]:
-    """The grants that somebody made: owners have every right without one."""
+def _explicit_grants(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[str, str]]:
+    """The grants without those of the owner, who has all privileges anyway."""
     return frozenset(
         (privilege, grantee)
         for privilege, grantee in found
@@ -361,10 +365,10 @@ def _granted(found: Iterable[tuple[str, str]], owner: str) -> frozenset[tuple[st
     )
 
 
-def _acl(text: str, owner: str) -> Iterator[tuple[str, str]]:
-    """The grants of an access list such as ``etl=arwd/etl``, one in each line; not the owner's.
+def _parse_acl(text: str, owner: str) -> Iterator[tuple[str, str]]:
+    """Parse the grants of an access list such as ``etl=arwd/etl``, one a line, without the owner's.
 
-    The list does not tell users from roles, so a name stands for both.
+    The list does not distinguish users, groups and roles, so a name counts as all of them.
     """
     for line in text.splitlines():
         who, _, rest = line.strip().strip('"').rpartition("=")

@@ -13,19 +13,19 @@ from loader.warehouse.introspect import describe
 
 
 class LoadRecord(NamedTuple):
-    """What the ledger keeps of a committed load, as far as a load of the same id needs it."""
+    """The ledger's row for a committed load, as needed by a load with the same id."""
 
     slice: str | None
-    """None is the whole table."""
+    """None means the whole table."""
     rows: int
     bytes: int
     files: int
     manifest: str | None
-    """Where the manifest of the staged files was; None of a load without files."""
+    """The location of the staged files' manifest; None for a load without files."""
 
     @classmethod
     def of(cls, rows: list[Row]) -> LoadRecord | None:
-        """The answer of the template `ledger_find`."""
+        """The record in the result of the template `ledger_find`."""
         return cls(*rows[0]) if rows else None
 
 
@@ -37,10 +37,10 @@ def find_load(
     load_id: str,
     session: Session | None = None,
 ) -> LoadRecord | None:
-    """The record of a table's load, through a session of the caller's or one of its own.
+    """Find the record of a table's load, with the given session or a new one.
 
     Raises:
-        ExecuteError: the warehouse cannot be asked.
+        ExecuteError: the warehouse cannot be queried.
     """
     if session is None:
         if not warehouse.exists():
@@ -56,16 +56,16 @@ def find_load(
 
 
 def check_same_load(record: LoadRecord, load_id: str, table: Table, slice_: str | None) -> None:
-    """Refuse a load id that an earlier load of another slice has.
+    """Check that a record belongs to this load.
 
     Raises:
-        ExecuteError: the record is of something else.
+        ExecuteError: a load of another slice of the table has the same load id.
     """
     if record.slice == slice_:
         return
     raise ExecuteError(
-        f"the load id `{load_id}` is that of an earlier load of {table.schema}.{table.name}"
+        f"the load id `{load_id}` belongs to an earlier load of {table.schema}.{table.name}"
         f" ({record.slice or 'the whole table'})",
-        hint="give each load an id of its own, or none",
+        hint="use a unique load id for each load, or none",
         rolled_back=True,
     )

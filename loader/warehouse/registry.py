@@ -1,4 +1,4 @@
-"""Which warehouses there are: Loader's own, and those that installed packages bring.
+"""The registry of warehouses: Loader's own, and those of installed packages.
 
 A package adds one with an entry point of the group ``loader.warehouses``, whose name is the
 ``type`` of targets and whose object is a `loader.warehouse.adapter.Adapter`:
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
     from loader.warehouse.settings import TargetSettings
 
 BUILT_IN = ("duckdb", "redshift")
-"""The warehouses that Loader itself has: packages beside this module."""
+"""Loader's own warehouses: the subpackages of this package."""
 
 GROUP = "loader.warehouses"
 
 
 def warehouse_names() -> tuple[str, ...]:
-    """The types that targets may have."""
-    outside = {entry.name for entry in entry_points(group=GROUP)}
-    return (*BUILT_IN, *sorted(outside.difference(BUILT_IN)))
+    """All valid values of a target's ``type``."""
+    from_packages = {entry.name for entry in entry_points(group=GROUP)}
+    return (*BUILT_IN, *sorted(from_packages.difference(BUILT_IN)))
 
 
 def get_adapter(name: str) -> Adapter[Any]:
-    """The adapter of a warehouse; nothing is imported before it is asked for.
+    """Import and return the adapter of a warehouse.
 
     Args:
         name: The ``type`` of its targets.
 
     Raises:
         KeyError: there is no such warehouse.
-        ConfigError: the package that brings it cannot be imported, or brings something else.
+        ConfigError: its package cannot be imported, or has no valid adapter.
     """
     if name in BUILT_IN:
         adapter: Adapter[Any] = importlib.import_module(f"loader.warehouse.{name}.adapter").ADAPTER
         return adapter
-    return _load_outside(name)
+    return _load_from_packages(name)
 
 
 def adapters_for(kinds: Iterable[str]) -> tuple[Adapter[Any], ...]:
-    """Loader's own adapters, and those of further types of targets.
+    """Loader's own adapters, and those of further target types.
 
-    A type that does not exist, or cannot be imported, is left out: whoever uses its target is told.
+    Types that do not exist or cannot be imported are skipped; using their targets is an error.
     """
     found = [get_adapter(name) for name in BUILT_IN]
     for kind in dict.fromkeys(kinds):
@@ -67,7 +67,7 @@ def adapters_for(kinds: Iterable[str]) -> tuple[Adapter[Any], ...]:
 
 
 @cache
-def _load_outside(name: str) -> Adapter[Any]:
+def _load_from_packages(name: str) -> Adapter[Any]:
     from loader.warehouse.adapter import Adapter  # noqa: PLC0415  # settings alone need none
 
     for entry in entry_points(group=GROUP, name=name):
@@ -76,7 +76,7 @@ def _load_outside(name: str) -> Adapter[Any]:
         except Exception as error:
             raise ConfigError(
                 f"{_origin(entry)} cannot be imported: {error}",
-                hint="install what the package needs, or another version of it",
+                hint="install its dependencies, or another version of it",
             ) from error
         if not isinstance(found, Adapter):
             raise ConfigError(
@@ -100,13 +100,13 @@ def open_warehouse(settings: TargetSettings, root: Path) -> Warehouse:
         root: The project's folder, which paths in them are relative to.
 
     Raises:
-        ExecuteError: there is no driver for it.
+        ExecuteError: the driver is not installed.
     """
     try:
         return get_adapter(settings.type).connect(settings, root)
     except ModuleNotFoundError as error:
         raise ExecuteError(
-            f"loading into {settings.type} needs the module `{error.name}`, which is not there"
+            f"loading into {settings.type} needs the module `{error.name}`, which is not installed"
         ) from error
 
 

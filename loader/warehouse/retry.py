@@ -1,4 +1,4 @@
-"""Tries again what may pass: conflicts, lost connections, slow-downs."""
+"""Retries transactions after transient errors: conflicts, lost connections, throttling."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import tenacity
 from loader.errors import ExecuteError
 
 ATTEMPTS = 6
-"""How often a transaction is tried when the warehouse says that it may work the next time."""
+"""The most attempts of one transaction."""
 
 BUDGET = 1_800.0
-"""Seconds after which no further attempt is made."""
+"""Seconds after which there is no further attempt."""
 
 T = TypeVar("T")
 
 
 def with_retries(action: Callable[[], T]) -> T:
-    """Run something as a whole, again while it fails for a passing reason.
+    """Run an action, and repeat it as a whole after transient errors.
 
     Raises:
-        ExecuteError: it failed for another reason, or too often.
+        ExecuteError: the error is not transient, or the attempts are used up.
     """
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_transient),

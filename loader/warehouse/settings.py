@@ -1,4 +1,4 @@
-"""What the settings of every target have in common, and the types their fields are made of."""
+"""The settings that all targets share, and the types of their fields."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from loader.redaction import credentials_in
+from loader.redaction import find_credentials
 from loader.sql.dialects.base import check_schema
 
 
 def check_no_credentials(value: str) -> str:
-    """A setting that is printed.
+    """Check that a setting, which may be printed, contains no credentials.
 
     Raises:
-        ValueError: it holds a password or a key.
+        ValueError: it contains a password or a key.
     """
-    if any(True for _ in credentials_in(value)):
+    if any(True for _ in find_credentials(value)):
         raise ValueError(
-            "holds a password or a key, and this setting is printed; `password` is the only one"
-            " that is not, and boto3 finds keys by itself"
+            "contains a password or a key, but this setting is printed; put a password into"
+            " `password`, and leave keys to boto3"
         )
     return value
 
 
 def matching(pattern: str, expected: str) -> AfterValidator:
-    """A validator of text that must match a pattern, once all its variables are known.
+    """Make a validator for text that must match a pattern; skipped while it contains variables.
 
     Args:
         pattern: A regular expression for the whole text.
-        expected: What the error says the text must be.
+        expected: The expected text, for the error message.
     """
 
     def check(value: str) -> str:
@@ -42,7 +42,7 @@ def matching(pattern: str, expected: str) -> AfterValidator:
 
 
 Printed = Annotated[str, AfterValidator(check_no_credentials)]
-"""Text that may be printed."""
+"""Text that may be printed, so that it must not contain credentials."""
 
 
 class TargetSettings(BaseModel):
@@ -63,5 +63,5 @@ class TargetSettings(BaseModel):
     """Schema of the ledger; empty turns it off."""
 
     def find_missing(self) -> dict[str, str]:
-        """The settings without which nothing can be loaded, each with what it is for."""
+        """The missing settings that loads need, each with its purpose."""
         return {}

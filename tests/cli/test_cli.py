@@ -1,6 +1,6 @@
-"""The command line: whole output, exit codes, and nothing where it does not belong.
+"""The command line: what it tells, exit codes, and nothing where it does not belong.
 
-Each session is a list of commands in a fresh project; what they print is in ``cases/cli``.
+Each session is a list of commands in a fresh project; the facts they tell are in ``cases/cli``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from loader.cli import main
 from loader.cli.output.plans import COMMENT_LIMIT
 from loader.scaffold import scaffold
+from tests.facts import answer_facts, screen_facts
 from tests.golden import expect
 
 CASES = Path(__file__).parents[1] / "cases" / "cli"
@@ -169,7 +170,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_sessions(name: str, project: Path) -> None:
-    """Every command prints what was reviewed: answers on stdout, the rest on stderr."""
+    """Every command tells what was reviewed: answers on stdout, the rest on stderr."""
     told = []
     for line in SESSIONS[name]:
         if line.startswith("edit: "):
@@ -177,9 +178,9 @@ def test_sessions(name: str, project: Path) -> None:
             told += [f"# {line}", ""]
             continue
         code, out, err = run(line)
-        told += [f"$ loader {line}".rstrip(), normal(out, project).rstrip("\n")]
-        told += [f"stderr| {one}".rstrip() for one in normal(err, project).splitlines()]
-        told += [f"exit {code}", ""]
+        told.append(
+            answer_facts(line, code, normal(out, project).rstrip("\n"), normal(err, project))
+        )
         assert (code == 0) or err or "--detailed-exitcode" in line
     expect(CASES / f"{name}.txt", "\n".join(told))
 
@@ -210,7 +211,7 @@ def test_validate_tells_all_problems_of_all_files(project: Path) -> None:
     (project / "specs" / "b.yml").write_text("")
     code, out, err = run("validate")
     assert (code, out) == (1, "")
-    expect(CASES / "validate_problems.txt", err)
+    expect(CASES / "validate_problems.txt", f"{screen_facts(err)}\n")
     code, out, _ = run("validate --format json")
     found = json.loads(out)
     assert (code, found["valid"], len(found["problems"])) == (1, False, 3)
@@ -239,7 +240,7 @@ def test_a_project_without_specs_is_told(project: Path, command: str) -> None:
     shutil.rmtree(project / "specs")
     code, out, err = run(command)
     assert (code, out) == (1, "")
-    assert f"there is no folder {project / 'specs'}" in err
+    assert f"{project / 'specs'}, does not exist" in err
 
 
 def test_a_load_that_replaced_nothing_is_not_told_as_the_whole_table(project: Path) -> None:
@@ -533,7 +534,7 @@ def test_a_project_is_found_from_below(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir("/")
     code, _, err = run("plan")
     assert code == 1
-    assert err.startswith("error: there is no Loader project at or above /\n")
+    assert err.startswith("error: there is no Loader project in / or its parent folders\n")
     assert run(f"plan --project {project / 'deep'}")[0] == 0
 
 
@@ -597,7 +598,7 @@ def test_an_answer_that_cannot_be_written_is_told(project: Path, line: str) -> N
             timeout=60,
         )
     assert done.returncode == 1
-    assert "the answer cannot be written: No space left on device" in done.stderr
+    assert "stdout cannot be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == (5 if "json" in line else 1)
 
 

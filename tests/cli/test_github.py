@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loader.cli import main
 from loader.cli.output.github import Folders, annotate, annotate_error, command
 from loader.errors import ConfigError, Problem, SpecError, TemplateError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.scaffold import scaffold
 
 ROOT = Path("/repository")
@@ -85,7 +85,7 @@ def test_nothing_breaks_out(message: str, file: str, title: str) -> None:
     )
     assert found is not None
     assert [_read(part) for part in found.groups()] == [
-        "\r".join(map(visible, text.split("\r"))) for text in (file, title, message)
+        "\r".join(map(escape_invisible, text.split("\r"))) for text in (file, title, message)
     ]
 
 
@@ -187,7 +187,7 @@ def test_no_project_is_an_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     code, out, err = validate()
     assert code == 1
-    assert out.startswith("::error title=loader validate::there is no Loader project at or above ")
+    assert out.startswith("::error title=loader validate::there is no Loader project in ")
     assert err == "1 problem\n"
     (tmp_path / "loader.toml").write_text("bananas = 1")
     assert "unknown key `bananas`" in validate()[1]
@@ -199,5 +199,5 @@ def test_the_summary_says_what_github_leaves_out(project: Path) -> None:
         (project / "specs" / f"{number}.yml").write_text("a")
     code, out, err = validate()
     assert (code, len(out.splitlines())) == (1, 11)
-    assert err == "11 problems; GitHub shows ten of them beside the lines\n"
+    assert err == "11 problems; GitHub shows ten of them next to the lines\n"
     assert validate("-q")[2] == ""

@@ -151,7 +151,7 @@ class OnRedshift(Bench):
     def __init__(self, stand_in: RedshiftStandIn, patch: pytest.MonkeyPatch, specs: Path) -> None:
         self._stand_in = stand_in
         # A COPY that is refused here has nothing to tell, so there is nothing to wait for.
-        patch.setattr("loader.warehouse.redshift.copy_errors._PATIENCE", (0.0,))
+        patch.setattr("loader.warehouse.redshift.copy_errors._DELAYS", (0.0,))
         super().__init__(redshift_manager(stand_in, specs=str(specs)))
 
     def asked(self) -> list[str]:

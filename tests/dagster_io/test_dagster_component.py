@@ -290,7 +290,7 @@ def test_keys_that_cannot_be_files(location: Location) -> None:
     location.instance.add_dynamic_partitions("s.t.origin", ["..", "a/b"])
     for key in ("..", "a/b"):
         (text,) = failures(location.run("s/t", partition_key=key))
-        assert f"the partition key `{key}` of `origin` cannot stand in the name of a file" in text
+        assert f"the partition key `{key}` of `origin` cannot be used in the name of a file" in text
 
 
 def test_a_folder_with_odd_characters(location: Location) -> None:
@@ -449,7 +449,7 @@ def test_translation(location: Location) -> None:
         assert (node.tags["a"], node.tags["c"]) == ("b", "d")
         assert "dagster/column_schema" in node.metadata
     text = location.fails(translation={"key": "other/{{ table_spec.name }}"})
-    assert "is given the key `other/t`, by which the IO manager would not find its spec" in text
+    assert "has the key `other/t`, but the IO manager finds its spec by asset_key" in text
 
 
 def test_an_override(location: Location) -> None:
@@ -476,19 +476,23 @@ def _with(*specs: Mapping[str, Any] | str) -> Callable[[Location], None]:
 
 WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     (_with(), {}, "there is no folder .*specs"),
-    (_with(table()), {"specs": "."}, "cannot lie beside defs.yaml"),
+    (_with(table()), {"specs": "."}, "cannot be in the folder of defs.yaml"),
     (_with(table()), {"specs": "nowhere"}, "there is no folder .*nowhere"),
     (_with(table(), table()), {}, "the asset key `s/t` is already that of"),
     (_with("schema: s\nname: t\ncolumn: []\n"), {}, "0.yml:3:1: column: unknown key `column`"),
     (_with(table()), {"select": ["s/u"]}, "no table spec is called `s/u`.*did you mean `s/t`"),
-    (_with(table()), {"assets": {"s/u": {"files": "x"}}}, "assets: `s/u`: names no table spec"),
+    (_with(table()), {"assets": {"s/u": {"files": "x"}}}, "assets: `s/u`: matches no table spec"),
     (_with(table()), {"assets": {"s/t": {"files": []}}}, "has an empty list of files"),
     (
         _with(table()),
         {"assets": {"s/t": {"files": "x", "callable": "a:b"}}},
         "has both callable and files",
     ),
-    (_with(table()), {"assets": {"s/t": {"callable": "json"}}}, "`json` names no function"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"callable": "json"}}},
+        "`json` is not the path of a function",
+    ),
     (_with(table()), {"assets": {"s/t": {"callable": "getpass:getuser"}}}, "too many positional"),
     (_with(table()), {"assets": {"s/t": {"callable": "no.such:f"}}}, "No module named"),
     (_with(table()), {"assets": {"s/t": {"callable": ".loads:whol"}}}, "did you mean `whole`"),
@@ -511,7 +515,7 @@ WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     (
         _with(table(partition_by=BY_DAY["partition_by"])),
         {},
-        "does not say which partition of `date` is the first",
+        "has no first partition of `date`",
     ),
     (_with(table()), {"assets": {"s/t": {"fils": "x"}}}, "fils.*[Ee]xtra"),
     (_with(table()), {"check": True}, "check.*[Ee]xtra"),

@@ -230,8 +230,8 @@ def test_a_grain_needs_a_start() -> None:
     with pytest.raises(PlanError) as error:
         partitions_def(spec(partition_by=BY_DAY))
     assert str(error.value) == (
-        "the spec of s.t does not say which partition of `date` is the first one, so Dagster"
-        " cannot list them\n\nhint: add its key to the spec, `2013-01-01`: dagster: {partitions:"
+        "the spec of s.t has no first partition of `date`, so Dagster cannot list the"
+        " partitions\n\nhint: add its key to the spec, `2013-01-01`: dagster: {partitions:"
         " {date: {start: …}}}"
     )
 
@@ -244,13 +244,13 @@ TWO_TIMES = [*BY_DAY, {"name": "week", "expr": "day", "grain": "week"}]
     [
         (
             [*BY_DAY, *BY_ORIGIN, {"name": "n", "expr": "n"}],
-            "s.t has 3 partition dimensions (`date`, `origin`, `n`), and Dagster's partitions have"
-            " at most two",
+            "s.t has 3 partition dimensions (`date`, `origin`, `n`), but Dagster supports at most"
+            " two",
         ),
         (
             TWO_TIMES,
-            "s.t has windows of time in both dimensions (`date` and `week`), and Dagster's"
-            " partitions have at most one such dimension",
+            "s.t has time windows in both dimensions (`date` and `week`), but Dagster supports at"
+            " most one such dimension",
         ),
     ],
 )
@@ -267,7 +267,9 @@ def test_hours_of_clocks_that_move_by_half_an_hour() -> None:
     columns = [{"name": "at", "data_type": "timestamptz"}]
     entry = {"expr": "at", "grain": "hour", "timezone": "Australia/Lord_Howe"}
     found = spec(columns=columns, partition_by=[entry], **listed(at={"start": "2018-01-01"}))
-    with pytest.raises(PlanError, match="the clocks of Australia/Lord_Howe move by less than"):
+    with pytest.raises(
+        PlanError, match="the UTC offset of Australia/Lord_Howe changes by less than"
+    ):
         partitions_def(found)
 
 
@@ -424,9 +426,9 @@ def test_what_dagster_refuses_is_told_with_the_file(make_project: MakeProject) -
         }
     )
     for name, message in (
-        ("a", "specs/a.yml:1: Dagster refuses the asset `s/a`: Invalid owner 'a@b'"),
-        ("b", "specs/b.yml:1: Dagster refuses the asset `s/b`: .*fail_window"),
-        ("c", "specs/c.yml:1: Dagster refuses the asset `s/c`: .*99 "),
+        ("a", "specs/a.yml:1: Dagster rejects the asset `s/a`: Invalid owner 'a@b'"),
+        ("b", "specs/b.yml:1: Dagster rejects the asset `s/b`: .*fail_window"),
+        ("c", "specs/c.yml:1: Dagster rejects the asset `s/c`: .*99 "),
     ):
         with pytest.raises(PlanError, match=message):
             asset_spec(project, f"s/{name}")
@@ -679,7 +681,7 @@ def test_checks_ask_the_warehouse(make_project: MakeProject, instance: dg.Dagste
     assert found.passed == dict(zip(NAMES, [True, False, True, True, False], strict=True))
     assert found.by_name["row_count"].severity == dg.AssetCheckSeverity.ERROR
     assert found.by_name["row_count_2"].severity == dg.AssetCheckSeverity.WARN
-    assert found.by_name["row_count_2"].description == "row_count is 3, and must be < 3"
+    assert found.by_name["row_count_2"].description == "row_count is 3, must be < 3"
     assert found.metadata("row_count") == {
         "value": 3,
         "expectation": "> 0",
@@ -752,7 +754,7 @@ def test_checks_of_a_table_that_is_not_there(
     found = bench.check()
     assert set(found.passed.values()) == {False}
     assert found.by_name["row_count"].description == (
-        "there is no table s.t, so row_count cannot be told; materialize it first"
+        "there is no table s.t, so row_count cannot be checked; materialize the asset"
     )
     assert found.by_name["row_count_2"].severity == dg.AssetCheckSeverity.WARN
     assert found.failures == []
@@ -775,7 +777,7 @@ def test_checks_of_another_resource(
     """Only Loader's managers know a warehouse; another one is told by its class."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)
     found = bench.check(resources={"io_manager": dg.mem_io_manager})
-    assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, and")
+    assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, but")
 
 
 @pytest.mark.parametrize(

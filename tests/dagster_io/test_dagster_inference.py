@@ -200,7 +200,7 @@ def test_partitions_are_where_the_metadata_says(runs: Any, manager: TableIOManag
     def lenient(visits: pa.Table) -> None:
         seen.append(visits)
 
-    assert "are not there" in failure(runs(made, readable, selection=["reader"]))
+    assert "are missing" in failure(runs(made, readable, selection=["reader"]))
     assert runs(made, lenient, selection=["lenient"]).success
     assert len(seen[0]) == 3
 

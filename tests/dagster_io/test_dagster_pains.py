@@ -160,7 +160,7 @@ def test_pain_04_append_and_merge_are_the_specs_to_say(bench: Bench) -> None:
 
 
 def test_pain_05_columns_go_by_name_whatever_their_order(bench: Bench) -> None:
-    """No value lands in another column because a frame has its columns in another order."""
+    """No value lands in another column because a frame has the order of the columns changed."""
     bench.spec(columns={"a": "integer", "b": "integer", "c": "varchar(9)"})
     for order in (["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]):
         frame = pd.DataFrame({"a": [1], "b": [2], "c": ["x"]})[order]

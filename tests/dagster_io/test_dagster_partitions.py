@@ -646,7 +646,7 @@ def test_a_check_that_fails_before_commit_leaves_the_table_as_it_was(
     assert failed.steps(RETRIED) == []
     (text,) = failed.failures
     assert "row_count" in text
-    assert "must be < 6, and is 6" in text
+    assert "must be < 6, but is 6" in text
     assert story.below == 1
     assert story.bench.contents() == before
     story.rows = lambda keys: story.kind.rows(keys, "new")

@@ -240,7 +240,7 @@ def test_what_passes_between_ops_is_no_table(bench: Bench) -> None:
         return whole
 
     failed = bench.fails(graph(dg.Out()))
-    assert "belongs to no asset" in failed.text
+    assert "has no asset key" in failed.text
     assert "another io_manager_key" in failed.text
     between = {"between": dg.mem_io_manager}
     bench.run(graph(dg.Out(io_manager_key="between")), resources=between)
@@ -264,7 +264,7 @@ def test_outputs_of_plain_ops_are_no_tables(bench: Bench) -> None:
         def job() -> None:
             op()  # noqa: B023  called right here
 
-        with pytest.raises(dg.Failure, match="belongs to no asset"):
+        with pytest.raises(dg.Failure, match="has no asset key"):
             job.execute_in_process(instance=bench.instance)
 
 
@@ -459,7 +459,7 @@ def test_an_input_of_no_asset_is_told(bench: Bench) -> None:
     def job() -> None:
         plain_op()
 
-    with pytest.raises(dg.Failure, match="belongs to no asset"):
+    with pytest.raises(dg.Failure, match="has no asset key"):
         job.execute_in_process(instance=bench.instance)
 
 

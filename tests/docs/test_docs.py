@@ -21,10 +21,10 @@ from click.testing import CliRunner
 
 from loader.cli import main
 from loader.docs.names import slug
-from loader.docs.words import check_words
+from loader.docs.words import describe_check
 from loader.docs.write import MANIFEST, SiteResult, write_site
 from loader.errors import ConfigError, LoaderError, SpecError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.project import Project
 from loader.spec.checks import Check
 from loader.validate import validate
@@ -265,24 +265,24 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
         *("One row per order.", "team:data", "domain: shop", "s.orders", "specs/orders.yml:1"),
         *("When it came.", "pii", "az64", "default 42", "identity (7, 3)"),
         *("timestamp with time zone", "varchar(80)", "5 columns"),
-        "on: a day of day each.",
-        "Keys are told by the clocks of Europe/Berlin.",
+        "on: one for each day of day.",
+        "Partition keys are in the time zone Europe/Berlin.",
         "For example 2013-01-01: 2012-12-31 23:00:00+00:00 ≤ day < 2013-01-01 23:00:00+00:00.",
-        "mail: each value is one.",
-        "merge: rows of known keys are updated, others inserted, by the warehouse's own MERGE.",
-        "A row older than the table's by day leaves it as it is.",
-        "Of the rows of one key in a load the last by day stays.",
-        "Without rows it fails.",
+        "mail: one for each value.",
+        "merge: rows with existing keys are updated, others inserted, by a MERGE statement.",
+        "A row that is older than the existing row by day is ignored.",
+        "If a load has several rows for a key, the last by day is kept.",
+        "A load without rows fails.",
         "Rows: more than 0.",
-        "By id: rows of one value lie on one slice.",
+        "By id: rows with the same value are on the same slice.",
         "day, compound",
         "select to role:bi",
-        "Loads may add columns that the live table lacks, and widen VARCHARs.",
-        "Rows that do not fit are set aside with the reason, up to 1%.",
-        *("CSV (gzip) in files of about 64 MB.", "No load leaves its files behind."),
+        "Loads may add columns to the live table, and widen VARCHAR columns.",
+        "Invalid rows are written to a rejects file with the reason, up to 1%.",
+        *("CSV (gzip) in files of about 64 MB.", "Staged files are always deleted."),
         *("delimiter: ;", "contact: ann", "group: shop", "freshness: fail 24h"),
         *("COPY", "IAM_ROLE", "read_csv", "CREATE TABLE", "BEGIN", "COMMIT"),
-        *("so known keys keep their values there", "only when it is missing"),
+        *("so existing keys keep their values there", "only when it is missing"),
         "write_disposition: merge",
     ):
         assert told in page.text, told
@@ -292,13 +292,21 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
     """What a reviewer should know is told when the spec does not say it, the rest is left out."""
     page = site(make_project, out, plain=spec("plain"))["tables/s-plain.html"]
     for told in (
-        *("None declared.", "None: the table is one piece.", "replace: replaces the whole table."),
-        *("Without rows it leaves the table as it is.", "A row that does not fit fails the load."),
+        *("None declared.", "replace: replaces the whole table."),
+        *("A load without rows leaves the table unchanged.", "A load with an invalid row fails."),
         *("Not declared; Redshift chooses.", "Parquet (snappy) in files of about 128 MB."),
         *("1 column", "Loads do not change the live table; loader apply does."),
     ):
         assert told.lower() in page.text.lower(), told
-    for left_out in ("Grants", "Own templates", "Dagster", "Meta", "Encoding", "Lineage", "Checks"):
+    for left_out in (
+        "Grants",
+        "Custom templates",
+        "Dagster",
+        "Meta",
+        "Encoding",
+        "Lineage",
+        "Checks",
+    ):
         assert left_out not in page.text, left_out
 
 
@@ -332,7 +340,7 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
 )
 def test_checks_are_told_in_words(check: dict[str, Any], words: str) -> None:
     """A check says what is counted, and how many there may be."""
-    assert check_words(Check.model_validate(check)).striptags() == words
+    assert describe_check(Check.model_validate(check)).striptags() == words
 
 
 @pytest.mark.parametrize(
@@ -340,7 +348,7 @@ def test_checks_are_told_in_words(check: dict[str, Any], words: str) -> None:
     [
         ({"grain": "month"}, "For example 2013-01: 2013-01-01 ≤ at < 2013-02-01."),
         ({"grain": "week", "week_start": "sunday"}, "Weeks start on Sunday."),
-        ({}, "at: each value is one."),
+        ({}, "at: one for each value."),
     ],
 )
 def test_partitions_are_told_in_words(
@@ -403,7 +411,7 @@ def test_nothing_of_a_spec_is_markup(make_project: MakeProject, out: Path) -> No
         assert page.tags.count("script") == (2 if name == "index.html" else 1)
         assert not {"b", "i", "u", "img", "k"} & set(page.tags)
         assert not [given for _, given in page.attributes if "src" in given and given["src"] == "x"]
-    told = re.sub(r"\s+", " ", visible(HOSTILE))
+    told = re.sub(r"\s+", " ", escape_invisible(HOSTILE))
     assert sum(told in page.text for page in found.values()) == 2
     index = (out / "search.js").read_text(encoding="utf-8")
     assert "<" not in index
@@ -478,7 +486,7 @@ def test_lineage_leads_both_ways(make_project: MakeProject, out: Path) -> None:
     mart, raw = found["tables/s-mart.html"], found["tables/s-raw.html"]
     assert mart.links.count("../tables/s-raw.html") == 2, "in the list, and in the drawing"
     assert raw.links.count("../tables/s-mart.html") == 2
-    assert "elsewhere/x outside of these specs" in mart.text
+    assert "elsewhere/x not in these specs" in mart.text
     assert mart.tags.count("svg") == raw.tags.count("svg") == 1
     hidden = [given for tag, given in mart.attributes if tag == "svg"]
     assert hidden[0]["aria-hidden"] == "true"
@@ -490,7 +498,7 @@ def test_lineage_is_of_the_tables_that_are_chosen(make_project: MakeProject, out
         {"raw.yml": spec("raw"), "mart.yml": spec("mart", meta={"upstream": ["s/raw"]})}
     )
     assert write_site(project, out, ["s/mart"]).tables == 1
-    assert "s/raw outside of these specs" in pages(out)["tables/s-mart.html"].text
+    assert "s/raw not in these specs" in pages(out)["tables/s-mart.html"].text
 
 
 def test_a_table_may_be_made_of_itself_and_of_very_many(
@@ -515,7 +523,7 @@ def test_lineage_of_another_form_is_told(form: Any, make_project: MakeProject, o
     with pytest.raises(SpecError) as caught:
         write_site(project, out)
     for name in ("t", "u"):
-        wanted = f"specs/{name}.yml: meta.upstream: is no list of asset keys"
+        wanted = f"specs/{name}.yml: meta.upstream: is not a list of asset keys"
         assert wanted in caught.value.message
     assert not out.exists()
 
@@ -586,7 +594,7 @@ def test_a_folder_of_something_else_is_left_alone(make_project: MakeProject, out
     """A folder that is not empty and holds no site is refused, before anything is written."""
     out.mkdir()
     (out / "thesis.txt").write_text("kept")
-    with pytest.raises(ConfigError, match="is not empty, and no earlier site is in it"):
+    with pytest.raises(ConfigError, match="is not empty, and not an earlier site"):
         site(make_project, out, a=spec("a"))
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
@@ -604,7 +612,7 @@ def test_a_list_of_files_that_cannot_be_read_is_told(make_project: MakeProject, 
     site(make_project, out, a=spec("a"))
     for text in ("{", "[]", '{"files": 3}', "null"):
         (out / MANIFEST).write_text(text)
-        with pytest.raises(ConfigError, match="does not tell which files"):
+        with pytest.raises(ConfigError, match="does not list which files"):
             site(make_project, out, a=spec("a"))
 
 
@@ -613,7 +621,7 @@ def test_a_file_of_someone_else_is_not_written_over(make_project: MakeProject, o
     site(make_project, out, a=spec("a"))
     (out / "tables" / "s-b.html").write_text("mine")
     before = (out / "index.html").read_bytes()
-    with pytest.raises(ConfigError, match="is in the way"):
+    with pytest.raises(ConfigError, match="does not belong to an earlier site"):
         site(make_project, out, a=spec("a"), b=spec("b"))
     assert (out / "tables" / "s-b.html").read_text() == "mine"
     assert (out / "index.html").read_bytes() == before
@@ -633,7 +641,7 @@ def test_links_in_a_site_are_not_followed(
     assert not (out / "index.html").is_symlink()
     shutil.move(out / "tables", tmp_path / "tables")
     (out / "tables").symlink_to(tmp_path / "tables")
-    with pytest.raises(ConfigError, match="is a link"):
+    with pytest.raises(ConfigError, match="is a symbolic link"):
         site(make_project, out, a=spec("a"))
 
 

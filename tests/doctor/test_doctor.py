@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from loader.cli import main
 from loader.doctor import checks
-from loader.doctor.report import Finding, examine, line
+from loader.doctor.report import Finding, check_target, format_finding
 from loader.project import Project
 from loader.testing.redshift.faults import CutCopy, Drop, Error
 from loader.testing.redshift.server import RedshiftStandIn
@@ -48,13 +48,13 @@ class Seen:
 
 def see(project: Project) -> Seen:
     """Examine the project's target; every finding is whole, one line, and without secrets."""
-    seen = Seen({finding.name: finding for finding in examine(project)})
+    seen = Seen({finding.name: finding for finding in check_target(project)})
     for finding in seen.findings.values():
         assert finding.detail
         assert "\n" not in finding.detail
         assert finding.status not in ("failed", "warning") or finding.hint
         assert finding.seconds >= 0
-        told = json.dumps(finding.to_dict()) + line(finding, plain, verbose=True)
+        told = json.dumps(finding.to_dict()) + format_finding(finding, plain, verbose=True)
         assert not [secret for secret in SECRETS if secret in told]
     return seen
 
@@ -66,7 +66,7 @@ class Place:
         self.stand_in, self._make = stand_in, make
 
     def see(self, templates: Mapping[str, str] | None = None, **changes: Any) -> Seen:
-        """Examine it; afterwards it holds what it held before."""
+        """Examine it; afterwards it is unchanged."""
         project = self._make({}, templates, **redshift_target(self.stand_in, **changes))
         before = self.holds()
         seen = see(project)
@@ -111,7 +111,7 @@ def test_all_is_well(place: Place) -> None:
     assert seen.named("ok") == list(seen.findings), seen
     assert "with a password" in seen["login"].detail
     assert seen["session"].detail.startswith("etl in dev, ")
-    assert "not there yet" in seen["ledger"].detail
+    assert "does not exist yet" in seen["ledger"].detail
     place.stand_in.execute(
         f"CREATE SCHEMA loader AUTHORIZATION {place.stand_in.user};"
         "CREATE TABLE loader.loads (load_id varchar(128), table_schema varchar(127),"
@@ -120,7 +120,7 @@ def test_all_is_well(place: Place) -> None:
         " manifest varchar(2048), spec_hash varchar(64), loader_version varchar(64),"
         f" loaded_at timestamp); ALTER TABLE loader.loads OWNER TO {place.stand_in.user}"
     )
-    assert place.see()["ledger"].detail == "loader.loads is there, and can be written"
+    assert place.see()["ledger"].detail == "loader.loads exists, and can be written"
 
 
 def test_the_row_goes_by_the_templates_of_a_load(place: Place) -> None:
@@ -150,7 +150,7 @@ def test_settings_tell_all_that_is_missing(make_project: MakeProject) -> None:
     assert len(seen.named("skipped")) == len(seen.findings) - 1
     assert seen["UNLOAD"].detail == "`settings` failed"
     seen = see(make_project({}, type="redshift", folder="b", database="${EMPTY:-}"))
-    assert "(${EMPTY} of the environment is empty)" in seen["settings"].detail
+    assert "(${EMPTY} is empty in the environment)" in seen["settings"].detail
     assert seen["settings"].detail.count("database: ") == 1
 
 
@@ -553,6 +553,6 @@ def test_the_command_as_json(place: Place) -> None:
 def test_marks_that_can_be_written() -> None:
     """Where only ASCII can be written, the marks are ASCII."""
     finding = Finding("login", "failed", "no", "try", 0.25)
-    assert line(finding, plain).startswith("✗ login")
-    assert line(finding, plain, "ascii").startswith("x login")
-    assert "(0.2 s)" in line(finding, plain, verbose=True)
+    assert format_finding(finding, plain).startswith("✗ login")
+    assert format_finding(finding, plain, "ascii").startswith("x login")
+    assert "(0.2 s)" in format_finding(finding, plain, verbose=True)

@@ -85,12 +85,12 @@ def test_answers_that_are_as_expected(
 
 
 WRONG: list[tuple[Expectation, list[Row], str, str]] = [
-    (Number(BEFORE), [], "answered 0 rows, and one whole number", "t/count.sql.j2"),
-    (Number(BEFORE), [(1,), (2,)], "answered 2 rows", "t/count.sql.j2"),
-    (Number(DELETED, optional=True), [("x",)], "answered 'x'", "t/count.sql.j2"),
-    (RowCount((STAGED,)), [], "answered 0 rows", "t/count.sql.j2"),
-    (RowCount((STAGED,)), [(None,)], "answered None", "t/count.sql.j2"),
-    (RowCount((STAGED,)), [(True,)], "answered True", "t/count.sql.j2"),
+    (Number(BEFORE), [], "returned 0 rows, expected one whole number", "t/count.sql.j2"),
+    (Number(BEFORE), [(1,), (2,)], "returned 2 rows", "t/count.sql.j2"),
+    (Number(DELETED, optional=True), [("x",)], "returned 'x'", "t/count.sql.j2"),
+    (RowCount((STAGED,)), [], "returned 0 rows", "t/count.sql.j2"),
+    (RowCount((STAGED,)), [(None,)], "returned None", "t/count.sql.j2"),
+    (RowCount((STAGED,)), [(True,)], "returned True", "t/count.sql.j2"),
     (RowCount((STAGED,)), [(Decimal("3.5"),)], "3.5", "t/count.sql.j2"),
     (RowCount((STAGED,)), [(2,)], "`count` of s.t: 2 rows are there, 3 expected", "staged files"),
     (RowCount((STAGED,)), [(4,)], "4 rows are there, 3 expected", "staged files"),
@@ -104,18 +104,18 @@ WRONG: list[tuple[Expectation, list[Row], str, str]] = [
     (LOOKS, [(2,)], "there are 2 rows too many\n", "do something"),
     (LOOKS, [(1_000, "A", "b")], "1,000 rows too many: 'A', 'b'\n", "do something"),
     (replace(LOOKS, because=""), [(1,)], "1 row too many\nrolled back", "do something"),
-    (LOOKS, [], "answered 0 rows", "t/count.sql.j2"),
+    (LOOKS, [], "returned 0 rows", "t/count.sql.j2"),
     (Values((ID,), hint_if_fewer="outside"), [(2, 6)], "2 rows are there, 3 expected", "outside"),
     (Values((ID,)), [(4, 6)], "4 rows are there, 3 expected", "staged files"),
-    (Values((ID,)), [(3,)], "answered 3, and one row of 2 figures", "t/count.sql.j2"),
-    (Values((ID,)), [(3, 6), (3, 6)], "answered 2 rows, and one row of 2", "t/count.sql.j2"),
+    (Values((ID,)), [(3,)], "returned 3, expected one row of 2 figures", "t/count.sql.j2"),
+    (Values((ID,)), [(3, 6), (3, 6)], "returned 2 rows, expected one row of 2", "t/count.sql.j2"),
     (Values((ID,)), [(3, "six")], "the sum of `id`", "t/count.sql.j2"),
     (Values((ID, LEAST)), [(3, 6, 1)], "the minimum of `word`", "t/count.sql.j2"),
     (MergeCounted(), [], "the counts of a merge", "t/count.sql.j2"),
     (MergeCounted(), [(1, 1, 1, 0, 0)], "the counts of a merge", "t/count.sql.j2"),
     (MergeCounted(), [(1, 1, 1, 0, 0, 4)] * 2, "the counts of a merge", "t/count.sql.j2"),
     (MergeCounted(), [(1, 1, "x", 0, 0, 4)], "one whole number", "t/count.sql.j2"),
-    (MergeCounted(), [(1, 1, 2, 0, 0, 4)], "meet 1 rows of the table too many", "--full-refresh"),
+    (MergeCounted(), [(1, 1, 2, 0, 0, 4)], "match 1 rows of the table too many", "--full-refresh"),
     (CheckHolds(ANY), [("x",)], "one number", "t/count.sql.j2"),
 ]
 
@@ -146,7 +146,7 @@ def test_all_values_that_differ_are_told() -> None:
         {"column": "word", "figure": "minimum", "staged": "a", "found": "b"},
     )
     assert "  column  figure   staged  found\n  id      sum      6       7\n" in str(caught.value)
-    assert "the copy stored other values" in str(caught.value.hint)
+    assert "the copy stored values that differ" in str(caught.value.hint)
     secret.take(copy, [])
     with pytest.raises(VerifyError) as caught:
         secret.take(statement(differs), [(3, 7, "b")])
@@ -154,7 +154,7 @@ def test_all_values_that_differ_are_told() -> None:
         ("6", "7"),
         ("(classified)", "(classified)"),
     ]
-    assert "t/copy.sql.j2 stored other values" in str(caught.value.hint)
+    assert "t/copy.sql.j2 stored values that differ" in str(caught.value.hint)
     with pytest.raises(VerifyError) as caught:
         answers().take(statement(differs), [(3, 6, "b")])
     assert [one["column"] for one in caught.value.details] == ["word"]

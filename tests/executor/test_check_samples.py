@@ -90,7 +90,7 @@ def test_all_failing_checks_are_told_with_rows_that_break_them(
     text = str(caught.value)
     assert "x.org" not in text
     assert all(str(label) in text for label in told)
-    assert "holds what it held before" in text
+    assert "is unchanged" in text
     assert caught.value.rolled_back
     with pytest.raises(ExecuteError, match="no table"):
         project.check(spec)

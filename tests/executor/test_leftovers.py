@@ -163,7 +163,7 @@ def test_a_failure_names_the_staged_files_that_stay(lab: MakeLab, how: str, keep
     assert bool(left) == (keep != "never" and not (how == "drift" and found.stand_in))
     assert not [key for key in left if "partial" in key]
     if not isinstance(caught.value, Exception):
-        assert "s.t holds what it held before" in told(caught.value)
+        assert "s.t is unchanged" in told(caught.value)
     assert found.rows() == 0
 
 
@@ -487,7 +487,7 @@ def test_a_signal_in_the_transaction_ends_it_at_once(
             line = ended(process, number, 10)
         finally:
             process.kill()
-    assert "s.t holds what it held before" in line
+    assert "s.t is unchanged" in line
     assert f"kept in {found.store.root}" in line
     assert found.rows() == 0
 

@@ -80,7 +80,7 @@ class Runner(TransactionRunner):
 
     def run_inside(self, session: Session) -> None:
         statements = [statement("one"), statement("two"), statement("lock", "lock")]
-        self.take_turns(session, statements)
+        self.take_lock(session, statements)
         for one in statements[:2]:
             self.run_statement(session, one)
 

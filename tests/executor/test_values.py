@@ -230,7 +230,7 @@ def stored(project: Project, spec: TableSpec) -> list[dict[str, Any]]:
 def test_a_changed_value_is_found_and_rolled_back(planted: Planted, plant: Plant) -> None:
     """A copy that changes values fails the load, which names each column, and leaves the table."""
     project, spec = planted(plant, verify=plant.level)
-    with pytest.raises(VerifyError, match="not those that were staged") as caught:
+    with pytest.raises(VerifyError, match="differ from the staged ones") as caught:
         project.load(spec, frame())
     assert {row["column"] for row in caught.value.details} == set(plant.changes)
     assert all(row["staged"] != row["found"] for row in caught.value.details)
@@ -278,7 +278,7 @@ def test_every_disposition_verifies_values(
     before.load(spec, frame([{**row, "bin": b"x"} for row in _ROWS]))
     was = stored(before, spec)
     project, spec = planted(SWAPPED, staged, **disposition)
-    with pytest.raises(VerifyError, match="not those that were staged"):
+    with pytest.raises(VerifyError, match="differ from the staged ones"):
         project.load(spec, frame([{**_ROWS[0], "id": 4}]))
     assert stored(project, spec) == was
 
@@ -520,7 +520,7 @@ def _mutate(data: st.DataObject, running: RedshiftStandIn | None) -> None:
             if progress.phase == "copy":
                 _restage(project, spec, pa.Table.from_pylist(changed, schema))
 
-        with pytest.raises(VerifyError, match="not those that were staged"):
+        with pytest.raises(VerifyError, match="differ from the staged ones"):
             project.load(spec, pa.Table.from_pylist(rows, schema), on_progress=mutate)
 
 

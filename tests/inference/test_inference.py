@@ -27,8 +27,15 @@ from loader.data.chunk import Chunk, Frame
 from loader.data.frames import open_frame
 from loader.errors import FrameError, LoaderError, PlanError, SourceError, SpecError
 from loader.inference import from_files
-from loader.inference.guesses import NOTHING, Guess, Refused, merged
-from loader.inference.infer import declared, infer_files, infer_live, inferred, table_name, to_yaml
+from loader.inference.guesses import NOTHING, Guess, NoTypeError, merge_guesses
+from loader.inference.infer import (
+    declared,
+    infer_files,
+    infer_live,
+    infer_spec,
+    table_name,
+    to_yaml,
+)
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.project import Project
 from loader.spec.catalog import read_entry
@@ -44,7 +51,7 @@ DUCKDB, REDSHIFT = get_adapter("duckdb").dialect, get_adapter("redshift").dialec
 
 def infer(frame: object, live: LiveTable | None = None, **options: Any) -> TableSpec:
     """The spec of a frame."""
-    return inferred(frame, live, dialect=DUCKDB, schema="s", name="t", **options)[0]
+    return infer_spec(frame, live, dialect=DUCKDB, schema="s", name="t", **options)[0]
 
 
 def types(spec: TableSpec) -> dict[str, str]:
@@ -190,7 +197,7 @@ REFUSED: list[tuple[Any, str]] = [
     (pa.array([1], pa.duration("s")), "`a` holds durations.*number of seconds"),
     (pa.array([(1, 2, 3)], pa.month_day_nano_interval()), "`a` holds durations"),
     (pa.array([Decimal(1)], pa.decimal256(40, 2)), "`a` holds decimals of 40 digits, 2 of them"),
-    (pa.array([], pa.decimal128(38, 38)), "38 of them behind the point; Redshift takes 38 and 37"),
+    (pa.array([], pa.decimal128(38, 38)), "38 of them after the point; Redshift allows 38 and 37"),
     (pa.nulls(0, pa.dense_union([pa.field("x", pa.int8())])), "`a` is of the type dense_union"),
     (objects(timedelta(1)), "`a` holds durations"),
     (objects(np.timedelta64(1, "s")), "`a` holds durations"),
@@ -198,7 +205,7 @@ REFUSED: list[tuple[Any, str]] = [
     (objects("x", {"a": 1}), "`a` holds text and lists or objects"),
     (objects(True, 1), "`a` holds booleans and whole numbers"),
     (objects(Decimal(1), 1.5), "`a` holds decimals and floats"),
-    (objects(NOW, NOW.replace(tzinfo=UTC)), "zone and time stamps without a zone"),
+    (objects(NOW, NOW.replace(tzinfo=UTC)), "zone and timestamps without a time zone"),
     (objects(date(2026, 1, 1), "2026-01-01"), "`a` holds dates and text"),
     (objects({1, 2}), "`a` holds objects of the class set"),
     (objects(1j), "`a` holds objects of the class complex"),
@@ -228,7 +235,11 @@ def test_all_that_is_wrong_with_the_columns_is_told_at_once() -> None:
     with pytest.raises(FrameError) as caught:
         infer(frame)
     assert [row["column"] for row in caught.value.details] == ["a", "x" * 128, "", "d"]
-    for part in ("4 columns have no place", "`a` is `A` in another case", "a name of 128 bytes"):
+    for part in (
+        "4 columns do not fit",
+        "`a` differs from `A` only in case",
+        "a name of 128 bytes",
+    ):
         assert part in str(caught.value)
 
 
@@ -242,11 +253,11 @@ def test_what_is_no_frame_and_what_has_no_columns_is_refused() -> None:
 
 def test_a_frame_without_rows_and_types_is_refused() -> None:
     """What nothing is known of is no text: a table made so would refuse all later data."""
-    assert "`a` has no value and no type, since the frame has no rows" in refusal(
+    assert "`a` has no type: the frame has no rows and no schema" in refusal(
         pd.DataFrame({"a": objects()})
     )
-    assert "`a` has no value" in refusal(open_frame(pa.table({"a": pa.array([], pa.int8())})))
-    assert "`a` has no value" in refusal(iter([pa.table({"a": pa.array([], pa.int8())})]))
+    assert "`a` has no type" in refusal(open_frame(pa.table({"a": pa.array([], pa.int8())})))
+    assert "`a` has no type" in refusal(iter([pa.table({"a": pa.array([], pa.int8())})]))
 
 
 # ---------------------------------------------------------------- nothing is lost
@@ -261,7 +272,7 @@ def test_a_stream_is_handed_back_whole() -> None:
             read.append(number)
             yield pa.table({"A": [number] * 65_536})
 
-    spec, frame = inferred(batches(), dialect=DUCKDB, schema="s", name="t")
+    spec, frame = infer_spec(batches(), dialect=DUCKDB, schema="s", name="t")
     assert types(spec) == {"a": "bigint"}
     assert read == [0]
     assert frame.columns == ("A",)
@@ -273,7 +284,7 @@ def test_a_stream_is_handed_back_whole() -> None:
 
 def test_the_number_of_rows_stays_known() -> None:
     """What a frame says of itself is handed on."""
-    _, frame = inferred(pa.table({"a": [1, 2]}), dialect=DUCKDB, schema="s", name="t")
+    _, frame = infer_spec(pa.table({"a": [1, 2]}), dialect=DUCKDB, schema="s", name="t")
     assert frame.rows == 2
 
 
@@ -310,7 +321,7 @@ def test_keys_and_partitions_are_taken_over(make_project: MakeProject) -> None:
     assert [dimension.column for dimension in spec.dimensions] == ["day", "shop"]
     assert spec.write_disposition == "merge"
     assert "there is no column `dy`" in refusal(frame, partition_by=[{"expr": "dy"}])
-    assert "its type must be told" in refusal(frame, partition_by=[{"expr": "n + 1"}])
+    assert "it needs a `data_type`" in refusal(frame, partition_by=[{"expr": "n + 1"}])
     typed = infer(frame, partition_by=[{"expr": "n % 7", "data_type": "integer"}])
     assert str(typed.dimensions[0].data_type) == "integer"
 
@@ -318,7 +329,7 @@ def test_keys_and_partitions_are_taken_over(make_project: MakeProject) -> None:
 def test_what_is_asked_for_must_go_with_the_columns() -> None:
     """The spec keeps all rules, and what it breaks is told as of the inferred spec."""
     with pytest.raises(SpecError) as caught:
-        inferred(pa.table({"a": [1]}), dialect=DUCKDB, schema="S", name="t", primary_key=["b"])
+        infer_spec(pa.table({"a": [1]}), dialect=DUCKDB, schema="S", name="t", primary_key=["b"])
     told = str(caught.value)
     assert "the spec inferred for S.t" in told
     assert "write `s`" in told
@@ -375,7 +386,7 @@ def test_columns_of_the_live_table_need_no_type_of_the_frame() -> None:
     }
     mixed = pd.DataFrame({"id": objects(1, "x"), "amount": [1, 2]})
     assert types(infer(mixed, LIVE)) == {"id": "bigint", "amount": "integer"}
-    assert "`new` has no value" in refusal(frame.assign(new=objects()), LIVE)
+    assert "`new` has no type" in refusal(frame.assign(new=objects()), LIVE)
 
 
 def live_type(kind: str, dialect: Any = DUCKDB) -> str:
@@ -448,7 +459,9 @@ def test_types_that_specs_cannot_say_are_named() -> None:
     )
     with pytest.raises(PlanError) as caught:
         infer_live(live, dialect=DUCKDB, schema="s", name="t")
-    assert "cannot say the type of 2 columns\n  `a` is BIT\n  `c` is UHUGEINT" in str(caught.value)
+    assert "do not support the type of 2 columns\n  `a` is BIT\n  `c` is UHUGEINT" in str(
+        caught.value
+    )
     catalog = LiveTable((LiveColumn("a", "integer[]", nullable=True),))
     with pytest.raises(PlanError, match=r"`a` is integer\[\]"):
         infer_live(catalog, dialect=REDSHIFT, schema="s", name="t")
@@ -481,12 +494,12 @@ def round_trip(project: Project, target: str | None = None) -> None:
         "name": "t",
         "partition_by": day,
     }
-    first, frame = inferred(EVERYTHING, "absent", **asked)
+    first, frame = infer_spec(EVERYTHING, "absent", **asked)
     assert diagnose(declared(first)) == (first, [])
     assert project.load(first, frame, "auto", target=target).rows_loaded == 2
     live = project.live("s", "t", target=target)
     assert isinstance(live, LiveTable)
-    again, frame = inferred(EVERYTHING.assign(I=objects(None, None)), live, **asked)
+    again, frame = infer_spec(EVERYTHING.assign(I=objects(None, None)), live, **asked)
     assert again == first
     assert infer_live(live, **asked) == first
     assert project.load(again, frame, "auto", target=target).rows_loaded == 2
@@ -746,8 +759,8 @@ def test_guesses_do_not_depend_on_the_order_of_chunks(guesses: list[Guess], dice
     def all_of(some: list[Guess]) -> Guess:
         found = NOTHING
         for one in some:
-            written = one if one == NOTHING else Guess(**{**vars(one), "size": 1, "written": True})
-            found = merged(found, written)
+            is_text = one if one == NOTHING else Guess(**{**vars(one), "size": 1, "is_text": True})
+            found = merge_guesses(found, is_text)
         return found
 
     shuffled = list(guesses)
@@ -759,8 +772,8 @@ def test_guesses_do_not_depend_on_the_order_of_chunks(guesses: list[Guess], dice
 
 def test_what_is_no_text_has_no_way_out() -> None:
     """Two kinds of typed values are refused, and of text they are text."""
-    with pytest.raises(Refused, match="holds booleans and dates"):
-        merged(Guess("boolean"), Guess("date"))
+    with pytest.raises(NoTypeError, match="holds booleans and dates"):
+        merge_guesses(Guess("boolean"), Guess("date"))
 
 
 # ---------------------------------------------------------------- YAML
@@ -967,7 +980,7 @@ def test_what_infer_prints_loads_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "loader.toml").write_text("[targets.local]\ntype = 'duckdb'\n")
     (tmp_path / "specs").mkdir()
     code, out, err = run(str(FLIGHTS), "--name", "nyc.flights")
-    assert (code, err.splitlines()[0]) == (0, "looked at 27,004 rows")
+    assert (code, err.splitlines()[0]) == (0, "read 27,004 rows")
     (tmp_path / "specs" / "flights.yml").write_text(out)
     done = CliRunner().invoke(main, ["load", "nyc/flights", str(FLIGHTS)])
     assert "27,004 rows loaded" in done.stdout, done.stderr
@@ -981,7 +994,7 @@ def test_infer_needs_no_project_for_files(tmp_path: Path, monkeypatch: pytest.Mo
     assert code == 0
     assert yaml.safe_load(out)["name"] == "orders_2026"
     assert yaml.safe_load(out)["schema"] == "public"
-    assert "read as NULL wherever it stands without quotes: NA" in err
+    assert "read as NULL where it is not quoted: NA" in err
     code, out, err = run("Orders 2026.csv", "--format", "json", "-q")
     assert json.loads(out)["source"] == {"null_values": ["", "NA"]}
     assert err == ""
@@ -1014,7 +1027,7 @@ def test_infer_reads_a_live_table(make_project: MakeProject) -> None:
     code, out, err = run("--table", "s.none", *folder)
     assert (code, out) == (1, "")
     assert "the target `local` has no table s.none" in err
-    assert "no schema of the table n.t" in run("--table", "n.t", *folder)[2]
+    assert "no schema n" in run("--table", "n.t", *folder)[2]
 
 
 @pytest.mark.parametrize(
@@ -1022,14 +1035,14 @@ def test_infer_reads_a_live_table(make_project: MakeProject) -> None:
     [
         ([], 64, "name either files, or a table"),
         (["x.csv", "--table", "s.t"], 64, "name either files, or a table"),
-        (["x.csv", "--name", "a.b.c"], 64, "`a.b.c` is no table; write SCHEMA.TABLE"),
-        (["--table", "s."], 64, "`s.` is no table"),
+        (["x.csv", "--name", "a.b.c"], 64, "`a.b.c` is not a valid table name; write SCHEMA.TABLE"),
+        (["--table", "s."], 64, "`s.` is not a valid table name"),
         (["x.csv"], 1, "no file matches x.csv"),
         (["empty.csv"], 1, "empty.csv is empty"),
-        (["latin.csv"], 1, "say what it is: --encoding latin-1"),
+        (["latin.csv"], 1, "give its encoding: --encoding latin-1"),
         (["bad.parquet"], 1, "bad.parquet is not Parquet"),
         (["good.csv", "--name", "S.t"], 1, "write `s`"),
-        (["wide.csv"], 1, "`a` is `A` in another case"),
+        (["wide.csv"], 1, "`a` differs from `A` only in case"),
     ],
 )
 def test_infer_says_what_is_wrong(

@@ -33,11 +33,11 @@ from loader.inference.infer import (
     infer_files,
     infer_frame,
     infer_live,
-    inferred,
+    infer_spec,
     to_yaml,
 )
 from loader.inference.names import likely_key, likely_partition
-from loader.inference.table_defaults import default_of
+from loader.inference.table_defaults import to_spec_default
 from loader.plan.drift.compare import drift
 from loader.plan.live_table import LiveColumn, LiveTable, Seen
 from loader.project import Project
@@ -117,15 +117,15 @@ def test_a_draft_says_what_was_seen(tmp_path: Path) -> None:
         "  - {name: at, data_type: timestamp}"
         "  # 2026-01-01 10:00:00..2026-01-03 00:00:00.500000, no NULL in 3 rows\n"
         '  - {name: amount, data_type: "decimal(18,2)"}'
-        "  # at most 2 digits before the point and 2 behind it, no NULL in 3 rows\n"
+        "  # at most 2 digits before the point and 2 after it, no NULL in 3 rows\n"
         "  - {name: code, data_type: varchar(16)}  # longest 3 bytes, no NULL in 3 rows\n"
         "  - {name: ok, data_type: boolean}  # no NULL in 3 rows\n"
         "  - {name: nothing, data_type: varchar(256)}  # no value in 3 rows\n"
         "  - {name: text, data_type: varchar(16)}  # longest 6 bytes, 1 NULL in 3 rows\n"
         "  - {name: rate, data_type: double precision}  # at most 1 digit before the point and 11"
-        " behind it, so measured and not counted, no NULL in 3 rows\n"
+        " after it, so taken for measurements, no NULL in 3 rows\n"
         "  - {name: huge, data_type: smallint}"
-        "  # 20000..30000, more than half of what smallint holds, no NULL in 3 rows\n"
+        "  # 20000..30000, uses more than half of the range of smallint, no NULL in 3 rows\n"
         "# primary_key: [id]  # unique and never NULL in all 3 rows\n"
         "# primary_key: [code]  # unique and never NULL in all 3 rows\n"
         "# primary_key: [huge]  # unique and never NULL in all 3 rows\n"
@@ -183,9 +183,9 @@ def test_what_was_not_looked_at_is_said_of_each_column(
     assert not draft.complete
     said = f"in the first {draft.rows:,} rows"
     text = text_of(draft)
-    assert text.startswith(f"# only the first {draft.rows:,} rows were looked at\n")
+    assert text.startswith(f"# only the first {draft.rows:,} rows were read\n")
     assert str(draft.spec.by_name["id"].data_type) == "integer"
-    assert "smallint would hold them" in draft.remarks.columns["id"]
+    assert "smallint would be enough" in draft.remarks.columns["id"]
     assert all(words.endswith(said) for words in draft.remarks.columns.values())
     assert all(one.why.endswith(said) for one in draft.remarks.suggestions)
     assert all(one.facts["complete"] is False for one in draft.remarks.suggestions)
@@ -233,7 +233,7 @@ def test_typed_data_keeps_its_types_and_says_what_would_do() -> None:
         "decimal(3,2)",
     ]
     assert draft.remarks.columns == {
-        "n": "1..3, smallint would hold them, 1 NULL in 3 rows",
+        "n": "1..3, smallint would be enough, 1 NULL in 3 rows",
         "u": "no NULL in 3 rows",
         "d": "2 NULLs in 3 rows",
         "at": "2026-01-01 12:30:00Z, 1 NULL in 3 rows",
@@ -276,7 +276,7 @@ def test_what_an_asset_infers_pays_for_no_evidence(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("loader.inference.evidence.Evidence.__init__", forbidden)
     monkeypatch.setattr("loader.inference.keys.KeySearch.__init__", forbidden)
-    inferred(pa.table({"a": [1]}), dialect=DUCKDB, schema="s", name="t")
+    infer_spec(pa.table({"a": [1]}), dialect=DUCKDB, schema="s", name="t")
 
 
 # ---------------------------------------------------------------- primary keys
@@ -372,7 +372,7 @@ def test_a_search_that_is_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     draft = draft_of(table)
     assert suggested(draft, "primary_key") == [["id"]]
     assert draft.remarks.notes == (
-        "there may be other primary keys: not all columns were tried together",
+        "there may be other primary keys: not all combinations were tried",
     )
     monkeypatch.setattr(keys, "KEPT_BYTES", 1 << 20)
     monkeypatch.setattr(keys, "_EFFORT", 51)
@@ -553,9 +553,9 @@ def test_all_that_a_live_table_tells_is_in_its_spec(tmp_path: Path) -> None:
     spec, remarks = live_draft(FULL)
     text = to_yaml(spec, remarks)
     assert text == (
-        "# whether ENCODE AUTO or people chose the encodings cannot be told, so none is declared:"
-        " `encode: …` of a column keeps its own\n"
-        "# bound to it: s.v\n"
+        "# encodings are not declared, since ENCODE AUTO may have chosen them; `encode: …` of a"
+        " column keeps one\n"
+        "# dependent objects: s.v\n"
         "version: 1\n"
         "schema: s\n"
         "name: t\n"
@@ -564,7 +564,7 @@ def test_all_that_a_live_table_tells_is_in_its_spec(tmp_path: Path) -> None:
         "  - {name: id, data_type: bigint, identity: [5, 2]}\n"
         "  - {name: day, data_type: date, description: Local.}\n"
         "  - {name: state, data_type: varchar(9), nullable: false, default: \"'new'\"}"
-        "  # encoded as zstd\n"
+        "  # encoding: zstd\n"
         '  - {name: n, data_type: "decimal(9,2)", default: "0"}\n'
         "  - {name: x, data_type: double precision}\n"
         "  - {name: doc, data_type: super}\n"
@@ -601,8 +601,8 @@ def test_what_was_not_seen_is_told_and_not_declared() -> None:
         "# not seen: grants cannot be seen: no\\nright\nversion"
     )
     assert live_draft(replace(FULL, seen=frozenset()))[1].notes == (
-        "not looked at: its primary key, distribution, sort key and encodings, grants, what is"
-        " bound to it",
+        "not read: its primary key, distribution, sort key and encodings, grants, dependent"
+        " objects",
     )
     plain = LiveTable((column_of("INTEGER"),), seen=frozenset({"keys", "dependants"}))
     assert live_draft(plain, DUCKDB)[1].notes == ()
@@ -693,14 +693,14 @@ def test_defaults_that_specs_cannot_say_are_told() -> None:
     """A backslash, and what cannot be seen, are left out with the reason; words are marked."""
     for default, said in (
         ("'a\\\\b'::text", "left out: a backslash in a literal"),
-        ("f('a;--')", "the default is in the words of redshift"),
+        ("f('a;--')", "the default is an expression in the redshift dialect"),
         ("a -- b", "left out: an expression may not hold a comment"),
-        (None, "has a default that cannot be seen"),
+        (None, "has a default that this user cannot see"),
     ):
         table = LiveTable((column_of("text", has_default=True, default=default),), seen=ALL)
         assert said in live_draft(table)[1].columns["a"]
     with pytest.raises(ValueError, match="comment"):
-        default_of("1 -- x", parse("integer"), REDSHIFT)
+        to_spec_default("1 -- x", parse("integer"), REDSHIFT)
 
 
 def test_what_specs_refuse_is_left_out_and_told() -> None:
@@ -725,7 +725,7 @@ def test_what_specs_refuse_is_left_out_and_told() -> None:
     for part in ("left out: primary_key", "left out: dist a", "left out: sort", "left out: grants"):
         assert part in said
     assert "left out: identity [0, 1]: an identity column is" in remarks.columns["b"]
-    assert "in the key, and may be NULL" in remarks.columns["c"]
+    assert "in the primary key, but nullable" in remarks.columns["c"]
     with pytest.raises(SpecError, match="write `s`"):
         draft_live(odd, dialect=REDSHIFT, schema="S", name="t")
 
@@ -749,7 +749,7 @@ def test_views_and_unsure_grants_are_told() -> None:
     assert spec.grants == {"select": ("group:x",)}
     assert remarks.notes == (
         "this is a view: rows cannot be loaded into it",
-        "granted to a user or to a role, which cannot be told: select to bob",
+        "granted to a user or to a role; the catalog does not tell which: select to bob",
     )
 
 
@@ -911,7 +911,7 @@ def test_the_command_drafts_a_table_that_needs_nothing(make_project: MakeProject
     project.apply(project.changes([project.spec("s/t")]))
     done = CliRunner().invoke(main, ["infer", "--table", "s.t", *folder])
     assert done.exit_code == 0, done.stderr
-    assert "# DuckDB keeps no lengths" in done.stdout
+    assert "# DuckDB stores no lengths" in done.stdout
     (project.config.specs / "t.yml").write_text(done.stdout)
     again = Project.find(project.config.root)
     assert again.changes([again.spec("s/t")])[0].differences == ()

@@ -17,7 +17,7 @@ from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveColumn, LiveTable
-from loader.plan.table_changes import TableChange, allowed, plan_change, questions
+from loader.plan.table_changes import TableChange, find_probes, plan_change, select_allowed
 from loader.sql.datatypes import DataType, parse
 from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
@@ -199,8 +199,8 @@ def test_primary_keys_are_left_to_people() -> None:
     found = drift(spec, renderer("redshift"), live_of(spec, "redshift", primary_key=()))
     assert found.differences == ()
     assert found.notes == (
-        "PRIMARY KEY is id in the spec and none in the live table: Redshift trusts it unchecked,"
-        " so it is left to you",
+        "PRIMARY KEY is id in the spec and none in the live table: Redshift does not enforce"
+        " it, so change it yourself",
     )
 
 
@@ -211,22 +211,22 @@ def test_what_is_no_table_is_not_touched(kind: str) -> None:
     live = LiveTable((), kind=kind)
     found = plan_change(spec, renderer("redshift"), TARGETS["redshift"], live)
     assert found.statements == ()
-    with pytest.raises(PlanError, match=f"{kind}, which Loader does not touch"):
-        allowed([found], ["*"])
+    with pytest.raises(PlanError, match=f"{kind}, which Loader does not change"):
+        select_allowed([found], ["*"])
 
 
 def test_a_table_that_views_hold_on_to_is_not_made_anew() -> None:
     """Bound views would go on showing the old table, so they have to go first."""
     found = change("types", "redshift", dependants=("the view s.v", "the view s.w"))
     assert found.statements == ()
-    with pytest.raises(PlanError, match=r"the view s\.v, the view s\.w hold on to it"):
-        allowed([found], ["*"])
+    with pytest.raises(PlanError, match=r"the view s\.v, the view s\.w depend on it"):
+        select_allowed([found], ["*"])
 
 
 @pytest.mark.parametrize(
     ("encoding", "primary_key", "remedy"),
     [
-        ("lzo", (), "outside"),
+        ("lzo", (), "before_transaction"),
         ("text255", (), "rebuild"),
         ("bytedict", (), "rebuild"),
         ("lzo", ("note",), "rebuild"),
@@ -253,7 +253,7 @@ def test_not_null_needs_a_column_without_null(answers: dict[str, int], said: str
     """NULL that is there is counted before, and told instead of failing in mid-change."""
     before, after = (make_spec(**fields) for fields in CHANGES["nullability_and_defaults"])
     live = live_of(before, "duckdb")
-    asked = [question.what for question in questions(after, renderer("duckdb"), live)]
+    asked = [probe.name for probe in find_probes(after, renderer("duckdb"), live)]
     assert asked == ["rows", "nulls note"]
     found = plan_change(after, renderer("duckdb"), TARGETS["duckdb"], live, answers)
     assert any(said in reason for reason in found.blocked) if said else not found.blocked
@@ -263,10 +263,10 @@ def test_losses_need_to_be_allowed() -> None:
     """What may lose something is done only where a glob says so; all of it is told."""
     found = change("drop_columns", "redshift")
     with pytest.raises(PlanError, match="drop column note: the column's values") as caught:
-        allowed([found], ["other/*", "s.u"])
+        select_allowed([found], ["other/*", "s.u"])
     assert "--allow-destructive s/t" in str(caught.value)
-    assert allowed([found], ["s/*"]) == [found]
-    assert allowed([found], ["s.t"]) == [found]
+    assert select_allowed([found], ["s/*"]) == [found]
+    assert select_allowed([found], ["s.t"]) == [found]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_loads_mend_what_they_need_and_may(name: str, evolve: str, kinds: list[s
         return
     with pytest.raises(PlanError, match="differs from its spec") as caught:
         additions(after, renderer("redshift"), live)
-    assert "`loader apply s/t` does it" in str(caught.value.hint)
+    assert "`loader apply s/t` applies them" in str(caught.value.hint)
     assert caught.value.details
 
 

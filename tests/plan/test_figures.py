@@ -19,10 +19,10 @@ from loader.plan.figures import (
     Kind,
     Value,
     figures_of,
-    in_statements,
     parse_figure,
     same,
     show_figure,
+    split_statements,
 )
 from loader.sql.datatypes import NAMES, parse
 from loader.staging.figures.collector import FigureCollector
@@ -218,11 +218,11 @@ def test_a_statement_has_at_most_a_thousand_figures() -> None:
     """The figures of one column stay together, and no statement asks for too many."""
     columns = [(f"c{at}", parse("integer")) for at in range(700)]
     figures = figures_of(columns, get_adapter("duckdb").dialect, "values")
-    statements = in_statements(figures)
+    statements = split_statements(figures)
     assert [figure for part in statements for column in part for figure in column] == list(figures)
     assert all(sum(map(len, part)) <= 1_000 for part in statements)
     assert len(statements) == 3
-    assert in_statements(()) == []
+    assert split_statements(()) == []
 
 
 def test_naive_moments_of_year_one_have_figures() -> None:

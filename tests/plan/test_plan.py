@@ -215,6 +215,22 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"grants": {"select": ["role:bi", "group:g", "user:ann", "public"], "all": ["role:etl"]}},
         {},
     ),
+    "session": (
+        {
+            "session": {"query_group": "etl {asset_key} {load_id}", "statement_timeout": "30m"},
+            "hooks": [
+                {"template": "analyze", "when": "before", "transaction": "outside"},
+                {"template": "analyze", "when": "before"},
+                {"template": "analyze"},
+                {
+                    "template": "refresh_view",
+                    "transaction": "outside",
+                    "values": {"view": "shop.daily"},
+                },
+            ],
+        },
+        {},
+    ),
     "checks": (
         {
             "partition_by": DAY,
@@ -401,8 +417,8 @@ def test_a_partitioned_table_is_not_emptied() -> None:
     spec = make_spec(partition_by=DAY)
     with pytest.raises(PlanError) as error:
         make_plan(spec)
-    assert error.value.message == "s.t is partitioned by day, and no partition is given"
-    with pytest.raises(PlanError, match="takes no partition"):
+    assert error.value.message == "s.t is partitioned by day, but no partition is given"
+    with pytest.raises(PlanError, match="cannot have a partition"):
         make_plan(spec, full_refresh=True, partition="2013-01-01")
     preview = make_plan(spec, load_id=PREVIEW_LOAD_ID, staged=None)
     assert preview.slice is not None
@@ -450,7 +466,7 @@ def test_reading_names_columns() -> None:
     )
     with pytest.raises(PlanError, match=r"s\.t has no column `x`, `y`"):
         plan_read(spec, renderer("duckdb"), None, ["x", "id", "y"])
-    with pytest.raises(PlanError, match="no columns are asked for"):
+    with pytest.raises(PlanError, match="no columns are requested"):
         plan_read(spec, renderer("duckdb"), None, [])
 
 
@@ -530,6 +546,7 @@ def test_printed_comments_stay_in_their_lines(dialect: str) -> None:
     """In the printed script a name with line breaks does not end the comment that tells it."""
     plan = make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
     printed = statements(plan.sql, backslash=dialect == "redshift")
+    first = (statement.sql for statement in (*plan.session, *plan.setup))
     loads = (statement.sql for statement in plan.statements)
-    runs = [*(statement.sql for statement in plan.setup), "BEGIN", *loads, "COMMIT"]
+    runs = [*first, "BEGIN", *loads, "COMMIT"]
     assert [bare_words(one) for one in printed] == [bare_words(one) for one in runs]

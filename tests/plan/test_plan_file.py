@@ -88,15 +88,15 @@ def broken(change: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("sql", "was changed after it was saved"),
-        ("loss", "was changed after it was saved"),
-        ("seal", "was changed after it was saved"),
-        ("version", "it says plan_version 2"),
-        ("no version", "is no plan of version 1"),
+        ("sql", "was edited after it was saved"),
+        ("loss", "was edited after it was saved"),
+        ("seal", "was edited after it was saved"),
+        ("version", "plan_version is 2"),
+        ("no version", "is not a plan of version 1"),
         ("a key more", "more: Extra inputs are not permitted"),
         ("a key less", r"changes\.0\.table: Field required"),
         ("offline", "was made without --live"),
-        ("a list", "is no plan of version 1"),
+        ("a list", "is not a plan of version 1"),
     ],
 )
 def test_a_plan_of_another_hand_is_refused(tmp_path: Path, change: str, said: str) -> None:
@@ -112,7 +112,7 @@ def test_what_is_no_json_is_told(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cannot be read: No such file"):
         plan_file.read_plan(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(PlanError, match="is no JSON"):
+    with pytest.raises(PlanError, match="is not valid JSON"):
         plan_file.read_plan(path)
 
 
@@ -133,9 +133,9 @@ WIDER = columns({**NOTE, "data_type": "varchar(40)"}, {**AMOUNT, "description": 
         (columns({**NOTE, "data_type": "varchar(30)"}, AMOUNT), "data type of note was"),
         (columns(NOTE, AMOUNT, {"name": "x", "data_type": "date"}), "the column x is new"),
         (columns(NOTE), "the column amount is gone"),
-        (columns(AMOUNT, NOTE), "its columns in another order"),
-        (columns(NOTE, AMOUNT, description="By hand."), "has other comment"),
-        (columns(NOTE, {**AMOUNT, "nullable": False}), "nullable of amount was True, and is False"),
+        (columns(AMOUNT, NOTE), "the order of the columns changed"),
+        (columns(NOTE, AMOUNT, description="By hand."), "comment changed"),
+        (columns(NOTE, {**AMOUNT, "nullable": False}), "nullable of amount was True, is now False"),
     ],
 )
 def test_a_table_that_changed_makes_a_plan_stale(
@@ -147,7 +147,7 @@ def test_a_table_that_changed_makes_a_plan_stale(
 
 def test_a_table_that_is_gone_makes_a_plan_stale(tmp_path: Path) -> None:
     """So does a table that was dropped."""
-    assert "s.t was a table, and is absent" in stale(tmp_path, WIDER, "absent")
+    assert "s.t was a table, and is now absent" in stale(tmp_path, WIDER, "absent")
 
 
 def test_a_plan_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -160,15 +160,15 @@ def test_a_plan_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_specs_and_templates_are_part_of_a_plan(tmp_path: Path) -> None:
-    """A spec or a template that is another one now is told by its name."""
+    """A spec or a template that has changed is told by its name."""
     document = plan_file.read_plan(saved(tmp_path, live_document(WIDER)))
     other = columns({**NOTE, "data_type": "varchar(41)"}, AMOUNT)
-    with pytest.raises(PlanError, match="the spec of s/t is another one now"):
+    with pytest.raises(PlanError, match="the spec of s/t has changed"):
         plan_file.check_fresh(document, [review(other).change], PLACE, read_templates())
     templates = read_templates()
     kept = templates["redshift/widen_column.sql.j2"]
     templates["redshift/widen_column.sql.j2"] = type(kept)(kept.path, kept.source + "-- x")
-    with pytest.raises(PlanError, match=r"template redshift/widen_column\.sql\.j2 is another one"):
+    with pytest.raises(PlanError, match=r"template redshift/widen_column\.sql\.j2 has changed"):
         plan_file.check_fresh(document, [review(WIDER).change], PLACE, templates)
 
 
@@ -190,7 +190,7 @@ def test_no_secret_is_in_a_plan() -> None:
 def test_a_comment_is_never_too_long(count: int) -> None:
     """However many tables there are, Markdown fits a pull-request comment and says it is cut."""
     many = [review(WIDER)] * count
-    told = reviews.markdown(many)
+    told = reviews.format_markdown(many)
     assert len(told) <= COMMENT_LIMIT
     assert ("Shortened" in told) == (count > 1)
     assert told.count("```") % 2 == 0
@@ -200,6 +200,6 @@ def test_a_comment_is_never_too_long(count: int) -> None:
 def test_markdown_is_not_broken_by_what_it_tells() -> None:
     """Bars, tags, stars and fences in names and texts stay what they are."""
     odd = {**NOTE, "name": "a|b *c* <d>", "description": "```\n</details>"}
-    told = reviews.markdown([review(columns(odd, AMOUNT))])
+    told = reviews.format_markdown([review(columns(odd, AMOUNT))])
     assert "a\\|b \\*c\\* &lt;d>" in told
     assert "````sql" in told

@@ -145,7 +145,7 @@ def test_two_specs_for_one_asset_key(tmp_path: Path) -> None:
     )
     assert [str(problem) for problem in catalog.problems()] == [
         "specs/b.yml:5:12: the asset key `nyc/flights` is already that of specs/a.yml\n"
-        "  hint: give one of them an asset_key of its own"
+        "  hint: add a different asset_key to one of them"
     ]
 
 
@@ -153,7 +153,7 @@ def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
     """A spec that is a folder, or cannot be read, is told with its path."""
     (tmp_path / "specs" / "odd.yml").mkdir(parents=True)
     assert [str(one) for one in write(tmp_path, {}).problems()] == [
-        "specs/odd.yml: cannot be read: it is a folder, not a file"
+        "specs/odd.yml: cannot be read: it is a folder, not a regular file"
     ]
 
 

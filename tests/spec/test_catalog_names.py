@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from loader.cli import main
 from loader.dagster_io import DuckDBIOManager
-from loader.doctor.report import examine
+from loader.doctor.report import check_target
 from loader.errors import ConfigError, SpecError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
@@ -140,7 +140,7 @@ def test_doctor_and_infer_work_whatever_the_file_is_called(
     project = project_at(make_project, place)
     (spec,) = project.catalog.specs()
     project.load(spec, frame(ROWS))
-    assert not [one for one in examine(project, None) if one.status == "failed"]
+    assert not [one for one in check_target(project, None) if one.status == "failed"]
     monkeypatch.chdir(project.config.root)
     drafted = CliRunner().invoke(main, ["infer", "--table", spec.table])
     assert drafted.exit_code == 0, drafted.output

@@ -54,7 +54,7 @@ def test_keys_are_no_patterns() -> None:
 @pytest.mark.parametrize("key", ["..", ".", "a/b", "a\\b"])
 def test_keys_that_would_leave_the_folder(key: str) -> None:
     """A key is a part of a name, never of a path."""
-    with pytest.raises(PlanError, match="cannot stand in the name of a file"):
+    with pytest.raises(PlanError, match="cannot be used in the name of a file"):
         file_patterns.file_name("data/{origin}", [ORIGIN], {"origin": key})
 
 

@@ -221,13 +221,13 @@ def test_bounds_are_in_the_columns_own_terms(
         (
             dimension("timestamp", "hour", timezone=NEW_YORK, column_timezone=NEW_YORK),
             "2013-11-03-01:00-0500",
-            "the partition `2013-11-03-01:00-0500` cannot be told apart in `d`: the clocks of"
+            "the partition `2013-11-03-01:00-0500` is ambiguous in `d`: the clocks of"
             " America/New_York show that hour twice",
         ),
         (
             dimension("timestamp", "hour", timezone=NEW_YORK, column_timezone=NEW_YORK),
             "2013-11-03-01:00-0400",
-            "the partition `2013-11-03-01:00-0500` cannot be told apart in `d`: the clocks of"
+            "the partition `2013-11-03-01:00-0500` is ambiguous in `d`: the clocks of"
             " America/New_York show that hour twice",
         ),
         (
@@ -425,13 +425,16 @@ def test_two_dimensions(request_: Any, boxes: int, keys: int) -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ("2013-01-01", "the partition `2013-01-01` does not say which dimension it is of"),
+        ("2013-01-01", "the partition `2013-01-01` does not name its dimension"),
         ("date=2013-01-01", "no key is given for the partition dimension `origin`"),
-        ("day=2013-01-01|origin=JFK", "there is no dimension `day`; there is `date`, `origin`"),
+        (
+            "day=2013-01-01|origin=JFK",
+            "there is no dimension `day`; the table has `date`, `origin`",
+        ),
         ({"date": "2013-01-01", "origin": []}, None),
         ([], "no key is given for the partition dimension `date`, `origin`"),
         ("date=2013-01-01|", "no key is given for the partition dimension `origin`"),
-        ("JFK|date=2013-01-01", "the partition `JFK|date=2013-01-01` does not say which dimension"),
+        ("JFK|date=2013-01-01", "the partition `JFK|date=2013-01-01` does not name its dimension"),
     ],
 )
 def test_two_dimensions_need_both(request_: Any, message: str | None) -> None:

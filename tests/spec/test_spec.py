@@ -1,6 +1,6 @@
-"""Table specs: what is accepted, what is refused, and in which words.
+"""Table specs: what is accepted, what is refused, and what is told of it.
 
-Each rule has a file in ``cases/specs/bad`` with its whole output beside it.
+Each rule has a file in ``cases/specs/bad``, with the facts it tells beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from loader.spec.catalog import read_entry
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import Column, TableSpec
 from loader.sql.dialects.redshift import ENCODINGS
+from tests.facts import screen_facts
 from tests.golden import expect
 
 CASES = Path(__file__).parents[1] / "cases" / "specs"
@@ -50,7 +51,8 @@ def test_bad_specs_are_told_why(path: Path) -> None:
     assert entry.spec is None
     assert entry.problems
     assert all(problem.path == path.name for problem in entry.problems)
-    expect(path.with_suffix(".txt"), "\n".join(map(str, entry.problems)) + "\n")
+    told = "\n".join(map(str, entry.problems))
+    expect(path.with_suffix(".txt"), f"{screen_facts(told)}\n")
 
 
 @pytest.mark.parametrize("path", BAD, ids=stem)

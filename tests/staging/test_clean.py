@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import main
-from loader.doctor.report import examine
+from loader.doctor.report import check_target
 from loader.errors import LoaderError
 from loader.project import Project
 from loader.staging.clean import clean, run_folder
@@ -92,7 +92,7 @@ def test_all_that_loader_makes_is_known(
         monkeypatch.setattr(f"loader.staging.stores.{kind}.delete", lambda *_: None)
     project.read(project.spec("s/t"), as_="arrow")
     with suppress(LoaderError):
-        list(examine(project, "local"))
+        list(check_target(project, "local"))
     settings = project.config.settings()
     location = settings.staging
     if "://" not in location:

@@ -91,7 +91,7 @@ class Lab:
 def test_a_fault_at_any_statement_ends_in_one_copy(
     stand_in: RedshiftStandIn, make_project: MakeProject, case: str, how: str
 ) -> None:
-    """After the retry or a rerun the table holds one copy; failed for good, it is what it was."""
+    """After the retry or a rerun the table holds one copy; failed for good, it is unchanged."""
     lab = Lab(stand_in, make_project, case)
     lab.load()
     assert lab.holds_one_copy()
@@ -329,7 +329,7 @@ def test_rows_that_copy_refuses_are_told_with_their_values(
     text = str(caught.value)
     assert "part-00000.csv row 2, amount" in text
     assert "'2z.50'" in text
-    assert "s.t holds what it held before" in text
+    assert "s.t is unchanged" in text
     assert stand_in.query("SELECT count(*) FROM loader.loads") == [(0,)]
 
 

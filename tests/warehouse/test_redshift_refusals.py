@@ -117,7 +117,7 @@ def scene(
     monkeypatch.setenv("REDSHIFT_PASSWORD", stand_in.password)
     # Nobody waits between attempts, nor for system views that lag behind.
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr("loader.warehouse.redshift.copy_errors._PATIENCE", (0.0,))
+    monkeypatch.setattr("loader.warehouse.redshift.copy_errors._DELAYS", (0.0,))
     found = Scene(stand_in, make_project, tmp_path / "rows.csv")
     assert found.load("1,x")[0] == 0
     yield found
@@ -202,22 +202,22 @@ def another_owner(scene: Scene) -> None:
 
 
 DIFFERS = "the live table s.t differs from its spec"
-KEPT_AS_IT_WAS = "rolled back; s.t holds what it held before"
+KEPT_AS_IT_WAS = "rolled back; s.t is unchanged"
 
 CASES: Mapping[str, Case] = {
     # Where rows are staged.
     "a path": Case(
         settings(staging="bucket/prefix"),
-        ["staging: this is no S3 location; write s3://bucket/prefix"],
+        ["staging: not a valid S3 location; write s3://bucket/prefix"],
         "",
     ),
     "another URL": Case(
         settings(staging="https://bucket.s3.amazonaws.com/x"),
-        ["staging: this is no S3 location"],
+        ["staging: not a valid S3 location"],
         "",
     ),
     "a URL without a bucket": Case(
-        settings(staging="s3://"), ["staging: this is no S3 location"], ""
+        settings(staging="s3://"), ["staging: not a valid S3 location"], ""
     ),
     "a name that no bucket has": Case(
         settings(staging="s3://Bad_Bucket!/x"),
@@ -226,7 +226,7 @@ CASES: Mapping[str, Case] = {
     ),
     "a URL with a secret": Case(
         settings(staging=f"s3://etl:{WRONG}@bucket/x"),
-        ["staging: holds a password or a key, and this setting is printed"],
+        ["staging: contains a password or a key, but this setting is printed"],
         "",
     ),
     "no bucket": Case(
@@ -242,7 +242,7 @@ CASES: Mapping[str, Case] = {
     "a bucket elsewhere than the warehouse": Case(
         s3(301, "PermanentRedirect", by="warehouse"),
         ["`copy` of s.t failed", "PermanentRedirect", KEPT_AS_IT_WAS],
-        "stage in a bucket of the warehouse's own region",
+        "use a bucket in the region of the warehouse",
         uploads=True,
     ),
     "no right to upload": Case(
@@ -253,7 +253,7 @@ CASES: Mapping[str, Case] = {
     "no right to read for the role": Case(
         s3(403, "AccessDenied", by="warehouse", operation="GetObject"),
         ["`copy` of s.t failed", "Access Denied", KEPT_AS_IT_WAS],
-        "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`",
+        "grant the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`",
         uploads=True,
     ),
     "a token that expired": Case(
@@ -276,13 +276,13 @@ CASES: Mapping[str, Case] = {
     "a manifest that is gone": Case(
         before_copy(remove, "manifest"),
         ["`copy` of s.t failed", "The specified key does not exist", KEPT_AS_IT_WAS],
-        "a staged file or the manifest is gone; does a lifecycle rule",
+        "a staged file or the manifest is missing; check whether a lifecycle rule",
         uploads=True,
     ),
     "a staged file that is gone": Case(
         before_copy(remove, "part-"),
         ["`copy` of s.t failed", "The specified key does not exist: s3://", KEPT_AS_IT_WAS],
-        "a staged file or the manifest is gone; does a lifecycle rule",
+        "a staged file or the manifest is missing; check whether a lifecycle rule",
         uploads=True,
     ),
     "a staged file that changed": Case(
@@ -327,38 +327,38 @@ CASES: Mapping[str, Case] = {
     "a table of another owner": Case(
         another_owner,
         ["permission denied for relation t", KEPT_AS_IT_WAS],
-        "may not write t: GRANT SELECT, INSERT, DELETE on the table",
+        "cannot write t: GRANT SELECT, INSERT, DELETE on the table",
         uploads=True,
     ),
     # The live table.
     "a column that is missing": Case(
         sql("ALTER TABLE s.t DROP COLUMN b"),
         [DIFFERS, "  column  spec        live\n  b       varchar(9)  -     missing"],
-        "schema_contract: {evolve: additive} lets loads do it",
+        "with `schema_contract: {evolve: additive}`, loads apply them",
     ),
     "a column of another type": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE bigint"),
         [DIFFERS, "  column  spec     live\n  a       integer  bigint  type differs"],
-        "`loader apply s/t` does it",
+        "`loader apply s/t` applies them",
     ),
     "a column that is narrower": Case(
         sql("ALTER TABLE s.t ALTER COLUMN b TYPE varchar(4)"),
         [DIFFERS, "  b       varchar(9)  ", "varchar(4)  too narrow"],
-        "lets loads do it",
+        "loads apply them",
     ),
     "a decimal of another scale": Case(
         sql("ALTER TABLE s.t ALTER COLUMN a TYPE numeric(10,2)"),
         [DIFFERS, "  a       integer  decimal(10,2)  type differs"],
-        "`loader apply s/t` does it",
+        "`loader apply s/t` applies them",
     ),
     "another column that may not be null": Case(
         sql("ALTER TABLE s.t ADD z int DEFAULT 0 NOT NULL; ALTER TABLE s.t ALTER z DROP DEFAULT"),
-        [DIFFERS, "  z       -     integer  NOT NULL, and the spec lacks it"],
-        "`loader apply s/t` does it",
+        [DIFFERS, "  z       -     integer  NOT NULL, but not in the spec"],
+        "`loader apply s/t` applies them",
     ),
     "a view": Case(
         sql("DROP TABLE s.t; CREATE VIEW s.t AS SELECT 1 AS a, 'x'::varchar(9) AS b;"),
-        ["s.t is a view, and rows cannot be loaded into a view"],
+        ["s.t is a view: rows cannot be loaded into it"],
         "",
     ),
 }
@@ -462,7 +462,7 @@ def test_a_column_that_cannot_be_added_is_refused(scene: Scene) -> None:
     before = scene.state()
     code, _, said = scene.load("2,y,2013-01-01")
     assert code == 1
-    assert "missing; cannot be added to rows that are there" in said
+    assert "missing; cannot be added to existing rows" in said
     assert scene.state() == before
     assert scene.stand_in.objects() == []
 
@@ -634,4 +634,4 @@ def test_a_table_of_differences_spells_types_one_way(scene: Scene) -> None:
 def test_a_setting_that_is_there_is_not_told_to_be_missing(scene: Scene) -> None:
     """IAM without TLS: the setting that is wrong is one that was written."""
     _, _, said = scene.load("2,y", password="", ssl=False)
-    assert "leave out `ssl = false` (not set)" not in said
+    assert "remove `ssl = false` (not set)" not in said

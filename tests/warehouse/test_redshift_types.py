@@ -635,7 +635,7 @@ REFUSED: Mapping[str, tuple[str, Any, Sequence[str], str]] = {
         "is finer than a microsecond",
     ),
     "a time without an offset": ("timetz", pa.array(["12:30:00"]), ["csv"], "is not a timetz"),
-    "text that is no JSON": ("super", pa.array(["plain"]), STAGING, "'plain' is not JSON"),
+    "text that is not valid JSON": ("super", pa.array(["plain"]), STAGING, "'plain' is not JSON"),
     "binary in a document": ("super", pa.array([{"x": b"y"}]), STAGING, "JSON cannot represent"),
     "keys that are numbers": (
         "super",

@@ -27,7 +27,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     )
     monkeypatch.syspath_prepend(package.parent)
     yield
-    registry._load_outside.cache_clear()
+    registry._load_from_packages.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["", "oracle", "adapter", "duckdb.adapter", "DuckDB"])

@@ -65,7 +65,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (package / "entry_points.txt").write_text(ENTRY)
     monkeypatch.syspath_prepend(package.parent)
     yield
-    registry._load_outside.cache_clear()
+    registry._load_from_packages.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +177,7 @@ def test_a_check_that_fails_takes_everything_back(project: Project) -> None:
     project.load(spec, ROWS, "2026-01-01")
     held = read(project)
     many = pa.concat_tables(ROWS.set_column(0, "id", pa.array([n, -n])) for n in (10, 20, 30))
-    with pytest.raises(VerifyError, match="must be < 4, and is 6") as caught:
+    with pytest.raises(VerifyError, match="must be < 4, but is 6") as caught:
         project.load(spec, many, "2026-01-01")
     assert caught.value.rolled_back
     assert read(project) == held

@@ -1,1 +1,1 @@
-"""How plans, reviews, problems and progress are shown."""
+"""Formats plans, reviews, problems and progress for terminals, Markdown and GitHub."""

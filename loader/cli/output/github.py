@@ -1,4 +1,4 @@
-"""Problems as GitHub Actions shows them beside the lines they are about: workflow commands."""
+"""Formats problems as workflow commands, which GitHub Actions shows next to the lines."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
-from loader.escaping import visible
+from loader.escaping import escape_invisible
 from loader.sql.renderer import OWN
 
 _TITLE = "loader validate"
-_SHOWN = re.compile(r"[^\r]+")
-"""All but what a workflow command spells in its own way."""
+_NOT_CR = re.compile(r"[^\r]+")
+"""Text between carriage returns, which workflow commands escape in their own way."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where files are, and from where GitHub counts their paths."""
+    """The folders that paths in annotations are relative to."""
 
     workspace: Path
     """The checked-out repository."""
     root: Path | None = None
-    """The project, if there is one; specs are told relative to it."""
+    """The project's folder, to which paths of specs are relative; None without a project."""
     templates: Path | None = None
-    """The project's own templates, which are told by the last part of this folder."""
+    """The folder of the project's own templates; their paths begin with its last part."""
 
 
 def annotate(problems: Iterable[Problem], folders: Folders) -> Iterator[str]:
-    """One command for each problem, in their order.
+    """Yield one workflow command for each problem, in their order.
 
-    What is wrong with a template is told once, however many specs use it: GitHub shows no more
-    than ten errors of a step beside the lines.
+    An error in a template is reported once, even if many specs use the template: GitHub shows at
+    most ten annotations per step.
     """
     groups: dict[object, list[Problem]] = {}
     for problem in problems:
         shared = (problem.template, problem.message, problem.hint)
         groups.setdefault(shared if problem.template[0] else problem, []).append(problem)
     for first, *others in groups.values():
-        blamed = _own(first.template[0], folders)
-        if blamed is not None:
-            file, line, column = _place(blamed, folders), first.template[1], 0
+        template = _find_template(first.template[0], folders)
+        if template is not None:
+            file, line, column = _relative_path(template, folders), first.template[1], 0
         else:
             spec = folders.root / first.path if folders.root and first.path else None
-            file, line, column = _place(spec, folders), first.line, first.column
-        told = blamed and first.path != first.template[0]
-        users = [one.path for one in (first, *others) if told or others or not file]
-        yield command(_told(first, users), file, line, column, first.where or _TITLE)
+            file, line, column = _relative_path(spec, folders), first.line, first.column
+        in_template = template and first.path != first.template[0]
+        users = [one.path for one in (first, *others) if in_template or others or not file]
+        yield command(_format_message(first, users), file, line, column, first.where or _TITLE)
 
 
 def annotate_error(error: LoaderError, folders: Folders) -> Iterator[str]:
-    """The commands for an error: of its problems, or of itself, at its place if it has one."""
+    """The workflow commands for an error: one for each of its problems, or one for itself."""
     if isinstance(error, SpecError):
         return annotate(error.problems, folders)
     template = error.place if isinstance(error, TemplateError) else ("", 0)
@@ -59,9 +59,7 @@ def annotate_error(error: LoaderError, folders: Folders) -> Iterator[str]:
 
 
 def command(message: str, file: str = "", line: int = 0, column: int = 0, title: str = "") -> str:
-    r"""An error as a workflow command.
-
-    Whatever stands in the message or the path, it stays one command on one line.
+    r"""Format an error as a workflow command; any message or path stays on one line.
 
     >>> command("50% of\nit", "a,b.yml", 3, 5)
     '::error file=a%2Cb.yml,line=3,col=5::50%25 of%0Ait'
@@ -70,11 +68,13 @@ def command(message: str, file: str = "", line: int = 0, column: int = 0, title:
     if file and line:
         given |= {"line": line, "col": column or ""}
     given["title"] = title
-    properties = ",".join(f"{key}={_property(value)}" for key, value in given.items() if value)
-    return f"::error {properties}::{_data(message)}"
+    properties = ",".join(
+        f"{key}={_escape_property(value)}" for key, value in given.items() if value
+    )
+    return f"::error {properties}::{_escape(message)}"
 
 
-def _told(problem: Problem, users: Sequence[str]) -> str:
+def _format_message(problem: Problem, users: Sequence[str]) -> str:
     lines = [problem.message]
     if problem.hint:
         lines.append(f"hint: {problem.hint}")
@@ -84,15 +84,15 @@ def _told(problem: Problem, users: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _own(shown: str, folders: Folders) -> Path | None:
-    """The file of a template that is the project's own; Loader's lie in no repository."""
+def _find_template(shown: str, folders: Folders) -> Path | None:
+    """The file of one of the project's own templates; None for Loader's templates."""
     if not shown or shown.startswith(OWN) or folders.templates is None:
         return None
     return folders.templates.parent / shown
 
 
-def _place(path: Path | None, folders: Folders) -> str:
-    """The path as GitHub knows it; empty when it is outside the repository."""
+def _relative_path(path: Path | None, folders: Folders) -> str:
+    """The path relative to the repository; empty when it is outside."""
     if path is None:
         return ""
     try:
@@ -101,10 +101,10 @@ def _place(path: Path | None, folders: Folders) -> str:
         return ""
 
 
-def _data(text: str) -> str:
-    told = _SHOWN.sub(lambda found: visible(found[0]), text)
-    return told.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+def _escape(text: str) -> str:
+    shown = _NOT_CR.sub(lambda found: escape_invisible(found[0]), text)
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(value: object) -> str:
-    return _data(str(value)).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(value: object) -> str:
+    return _escape(str(value)).replace(":", "%3A").replace(",", "%2C")

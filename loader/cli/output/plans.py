@@ -1,4 +1,4 @@
-"""Plans of loads, as people read them."""
+"""Formats plans of loads as text, SQL and Markdown."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from loader.escaping import fenced, markdown, one_line
+from loader.escaping import escape_line, escape_markdown, fence_code
 from loader.plan.dispositions import Role
 from loader.plan.model import Plan, Statement
+from loader.text_tables import format_count
 
 Style = Callable[..., str]
-"""Marks text for a terminal: ``style(text, fg="red", bold=True)``."""
+"""Styles text for a terminal: ``style(text, fg="red", bold=True)``."""
 
 _MARKS: Mapping[Role, str] = {
     "delete": "-",
@@ -25,17 +26,17 @@ _MARKS: Mapping[Role, str] = {
 _COLOURS = {"-": "red", "+": "green", "?": "cyan"}
 
 COMMENT_LIMIT = 65_000
-"""Characters a pull-request comment may have."""
+"""Maximum characters of a pull-request comment."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is shown of one plan, which needs far less room than the plan."""
+class FormattedPlan:
+    """One plan, formatted, with its totals; much smaller than the plan itself."""
 
     table: str
     title: str
     body: str
-    """The plan as its form has it; only the summary is told of several plans together."""
+    """The plan in the requested format, without the summary of all plans."""
     data: dict[str, object] | None
     replaces: Literal["slice", "table", None]
     rows: int | None
@@ -43,10 +44,10 @@ class Told:
     """For ``--detailed-exitcode``: 0 nothing to change, 2 changes, 3 destructive changes."""
 
 
-def tell(
+def format_plan(
     plan: Plan, form: str, style: Style, *, verbose: bool = False, as_data: bool = False
-) -> Told:
-    """One plan in a form: text for a terminal, sql for a SQL client, markdown, or only data."""
+) -> FormattedPlan:
+    """Format a plan as ``text``, ``sql`` or ``markdown``; other forms, and `as_data`, as data."""
     match form:
         case "sql":
             body = plan.sql.rstrip("\n")
@@ -56,7 +57,7 @@ def tell(
             body = "\n".join([*plan_lines(plan, style, verbose=verbose), ""])
         case _:
             body = ""
-    return Told(
+    return FormattedPlan(
         table=plan.spec.table,
         title=next(plan.header()),
         body=body,
@@ -67,37 +68,41 @@ def tell(
     )
 
 
-def answer(told: Sequence[Told], form: str) -> Iterator[str]:
-    """Everything that is shown of some plans, piece by piece, with what they come to."""
-    bodies = (one.body for one in told)
+def join_plans(plans: Sequence[FormattedPlan], form: str) -> Iterator[str]:
+    """Yield the output of several plans in pieces, followed by their summary."""
+    bodies = (one.body for one in plans)
     if form == "sql":
         yield from (f"\n{body}" if at else body for at, body in enumerate(bodies))
     elif form == "text":
         yield from bodies
-        yield from _summary(told)
+        yield from _summary(plans)
     else:
-        yield _markdown(told)
+        yield _markdown(plans)
 
 
-def _markdown(told: Sequence[Told]) -> str:
-    first = f"### `loader plan`: {counted(len(told), 'load')}"
-    whole = "\n".join([first, "", *(one.body for one in told), *map(markdown, _summary(told))])
+def _markdown(plans: Sequence[FormattedPlan]) -> str:
+    first = f"### `loader plan`: {format_count(len(plans), 'load')}"
+    whole = "\n".join(
+        [first, "", *(one.body for one in plans), *map(escape_markdown, _summary(plans))]
+    )
     if len(whole) <= COMMENT_LIMIT:
         return whole
-    short = [f"- {markdown(one.title)}" for one in told]
-    return "\n".join([first, "", *short, "", *map(markdown, _summary(told))])[:COMMENT_LIMIT]
+    short = [f"- {escape_markdown(one.title)}" for one in plans]
+    return "\n".join([first, "", *short, "", *map(escape_markdown, _summary(plans))])[
+        :COMMENT_LIMIT
+    ]
 
 
 def plan_lines(
     plan: Plan, style: Style, *, verbose: bool, deletes: int | None = None
 ) -> Iterator[str]:
-    """One load: what it is about, then its statements."""
-    title, *rest = map(one_line, plan.header())
+    """The lines of one load: its header, then its statements."""
+    title, *rest = map(escape_line, plan.header())
     yield style(title, bold=True)
     for line in rest:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
     if plan.rows is not None:
-        yield f"  {plan.rows:,} rows fit the spec"
+        yield f"  {plan.rows:,} rows match the spec"
     if deletes is not None:
         yield f"  {deletes:,} rows to delete"
     yield ""
@@ -105,8 +110,8 @@ def plan_lines(
         for statement in plan.setup:
             yield from statement_lines(None, statement, style, verbose=True)
     elif plan.setup:
-        told = "the ledger, made when it is missing, before the transaction; -v shows the SQL"
-        yield style(f"         {told}", dim=True)
+        setup = "the ledger, created if missing, before the transaction; -v shows the SQL"
+        yield style(f"         {setup}", dim=True)
     for statement in (*plan.session, *plan.outside, *plan.before):
         if verbose or statement.group is None:
             yield from statement_lines(None, statement, style, verbose=verbose)
@@ -118,7 +123,7 @@ def plan_lines(
 def transaction_lines(
     statements: Sequence[Statement], style: Style, *, verbose: bool
 ) -> Iterator[str]:
-    """What runs between BEGIN and COMMIT, routine in a word."""
+    """The lines of a transaction; groups of routine statements are one line unless `verbose`."""
     yield style("  BEGIN", bold=True)
     numbered = list(enumerate(statements, 1))
     for group, run in groupby(numbered, lambda item: None if verbose else item[1].group):
@@ -141,12 +146,12 @@ def _routine_line(group: str, run: list[tuple[int, Statement]], style: Style) ->
 def statement_lines(
     number: int | None, statement: Statement, style: Style, *, verbose: bool
 ) -> Iterator[str]:
-    """One statement, with its number and its reason."""
+    """The lines of one statement: its number, name and reason, then its SQL."""
     mark = _MARKS.get(statement.role, " ")
     condition = f" ({statement.when})" if statement.when else ""
     source = f" [{statement.project_template}]" if statement.project_template else ""
     place = "" if number is None else number
-    head = one_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
+    head = escape_line(f"{mark} {place:>5}  {statement.name}{condition}: {statement.why}{source}")
     yield style(head, fg=_COLOURS[mark]) if mark in _COLOURS else head
     for line in statement.sql.splitlines():
         yield f"           {line}"
@@ -154,30 +159,25 @@ def statement_lines(
         yield style(f"           -- {statement.template}", dim=True)
 
 
-def _summary(told: Sequence[Told]) -> Iterator[str]:
-    kinds = [one.replaces for one in told]
+def _summary(plans: Sequence[FormattedPlan]) -> Iterator[str]:
+    kinds = [one.replaces for one in plans]
     slices, whole = kinds.count("slice"), kinds.count("table")
-    rows = [one.rows for one in told if one.rows is not None]
-    parts = [counted(len(told), "load")]
+    rows = [one.rows for one in plans if one.rows is not None]
+    parts = [format_count(len(plans), "load")]
     if slices:
-        parts.append(f"{counted(slices, 'slice')} replaced")
+        parts.append(f"{format_count(slices, 'slice')} replaced")
     if whole:
-        parts.append(f"{counted(whole, 'whole table')} replaced")
+        parts.append(f"{format_count(whole, 'whole table')} replaced")
     to_load = f"; {sum(rows):,} rows to load" if rows else ""
     yield f"Plan: {', '.join(parts)}{to_load}."
-    yield f"Touched: {one_line(', '.join(one.table for one in told))}"
-    yield "Offline: no live table was looked at, so what it lacks or holds is not known."
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 row``, ``2 rows``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    yield f"Tables: {escape_line(', '.join(one.table for one in plans))}"
+    yield "Offline: the live tables were not read; --live compares them with the specs."
 
 
 def _markdown_lines(plan: Plan) -> Iterator[str]:
-    """For a pull-request comment, the SQL folded away."""
+    """The lines of a plan in a pull-request comment, with collapsed SQL."""
     title, *rest = plan.header()
-    yield from (f"**{markdown(title)}**", "")
-    yield from (f"- {markdown(line)}" for line in rest)
-    yield from ("", "<details><summary>SQL</summary>", "", fenced(plan.sql.rstrip("\n")))
+    yield from (f"**{escape_markdown(title)}**", "")
+    yield from (f"- {escape_markdown(line)}" for line in rest)
+    yield from ("", "<details><summary>SQL</summary>", "", fence_code(plan.sql.rstrip("\n")))
     yield from ("", "</details>", "")

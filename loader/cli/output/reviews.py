@@ -1,4 +1,4 @@
-"""Live tables under review: what differs, what would fix it, and the loads after it."""
+"""Formats reviews of live tables: differences, the changes that fix them, and the loads."""
 
 from __future__ import annotations
 
@@ -8,67 +8,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from loader.cli.output.plans import (
     COMMENT_LIMIT,
     Style,
-    counted,
     plan_lines,
     statement_lines,
     transaction_lines,
 )
-from loader.escaping import fenced, one_line
-from loader.escaping import markdown as escape
+from loader.escaping import escape_line, fence_code
+from loader.escaping import escape_markdown as escape
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
-from loader.plan.table_changes import TableChange, told
-from loader.text_tables import align
+from loader.plan.table_changes import TableChange, describe_difference
+from loader.text_tables import align, format_count
 
 _WIDTH = 36
-"""Characters of a cell; what is longer is told in full by the statements."""
+"""Maximum characters of a cell; the statements show longer text in full."""
 
-_NAMED = 200
-"""Tables that the last lines name."""
+_MAX_LISTED = 200
+"""Maximum tables listed in the summary."""
 
 _COLOURS = {"+": "green", "~": "yellow", "!": "red", "x": "red"}
 
 
-def text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> str:
-    """Reviews for a terminal: what differs, the statements that fix it, then the load."""
+def format_text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> str:
+    """Format reviews for a terminal: differences, statements that fix them, then the load."""
     lines: list[str] = []
     for review in reviews:
         lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
         if review.load_waits:
-            lines += [style(f"The load below {_waits(review)}:", fg="yellow"), ""]
-        gone = review.rows_to_delete if review.asked else None
-        lines += [*plan_lines(review.load, style, verbose=verbose, deletes=gone), ""]
+            lines += [style(f"The load below {_describe_wait(review)}:", fg="yellow"), ""]
+        deletes = review.rows_to_delete if review.asked else None
+        lines += [*plan_lines(review.load, style, verbose=verbose, deletes=deletes), ""]
     return "\n".join([*lines, *_summary(reviews)])
-
-
-def changes(pending: Sequence[TableChange], style: Style, *, verbose: bool = False) -> str:
-    """Changes alone, for whoever is about to apply them."""
-    lines: list[str] = []
-    for change in pending:
-        lines += [*_change_lines(change, None, style, verbose=verbose), ""]
-    return "\n".join([*lines, _totals(pending)])
 
 
 def _change_lines(
     change: TableChange, review: Review | None, style: Style, *, verbose: bool
 ) -> Iterator[str]:
-    yield style(one_line(_title(change)), bold=True)
+    yield style(escape_line(_title(change)), bold=True)
     rows = list(_rows(change, review, verbose=verbose))
     yield from (f"  {line}" for line in _columns(rows, style))
     if isinstance(change.live, LiveTable) and change.live.is_table:
-        yield f"    {_agreeing(change)}"
+        yield f"    {_format_equal_columns(change)}"
     for reason in change.blocked:
-        yield style(f"  x CANNOT BE DONE: {one_line(reason)}", fg="red", bold=True)
+        yield style(f"  x CANNOT BE DONE: {escape_line(reason)}", fg="red", bold=True)
     for note in change.drift.notes:
-        yield style(f"  note: {one_line(note)}", fg="yellow")
+        yield style(f"  note: {escape_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
-        yield f"  bound to it: {one_line(', '.join(change.live.dependants))}"
+        yield f"  dependent objects: {escape_line(', '.join(change.live.dependants))}"
     if not (change.outside or change.statements):
         return
     if review is not None and review.load_changes:
-        yield "  its load makes the changes that it needs"
-        if not _beyond_load(change):
+        yield "  the load itself makes the changes that it needs"
+        if not _has_other_changes(change):
             return
     yield ""
     for statement in change.outside:
@@ -77,16 +68,16 @@ def _change_lines(
         yield from transaction_lines(change.statements, style, verbose=verbose)
 
 
-def _waits(review: Review) -> str:
-    """What has to be done before the load can be had."""
+def _describe_wait(review: Review) -> str:
+    """What must happen before the load can succeed."""
     change = review.change
     if change.blocked:
-        return "fails as long as the live table differs like that"
-    return f"fails until `loader apply {change.spec.asset_key}` is done"
+        return "fails while the live table differs like this"
+    return f"fails until `loader apply {change.spec.asset_key}` has run"
 
 
-def _beyond_load(change: TableChange) -> bool:
-    """Whether there is something that the load leaves alone."""
+def _has_other_changes(change: TableChange) -> bool:
+    """Whether there are changes that the load does not make itself."""
     if not isinstance(change.live, LiveTable):
         return False
     return any(not one.stops_loads for one in change.differences)
@@ -95,22 +86,22 @@ def _beyond_load(change: TableChange) -> bool:
 def _title(change: TableChange) -> str:
     place = f"{change.spec.table} on {change.target.name} ({change.target.dialect})"
     if not change.differences:
-        return f"= {place}: the live table is what its spec says"
+        return f"= {place}: the live table matches its spec"
     if not isinstance(change.live, LiveTable):
-        return f"+ {place}: there is no such table yet"
+        return f"+ {place}: the table does not exist yet"
     if change.blocked:
-        return f"x {place}: the live table differs, and not all of it can be fixed"
+        return f"x {place}: the live table differs, and some differences cannot be fixed"
     mark = "!" if change.destructive else "~"
-    rows = f", of {counted(change.rows, 'row')}" if change.rows is not None else ""
-    anew = f" and is rebuilt{rows}" if change.drift.rebuilds else ""
-    return f"{mark} {place}: the live table differs{anew}"
+    rows = f" with its {format_count(change.rows, 'row')}" if change.rows is not None else ""
+    rebuilt = f" and will be rebuilt{rows}" if change.drift.rebuilds else ""
+    return f"{mark} {place}: the live table differs{rebuilt}"
 
 
 Row = tuple[str, str, str, str, str, str]
 
 
 def _rows(change: TableChange, review: Review | None, *, verbose: bool) -> Iterator[Row]:
-    """The table of columns: mark, name, spec, live, frame, and what happens."""
+    """The rows of the table of columns: mark, name, spec, live, frame, and action."""
     frame = review.frame if review is not None else {}
     shown: set[str] = set()
     for one in change.differences:
@@ -120,23 +111,16 @@ def _rows(change: TableChange, review: Review | None, *, verbose: bool) -> Itera
             shown.add(one.column)
         name = one.column or "(table)"
         spec, live = _cell(one.spec), _cell(one.live)
-        yield _mark(one), name, spec, live, _cell(frame.get(one.column or "")), _what(one)
+        yield _mark(one), name, spec, live, _cell(frame.get(one.column or "")), _action(one)
     if not frame and not verbose:
         return
-    there = {}
+    types = {}
     if isinstance(change.live, LiveTable):
-        there = {column.name.lower(): column.data_type for column in change.live.columns}
+        types = {column.name.lower(): column.data_type for column in change.live.columns}
     for column in change.spec.columns:
         if column.name not in shown:
-            found = there.get(column.name)
-            yield (
-                " ",
-                column.name,
-                str(column.data_type),
-                _cell(found),
-                _cell(frame.get(column.name)),
-                "",
-            )
+            live, found = _cell(types.get(column.name)), _cell(frame.get(column.name))
+            yield " ", column.name, str(column.data_type), live, found, ""
     for name, kind in frame.items():
         if name.lower() not in change.spec.by_name:
             yield " ", name, "-", "-", _cell(kind), "not in the spec"
@@ -157,8 +141,8 @@ def _cell(text: str | None) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _what(one: Difference) -> str:
-    how = {"outside": ", before the transaction", "rebuild": ", by rebuilding the table"}
+def _action(one: Difference) -> str:
+    how = {"before_transaction": ", before the transaction", "rebuild": ", by rebuilding the table"}
     loss = f": {one.loss}" if one.loss else ""
     return f"{one.kind}{how.get(one.remedy, '')}{loss}"
 
@@ -166,39 +150,39 @@ def _what(one: Difference) -> str:
 def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     if not rows:
         return
-    framed = any(row[4] != "-" for row in rows)
+    has_frame = any(row[4] != "-" for row in rows)
     head: Row = ("", "column", "spec", "live", "frame", "")
-    kept = [at for at in range(1, 6) if at != 4 or framed]
-    table = [head, *(tuple(map(one_line, row)) for row in rows)]
-    for row, cells in zip(table, align([[row[at] for at in kept] for row in table]), strict=True):
+    used = [at for at in range(1, 6) if at != 4 or has_frame]
+    table = [head, *(tuple(map(escape_line, row)) for row in rows)]
+    for row, cells in zip(table, align([[row[at] for at in used] for row in table]), strict=True):
         line = f"{row[0] or ' '} {cells}"
         yield style(line, fg=_COLOURS[row[0]]) if row[0] in _COLOURS else line
 
 
-def _agreeing(change: TableChange) -> str:
+def _format_equal_columns(change: TableChange) -> str:
     different = {one.column for one in change.differences if one.column}
     count = sum(column.name not in different for column in change.spec.columns)
-    return f"{counted(count, 'column')} {'agrees' if count == 1 else 'agree'}"
+    return f"{format_count(count, 'column')} {'matches' if count == 1 else 'match'}"
 
 
 def _summary(reviews: Sequence[Review]) -> Iterator[str]:
     changes = [review.change for review in reviews]
     yield _totals(changes)
-    asked = [review for review in reviews if review.asked]
-    deleted = [one.rows_to_delete for one in asked if one.rows_to_delete is not None]
-    loaded = [one.load.rows for one in asked if one.load.rows is not None]
-    parts = [counted(len(asked), "load") if asked else "none asked for"]
+    requested = [review for review in reviews if review.asked]
+    deleted = [one.rows_to_delete for one in requested if one.rows_to_delete is not None]
+    loaded = [one.load.rows for one in requested if one.load.rows is not None]
+    parts = [format_count(len(requested), "load") if requested else "none requested"]
     if deleted:
-        parts.append(f"{counted(sum(deleted), 'row')} to delete")
+        parts.append(f"{format_count(sum(deleted), 'row')} to delete")
     if loaded:
-        parts.append(f"{counted(sum(loaded), 'row')} to load")
+        parts.append(f"{format_count(sum(loaded), 'row')} to load")
     yield f"Load: {', '.join(parts)}."
-    touched = [one.change.spec.table for one in reviews if one.asked or one.change.differences]
-    more = f" and {len(touched) - _NAMED:,} more" if len(touched) > _NAMED else ""
-    yield f"Touched: {one_line(', '.join(touched[:_NAMED])) or 'nothing'}{more}"
+    tables = [one.change.spec.table for one in reviews if one.asked or one.change.differences]
+    more = f" and {len(tables) - _MAX_LISTED:,} more" if len(tables) > _MAX_LISTED else ""
+    yield f"Tables: {escape_line(', '.join(tables[:_MAX_LISTED])) or 'none'}{more}"
     target = changes[0].target if changes else None
     where = f" of {target.name} ({target.dialect})" if target else ""
-    yield f"Live: {counted(len(changes), 'table')}{where} looked at; nothing was changed."
+    yield f"Live: compared {format_count(len(changes), 'table')}{where}; nothing was changed."
 
 
 _TOTALS = (
@@ -212,7 +196,7 @@ _TOTALS = (
 def _totals(changes: Sequence[TableChange]) -> str:
     kinds: Counter[str] = Counter(one.kind for change in changes for one in change.differences)
     if not kinds:
-        return "Plan: nothing to change; the live tables are what their specs say."
+        return "Plan: nothing to change; the live tables match their specs."
     parts = [
         f"{kinds[kind]:,} {one if kinds[kind] == 1 else many}"
         for kind, one, many in _TOTALS
@@ -220,23 +204,23 @@ def _totals(changes: Sequence[TableChange]) -> str:
     ]
     other = sum(kinds.values()) - sum(kinds[kind] for kind, _, _ in _TOTALS)
     if other:
-        parts.append(counted(other, "other change"))
-    anew = sum(change.drift.rebuilds for change in changes)
-    if anew:
-        parts.append(f"{counted(anew, 'table')} rebuilt")
+        parts.append(format_count(other, "other change"))
+    rebuilt = sum(change.drift.rebuilds for change in changes)
+    if rebuilt:
+        parts.append(f"{format_count(rebuilt, 'table')} to rebuild")
     destructive = sum(bool(one.loss) for change in changes for one in change.differences)
     blocked = sum(bool(change.blocked) for change in changes)
     parts.append(f"{destructive} destructive")
     if blocked:
-        parts.append(f"{counted(blocked, 'table')} that cannot be fixed")
+        parts.append(f"{format_count(blocked, 'table')} that cannot be fixed")
     return f"Plan: {', '.join(parts)}."
 
 
-def sql(reviews: Sequence[Review]) -> str:
-    """Reviews as scripts for a SQL client: the changes, and the loads that were asked for."""
+def format_sql(reviews: Sequence[Review]) -> str:
+    """Format reviews as a SQL script: the changes and the requested loads."""
     parts = []
     for review in reviews:
-        if not (review.asked and review.load_changes) or _beyond_load(review.change):
+        if not (review.asked and review.load_changes) or _has_other_changes(review.change):
             parts.append(review.change.sql)
         if review.asked:
             parts.append(review.load.sql)
@@ -245,9 +229,9 @@ def sql(reviews: Sequence[Review]) -> str:
     return "\n".join(part for part in parts if part).rstrip("\n")
 
 
-def markdown(reviews: Sequence[Review]) -> str:
-    """Reviews for a pull-request comment, the SQL folded away."""
-    head = [f"### `loader plan --live`: {counted(len(reviews), 'table')}", ""]
+def format_markdown(reviews: Sequence[Review]) -> str:
+    """Format reviews as a pull-request comment, with collapsed SQL."""
+    head = [f"### `loader plan --live`: {format_count(len(reviews), 'table')}", ""]
     summary = [
         f"**{escape(line)}**" if at == 0 else escape(line)
         for at, line in enumerate(_summary(reviews))
@@ -258,8 +242,8 @@ def markdown(reviews: Sequence[Review]) -> str:
         whole += _markdown(review, script=True)
     if len("\n".join(whole)) <= COMMENT_LIMIT:
         return "\n".join(whole)
-    # Tables that need nothing are told in a word, then scripts are left out, then tables.
-    note = "_Shortened: the whole plan is longer than a comment may be; run it to see all._"
+    # Too long: leave out scripts first, then tables, those without differences first.
+    note = "_Shortened: the whole plan exceeds the length limit of comments; run it to see all._"
     short = [*head, note, ""]
     for review in sorted(reviews, key=lambda one: not one.change.differences):
         piece = _markdown(review, script=False)
@@ -276,7 +260,7 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     rows = list(_rows(change, review, verbose=False))
     if rows:
         lines += ["| | column | spec | live | frame | |", "|---|---|---|---|---|---|"]
-        lines += [f"| {' | '.join(_markdown_cell(cell) for cell in row)} |" for row in rows]
+        lines += [f"| {' | '.join(map(escape, row))} |" for row in rows]
         lines.append("")
     lines += [f"- **cannot be done**: {escape(reason)}" for reason in change.blocked]
     lines += [f"- {escape(note)}" for note in change.drift.notes]
@@ -284,22 +268,18 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     lines.append("")
     if script:
         scripts = "\n".join(part for part in (review.change.sql, review.load.sql) if part)
-        lines += ["<details><summary>SQL</summary>", "", fenced(scripts), "", "</details>", ""]
+        lines += ["<details><summary>SQL</summary>", "", fence_code(scripts), "", "</details>", ""]
     return lines
 
 
 def _load_lines(review: Review) -> Iterator[str]:
     yield from review.load.header()
     if review.load_waits:
-        yield _waits(review)
+        yield _describe_wait(review)
     if review.asked and review.rows_to_delete is not None:
-        yield f"{counted(review.rows_to_delete, 'row')} to delete"
+        yield f"{format_count(review.rows_to_delete, 'row')} to delete"
     if review.load.rows is not None:
-        yield f"{counted(review.load.rows, 'row')} to load"
-
-
-def _markdown_cell(text: str) -> str:
-    return escape(text)
+        yield f"{format_count(review.load.rows, 'row')} to load"
 
 
 def exit_code(reviews: Iterable[Review]) -> int:
@@ -310,12 +290,12 @@ def exit_code(reviews: Iterable[Review]) -> int:
     return 2 if any(one.change.differences or one.asked for one in reviews) else 0
 
 
-def applied(changes: Sequence[TableChange]) -> str:
-    """What was done, table by table."""
+def format_applied(changes: Sequence[TableChange]) -> str:
+    """Format the changes that were made, one line for each table."""
     if not changes:
-        return "nothing to change; the live tables are what their specs say"
+        return "nothing to change; the live tables match their specs"
     lines = []
     for change in changes:
-        what = "; ".join(told(one) for one in change.differences)
-        lines.append(one_line(f"{change.spec.table}: {what}"))
-    return "\n".join([*lines, f"{counted(len(changes), 'table')} changed"])
+        differences = "; ".join(describe_difference(one) for one in change.differences)
+        lines.append(escape_line(f"{change.spec.table}: {differences}"))
+    return "\n".join([*lines, f"{format_count(len(changes), 'table')} changed"])

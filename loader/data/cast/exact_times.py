@@ -150,7 +150,7 @@ def _parse_stamp(text: str, data_type: DataType, options: CastOptions) -> dateti
 
 
 def _check_precision(text: str) -> None:
-    """Refuse text that would be a time but for more than six decimals."""
+    """Reject times with more than six decimals."""
     if re.search(r":[0-9]{2}[.,][0-9]{6}0*[1-9]", text):
         raise CastError("is finer than a microsecond")
 

@@ -14,7 +14,9 @@ from loader.data.cast.nested import DocumentCast
 from loader.data.cast.report import RowErrors
 from loader.spec.model import Column
 
-_EMPTY_BYTES = "no bytes, which a CSV file cannot tell from NULL; use staging: {format: parquet}"
+_EMPTY_BYTES = (
+    "no bytes, which a CSV file cannot distinguish from NULL; use staging: {format: parquet}"
+)
 
 
 def check_values(

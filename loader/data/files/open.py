@@ -29,7 +29,7 @@ from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.inputs import Input
 from loader.errors import LoaderError, SourceError
 from loader.spec.model import Source
-from loader.text_files import is_folder, is_there
+from loader.text_files import is_folder, path_exists
 
 __all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
 
@@ -141,7 +141,7 @@ def _expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[_File]:
         raise SourceError(
             f"{pattern} is a folder", hint=f"use a glob for its files: '{path / '*.csv'}'"
         )
-    if is_there(path):
+    if path_exists(path):
         return [_File(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # keeps the spelling of the pattern
     if not found:

@@ -1,5 +1,5 @@
 "use strict";
-// The search. What is asked for stands in the address, so that it can be kept and sent on.
+// The search. The query is part of the URL, so that it can be bookmarked and shared.
 (() => {
   const box = document.querySelector("input[type=search]");
   const form = box.form;
@@ -30,7 +30,7 @@
   const filters = [...form.querySelectorAll("select")];
   const rows = new Map([...body.rows].map((row) => [row.dataset.file, row]));
 
-  // How near a table is to a word: 0 its name, 1 in its key, 2 in its text, 3 in a column; or not.
+  // Where a word is found: 0 the table name, 1 the key, 2 the text, 3 a column; NaN if nowhere.
   function distance(table, word) {
     if (table.key === word || table.key.endsWith("/" + word)) return 0;
     if (table.key.includes(word)) return 1;
@@ -44,7 +44,7 @@
       inside.some((word) => text.includes(word)) || words.some((word) => name.includes(word)));
   }
 
-  function tell(table, words) {
+  function listColumns(table, words) {
     const row = rows.get(table.file);
     row.querySelector(".hits")?.remove();
     const hits = words.length ? columnsWith(table, words) : [];
@@ -71,11 +71,11 @@
       row.hidden = Number.isNaN(far) || !chosen;
       if (!row.hidden) kept.push([far, table]);
     }
-    // The sort is stable: tables that are equally near stay in the order of their keys.
+    // The sort is stable: tables of equal distance stay in the order of their keys.
     kept.sort(([one], [other]) => one - other);
     for (const [, table] of kept) {
       body.append(rows.get(table.file));
-      tell(table, words);
+      listColumns(table, words);
     }
     none.hidden = kept.length > 0;
     found.textContent = `${kept.length.toLocaleString("en")} ${kept.length === 1 ? "table" : "tables"}`;

@@ -1,4 +1,4 @@
-"""Compares a live table with its spec, and says what would fix each difference. Pure."""
+"""Compares a live table with its spec, and finds the remedy for each difference."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from loader.sql.dialects.redshift import NOT_RESIZABLE
 from loader.sql.renderer import Renderer
 from loader.text_tables import align
 
-_RENUMBERED = "the numbers are given anew"
+_RENUMBERED = "new identity values are generated"
 
 _ALL_PRIVILEGES = frozenset({"select", "insert", "update", "delete", "references"})
-"""What every grant of ``all`` has in it."""
+"""The privileges that a grant of ``all`` contains."""
 
 
 def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
-    """Everything in which a live table differs from its spec.
+    """Find all differences between a live table and its spec.
 
-    Column order, the case of names and spellings of types are no differences; nor is what only
-    the live table declares of comments, grants, distribution, sort keys and encodings, for that is
-    Redshift's own or somebody else's to manage.
+    Ignores column order, the case of names and the spelling of types; and comments, grants,
+    distribution, sort keys and encodings that the spec does not declare, since Redshift or
+    somebody else manages them.
     """
     if not isinstance(live, LiveTable):
         return Drift((Difference("create table", None, spec.table, None, "in place"),))
@@ -43,22 +43,22 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
 def additions(
     spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift | None = None
 ) -> tuple[Difference, ...]:
-    """The changes that a load makes to its table first, under ``evolve: additive``.
+    """The changes that a load applies to its table first, under ``evolve: additive``.
 
     Args:
         spec: The table.
         renderer: In the dialect of the target.
-        live: The table as it is there.
-        found: What differs, where it is known already.
+        live: The live table.
+        found: The drift, if it is known already.
 
     Raises:
-        PlanError: the live table differs from the spec in a way that no load fixes.
+        PlanError: the live table differs from the spec in a way that a load does not fix.
     """
     if not live.is_table:
         kind = _with_article(live.kind)
         raise PlanError(
-            f"{spec.table} is {kind}, and rows cannot be loaded into {kind}",
-            hint=f"name a table in the spec, or drop the {live.kind}: a load makes the table then",
+            f"{spec.table} is {kind}: rows cannot be loaded into it",
+            hint=f"name a table in the spec, or drop the {live.kind}: a load then creates it",
         )
     found = found or drift(spec, renderer, live)
     needed = [one for one in found.differences if one.stops_loads]
@@ -76,7 +76,7 @@ def _not_a_table(spec: TableSpec, live: LiveTable) -> Difference:
         "table",
         kind,
         "none",
-        blocked=f"{spec.table} is {_with_article(kind)}, which Loader does not touch: name a table"
+        blocked=f"{spec.table} is {_with_article(kind)}, which Loader does not change: name a table"
         f" in the spec, or drop the {kind}",
         stops_loads=True,
     )
@@ -112,7 +112,7 @@ class _Comparison:
                 found, spec=f"{wanted} {_identity_text(column.identity)}", remedy="rebuild"
             )
         if not column.nullable and not column.default:
-            # In place it would need a DEFAULT; a table rebuilt only needs to have no rows.
+            # In place, it would need a DEFAULT; a rebuild only needs an empty table.
             return replace(found, spec=f"{wanted} NOT NULL", remedy="rebuild", probe="rows")
         return found
 
@@ -128,7 +128,9 @@ class _Comparison:
             stops_loads=not (other.nullable or other.has_default),
         )
         if self.live.dist == other.name or other.name in self.live.sort:
-            return replace(found, remedy="rebuild")  # DROP COLUMN takes no dist or sort key
+            return replace(
+                found, remedy="rebuild"
+            )  # DROP COLUMN does not support dist and sort keys
         return found
 
     def _common_column(self, column: Column, live_column: LiveColumn) -> Iterator[Difference]:
@@ -167,13 +169,13 @@ class _Comparison:
         if known is not None and dialect.widens(known, column.data_type):
             found = replace(found, kind="widen column")
             if self._resizable(column, live_column):
-                return replace(found, remedy="outside")
+                return replace(found, remedy="before_transaction")
         way = conversion(known, column.data_type)
         unfilled = way.how == "none" and not column.nullable and not column.default
         return replace(found, loss=way.loss, probe="rows" if unfilled else "")
 
     def _resizable(self, column: Column, live_column: LiveColumn) -> bool:
-        """What ALTER COLUMN TYPE asks of a column beside its type (``r_ALTER_TABLE``)."""
+        """Whether ALTER COLUMN TYPE supports the column (``r_ALTER_TABLE``)."""
         keys = {*self.spec.primary_key, *self.live.primary_key}
         encodings = (
             {live_column.encoding, column.encode}
@@ -186,12 +188,12 @@ class _Comparison:
         if column.identity is None:
             return live_column.identity is not None
         if live_column.identity is None:
-            # A catalog may not tell where the numbers begin, or that there are any.
+            # A catalog may not show the seed of an identity, or the identity itself.
             return not live_column.has_default and not self._hides_identity(column, live_column)
         return tuple(column.identity) != live_column.identity
 
     def _hides_identity(self, column: Column, live_column: LiveColumn) -> bool:
-        """Whether a column may be an identity although nothing says so."""
+        """Whether a column may be an identity that the catalog does not show."""
         visible = self.renderer.dialect.identity_by_hand
         return column.identity is not None and not visible and not live_column.nullable
 
@@ -212,23 +214,25 @@ class _Comparison:
         spec, live = self.spec, self.live
         interleaved = live.sort_type == "interleaved"
         live_columns = {column.name.lower(): column for column in live.columns}
-        # The layout of an interleaved table cannot be altered, but for its sort key.
+        # Only the sort key of an interleaved table can be altered.
         remedy: Remedy = "rebuild" if interleaved else "in place"
         for column in spec.columns:
             found = live_columns.get(column.name)
             if column.encode and found and found.encoding not in (None, column.encode):
                 yield Difference("encoding", column.name, column.encode, found.encoding, remedy)
-        # Without a dist key it may not be seen which of the other styles it is.
+        # Without a dist key, the style may not be visible.
         styled = live.dist is not None or spec.dist not in ("even", "all", "auto")
         if spec.dist and spec.dist != live.dist and styled:
             yield Difference("dist", None, spec.dist, live.dist, remedy)
-        # The catalog tells interleaved from compound by the second column.
+        # With one column, the catalog does not distinguish interleaved from compound.
         kind = spec.sort_type or "compound"
         alike = spec.sort == live.sort and (kind == live.sort_type or len(spec.sort) == 1)
         if spec.sort and not alike:
             wanted = _sort_text(spec.sort, spec.sort_type or "compound")
-            anew: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
-            yield Difference("sort", None, wanted, _sort_text(live.sort, live.sort_type), anew)
+            sort_remedy: Remedy = "rebuild" if spec.sort_type == "interleaved" else "in place"
+            yield Difference(
+                "sort", None, wanted, _sort_text(live.sort, live.sort_type), sort_remedy
+            )
 
     def _grants(self) -> Iterator[Difference]:
         for privilege, grantees in self.spec.grants.items():
@@ -238,27 +242,27 @@ class _Comparison:
                     yield Difference("grant", None, f"{privilege} to {grantee}", None, "in place")
 
     def lost_by_rebuild(self, found: tuple[Difference, ...]) -> Iterator[Difference]:
-        """What a table that is rebuilt cannot keep."""
-        told = {one.column for one in found if one.kind in ("identity", "add column")}
+        """The identity values that a rebuild cannot keep."""
+        known = {one.column for one in found if one.kind in ("identity", "add column")}
         if self.renderer.dialect.identity_by_hand:
             return
         live_names = {column.name.lower() for column in self.live.columns}
         for column in self.spec.columns:
-            if column.identity is not None and column.name in live_names - told:
+            if column.identity is not None and column.name in live_names - known:
                 text = _identity_text(column.identity)
                 yield Difference("identity", column.name, text, text, "rebuild", loss=_RENUMBERED)
 
     def block_if_needed(self, one: Difference) -> Difference:
-        """The difference, blocked where other objects hold on to the table."""
+        """The difference; blocked if it needs a rebuild and other objects depend on the table."""
         if one.remedy != "rebuild" or not self.live.dependants:
             return one
         several = len(self.live.dependants) > 1
         them = "them" if several else "it"
         return replace(
             one,
-            blocked=f"the table would be rebuilt, and {', '.join(self.live.dependants)}"
-            f" {'hold' if several else 'holds'} on to it: drop {them} first, and create {them}"
-            " again after",
+            blocked=f"the table would be rebuilt, but {', '.join(self.live.dependants)}"
+            f" {'depend' if several else 'depends'} on it: drop {them} first, and create {them}"
+            " again afterwards",
         )
 
     def notes(self) -> Iterator[str]:
@@ -282,17 +286,17 @@ class _Comparison:
             yield from self._keys()
 
     def _unseen(self) -> Iterator[str]:
-        """What could not be looked at, of what the spec declares."""
+        """The parts that the spec declares and that could not be read."""
         spec, has = self.spec, self.renderer.has
         encoded = any(column.encode for column in spec.columns)
         declared: dict[Seen, object] = {
             "layout": has("alter_dist") and (spec.dist or spec.sort or spec.sort_type or encoded),
             "grants": has("grant") and spec.grants,
         }
-        for what, asked in declared.items():
-            if asked and what not in self.live.seen:
-                told = [text for text in self.live.unseen if text.startswith(UNSEEN[what])]
-                yield from told or [unseen(what, "nobody looked")]
+        for what, is_declared in declared.items():
+            if is_declared and what not in self.live.seen:
+                known = [text for text in self.live.unseen if text.startswith(UNSEEN[what])]
+                yield from known or [unseen(what, "not read")]
 
     def _keys(self) -> Iterator[str]:
         declared, live = self.spec.primary_key, self.live.primary_key
@@ -300,7 +304,7 @@ class _Comparison:
             yield (
                 f"PRIMARY KEY is {', '.join(declared) or 'none'} in the spec and"
                 f" {', '.join(live) or 'none'} in the live table:"
-                f" {self.renderer.dialect.title} trusts it unchecked, so it is left to you"
+                f" {self.renderer.dialect.title} does not enforce it, so change it yourself"
             )
 
 
@@ -323,11 +327,11 @@ def _drift_error(spec: TableSpec, found: list[Difference]) -> PlanError:
     table = [("column", "spec", "live", ""), *rows]
     lines = [f"  {line}" for line in align(table)]
     hint = (
-        f"`loader plan {spec.asset_key} --live` shows what would fix it,"
-        f" `loader apply {spec.asset_key}` does it"
+        f"`loader plan {spec.asset_key} --live` shows the changes,"
+        f" `loader apply {spec.asset_key}` applies them"
     )
     if all(one.additive for one in found):
-        hint += "; schema_contract: {evolve: additive} lets loads do it"
+        hint += "; with `schema_contract: {evolve: additive}`, loads apply them"
     shown = "\n".join(line.rstrip() for line in lines)
     names = ("column", "spec", "live", "problem")
     return PlanError(
@@ -339,7 +343,7 @@ def _drift_error(spec: TableSpec, found: list[Difference]) -> PlanError:
 
 def _problem_text(one: Difference) -> str:
     if one.kind == "add column":
-        return "missing" if one.additive else "missing; cannot be added to rows that are there"
+        return "missing" if one.additive else "missing; cannot be added to existing rows"
     if one.kind == "drop column":
-        return "NOT NULL, and the spec lacks it"
+        return "NOT NULL, but not in the spec"
     return "too narrow" if one.kind == "widen column" else "type differs"

@@ -1,4 +1,4 @@
-"""What becomes of the values of a column when its type changes."""
+"""Finds how values of a column are converted when its type changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ How = Literal[
 
 @dataclass(frozen=True)
 class Conversion:
-    """How values go from one type to another."""
+    """A conversion between two types."""
 
     how: How
-    """``none``: there is no way, and the column begins anew."""
+    """``none``: there is no conversion, and the values are dropped."""
     loss: str = ""
-    """What may get lost on the way; empty when every value stays what it was."""
+    """What may be lost; empty when all values are preserved."""
 
 
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
@@ -46,13 +46,13 @@ _RANK = {"smallint": 1, "integer": 2, "bigint": 3}
 
 
 def conversion(live: DataType | None, wanted: DataType) -> Conversion:
-    """How values of a live column become values of the declared type.
+    """Find the conversion from a live column's type to the declared type.
 
     >>> from loader.sql.datatypes import parse
     >>> conversion(parse("integer"), parse("decimal(12,2)")).loss
     ''
     >>> conversion(parse("integer"), parse("decimal(11,2)")).loss
-    'numbers that do not fit fail, digits behind the last one are rounded'
+    'numbers that do not fit fail, further decimals are rounded'
     >>> conversion(parse("date"), parse("boolean")).how
     'none'
     """
@@ -61,17 +61,17 @@ def conversion(live: DataType | None, wanted: DataType) -> Conversion:
     if live == wanted:
         return Conversion("copy")
     if "super" in (live.name, wanted.name):
-        return _document(live, wanted)
+        return _convert_super(live, wanted)
     if live.name in _NUMBERS and wanted.name in _NUMBERS:
-        return _between_numbers(live, wanted)
+        return _convert_numbers(live, wanted)
     if wanted.is_text:
         return _to_text(live, wanted)
     if live.is_text and wanted.name == "boolean":
         return Conversion("text to boolean", "text other than true and false becomes NULL")
     if live.is_text and wanted.name in _FROM_TEXT:
-        return Conversion("cast", f"text that is no {wanted.name} fails")
+        return Conversion("cast", f"text that is not a valid {wanted.name} fails")
     if live.name in _INSTANTS and wanted.name in _INSTANTS:
-        # Sessions are in UTC, so a cast takes what has no zone for UTC.
+        # Sessions are in UTC, so a cast treats times without a zone as UTC.
         return Conversion("cast", "the times of day are lost" if wanted.name == "date" else "")
     if live.name == wanted.name == "varbyte":
         fits = wanted.length >= live.length
@@ -79,21 +79,21 @@ def conversion(live: DataType | None, wanted: DataType) -> Conversion:
     if live.name == "boolean" and wanted.is_integer:
         return Conversion("cast")
     if live.is_integer and wanted.name == "boolean":
-        return Conversion("cast", "every number but 0 becomes true")
-    return Conversion("none", "the values are lost: the types have nothing in common")
+        return Conversion("cast", "every number except 0 becomes true")
+    return Conversion("none", "the values are lost: there is no conversion")
 
 
-def _between_numbers(live: DataType, wanted: DataType) -> Conversion:
-    if _holds(live, wanted):
+def _convert_numbers(live: DataType, wanted: DataType) -> Conversion:
+    if _is_contained(live, wanted):
         return Conversion("cast")
     loss = "numbers that do not fit fail"
     if not (live.is_integer and wanted.is_integer):
-        loss += ", digits behind the last one are rounded"
+        loss += ", further decimals are rounded"
     return Conversion("cast", loss)
 
 
-def _holds(live: DataType, wanted: DataType) -> bool:
-    """Whether every number of one type is one of the other."""
+def _is_contained(live: DataType, wanted: DataType) -> bool:
+    """Whether the live type's numbers all fit the wanted type."""
     if live.is_integer and wanted.is_integer:
         return _RANK[live.name] <= _RANK[wanted.name]
     if wanted.name == "decimal":
@@ -114,20 +114,20 @@ def _to_text(live: DataType, wanted: DataType) -> Conversion:
         fits = wanted.length >= live.length and not (
             wanted.name == "char" and live.name == "varchar"
         )
-        return Conversion("copy" if fits else "cast", "" if fits else "longer text is cut")
+        return Conversion("copy" if fits else "cast", "" if fits else "longer text is truncated")
     if live.name == "decimal":
         bytes_ = live.precision + 3
     elif live.name in _TEXT_BYTES:
         bytes_ = _TEXT_BYTES[live.name]
     else:
-        return Conversion("none", "the values are lost: they cannot become text")
+        return Conversion("none", "the values are lost: they cannot be converted to text")
     how: How = "boolean to text" if live.name == "boolean" else "cast"
-    return Conversion(how, "" if wanted.length >= bytes_ else "longer text is cut, or fails")
+    return Conversion(how, "" if wanted.length >= bytes_ else "longer text is truncated, or fails")
 
 
-def _document(live: DataType, wanted: DataType) -> Conversion:
+def _convert_super(live: DataType, wanted: DataType) -> Conversion:
     if wanted.is_text:
         return Conversion("from document", "longer documents fail")
     if live.is_text:
-        return Conversion("to document", "text that is no JSON fails")
-    return Conversion("none", "the values are lost: documents become only text")
+        return Conversion("to document", "text that is not valid JSON fails")
+    return Conversion("none", "the values are lost: SUPER can only be converted to text")

@@ -1,4 +1,4 @@
-"""Whether two DEFAULT expressions mean the same, as far as their text can tell."""
+"""Compares two DEFAULT expressions by their text."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NOW = frozenset(
 def same_default(
     declared: str | None, live: str | None, data_type: DataType, dialect: Dialect
 ) -> bool | None:
-    """Whether a live column's DEFAULT is the declared one; None when the texts do not tell.
+    """Whether a live column's DEFAULT equals the declared one; None when that is not certain.
 
-    A catalog tells an expression in its own words, so only values can be told apart for sure.
+    Catalogs rewrite expressions, so only the difference of plain values is certain.
 
     >>> from loader.sql.dialects import redshift
     >>> from loader.sql.datatypes import parse
@@ -39,22 +39,24 @@ def same_default(
     >>> same_default("upper('a')", "'A'::text", text, redshift) is None
     True
     """
-    ours = _plain(None if declared is None else dialect.default(declared), data_type, dialect)
-    theirs = _plain(live, data_type, dialect)
-    if ours == theirs:
+    spec_default = _normalize(
+        None if declared is None else dialect.default(declared), data_type, dialect
+    )
+    live_default = _normalize(live, data_type, dialect)
+    if spec_default == live_default:
         return True
-    if ours is None or theirs is None:
+    if spec_default is None or live_default is None:
         return False
-    if ours.lower() in _NOW and theirs.lower() in _NOW:
-        return None  # a catalog may tell one by the name of another
-    return False if _is_sure(ours) and _is_sure(theirs) else None
+    if spec_default.lower() in _NOW and live_default.lower() in _NOW:
+        return None  # a catalog may replace one by another
+    return False if _is_sure(spec_default) and _is_sure(live_default) else None
 
 
-def _plain(text: str | None, data_type: DataType, dialect: Dialect) -> str | None:
-    """An expression without what catalogs add and leave out; None for NULL."""
+def _normalize(text: str | None, data_type: DataType, dialect: Dialect) -> str | None:
+    """Normalize an expression, since catalogs add casts and brackets; None for NULL."""
     if text is None:
         return None
-    found = _unwrapped(_TYPED.sub("", _uncast(text, dialect)))
+    found = _strip_brackets(_TYPED.sub("", _strip_casts(text, dialect)))
     if found.lower() == "null":
         return None
     if found.startswith("'") and not data_type.is_text:
@@ -73,8 +75,8 @@ def _plain(text: str | None, data_type: DataType, dialect: Dialect) -> str | Non
     return found
 
 
-def _uncast(text: str, dialect: Dialect) -> str:
-    """The expression without blanks, brackets and casts, what is quoted aside."""
+def _strip_casts(text: str, dialect: Dialect) -> str:
+    """Remove blanks and casts from an expression, but not inside quotes."""
     texts: list[str] = []
     parts: list[str] = []
     for kind, piece in tokens(text, backslash=dialect.backslash):
@@ -91,7 +93,7 @@ def _uncast(text: str, dialect: Dialect) -> str:
     return bare
 
 
-def _unwrapped(text: str) -> str:
+def _strip_brackets(text: str) -> str:
     while text.startswith("(") and text.endswith(")") and _closes_last(text):
         text = text[1:-1].strip()
     return text.strip()
@@ -107,10 +109,10 @@ def _closes_last(text: str) -> bool:
 
 
 def _is_sure(text: str) -> bool:
-    """Whether it is a value, or a function that no catalog would have worked out by itself."""
+    """Whether it is a plain value, or a function that a catalog does not evaluate."""
     if text.lower() in _NOW:
         return True
-    # 'now' as a timestamp is how catalogs may tell SYSDATE.
+    # Catalogs may show SYSDATE as the timestamp 'now'.
     literal = re.fullmatch(r"'(?:[^']|'')*'", text) and text.lower() not in ("'now'", "'today'")
     words = text in ("true", "false")
     return bool(literal or words or _NUMBER.fullmatch(text) or _CALL.fullmatch(text))

@@ -23,40 +23,40 @@ Kind = Literal[
 ]
 
 
-Remedy = Literal["in place", "outside", "rebuild", "none"]
-"""A statement in the transaction; one before it, since it cannot run inside; the table rebuilt
-and its rows copied; nothing that Loader would do."""
+Remedy = Literal["in place", "before_transaction", "rebuild", "none"]
+"""How a difference is fixed: by a statement in the transaction; by one before it, which cannot run
+inside; by rebuilding the table and copying its rows; or not by Loader."""
 
 
-Probe = Literal["", "rows", "nulls"]
-"""What makes a change impossible when the table has it: any rows, or NULL in the column."""
+ProbeKind = Literal["", "rows", "nulls"]
+"""The rows that make a change impossible: any, or those with NULL in the column."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a spec says and the live table does not, or the reverse."""
+    """One difference between a spec and its live table."""
 
     kind: Kind
     column: str | None
     spec: str | None
-    """What the spec says, in words or SQL; None for nothing."""
+    """The spec's value, as text or SQL; None when there is none."""
     live: str | None
-    """What the live table says."""
+    """The live table's value."""
     remedy: Remedy
     loss: str = ""
-    """What may be lost; a difference with a loss is destructive."""
+    """The data that may be lost; a difference with a loss is destructive."""
     blocked: str = ""
     """Why it cannot be fixed."""
-    probe: Probe = ""
+    probe: ProbeKind = ""
     stops_loads: bool = False
-    """Whether a load into the table as it is would fail, or put values where they do not fit."""
+    """Whether a load into the unchanged table would fail, or store wrong values."""
 
     @property
     def additive(self) -> bool:
-        """Whether a load may fix it by itself under ``evolve: additive``."""
+        """Whether a load may fix it under ``evolve: additive``."""
         return (
             self.kind in ("add column", "widen column")
-            and self.remedy in ("in place", "outside")
+            and self.remedy in ("in place", "before_transaction")
             and not self.blocked
         )
 
@@ -76,11 +76,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Drift:
-    """All differences of a table, and what cannot or need not be fixed."""
+    """All differences of a table, with notes on what is not compared or not fixed."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
-    """What could not be compared, or is left to people."""
+    """What could not be compared, or must be fixed manually."""
 
     @property
     def rebuilds(self) -> bool:

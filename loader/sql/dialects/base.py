@@ -17,13 +17,13 @@ Value = str | int | float | bool | Decimal | date | datetime | time | None
 
 @dataclass(frozen=True)
 class Dialect:
-    """A warehouse's SQL as facts: how it quotes, what it calls types, what it refuses."""
+    """Facts about a warehouse's SQL: quoting, type names, limits."""
 
     name: str
     """Also the folder of its templates."""
 
     title: str
-    """The warehouse's name as people write it."""
+    """The warehouse's name in messages."""
 
     column_type: Callable[[DataType], str]
     """The column type as the warehouse itself spells it in its catalog."""
@@ -42,14 +42,14 @@ class Dialect:
 
     spec_type: Callable[[str], str | None]
     """The type that a spec inferred from a live table declares for a type of the catalog; None
-    when specs cannot say it. What Redshift has not becomes the narrowest type that holds it, and
-    lengths that a catalog does not tell are the most there is."""
+    when specs do not support it. Types that Redshift lacks become the narrowest type that fits, and
+    lengths that a catalog does not store become the maximum."""
 
     backslash: bool
     """Whether a backslash escapes the next character inside a literal."""
 
     commits: Mapping[str, str]
-    """Statements that end a transaction by themselves: pattern over bare words → what to say."""
+    """Statements that end a transaction: pattern over bare words → the reason for the message."""
 
     catalogs: frozenset[str] = frozenset()
     """Databases that are always there: a schema of such a name needs its own database in front."""
@@ -64,7 +64,7 @@ class Dialect:
     """Whether rows can be inserted with the numbers they have in an identity column."""
 
     unenforced_keys: bool = False
-    """Whether tables declare their primary key, which nobody checks."""
+    """Whether tables declare primary keys that the warehouse does not enforce."""
 
     nul_in_text: bool = True
     """Whether text may hold the character NUL."""
@@ -80,7 +80,7 @@ class Dialect:
     """Which figures show the values of text, beside its bytes (`loader.plan.figures`)."""
 
     opaque: frozenset[str] = frozenset()
-    """Types of which only NULLs are counted: their values have more than one spelling."""
+    """Types for which only NULLs are counted, since their values have several spellings."""
 
     alter_blocks_readers: bool = False
     """Whether ALTER keeps readers waiting until COMMIT, so that loads alter before they begin."""
@@ -89,7 +89,7 @@ class Dialect:
     """Whether staged columns must lie in the order of the live table's columns."""
 
     keeps_lengths: bool = True
-    """Whether its catalog tells the declared lengths of text and binary columns."""
+    """Whether its catalog has the declared lengths of text and binary columns."""
 
     has_layout: bool = True
     """Whether tables have distribution, sort keys and encodings."""
@@ -111,7 +111,7 @@ class Dialect:
         return '"' + name.replace('"', '""') + '"'
 
     def equality_key(self, text: str) -> str:
-        """The text that stands for all those which the warehouse holds equal to this one.
+        """The text that represents all texts that the warehouse treats as equal to this one.
 
         >>> from loader.sql.dialects import duckdb, redshift
         >>> redshift.DIALECT.equality_key(" a  "), duckdb.DIALECT.equality_key("a ")
@@ -164,7 +164,7 @@ class Dialect:
 
 
 RESERVED_SCHEMAS = r"pg_|information_schema$"
-"""How the names of schemas begin that belong to warehouses themselves (``r_CREATE_SCHEMA``)."""
+"""Prefixes of schema names that are reserved by warehouses (``r_CREATE_SCHEMA``)."""
 
 
 def check_schema(name: str) -> str:

@@ -23,7 +23,7 @@ _TYPES = {
     "timestamptz": "TIMESTAMP WITH TIME ZONE",
     "super": "JSON",
     "varbyte": "BLOB",
-    # What only Redshift computes with is kept as the text it is loaded from.
+    # Types that only Redshift has are stored as text.
     "geometry": "VARCHAR",
     "geography": "VARCHAR",
     "hllsketch": "VARCHAR",
@@ -32,7 +32,7 @@ _TYPES = {
 }
 
 _DEFAULTS = {
-    # As DuckDB's catalog spells it, for drift to know it again.
+    # As DuckDB's catalog spells it, for the comparison with live tables.
     "getdate()": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
     "sysdate": "CAST(timezone('UTC', current_timestamp) AS TIMESTAMP)",
 }
@@ -58,7 +58,7 @@ _KNOWN = {spelling: DataType(name) for name, spelling in reversed(_TYPES.items()
 }
 
 
-def _known(live: str) -> DataType | None:
+def _parse_live_type(live: str) -> DataType | None:
     if live.upper().startswith("DECIMAL("):
         try:
             return parse(live)
@@ -109,7 +109,7 @@ def _spec_type(live: str) -> str | None:
         sizes = [len(word.replace("''", "'").encode()) for word in _WORD.findall(enum[1])]
         return f"varchar({min(max([*sizes, 1]), MAX_VARCHAR)})"
     if name.upper().startswith("DECIMAL("):
-        decimal = _known(name)
+        decimal = _parse_live_type(name)
         return None if decimal is None else str(decimal)
     return _SPEC_TYPES.get(name.upper())
 
@@ -135,7 +135,7 @@ DIALECT = Dialect(
     default=_default,
     differs=_differs,
     spelling=str,
-    known=_known,
+    known=_parse_live_type,
     spec_type=_spec_type,
     keeps_lengths=False,
     has_layout=False,

@@ -69,7 +69,7 @@ def _differs(data_type: DataType, live: str) -> bool:
     return there.name != data_type.name if "(" not in live else there != data_type
 
 
-def _known(live: str) -> DataType | None:
+def _parse_live_type(live: str) -> DataType | None:
     try:
         return parse(live)
     except ValueError:
@@ -77,15 +77,15 @@ def _known(live: str) -> DataType | None:
 
 
 def _spelling(live: str) -> str:
-    return str(_known(live) or live)
+    return str(_parse_live_type(live) or live)
 
 
 def _spec_type(live: str) -> str | None:
-    found = _known(live)
+    found = _parse_live_type(live)
     if found is None:
         return None
     if "(" not in live:
-        # What a length would be by default says nothing of a table that is there.
+        # The default length says nothing about an existing table.
         most = {"varchar": MAX_VARCHAR, "varbyte": ROOMY_VARBYTE}
         if found.name in most:
             return f"{found.name}({most[found.name]})"
@@ -104,7 +104,7 @@ DIALECT = Dialect(
     default=str,
     differs=_differs,
     spelling=_spelling,
-    known=_known,
+    known=_parse_live_type,
     spec_type=_spec_type,
     widens=_widens,
     identity_by_hand=False,
@@ -133,7 +133,7 @@ DIALECT = Dialect(
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",
         r"TRUNCATE\b": "it commits the transaction; use DELETE",
         r"VACUUM\b": "it cannot run inside a transaction",
-        r"ALTER TABLE\b.*\bAPPEND\b": "it commits by itself",
+        r"ALTER TABLE\b.*\bAPPEND\b": "it commits implicitly",
         r"ALTER TABLE\b.*\bALTER COLUMN\b.*\bTYPE\b": "it cannot run inside a transaction",
         r"(CREATE|DROP|ALTER) DATABASE\b": "it cannot run inside a transaction",
         r"(CREATE|DROP) LIBRARY\b": "it cannot run inside a transaction",

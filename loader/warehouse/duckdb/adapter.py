@@ -35,7 +35,7 @@ class DuckDBAdapter(Adapter[DuckDBTarget]):
         return DuckDBDoctor
 
     def catalog(self, settings: DuckDBTarget, root: Path) -> str:
-        """What DuckDB calls the database: by the real name of its file, as it is opened."""
+        """DuckDB's name of the database, which comes from the real path of its file."""
         return catalog_name(Path(os.path.realpath(root / settings.database)).name)
 
 

@@ -1,4 +1,4 @@
-"""DuckDB in this process, on a database file that one process at a time may write."""
+"""The DuckDB driver: a database file that only one process at a time can write."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ BATCH_ROWS = 65_536
 """Rows in one batch of a streamed result."""
 
 MAX_THREADS = 4
-"""Each thread that reads staged files holds some of them in memory."""
+"""The most threads: each one that reads staged files uses memory."""
 
 _writers: dict[Path, threading.RLock] = {}
 _writers_lock = threading.Lock()
 
-_ELSEWHERE = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_HELD_BY = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
 def connect(settings: DuckDBTarget, root: Path) -> DuckDB:
@@ -42,14 +42,14 @@ class DuckDB:
     """A database file."""
 
     keeps_session_open = False
-    """An open file is locked for others."""
+    """An open file is locked for other processes."""
 
     def __init__(self, path: Path, settings: DuckDBTarget) -> None:
         self.path = path
         self._settings = settings
 
     def exists(self) -> bool:
-        """Whether the file is there, or may be: opening it will tell what is in the way."""
+        """Whether the file exists; also True if that cannot be checked."""
         try:
             self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -60,36 +60,36 @@ class DuckDB:
 
     @contextmanager
     def session(self, *, write: bool = True) -> Iterator[DuckDBSession]:
-        """Open the file; writers in this process take turns, as DuckDB makes processes do.
+        """Open the file; only one writer of this process at a time, as with several processes.
 
         Raises:
-            ExecuteError: another process held it for longer than ``lock_timeout``, or it is no
+            ExecuteError: another process held it for longer than ``lock_timeout``, or it is not a
                 database.
         """
         if not write:
-            with self._opened(read_only=True) as session:
+            with self._connection(read_only=True) as session:
                 yield session
             return
         with _writers_lock:
             turn = _writers.setdefault(self.path, threading.RLock())
-        with turn, self._opened(read_only=False) as session:
+        with turn, self._connection(read_only=False) as session:
             yield session
 
     @contextmanager
-    def _opened(self, *, read_only: bool) -> Iterator[DuckDBSession]:
+    def _connection(self, *, read_only: bool) -> Iterator[DuckDBSession]:
         connection = self._wait_for_lock(read_only=read_only)
         try:
-            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            # Timestamps with and without a time zone are compared in UTC on every machine.
             connection.execute("SET TimeZone = 'UTC'")
-            # Standard output is for answers.
+            # stdout is for results only.
             connection.execute("SET enable_progress_bar = false")
             yield DuckDBSession(connection)
         finally:
-            with _turn_in(self.path.parent):
+            with _lock_folder(self.path.parent):
                 connection.close()
 
     def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        patience = tenacity.Retrying(
+        retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_in_use),
             wait=tenacity.wait_random_exponential(0.05, max=2),
             stop=tenacity.stop_after_delay(self._settings.lock_timeout),
@@ -98,12 +98,12 @@ class DuckDB:
         try:
             if not read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            return patience(self._connect_in_turn, read_only=read_only)
+            return retrying(self._connect_locked, read_only=read_only)
         except (duckdb.Error, OSError) as error:
-            raise self._unopened(error) from error
+            raise self._open_error(error) from error
 
-    def _connect_in_turn(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        with _turn_in(self.path.parent):
+    def _connect_locked(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        with _lock_folder(self.path.parent):
             return self._connect(read_only=read_only)
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -114,14 +114,14 @@ class DuckDB:
         try:
             return duckdb.connect(self.path, read_only=read_only, config=config)
         except duckdb.ConnectionException:
-            # This process has the file open already, in another way: share that.
+            # This process has the file open with other options: use these.
             try:
                 return duckdb.connect(self.path, config=config)
             except duckdb.ConnectionException:
                 return duckdb.connect(self.path)
 
-    def _unopened(self, error: Exception) -> ExecuteError:
-        if (holder := _ELSEWHERE.search(str(error))) is not None:
+    def _open_error(self, error: Exception) -> ExecuteError:
+        if (holder := _HELD_BY.search(str(error))) is not None:
             return ExecuteError(
                 f"another process holds {self.path}: PID {holder['pid']}, {holder['program']};"
                 f" waited {self._settings.lock_timeout:g} s",
@@ -131,14 +131,14 @@ class DuckDB:
             )
         if isinstance(error, _CONFLICTS):
             return ExecuteError(
-                f"this process has {self.path} open in another way;"
+                f"this process has already opened {self.path} with other options;"
                 f" waited {self._settings.lock_timeout:g} s",
-                hint="close the connections and the streams that still read from it",
+                hint="close other connections to it, and streams that still read from it",
                 transient=True,
                 rolled_back=True,
             )
         return ExecuteError(
-            f"{self.path} cannot be opened: {_words(error)}",
+            f"{self.path} cannot be opened: {_clean_message(error)}",
             hint="check `database` of the target in the project's settings",
             rolled_back=True,
         )
@@ -157,31 +157,31 @@ class DuckDBSession:
         self._open = True
 
     def commit(self) -> None:
-        """End the transaction, keeping what it did."""
+        """Commit the transaction."""
         self._open = False
         self.execute("COMMIT")
 
     def rollback(self) -> None:
-        """End the transaction, undoing what it did; harmless when there is none."""
+        """Roll back the transaction; does nothing when there is none."""
         if self._open:
             self._open = False
             self.execute("ROLLBACK")
 
     def execute(self, sql: str) -> list[Row]:
-        """Run one statement; DuckDB answers INSERT and DELETE with their row count."""
+        """Run one statement and return its rows; INSERT and DELETE return their row count."""
         try:
-            return _interruptibly(
+            return _run_interruptibly(
                 lambda: self._connection.execute(sql).fetchall(), self._connection.interrupt
             )
         except duckdb.Error as error:
-            raise _failed(error, sql) from error
+            raise _execute_error(error, sql) from error
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
-        """Run a query; its rows as batches, in DuckDB's own types."""
+        """Run a query and stream its rows in batches, in DuckDB's own types."""
         try:
             reader = self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
-            raise _failed(error, sql) from error
+            raise _execute_error(error, sql) from error
         try:
             yield from reader
         finally:
@@ -190,11 +190,11 @@ class DuckDBSession:
             del reader
 
 
-def _interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None]) -> list[Row]:
-    """Do something that a signal ends at once.
+def _run_interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None]) -> list[Row]:
+    """Run an action in a thread of its own, so that a signal interrupts it at once.
 
-    Python sees to signals between two steps of its main thread, and DuckDB may not let it take one
-    for minutes: so it works in a thread of its own.
+    Python handles signals only between bytecodes of its main thread, and a DuckDB query can block
+    that thread for minutes.
     """
     if threading.current_thread() is not threading.main_thread():
         return action()
@@ -211,21 +211,21 @@ def _interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None
         thread.start()
         return answer.result()
     finally:
-        # Again and again: DuckDB forgets it when it has not begun yet.
+        # Repeated, since DuckDB ignores an interrupt before the query has begun.
         while thread.is_alive() and not answer.done():
             interrupt()
             thread.join(0.05)
 
 
 @contextmanager
-def _turn_in(folder: Path) -> Iterator[None]:
-    """Let no other process open or close a database of the folder meanwhile.
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes from opening or closing a database of the folder during the block.
 
-    DuckDB 2.0 loses a commit now and then when one process opens a file as another one closes it:
-    its own lock does not cover the whole of either.
+    DuckDB 2.0 sometimes loses a commit when one process opens a file while another one closes it,
+    because its own lock does not cover all of either.
     """
     with ExitStack() as stack:
-        # Where folders cannot be locked, DuckDB's own lock is all there is.
+        # Where folders cannot be locked, only DuckDB's own lock applies.
         with suppress(OSError, ImportError):
             import fcntl  # noqa: PLC0415  # Windows has none, and locks whole files by itself
 
@@ -237,33 +237,33 @@ def _turn_in(folder: Path) -> Iterator[None]:
 
 _CONFLICTS = (
     duckdb.ConnectionException,
-    # What DuckDB 2 raises while another thread closes the file.
+    # Raised by DuckDB 2 while another thread closes the file.
     getattr(duckdb, "ResourceInUseException", duckdb.ConnectionException),
 )
 
 
 def _in_use(error: BaseException) -> bool:
-    """Whether another process, or a reader in this one, has the file and may let go of it."""
+    """Whether another process, or a reader in this one, holds the file and may release it."""
     if isinstance(error, _CONFLICTS):
         return True
-    return isinstance(error, duckdb.IOException) and bool(_ELSEWHERE.search(str(error)))
+    return isinstance(error, duckdb.IOException) and bool(_HELD_BY.search(str(error)))
 
 
-def _failed(error: duckdb.Error, sql: str) -> ExecuteError:
+def _execute_error(error: duckdb.Error, sql: str) -> ExecuteError:
     hint = None
-    text = _words(error)
+    text = _clean_message(error)
     if re.search(r"No space left|disk quota", text, re.IGNORECASE):
         hint = "free space on the disk of the database, then load again"
     elif isinstance(error, duckdb.OutOfMemoryException):
         hint = "raise memory_limit of the target"
     elif isinstance(error, duckdb.TransactionException):
-        hint = "something else changed the same table meanwhile: load again, once it has ended"
+        hint = "another transaction changed the same table: load again after it has ended"
     return ExecuteError(
         text, hint=hint, statement=sql, transient=isinstance(error, duckdb.TransactionException)
     )
 
 
-def _words(error: Exception) -> str:
-    """What the driver says, without its class and the query it echoes."""
+def _clean_message(error: Exception) -> str:
+    """The driver's message without the error class and the query."""
     text = str(error).split("\n\nLINE ", maxsplit=1)[0]
     return re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()

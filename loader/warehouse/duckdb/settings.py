@@ -16,10 +16,10 @@ class DuckDBTarget(TargetSettings):
     database: Printed = ".loader/warehouse.duckdb"
     """The database file, relative to the project."""
     staging: Printed = ".loader/staging"
-    """The folder loads stage their files in, relative to the project."""
+    """The folder for staged files, relative to the project."""
     lock_timeout: float = Field(default=30.0, ge=0)
     """Seconds to wait for another process that holds the file."""
     memory_limit: Annotated[str, matching(r"[\d.]+ *([KMGT]?i?B|%)", "a size, such as 320MB")] = (
         "320MB"
     )
-    """The most memory DuckDB may use while it loads; with less than 300MB it uses one core."""
+    """DuckDB's memory limit; below 300MB it uses one core."""

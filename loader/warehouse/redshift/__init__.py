@@ -1,1 +1,1 @@
-"""Amazon Redshift: the driver's session, large reads, and what its errors mean."""
+"""Amazon Redshift: driver, settings, UNLOAD, error messages and doctor steps."""

@@ -34,7 +34,7 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         return connect(settings, root)
 
     def doctor(self) -> type[Doctor[RedshiftTarget]]:
-        """The steps that examine network, login, rights, bucket and role."""
+        """The steps that examine network, login, privileges, bucket and role."""
         from loader.warehouse.redshift.doctor import RedshiftDoctor  # noqa: PLC0415
 
         return RedshiftDoctor
@@ -47,11 +47,11 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         return replace(target, iam_role=settings.iam_role, session=settings.session)
 
     def example_target(self) -> Target:
-        """A target that is made up, for pages that show the SQL of a load."""
+        """An invented target, for pages that show the SQL of a load."""
         return Target("prod", self.dialect.name, "s3://<bucket>/loader", "loader", "<iam role>")
 
     def open_staging(self, location: str, settings: RedshiftTarget) -> Store:
-        """The store of a staging location, with the encryption that the settings ask for."""
+        """Open the store of a staging location, with the encryption of the settings."""
         from loader.staging.stores.base import StoreOptions  # noqa: PLC0415  # plans open none
         from loader.staging.stores.open import open_store  # noqa: PLC0415
 
@@ -61,8 +61,8 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
     def stream(
         self, settings: RedshiftTarget, session: Session, read: Read
     ) -> Generator[pa.RecordBatch, None, None]:
-        """The rows of a read: large ones go through UNLOAD and the bucket."""
-        if read.limit is None and read.renderer.has("unload"):  # UNLOAD takes no LIMIT
+        """Stream the rows of a read; large reads use UNLOAD to the bucket."""
+        if read.limit is None and read.renderer.has("unload"):  # UNLOAD does not support LIMIT
             from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
 
             unload = Unload(read, settings)
@@ -71,13 +71,13 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         return super().stream(settings, session, read)
 
     def copy_explainer(self) -> ExplainCopy | None:
-        """What reads the system views of load errors."""
-        from loader.warehouse.redshift.copy_errors import refused_rows  # noqa: PLC0415
+        """The function that reads the system views of load errors."""
+        from loader.warehouse.redshift.copy_errors import find_rejected_rows  # noqa: PLC0415
 
-        return refused_rows
+        return find_rejected_rows
 
     def contract_server(self, settings: RedshiftTarget) -> Mapping[str, str] | None:
-        """The target as a server of type ``redshift``, once its database is known."""
+        """The target as a server of type ``redshift``; None until its database is known."""
         if not settings.database or "${" in settings.database:
             return None
         return {"type": "redshift", "database": settings.database}

@@ -1,4 +1,4 @@
-"""Why COPY refused staged rows: what the warehouse noted, and the values it is about."""
+"""Finds the rows that COPY rejected, from the load error views and the staged files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from loader.sql.renderer import Renderer
 from loader.staging.stores.base import Store
 from loader.warehouse.base import Row, Session
 
-SHOWN = 5
-"""Refused rows that are told."""
+MAX_ROWS = 5
+"""The most rejected rows that are reported."""
 
-_PATIENCE = (0.0, 0.5, 1.5)
-"""Seconds before each look: system views lag behind (``SYS_LOAD_ERROR_DETAIL``)."""
+_DELAYS = (0.0, 0.5, 1.5)
+"""Seconds before each query, since system views lag behind (``SYS_LOAD_ERROR_DETAIL``)."""
 
 _VIEWS = ("load_errors", "load_errors_stl")
-"""Templates over the view of every warehouse, and over ``STL_LOAD_ERRORS`` of clusters."""
+"""Templates for the view of all warehouses, and for ``STL_LOAD_ERRORS`` of clusters."""
 
 
 @dataclass(frozen=True)
-class _Noted:
-    """One row that COPY refused, as a system view tells it."""
+class _RejectedRow:
+    """One row that COPY rejected, from a system view."""
 
     file: str
     line: int
@@ -44,46 +44,46 @@ class _Noted:
     value: str | None
 
 
-def refused_rows(
+def find_rejected_rows(
     session: Session, renderer: Renderer, plan: Plan, store: Store, message: str
 ) -> list[str]:
-    """What the session's failed COPY noted, a line for each row; nothing when it noted none.
+    """Find the rows that the session's failed COPY rejected; one line for each.
 
-    The rows are those of the plan's own files, whose names no other load has. Of Parquet the
-    message itself may be all there is (``copy-usage_notes-copy-from-columnar``).
+    The rows are those of the plan's files, whose names are unique. For Parquet, the views may be
+    empty and only the message helps (``copy-usage_notes-copy-from-columnar``).
     """
     if "S3ServiceException" in message:
         return []
-    return _noted_rows(session, renderer, plan, store) or _too_long(plan, store, message)
+    return _rows_from_views(session, renderer, plan, store) or _rows_too_long(plan, store, message)
 
 
-def _noted_rows(session: Session, renderer: Renderer, plan: Plan, store: Store) -> list[str]:
-    facts = {"prefix": plan.stage.prefix, "limit": SHOWN}
-    for pause in _PATIENCE:
+def _rows_from_views(session: Session, renderer: Renderer, plan: Plan, store: Store) -> list[str]:
+    facts = {"prefix": plan.stage.prefix, "limit": MAX_ROWS}
+    for pause in _DELAYS:
         time.sleep(pause)
         for view in _VIEWS:
             found: list[Row] = []
-            # Who may not see one view may see the other; and who sees none has the message still.
+            # A user may lack privileges on one view, or on both: the error message remains.
             with suppress(LoaderError):
                 found = session.execute(renderer.render(view, facts).sql)
             if found:
-                return [_told(_Noted(*row), plan, store) for row in found]
+                return [_format_row(_RejectedRow(*row), plan, store) for row in found]
     return []
 
 
-def _too_long(plan: Plan, store: Store, message: str) -> list[str]:
-    """The first staged value of a column that COPY found too long for the table."""
-    told = _LENGTH.search(message)
-    if told is None or told["column"] not in plan.stage.columns:
+def _rows_too_long(plan: Plan, store: Store, message: str) -> list[str]:
+    """Find the first staged value that is too long for the column that COPY names."""
+    match = _LENGTH.search(message)
+    if match is None or match["column"] not in plan.stage.columns:
         return []
     with suppress(LoaderError, OSError, ValueError, pa.ArrowException):
         for key, _ in store.list(plan.stage.prefix.removeprefix(f"{store.root}/")):
             if "/part-" in key:
-                values = _values(store.read(key), plan, told["column"])
+                values = _read_column(store.read(key), plan, match["column"])
                 for row, value in enumerate(values, 1):
-                    if len(str(value or "").encode()) > int(told["limit"]):
-                        noted = _Noted(key, row, told["column"], "", told[0], str(value))
-                        return [_told(noted, plan, store)]
+                    if len(str(value or "").encode()) > int(match["limit"]):
+                        rejected = _RejectedRow(key, row, match["column"], "", match[0], str(value))
+                        return [_format_row(rejected, plan, store)]
     return []
 
 
@@ -93,38 +93,40 @@ _LENGTH = re.compile(
 )
 
 
-def _told(noted: _Noted, plan: Plan, store: Store) -> str:
-    file = noted.file.strip()
+def _format_row(rejected: _RejectedRow, plan: Plan, store: Store) -> str:
+    file = rejected.file.strip()
     header = 1 if plan.stage.format == "csv" else 0
-    row = noted.line - header
-    value = noted.value and noted.value.strip()
+    row = rejected.line - header
+    value = rejected.value and rejected.value.strip()
     if not value:
-        value = _staged_value(store, file, row, noted.column.strip(), plan)
+        value = _staged_value(store, file, row, rejected.column.strip(), plan)
     shown = "" if value is None else f"{value[:80]!r}: "
-    kind = f" {noted.column_type.strip()}" if noted.column_type.strip() else ""
-    place = f"{file.rpartition('/')[2]} row {row:,}, {noted.column.strip()}{kind}"
-    return f"{place}: {shown}{noted.reason.strip()}"
+    kind = f" {rejected.column_type.strip()}" if rejected.column_type.strip() else ""
+    place = f"{file.rpartition('/')[2]} row {row:,}, {rejected.column.strip()}{kind}"
+    return f"{place}: {shown}{rejected.reason.strip()}"
 
 
 def _staged_value(store: Store, file: str, row: int, column: str, plan: Plan) -> str | None:
-    """The value in the staged file, as text; None when it cannot be found again."""
+    """The value in the staged file, as text; None when it cannot be found."""
     if row < 1 or column not in plan.stage.columns:
         return None
     try:
         data = store.read(file.removeprefix(f"{store.root}/"))
-        values = list(islice(_values(data, plan, column), row - 1, row))
+        values = list(islice(_read_column(data, plan, column), row - 1, row))
     except (LoaderError, OSError, ValueError, pa.ArrowException):
         return None
     return None if not values or values[0] is None else str(values[0])
 
 
-def _values(data: bytes, plan: Plan, column: str) -> Iterator[object]:
-    """A column of a staged file, value by value."""
+def _read_column(data: bytes, plan: Plan, column: str) -> Iterator[object]:
+    """Yield the values of one column of a staged file."""
     if plan.stage.format == "parquet":
         for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(columns=[column]):
             yield from batch.column(0).to_pylist()
         return
-    lines = io.TextIOWrapper(io.BytesIO(_plain(data, plan.stage.compression)), "utf-8", newline="")
+    lines = io.TextIOWrapper(
+        io.BytesIO(_decompress(data, plan.stage.compression)), "utf-8", newline=""
+    )
     if plan.stage.format == "csv":
         rows: Iterator[Sequence[str]] = csv.reader(lines)
         at = next(rows).index(column)
@@ -133,7 +135,7 @@ def _values(data: bytes, plan: Plan, column: str) -> Iterator[object]:
     yield from (json.loads(line).get(column) for line in lines)
 
 
-def _plain(data: bytes, compression: str) -> bytes:
+def _decompress(data: bytes, compression: str) -> bytes:
     if compression == "gzip":
         return gzip.decompress(data)
     if compression == "zstd":

@@ -1,4 +1,4 @@
-"""How Redshift targets are examined: network, login, rights, bucket, role."""
+"""Examines Redshift targets: network, login, privileges, bucket, role."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CONNECT_SECONDS = 5.0
 
 
 class RedshiftDoctor(Doctor[RedshiftTarget]):
-    """A cluster or workgroup, and its bucket."""
+    """Examines a cluster or workgroup, and its bucket."""
 
     def check_network(self) -> StepResult:
         """Open a connection to the host, and close it."""
         host, port = self.settings.host, self.settings.port
         if not host:
-            return StepResult("the settings name no host: the login asks AWS for it", "skipped")
+            return StepResult("no `host` in the settings: the login gets it from AWS", "skipped")
         try:
             socket.create_connection((host, port), CONNECT_SECONDS).close()
         except OSError as error:
@@ -41,20 +41,20 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         return StepResult(f"{user}{describe_login(self.settings)}{plain}")
 
     def check_session(self) -> StepResult:
-        """Ask who and where this is."""
+        """Query user, database and release."""
         ((user, database, release, _),) = self.examination.run("session")
         release = re.sub(r".*(?=Redshift )", "", str(release))
         return StepResult(f"{user} in {database}, {release}")
 
     def check_isolation(self) -> StepResult:
-        """Look up the isolation level of the database."""
+        """Query the isolation level of the database."""
         found = self._find_isolation()
         if not found:
             views = "stv_db_isolation_level and pg_database_info"
             return StepResult(f"not visible to this user in {views}", "skipped")
         if "SERIALIZABLE" in found.upper() or "concurrency_model=2" in found:
-            hint = "ALTER DATABASE … ISOLATION LEVEL SNAPSHOT, where nothing relies on the other"
-            detail = "serializable: loads at once may be retried more often"
+            hint = "ALTER DATABASE … ISOLATION LEVEL SNAPSHOT, unless something needs serializable"
+            detail = "serializable: concurrent loads may be retried more often"
             return StepResult(detail, "warning", hint)
         return StepResult("snapshot" if "concurrency_model=1" in found else found)
 
@@ -79,21 +79,21 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         warehouse = named[1] if named else self.settings.region_name
         if not (bucket and warehouse):
             lacking = (
-                "S3 does not tell where the bucket is"
+                "S3 does not return the region of the bucket"
                 if not bucket
-                else (f"the bucket is in {bucket}, and where the warehouse is is not known")
+                else f"the bucket is in {bucket}, but the region of the warehouse is not known"
             )
-            hint = "set region_name, and let s3:ListBucket be allowed"
+            hint = "set region_name, and allow s3:ListBucket"
             return StepResult(lacking, "warning", hint)
         if bucket != warehouse:
-            hint = f"stage in a bucket of {warehouse}: COPY reads Parquet from its own region only"
+            hint = f"use a bucket in {warehouse}: COPY reads Parquet only from its own region"
             return StepResult(
                 f"the bucket is in {bucket}, the warehouse in {warehouse}", "failed", hint
             )
-        return StepResult(f"bucket and warehouse are in {bucket}")
+        return StepResult(f"bucket and warehouse are both in {bucket}")
 
     def check_unload(self) -> StepResult:
-        """Unload the row that COPY has left in its open transaction."""
+        """Unload the row that the ``copy`` check has loaded in the open transaction."""
         examination = self.examination
         prefix = f"{examination.prefix}/unload"
         query = examination.renderer.render(
@@ -111,7 +111,7 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
             manifest = json.loads(store.read(f"{prefix}/manifest"))
             found = [row for entry in manifest["entries"] for row in self._read(entry["url"])]
         if found != [examination.row]:
-            detail = "the row that was unloaded is not the one that was there"
+            detail = "the unloaded row differs from the loaded one"
             return StepResult(detail, "failed", AGAIN)
         return StepResult("the row was unloaded as Parquet and read back")
 
@@ -130,7 +130,7 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         Step("schemas", "schemas", ("login",)),
         Step("ledger", "ledger", ("login",)),
         Step("temporary tables", "temporary tables", ("login",)),
-        # Before the first write, for what is written is only found again by listing.
+        # Before the first write, because files can only be removed by listing them.
         Step("bucket list", "list"),
         Step("bucket write", "write file", ("bucket list",)),
         Step("bucket read", "read file", ("bucket write",)),
@@ -145,7 +145,7 @@ _HOST_REGION = re.compile(r"\.([a-z]+(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\
 
 
 def describe_login(settings: RedshiftTarget) -> str:
-    """How the driver logs in with these settings, as `loader.warehouse.redshift.driver` decides."""
+    """Describe how `loader.warehouse.redshift.driver` logs in with these settings."""
     if settings.password:
         return "with a password"
     if settings.secret_id:

@@ -1,4 +1,4 @@
-"""Amazon Redshift through its own driver: a password, a secret, or credentials from IAM."""
+"""The Redshift driver: login with a password, a secret or IAM credentials; sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loader.errors import ExecuteError
 from loader.redaction import KNOWN
 from loader.sql.dialects.redshift import DIALECT
 from loader.warehouse.base import Row
-from loader.warehouse.redshift.errors import Complaint, explain
+from loader.warehouse.redshift.errors import DriverError, explain
 from loader.warehouse.redshift.settings import RedshiftTarget
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_keepalive_interval": 30,
     "tcp_keepalive_count": 5,
 }
-"""A COPY is silent for minutes, and idle paths are cut (``connecting-firewall-guidance``)."""
+"""A COPY sends nothing for minutes, and firewalls close idle connections
+(``connecting-firewall-guidance``)."""
 
 _CONNECT_ATTEMPTS = 5
 
@@ -51,7 +52,7 @@ class Redshift:
         self._settings = settings
 
     def exists(self) -> bool:
-        """There is always a database to look into."""
+        """Always true: the database must exist."""
         return True
 
     @contextmanager
@@ -59,7 +60,7 @@ class Redshift:
         """Open a connection.
 
         Raises:
-            ExecuteError: it cannot be reached, or refuses the login.
+            ExecuteError: it cannot be reached, or rejects the login.
         """
         KNOWN.add(self._settings.password)
         connection = self._connect()
@@ -69,7 +70,7 @@ class Redshift:
             _close(connection)
 
     def _connect(self) -> Any:
-        patience = tenacity.Retrying(
+        retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, ExecuteError) and error.transient
             ),
@@ -77,7 +78,7 @@ class Redshift:
             stop=tenacity.stop_after_attempt(_CONNECT_ATTEMPTS),
             reraise=True,
         )
-        return patience(self._try_to_connect)
+        return retrying(self._try_to_connect)
 
     def _try_to_connect(self) -> Any:
         settings = self._settings
@@ -90,7 +91,7 @@ class Redshift:
         connection = None
         try:
             login = _login(settings)
-            # The driver's `timeout` is for every answer: it would cut each long COPY.
+            # The driver's `timeout` applies to every response: it would abort long COPYs.
             connection = redshift_connector.connect(
                 **login,
                 **KEEPALIVE,
@@ -98,36 +99,36 @@ class Redshift:
                 ssl=settings.ssl,
                 application_name="loader",
             )
-            # Statements run in the transactions that Loader begins itself.
+            # Loader sends BEGIN itself.
             connection.autocommit = True
-            # Naive and aware time stamps are compared in UTC, wherever this runs.
+            # Timestamps with and without a time zone are compared in UTC on every machine.
             connection.cursor().execute("SET timezone TO 'UTC'")
             for name, value in settings.session.parameters().items():
                 connection.cursor().execute(f"SET {name} TO {DIALECT.literal(value)}")
         except ExecuteError:
             raise
-        except Exception as error:  # noqa: BLE001  sockets, TLS, IAM: the driver lets all pass
+        except Exception as error:  # noqa: BLE001  errors of sockets, TLS and IAM too
             _close(connection)
-            told = explain(error)
+            known = explain(error)
             raise ExecuteError(
                 f"cannot connect to {where}:{settings.port}/{settings.database}"
-                f" as {settings.user or 'the user that IAM names'}: {told.message}",
-                hint=told.hint or "check the target's settings; `loader doctor` tries them",
-                transient=told.transient,
+                f" as {settings.user or 'the IAM user'}: {known.message}",
+                hint=known.hint or "check the target's settings with `loader doctor`",
+                transient=known.transient,
                 rolled_back=True,
             ) from None
         return connection
 
 
 def _close(connection: Any) -> None:
-    """Close a connection that may be lost already, or never was."""
+    """Close a connection that may be lost, or None."""
     if connection is not None:
         with suppress(Exception):
             connection.close()
 
 
 def _login(settings: RedshiftTarget) -> dict[str, Any]:
-    """The driver's own arguments for the way of logging in that the settings ask for."""
+    """The driver's arguments for the login method of the settings."""
     place: dict[str, Any] = {"database": settings.database, "port": settings.port}
     if settings.host:
         place["host"] = settings.host
@@ -150,7 +151,7 @@ def _login(settings: RedshiftTarget) -> dict[str, Any]:
 
 
 def _secret(settings: RedshiftTarget) -> dict[str, Any]:
-    import boto3  # noqa: PLC0415  # slow to import, and only this way of logging in needs it
+    import boto3  # noqa: PLC0415  # slow to import, and only needed for secrets
 
     client = boto3.client("secretsmanager", region_name=settings.region_name or None)
     with closing(client):
@@ -164,7 +165,7 @@ def _secret(settings: RedshiftTarget) -> dict[str, Any]:
     if not login or not all(isinstance(value, str) and value for value in login.values()):
         raise ExecuteError(
             f"the secret `{settings.secret_id}` has no username and password",
-            hint="Loader reads secrets of the form Secrets Manager makes for Redshift",
+            hint="use a secret in the format that Secrets Manager creates for Redshift",
             rolled_back=True,
         ) from None
     KNOWN.add(login["password"])
@@ -174,7 +175,7 @@ def _secret(settings: RedshiftTarget) -> dict[str, Any]:
 
 
 def _hide_in(error: Exception) -> None:
-    """Take secrets out of the driver's error, which people see as the cause of ours."""
+    """Remove secrets from the driver's error, which is shown as the cause of ours."""
     error.args = KNOWN.hide_in(error.args)
 
 
@@ -187,33 +188,33 @@ class RedshiftSession:
         self._open = False
 
     def begin(self) -> None:
-        """Start the transaction; its snapshot is taken at its first look at a table."""
+        """Start the transaction; its snapshot is taken when it first reads a table."""
         self.execute("BEGIN")
         self._open = True
 
     def commit(self) -> None:
-        """End the transaction, keeping what it did."""
+        """Commit the transaction."""
         self._open = False
         self.execute("COMMIT")
 
     def rollback(self) -> None:
-        """End the transaction, undoing what it did; harmless when there is none."""
+        """Roll back the transaction; does nothing when there is none."""
         if self._open:
             self._open = False
             self.execute("ROLLBACK")
 
     def execute(self, sql: str) -> list[Row]:
-        """Run one statement; INSERT and DELETE answer with their row count."""
+        """Run one statement and return its rows; INSERT and DELETE return their row count."""
         try:
             self._cursor.execute(sql)
             if self._cursor.description is not None:
                 return [tuple(row) for row in self._cursor.fetchall()]
         except Exception as error:
             _hide_in(error)
-            raise self._failed(error, sql) from error
+            raise self._execute_error(error, sql) from error
         except BaseException:
-            # Interrupted while an answer is awaited: nothing more can be asked, not even ROLLBACK,
-            # and what is not committed ends with the connection.
+            # Interrupted while waiting for a response: no statement can follow, not even ROLLBACK.
+            # Closing the connection rolls back.
             self._open = False
             _close(self._connection)
             raise
@@ -221,26 +222,23 @@ class RedshiftSession:
         return [(self._cursor.rowcount,)] if counts else []
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        """Run a query; its rows in the schema's types.
+        """Run a query and yield its rows in the schema's types.
 
-        The driver keeps the whole result in memory: large ones go through UNLOAD.
+        The driver holds the whole result in memory, so large reads use UNLOAD instead.
         """
         rows = self.execute(sql)
         for start in range(0, len(rows), BATCH_ROWS):
             yield _batch(rows[start : start + BATCH_ROWS], schema)
 
-    def _failed(self, error: Exception, sql: str) -> ExecuteError:
-        told: Complaint = explain(error)
+    def _execute_error(self, error: Exception, sql: str) -> ExecuteError:
+        known: DriverError = explain(error)
         return ExecuteError(
-            told.message,
-            hint=told.hint,
+            known.message,
+            hint=known.hint,
             statement=sql,
-            transient=told.transient,
-            code=told.code,
+            transient=known.transient,
+            code=known.code,
         )
-
-
-# Rows of the driver's Python values, as Arrow.
 
 
 def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
@@ -261,12 +259,12 @@ def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _bytes(value: Any) -> bytes:
-    """VARBYTE, which the driver hands over as bytes or as hex digits."""
+    """Convert a VARBYTE, which the driver returns as bytes or hex digits."""
     return bytes.fromhex(value.removeprefix("\\x")) if isinstance(value, str) else bytes(value)
 
 
 def _text(value: Any) -> str:
-    """Text, and what Arrow has no type for: documents, times with a zone, intervals, shapes."""
+    """Convert text, and types that Arrow does not have: SUPER, timetz, intervals, geometry."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):

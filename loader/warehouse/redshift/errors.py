@@ -1,7 +1,7 @@
-"""What Redshift and its driver complain of: in plain words, with the next step, passing or not.
+"""Explains errors of Redshift and its driver: message, hint, and whether they are transient.
 
-The driver's exception classes say little: almost everything is a ``ProgrammingError``. What counts
-are the server's code, message and detail.
+Almost every exception of the driver is a ``ProgrammingError``, so the server's code, message and
+detail are used instead of the class.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Complaint:
-    """An error as a person reads it."""
+class DriverError:
+    """An error of the driver, explained."""
 
     message: str
     hint: str | None = None
     transient: bool = False
-    """Whether the whole transaction may work the next time."""
+    """Whether the transaction may succeed when it is retried."""
     code: str = ""
-    """The SQLSTATE, when the server gave one."""
+    """The SQLSTATE, if the server sent one."""
 
 
-def explain(error: BaseException) -> Complaint:
-    """What an error of the driver says."""
+def explain(error: BaseException) -> DriverError:
+    """Explain an error of the driver."""
     fields = _fields(error)
     if fields is None:
-        return _of_the_line(error)
+        return _explain_client_error(error)
     code, message = str(fields.get("C", "")), str(fields.get("M", "")).strip()
-    detail = _tidy(str(fields.get("D", "")))
-    words = " ".join(part for part in (message, detail) if part)
+    detail = _clean_detail(str(fields.get("D", "")))
+    text = " ".join(part for part in (message, detail) if part)
     shown = f"{message}: {detail}" if message and detail else message or detail or str(fields)
     if code and code not in ("XX000",):
         shown = f"{shown} ({code})"
-    return Complaint(shown, _hint(words, code), _passes(words, code), code)
+    return DriverError(shown, _hint(text, code), _is_transient(text, code), code)
 
 
 def _fields(error: BaseException) -> Mapping[str, Any] | None:
@@ -43,8 +43,8 @@ def _fields(error: BaseException) -> Mapping[str, Any] | None:
     return first if isinstance(first, dict) else None
 
 
-def _tidy(detail: str) -> str:
-    """The detail without the frame of dashes that COPY draws around it."""
+def _clean_detail(detail: str) -> str:
+    """The detail in one line, without the dashes that COPY prints around it."""
     fields = dict(re.findall(r"^\s*(\w+):[ \t]+(.*\S)", detail, re.MULTILINE))
     if "context" in fields:
         code = f" (code {fields['code']})" if "code" in fields else ""
@@ -54,17 +54,17 @@ def _tidy(detail: str) -> str:
     return re.sub(r"\s+", " ", "; ".join(kept)) if len(kept) > 1 else " ".join(kept)
 
 
-def _of_the_line(error: BaseException) -> Complaint:
-    """An error without an answer of the server: the connection, or what is before it."""
+def _explain_client_error(error: BaseException) -> DriverError:
+    """Explain an error without a server response: connection, TLS, IAM."""
     text = " ".join(str(part) for part in error.args) or type(error).__name__
     lost = isinstance(error, OSError) or _LOST.search(text) is not None
     if type(error).__module__.partition(".")[0] in ("botocore", "boto3"):
         throttled = re.search(r"Throttl|TooManyRequests|RequestLimit", text) is not None
-        return Complaint(text, _hint(text, ""), throttled)
+        return DriverError(text, _hint(text, ""), throttled)
     broken = type(error).__module__ == "struct" or isinstance(error, (EOFError, AttributeError))
     if lost or broken:
-        return Complaint(f"the connection was lost: {text}", _hint(text, ""), transient=True)
-    return Complaint(text, _hint(text, ""))
+        return DriverError(f"the connection was lost: {text}", _hint(text, ""), transient=True)
+    return DriverError(text, _hint(text, ""))
 
 
 _LOST = re.compile(
@@ -73,20 +73,20 @@ _LOST = re.compile(
     re.IGNORECASE,
 )
 
-_PASSING_CODES = {
+_TRANSIENT_CODES = {
     *("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006", "53300"),
 }
-"""Conflicts, deadlocks, locks of others, restarts, lost connections, too many of them."""
+"""Conflicts, deadlocks, locks, restarts, lost connections, too many connections."""
 
-_CHANGED = "something else changed the same table meanwhile: load again, once it has ended"
+_CONFLICT_HINT = "another transaction changed the same table: load again after it has ended"
 _CONFLICT = (
     r"^1023\b|^1018\b|serializable isolation violation|deadlock detected"
     r"|conflict with concurrent transaction|could not open relation with OID"
     r"|tuple concurrently (updated|deleted)|pg_(namespace|class|type)\w*_index"
 )
-"""Another transaction is in the way."""
+"""Conflicts with another transaction."""
 
-_PASSING = re.compile(
+_TRANSIENT = re.compile(
     rf"{_CONFLICT}"
     r"|SlowDown|Slow Down|reduce your request rate|ServiceUnavailable|Status 503|InternalError,"
     r"|terminating connection|cluster is (being )?(resized|restarted)"
@@ -95,29 +95,29 @@ _PASSING = re.compile(
 )
 
 
-def _passes(words: str, code: str) -> bool:
-    return code in _PASSING_CODES or _PASSING.search(words) is not None
+def _is_transient(text: str, code: str) -> bool:
+    return code in _TRANSIENT_CODES or _TRANSIENT.search(text) is not None
 
 
 _HINTS: tuple[tuple[str, str], ...] = (
-    (_CONFLICT, _CHANGED),
+    (_CONFLICT, _CONFLICT_HINT),
     (
         r"not authorized to assume|AssumeRole|role .*not (attached|associated)",
         "attach the role of `iam_role` to the cluster or workgroup, and let Redshift assume it",
     ),
     (
         r"S3.*(Access ?Denied|Forbidden|Status 403)|Access ?Denied.*S3",
-        "give the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`"
-        " (and s3:PutObject to read with UNLOAD)",
+        "grant the role of `iam_role` s3:GetObject and s3:ListBucket on the bucket of `staging`"
+        " (and s3:PutObject for UNLOAD)",
     ),
     (
         r"S3ServiceException.*ExpiredToken",
-        "the warehouse's own session for the role of `iam_role` has ended: load again; a chain of"
-        " roles has one hour",
+        "the session for the role of `iam_role` has expired: load again; chained roles expire after"
+        " one hour",
     ),
     (
         r"S3ServiceException.*InvalidRange",
-        "a staged file was changed after it was staged; does another job write to the bucket?"
+        "a staged file has been changed since; check whether another job writes to the bucket, then"
         " load again",
     ),
     (
@@ -126,8 +126,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"[Mm]issing data for not-null field|violates not-null constraint",
-        "the warehouse keeps this column NOT NULL: declare it `nullable: false`, so that such rows"
-        " are refused, or set aside, before they are staged",
+        "the column is NOT NULL in the warehouse: declare it `nullable: false`, so that such rows"
+        " are found before they are staged",
     ),
     (
         r"ExpiredToken|token .*expired|credentials .*expired",
@@ -135,13 +135,13 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"PermanentRedirect|bucket .*(different|another|wrong) region|must be addressed using",
-        "stage in a bucket of the warehouse's own region",
+        "use a bucket in the region of the warehouse",
     ),
     (
         r"NoSuchKey|specified key does not exist|manifest .*(not|no) (exist|found)"
         r"|specified S3 prefix .* does not exist",
-        "a staged file or the manifest is gone; does a lifecycle rule or another job clean the"
-        " bucket? load again",
+        "a staged file or the manifest is missing; check whether a lifecycle rule or another job"
+        " cleans the bucket, then load again",
     ),
     (r"NoSuchBucket|specified bucket does not exist", "check the bucket of `staging`"),
     (r"must be owner", "load as the owner of the table, or let its owner alter it"),
@@ -151,22 +151,22 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"permission denied for database",
-        "GRANT CREATE ON DATABASE to the user of the target, or create the schema beforehand",
+        "GRANT CREATE ON DATABASE to the user of the target, or create the schema first",
     ),
     (
         r"permission denied for (?:relation|table) \W*(\w+)",
-        r"the user of the target may not write \1: GRANT SELECT, INSERT, DELETE on the table and"
+        r"the user of the target cannot write \1: GRANT SELECT, INSERT, DELETE on the table and"
         r" on all tables in the ledger's schema",
     ),
     (
         r"permission denied",
-        "have the right granted to the user of the target",
+        "grant the missing privilege to the user of the target",
     ),
-    (r"read-only transaction|cannot execute .* in a read-only", "load as a user that may write"),
-    (r"multiple matches to update", "two rows of the table have one key: fix the table first"),
+    (r"read-only transaction|cannot execute .* in a read-only", "use a user with write access"),
+    (r"multiple matches to update", "two rows of the table have the same key: fix the table first"),
     (
         r"Server refuses SSL",
-        "the server speaks no TLS: set `ssl = false` only for a server on this machine",
+        "the server does not support TLS: set `ssl = false` only for a server on this machine",
     ),
     (r"Name or service not known|nodename nor servname|getaddrinfo", "check `host` of the target"),
     (
@@ -176,25 +176,25 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"No space left|disk full|53100", "free space in the warehouse, then load again"),
     (
         r"NoCredentials|Unable to locate credentials",
-        "set AWS credentials the way boto3 looks for them (environment, profile, role)",
+        "set AWS credentials where boto3 finds them (environment, profile, role)",
     ),
 )
 
-_HINTS_OF_CODES = {
+_HINTS_BY_CODE = {
     "28000": "check `user` and `password` of the target, or its secret or IAM settings",
     "28P01": "check `user` and `password` of the target, or its secret or IAM settings",
     "3D000": "check `database` of the target",
-    "40001": _CHANGED,
-    "40P01": _CHANGED,
-    "55P03": "another load of the table is at work: load again, once it has ended",
-    "57014": "it was cancelled, or ran longer than statement_timeout allows",
+    "40001": _CONFLICT_HINT,
+    "40P01": _CONFLICT_HINT,
+    "55P03": "another load of the table is running: load again after it has ended",
+    "57014": "the statement was cancelled, or exceeded statement_timeout",
 }
 
 
-def _hint(words: str, code: str) -> str | None:
-    if code in _HINTS_OF_CODES:
-        return _HINTS_OF_CODES[code]
+def _hint(text: str, code: str) -> str | None:
+    if code in _HINTS_BY_CODE:
+        return _HINTS_BY_CODE[code]
     for pattern, hint in _HINTS:
-        if found := re.search(pattern, words, re.IGNORECASE | re.DOTALL):
+        if found := re.search(pattern, text, re.IGNORECASE | re.DOTALL):
             return found.expand(hint)
     return None

@@ -12,7 +12,7 @@ from loader.warehouse.settings import Printed, TargetSettings, check_no_credenti
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
 _NAMESPACES = re.compile(r"(?:IAM|IAMR|IAMA|AWSIDC):[^:]+", re.IGNORECASE)
-"""Users of IAM and of the Identity Center, as Redshift names them."""
+"""Redshift's names for users of IAM and Identity Center."""
 
 
 def _check_role(value: str) -> str:
@@ -20,14 +20,14 @@ def _check_role(value: str) -> str:
     if known and not all(map(_ROLE.fullmatch, re.split(r",(?=arn:)", value))):
         raise ValueError(
             "must be the ARN of an IAM role (arn:aws:iam::ACCOUNT:role/NAME), several of them"
-            " with commas between, or `default`; keys do not belong here"
+            " separated by commas, or `default`; access keys are not allowed"
         )
     return check_no_credentials(value)
 
 
 def _check_user(value: str) -> str:
     if "${" not in value and ":" in value and not _NAMESPACES.fullmatch(value):
-        raise ValueError("must be the name alone; a password has a setting of its own")
+        raise ValueError("must be only the name; set the password in `password`")
     return check_no_credentials(value)
 
 
@@ -50,47 +50,47 @@ class RedshiftTarget(TargetSettings):
     database: Database = ""
     user: Annotated[str, AfterValidator(_check_user)] = ""
     password: str = Field(default="", repr=False)
-    """Empty means IAM, or `secret_id`."""
+    """If empty, `secret_id` or IAM is used."""
     secret_id: Printed = ""
-    """A Secrets Manager secret with user and password."""
+    """A secret in Secrets Manager with user and password."""
     cluster_identifier: Name = ""
-    """The provisioned cluster to ask IAM credentials for."""
+    """The provisioned cluster, for IAM credentials."""
     work_group: Name = ""
-    """The Serverless workgroup to ask IAM credentials for."""
+    """The Serverless workgroup, for IAM credentials."""
     region_name: Name = ""
     iam_role: Annotated[str, AfterValidator(_check_role)] = ""
-    """The role COPY and UNLOAD read and write the bucket with: its ARN, or `default`."""
+    """The IAM role of COPY and UNLOAD: its ARN, or `default`."""
     staging: Printed = ""
-    """Where loads stage their files, `s3://bucket/prefix`."""
+    """The location of staged files, `s3://bucket/prefix`."""
     ssl: bool = True
     encryption: Literal["", "AES256", "aws:kms"] = ""
-    """Server-side encryption of staged files; empty is the bucket's own."""
+    """Server-side encryption of staged files; if empty, the bucket's default."""
     kms_key_id: Printed = ""
     """The key of `aws:kms`; empty is the account's own."""
     session: SessionSettings = SessionSettings()
     """What is SET in every session; specs may say more for their loads."""
     unload_rows: int = Field(default=100_000, ge=0)
-    """Reads of more rows go through UNLOAD and the bucket, not through the connection."""
+    """Reads of more rows than this use UNLOAD instead of the connection."""
 
     def find_missing(self) -> dict[str, str]:
-        """The settings without which nothing can be loaded, each with what it is for."""
+        """The missing settings that loads need, each with its purpose."""
         found: dict[str, str] = {}
         if not self.database:
             found["database"] = "the database"
         if not self.staging:
-            found["staging"] = "s3://bucket/prefix that loads stage their files in"
+            found["staging"] = "s3://bucket/prefix for staged files"
         elif not re.fullmatch(r"s3://[^/]+(/.*)?", self.staging):
-            found["staging"] = "this is no S3 location; write s3://bucket/prefix"
+            found["staging"] = "not a valid S3 location; write s3://bucket/prefix"
         if not self.iam_role:
-            found["iam_role"] = "the role COPY reads the bucket with: its ARN, or `default`"
+            found["iam_role"] = "the IAM role of COPY: its ARN, or `default`"
         serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
         if self.password:
             for key in ("host", "user"):
                 if not getattr(self, key):
-                    found[key] = "a login with `password` needs it"
+                    found[key] = "required for a login with `password`"
         elif not (self.secret_id or self.cluster_identifier or self.work_group or serverless):
             others = "secret_id, or cluster_identifier or work_group for IAM"
             found["password"] = f"to log in; or set {others}"
         if not self.password and not self.secret_id and not self.ssl:
-            found["ssl"] = "IAM credentials are only used over TLS; leave out `ssl = false`"
+            found["ssl"] = "IAM credentials require TLS; remove `ssl = false`"
         return found

@@ -1,4 +1,4 @@
-"""Reads large slices of Redshift with UNLOAD: Parquet on S3, streamed back, then removed."""
+"""Reads large slices with UNLOAD: Parquet files on S3 that are streamed, then deleted."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ BATCH_ROWS = 65_536
 
 @dataclass(frozen=True)
 class Unload:
-    """A read of a slice by way of the bucket."""
+    """A read of a slice with UNLOAD."""
 
     read: Read
     settings: RedshiftTarget
 
     def is_worth_it(self, session: Session) -> bool:
-        """Whether the slice has more rows than should go through the connection."""
-        ((rows,),) = session.execute(self._render("count", self._facts()))
+        """Whether the slice has more rows than `unload_rows` of the settings."""
+        ((rows,),) = session.execute(self._render("count", self._template_facts()))
         number = as_whole_number(rows)
         return number is None or number > self.settings.unload_rows
 
     def batches(self, session: Session) -> Generator[pa.RecordBatch, None, None]:
-        """Unload the slice and stream it back, file by file.
+        """Unload the slice and stream its files.
 
         Raises:
-            ExecuteError: UNLOAD failed, or its manifest tells of other files than there are.
+            ExecuteError: UNLOAD failed, or its manifest does not match the files.
             StageError: the bucket cannot be read.
         """
         store = self.read.open_store()
-        # With a slash at its end, or UNLOAD's names would run on from it.
+        # The URL ends with a slash; otherwise UNLOAD would append the file names to it.
         prefix = f"unload/{self.read.spec.table}/{uuid.uuid4()}"
         facts = {
-            "query": Sql(self._render("select_unload", self._facts())),
+            "query": Sql(self._render("select_unload", self._template_facts())),
             "url": f"{store.uri(prefix)}/",
             "load": {"iam_role": self.settings.iam_role},
         }
         try:
             session.execute(self._render("unload", facts))
-            for key, rows in _files(store, prefix):
+            for key, rows in _read_manifest(store, prefix):
                 content = io.BytesIO(store.read(key))
                 file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
                 if rows is not None and file.metadata.num_rows != rows:
                     raise ExecuteError(
-                        f"{store.uri(key)} has {file.metadata.num_rows:,} rows, and the manifest of"
-                        f" UNLOAD says {rows:,}"
+                        f"{store.uri(key)} has {file.metadata.num_rows:,} rows, but the manifest of"
+                        f" UNLOAD has {rows:,}"
                     )
                 for batch in file.iter_batches(BATCH_ROWS):
-                    yield self._named(batch)
+                    yield self._convert(batch)
         finally:
             store.delete(prefix)
 
-    def _named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with hex as the bytes that it spells."""
+    def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Convert columns that are unloaded as text to their types."""
         names, types = self.read.schema.names, self.read.spec.by_name
         columns = [
-            _FROM_TEXT.get(types[name].data_type.name, _as_it_is)(column)
+            _CONVERSIONS.get(types[name].data_type.name, _keep_unchanged)(column)
             for name, column in zip(names, batch.columns, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, names=names)
@@ -79,7 +79,7 @@ class Unload:
     def _render(self, template: str, facts: Mapping[str, Any]) -> str:
         return self.read.renderer.render(template, facts).sql
 
-    def _facts(self) -> dict[str, Any]:
+    def _template_facts(self) -> dict[str, Any]:
         spec = self.read.spec
         return {
             "table": Table(spec.schema_name, spec.name),
@@ -88,35 +88,37 @@ class Unload:
         }
 
 
-def _files(store: Store, prefix: str) -> list[tuple[str, int | None]]:
-    """The keys of the unloaded files and their rows, as the manifest tells."""
+def _read_manifest(store: Store, prefix: str) -> list[tuple[str, int | None]]:
+    """The keys of the unloaded files with their row counts, from the manifest."""
     manifest = json.loads(store.read(f"{prefix}/manifest"))
-    there = dict(store.list(prefix))
+    listed = dict(store.list(prefix))
     found = []
     for entry in manifest["entries"]:
         key = entry["url"].removeprefix(f"{store.root}/")
         meta = entry.get("meta", {})
-        if there.get(key) is None or there[key] != meta.get("content_length", there[key]):
-            raise ExecuteError(f"{entry['url']} of UNLOAD is missing, or not as long as it should")
+        if listed.get(key) is None or listed[key] != meta.get("content_length", listed[key]):
+            raise ExecuteError(
+                f"{entry['url']} of UNLOAD is missing, or its size differs from the manifest"
+            )
         found.append((key, meta.get("record_count")))
     return found
 
 
-def _as_it_is(column: pa.Array) -> pa.Array:
+def _keep_unchanged(column: pa.Array) -> pa.Array:
     return column
 
 
-def _times(column: pa.Array) -> pa.Array:
+def _parse_times(column: pa.Array) -> pa.Array:
     values = [None if text is None else time.fromisoformat(text) for text in column.to_pylist()]
     return pa.array(values, pa.time64("us"))
 
 
-def _unhex(column: pa.Array) -> pa.Array:
+def _parse_hex(column: pa.Array) -> pa.Array:
     if pa.types.is_binary(column.type):
         return column
     values = [None if text is None else bytes.fromhex(text) for text in column.to_pylist()]
     return pa.array(values, pa.binary())
 
 
-_FROM_TEXT = {"varbyte": _unhex, "time": _times}
-"""What travels as text because UNLOAD has no Parquet type for it."""
+_CONVERSIONS = {"varbyte": _parse_hex, "time": _parse_times}
+"""Converters for types that are unloaded as text, since UNLOAD has no Parquet type for them."""

@@ -1,10 +1,10 @@
 -- s.t on local (duckdb): append day=2013-01-01
 -- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 3. create the table (only when it is missing): as the spec declares it
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. create the stage: rows are verified before they are among the table's
+-- 4. create the stage: rows are verified before they are inserted into the table
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" BIGINT,
     "day" DATE,
@@ -66,7 +66,7 @@ SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
 
--- 6. look for equal keys: to the warehouse these must differ: id 1, carrier 'AA' and 'aa'
+-- 6. look for equal keys: these keys must differ in the warehouse too: id 1, carrier 'AA' and 'aa'
 SELECT count(*) FROM (
     SELECT count(*)
     FROM "loader_stage"
@@ -74,7 +74,7 @@ SELECT count(*) FROM (
     HAVING count(*) > 1
 ) AS repeated;
 
--- 7. count before: how many rows the slice day=2013-01-01 holds
+-- 7. count before: the number of rows in the slice day=2013-01-01
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
@@ -92,7 +92,7 @@ WHERE "day" >= DATE '2013-01-01'
 -- 10. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 11. record the load: its id commits with its rows: exactly once
+-- 11. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,10 @@
 -- s.t on local (duckdb): replace of the whole table
 -- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,26 +30,26 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. add the column carrier: the spec has it and the live table does not
+-- 2. add the column carrier: the spec has it, but the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "carrier" VARCHAR DEFAULT 'AA';
 
--- 3. add the column at: the spec has it and the live table does not
+-- 3. add the column at: the spec has it, but the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "at" TIMESTAMP DEFAULT CAST(timezone('UTC', current_timestamp) AS TIMESTAMP);
 
 -- 4. comment on at: the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 5. add the column doc: the spec has it and the live table does not
+-- 5. add the column doc: the spec has it, but the live table does not
 ALTER TABLE "s"."t" ADD COLUMN "doc" JSON;
 
--- 6. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 6. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
 -- 7. copy: load the staged files
@@ -68,7 +68,7 @@ SELECT
     count(*) - count("raw"), sum(octet_length("raw"))
 FROM "s"."t";
 
--- 9. record the load: its id commits with its rows: exactly once
+-- 9. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,10 @@
 -- s.t on local (duckdb): replace of the whole table
 -- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 3. create the table (only when it is missing): as the spec declares it
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 4. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
 -- 5. copy: load the staged files
@@ -70,7 +70,7 @@ SELECT
     count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
 FROM "s"."t";
 
--- 7. record the load: its id commits with its rows: exactly once
+-- 7. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

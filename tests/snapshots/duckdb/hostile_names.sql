@@ -1,10 +1,10 @@
 -- se"lect; --.ta'ble \ ü on local (duckdb): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
@@ -38,7 +38,7 @@ WHERE load_id = 'load-1'
   AND table_name = 'ta''ble
 \ ü';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "se""lect; --";
 
 -- 3. create the table (only when it is missing): as the spec declares it
@@ -65,7 +65,7 @@ COMMENT ON COLUMN "se""lect; --"."ta'ble
 
 -- done';
 
--- 6. look for other spellings: rows of an equal key that is another text would be deleted too
+-- 6. look for other spellings: rows whose key is another text that compares equal would be deleted too
 SELECT count(*), min("line
 break")
 FROM "se""lect; --"."ta'ble
@@ -83,7 +83,7 @@ break") IN (md5('it''s
 
 \')));
 
--- 7. delete the slice: replace loads this slice anew; other rows stay
+-- 7. delete the slice: replace reloads this slice; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -148,7 +148,7 @@ break" IN ('it''s
 
 \');
 
--- 12. record the load: its id commits with its rows: exactly once
+-- 12. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,10 @@
 -- s.t on local (duckdb): merge of the whole table
 -- stages csv/zstd files in .loader/staging/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 3. create the table (only when it is missing): as the spec declares it
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. create the stage: rows meet the table's by key
+-- 4. create the stage: rows are matched with the table's by key
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" BIGINT,
     "day" DATE,
@@ -80,7 +80,7 @@ SELECT
     count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
 FROM "loader_stage";
 
--- 7. keep the last of each key: of the rows of one key the last stays; NULL comes before every value
+-- 7. keep the last of each key: keeps the last row of each key; NULL sorts before every value
 CREATE TEMPORARY TABLE "loader_stage_last" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM (
@@ -90,7 +90,7 @@ FROM (
 ) AS ranked
 WHERE nth = 1;
 
--- 8. look for ties: rows of one key that tie by at, seen must be the same in every column
+-- 8. look for ties: rows with the same key and the same at, seen must be identical
 SELECT count(*)
 FROM "loader_stage"
 JOIN "loader_stage_last" ON "loader_stage_last"."id" = "loader_stage"."id"
@@ -102,7 +102,7 @@ WHERE CASE WHEN ("loader_stage"."day" = "loader_stage_last"."day" OR ("loader_st
       AND ("loader_stage"."carrier" = "loader_stage_last"."carrier" OR ("loader_stage"."carrier" IS NULL AND "loader_stage_last"."carrier" IS NULL))
       AND ("loader_stage"."amount" = "loader_stage_last"."amount" OR ("loader_stage"."amount" IS NULL AND "loader_stage_last"."amount" IS NULL)) THEN 0 ELSE 1 END = 1;
 
--- 9. compare with the table: which rows are new, changed, the same, or older than the table's
+-- 9. compare with the table: counts the new, changed, unchanged and older rows
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -126,11 +126,11 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage_last"."id"
 ) AS outcomes;
 
--- 10. count the merge: each row of the load must meet one row of the table at most
+-- 10. count the merge: each row of the load must match at most one row of the table
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 11. skip older rows: rows older than the table's by at, seen leave it as it is
+-- 11. skip older rows: rows older than the table's by at, seen are not written
 DELETE FROM "loader_stage_last"
 USING "s"."t"
 WHERE "s"."t"."id" = "loader_stage_last"."id"
@@ -147,7 +147,7 @@ INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
 FROM "loader_stage_last";
 
--- 14. look for missing keys: every key of the load must be in the table, and once, as the warehouse compares keys
+-- 14. look for missing keys: every key of the load must be in the table exactly once
 SELECT count(CASE WHEN "s"."t"."id" IS NULL THEN 1 END)
     + count(*) - (SELECT count(*) FROM "loader_stage_last")
 FROM "loader_stage_last"
@@ -162,7 +162,7 @@ DROP TABLE "loader_stage_last";
 -- 17. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 18. record the load: its id commits with its rows: exactly once
+-- 18. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

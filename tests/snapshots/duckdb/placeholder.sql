@@ -2,10 +2,10 @@
 -- stages parquet/snappy files in .loader/staging/s.t/load_id_-dfd245b6/run-1
 -- no partition is given: day=2013-01-01|carrier=<carrier> is a PLACEHOLDER for the one you load
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -31,14 +31,14 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = '<load id>'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 3. create the table (only when it is missing): as the spec declares it
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2)
 );
 
--- 4. look for other spellings: rows of an equal key that is another text would be deleted too
+-- 4. look for other spellings: rows whose key is another text that compares equal would be deleted too
 SELECT count(*), min("carrier")
 FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
@@ -61,7 +61,7 @@ WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND md5("carrier") IN (md5('<carrier>')));
 
--- 5. delete the slice: replace loads this slice anew; other rows stay
+-- 5. delete the slice: replace reloads this slice; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -87,7 +87,7 @@ WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND "carrier" IN ('<carrier>');
 
--- 8. record the load: its id commits with its rows: exactly once
+-- 8. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,10 @@
 -- s.t on local (duckdb): replace of the whole table
 -- stages csv/none files in .loader/staging/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id VARCHAR NOT NULL,
     table_schema VARCHAR NOT NULL,
@@ -30,17 +30,17 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 
 BEGIN;
 
--- 1. look for this load: one that is there is not done twice
+-- 1. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
 WHERE load_id = 'load-1'
   AND table_schema = 's'
   AND table_name = 't';
 
--- 2. create the schema (only when it is missing): the table's place
+-- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
--- 3. create the sequence of id (only when it is missing): numbers rows
+-- 3. create the sequence of id (only when it is missing): generates its values
 CREATE SEQUENCE IF NOT EXISTS "s"."t_id_seq_1_1" START WITH 1 INCREMENT BY 1
     MINVALUE -9223372036854775807 MAXVALUE 9223372036854775807;
 
@@ -60,7 +60,7 @@ COMMENT ON TABLE "s"."t" IS 'One row per order; it''s \ small.';
 -- 6. comment on at (only when it is missing): the spec's description
 COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 
--- 7. delete all rows: replace loads the table anew; DELETE, since TRUNCATE would commit
+-- 7. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
 -- 8. copy: load the staged files
@@ -82,7 +82,7 @@ SELECT
     count(*) - count("raw"), sum(octet_length("raw"))
 FROM "s"."t";
 
--- 10. record the load: its id commits with its rows: exactly once
+-- 10. record the load: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

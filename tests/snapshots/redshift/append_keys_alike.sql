@@ -1,10 +1,13 @@
 -- s.t on prod (redshift): append day=2013-01-01
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -30,7 +33,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's own ledger (only when it is missing): its loads take turns by it; readers of the table never wait
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
     load_id varchar(128) NOT NULL,
     slice varchar(4096),
@@ -42,7 +45,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
 DISTSTYLE AUTO
 SORTKEY ("load_id");
 
--- copy the table's loads (only when it is missing): what a ledger of an earlier version knows of the table
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
@@ -52,15 +55,15 @@ WHERE table_schema = 's'
 
 BEGIN;
 
--- 1. lock the table's own ledger: loads of one table take turns; readers of the table go on
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
 LOCK "loader"."loads_s_t";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads_s_t"
 WHERE load_id = 'load-1';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 4. create the table (only when it is missing): as the spec declares it
@@ -74,7 +77,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     PRIMARY KEY ("id", "carrier")
 );
 
--- 5. create the stage: rows are verified before they are among the table's
+-- 5. create the stage: rows are verified before they are inserted into the table
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" bigint,
     "day" date,
@@ -94,7 +97,7 @@ MANIFEST;
 -- 7. count copied rows: COPY must have loaded exactly the staged rows
 SELECT pg_last_copy_count();
 
--- 8. look for equal keys: to the warehouse these must differ: id 1, carrier 'AA' and 'aa'
+-- 8. look for equal keys: these keys must differ in the warehouse too: id 1, carrier 'AA' and 'aa'
 SELECT count(*) FROM (
     SELECT count(*)
     FROM "loader_stage"
@@ -102,7 +105,7 @@ SELECT count(*) FROM (
     HAVING count(*) > 1
 ) AS repeated;
 
--- 9. count before: how many rows the slice day=2013-01-01 holds
+-- 9. count before: the number of rows in the slice day=2013-01-01
 SELECT count(*) FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
@@ -120,14 +123,14 @@ WHERE "day" >= DATE '2013-01-01'
 -- 12. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 13. record the load of the table: its id commits with its rows: exactly once
+-- 13. record the load for the table: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 VALUES (
     'load-1', 'day=2013-01-01', 1000,
     20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 );
 
--- 14. record the load: what `loader history` shows; nothing reads it inside a transaction
+-- 14. record the load: for `loader history`; no load reads it
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

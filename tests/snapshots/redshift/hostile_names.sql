@@ -1,10 +1,13 @@
 -- se"lect; --.ta'ble \ ü on prod (redshift): replace d; --=2013-01-01|l b=it's  \
 -- stages parquet/snappy files in s3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -30,7 +33,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's own ledger (only when it is missing): its loads take turns by it; readers of the table never wait
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f" (
     load_id varchar(128) NOT NULL,
     slice varchar(4096),
@@ -42,7 +45,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f" (
 DISTSTYLE AUTO
 SORTKEY ("load_id");
 
--- copy the table's loads (only when it is missing): what a ledger of an earlier version knows of the table
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
 INSERT INTO "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
@@ -53,21 +56,21 @@ WHERE table_schema = 'se"lect; --'
 
 BEGIN;
 
--- 1. lock the table's own ledger: loads of one table take turns; readers of the table go on
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
 LOCK "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f"
 WHERE load_id = 'load-1';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "se""lect; --";
 
--- 4. grant usage to user:o'ne"two (only when it is missing): without it no grant on the table is of use
+-- 4. grant usage to user:o'ne"two (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "se""lect; --" TO "o'ne""two";
 
--- 5. grant usage to role:r; DROP (only when it is missing): without it no grant on the table is of use
+-- 5. grant usage to role:r; DROP (only when it is missing): grants on the table need it
 GRANT USAGE ON SCHEMA "se""lect; --" TO ROLE "r; DROP";
 
 -- 6. create the table (only when it is missing): as the spec declares it
@@ -106,7 +109,7 @@ GRANT SELECT ON "se""lect; --"."ta'ble
 GRANT SELECT ON "se""lect; --"."ta'ble
 \ ü" TO ROLE "r; DROP";
 
--- 11. look for other spellings: rows of an equal key that is another text would be deleted too
+-- 11. look for other spellings: rows whose key is another text that compares equal would be deleted too
 SELECT count(*), min("line
 break")
 FROM "se""lect; --"."ta'ble
@@ -124,7 +127,7 @@ break") IN (md5('it''s
 
 \\')));
 
--- 12. delete the slice: replace loads this slice anew; other rows stay
+-- 12. delete the slice: replace reloads this slice; other rows stay
 DELETE FROM "se""lect; --"."ta'ble
 \ ü"
 WHERE "drop table t; --" >= DATE '2013-01-01'
@@ -192,7 +195,7 @@ break" IN ('it''s
 
 \\');
 
--- 18. record the load of the table: its id commits with its rows: exactly once
+-- 18. record the load for the table: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads_se_lect__--_ta_ble____-6f4f9a7f" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 VALUES (
     'load-1', 'd; --=2013-01-01|l
@@ -202,7 +205,7 @@ b=it''s
     20000, 2, 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json'
 );
 
--- 19. record the load: what `loader history` shows; nothing reads it inside a transaction
+-- 19. record the load: for `loader history`; no load reads it
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -1,10 +1,13 @@
 -- s.t on prod (redshift): merge of the whole table
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -30,7 +33,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's own ledger (only when it is missing): its loads take turns by it; readers of the table never wait
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
     load_id varchar(128) NOT NULL,
     slice varchar(4096),
@@ -42,7 +45,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
 DISTSTYLE AUTO
 SORTKEY ("load_id");
 
--- copy the table's loads (only when it is missing): what a ledger of an earlier version knows of the table
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
@@ -52,15 +55,15 @@ WHERE table_schema = 's'
 
 BEGIN;
 
--- 1. lock the table's own ledger: loads of one table take turns; readers of the table go on
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
 LOCK "loader"."loads_s_t";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads_s_t"
 WHERE load_id = 'load-1';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 4. create the table (only when it is missing): as the spec declares it
@@ -74,7 +77,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     PRIMARY KEY ("id")
 );
 
--- 5. create the stage: rows meet the table's by key
+-- 5. create the stage: rows are matched with the table's by key
 CREATE TEMPORARY TABLE "loader_stage" (
     "id" bigint,
     "day" date,
@@ -105,7 +108,7 @@ SELECT
     count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
 FROM "loader_stage";
 
--- 9. compare with the table: which rows are new, changed or the same
+-- 9. compare with the table: counts the new, changed and unchanged rows
 CREATE TEMPORARY TABLE "loader_merge" AS
 SELECT
     count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
@@ -127,11 +130,11 @@ FROM (
   LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_stage"."id"
 ) AS outcomes;
 
--- 10. count the merge: each row of the load must meet one row of the table at most
+-- 10. count the merge: each row of the load must match at most one row of the table
 SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, rows_before
 FROM "loader_merge";
 
--- 11. merge: known keys are updated, new ones inserted
+-- 11. merge: existing keys are updated, new ones inserted
 MERGE INTO "s"."t"
 USING "loader_stage"
 ON "s"."t"."id" = "loader_stage"."id"
@@ -144,7 +147,7 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT ("id", "day", "at", "seen", "carrier", "amount")
 VALUES ("loader_stage"."id", "loader_stage"."day", "loader_stage"."at", "loader_stage"."seen", "loader_stage"."carrier", "loader_stage"."amount");
 
--- 12. look for missing keys: every key of the load must be in the table, and once, as the warehouse compares keys
+-- 12. look for missing keys: every key of the load must be in the table exactly once
 SELECT count(CASE WHEN "s"."t"."id" IS NULL THEN 1 END)
     + count(*) - (SELECT count(*) FROM "loader_stage")
 FROM "loader_stage"
@@ -156,14 +159,14 @@ SELECT count(*) FROM "s"."t";
 -- 14. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 15. record the load of the table: its id commits with its rows: exactly once
+-- 15. record the load for the table: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 VALUES (
     'load-1', NULL, 1000,
     20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
 );
 
--- 16. record the load: what `loader history` shows; nothing reads it inside a transaction
+-- 16. record the load: for `loader history`; no load reads it
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -2,10 +2,13 @@
 -- stages parquet/snappy files in s3://bucket/loader/s.t/load_id_-dfd245b6/run-1
 -- no partition is given: day=2013-01-01|carrier=<carrier> is a PLACEHOLDER for the one you load
 
--- create the ledger's schema (only when it is missing): the ledger's place
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader <load id>';
+
+-- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
--- create the ledger (only when it is missing): what was loaded, and when
+-- create the ledger (only when it is missing): the record of all loads
 CREATE TABLE IF NOT EXISTS "loader"."loads" (
     load_id varchar(128) NOT NULL,
     table_schema varchar(127) NOT NULL,
@@ -31,7 +34,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's own ledger (only when it is missing): its loads take turns by it; readers of the table never wait
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
 CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
     load_id varchar(128) NOT NULL,
     slice varchar(4096),
@@ -43,7 +46,7 @@ CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
 DISTSTYLE AUTO
 SORTKEY ("load_id");
 
--- copy the table's loads (only when it is missing): what a ledger of an earlier version knows of the table
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
@@ -53,15 +56,15 @@ WHERE table_schema = 's'
 
 BEGIN;
 
--- 1. lock the table's own ledger: loads of one table take turns; readers of the table go on
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
 LOCK "loader"."loads_s_t";
 
--- 2. look for this load: one that is there is not done twice
+-- 2. look for this load: a committed load is not repeated
 SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads_s_t"
 WHERE load_id = '<load id>';
 
--- 3. create the schema (only when it is missing): the table's place
+-- 3. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";
 
 -- 4. create the table (only when it is missing): as the spec declares it
@@ -74,7 +77,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2)
 );
 
--- 5. look for other spellings: rows of an equal key that is another text would be deleted too
+-- 5. look for other spellings: rows whose key is another text that compares equal would be deleted too
 SELECT count(*), min("carrier")
 FROM "s"."t"
 WHERE ("day" >= DATE '2013-01-01'
@@ -84,7 +87,7 @@ WHERE ("day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND md5("carrier") IN (md5('<carrier>')));
 
--- 6. delete the slice: replace loads this slice anew; other rows stay
+-- 6. delete the slice: replace reloads this slice; other rows stay
 DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
@@ -114,14 +117,14 @@ WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND "carrier" IN ('<carrier>');
 
--- 10. record the load of the table: its id commits with its rows: exactly once
+-- 10. record the load for the table: its id commits together with its rows: exactly once
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 VALUES (
     '<load id>', 'day=2013-01-01|carrier=<carrier>', NULL /* rows staged */,
     NULL /* bytes staged */, NULL /* files staged */, 's3://bucket/loader/s.t/load_id_-dfd245b6/run-1/manifest.json'
 );
 
--- 11. record the load: what `loader history` shows; nothing reads it inside a transaction
+-- 11. record the load: for `loader history`; no load reads it
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,

@@ -65,7 +65,7 @@ def _string(value: str) -> str:
 
 
 def check_document(text: str) -> None:
-    """Refuse text that is no JSON document a SUPER can hold.
+    """Refuse text that is not valid JSON document a SUPER can hold.
 
     Raises:
         ValueError: what is wrong with it.

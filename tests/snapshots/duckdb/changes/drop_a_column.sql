@@ -4,7 +4,7 @@
 
 BEGIN;
 
--- 1. drop the column note: the live table has it and the spec does not
+-- 1. drop the column note: the live table has it, but the spec does not
 ALTER TABLE "s"."t" DROP COLUMN "note";
 
 COMMIT;

@@ -5,17 +5,17 @@
 
 BEGIN;
 
--- 1. count before: how many rows are to be copied
+-- 1. count before: the number of rows to copy
 SELECT count(*) FROM "s"."t";
 
--- 2. create the new table: the table as the spec declares it, under a name of its own
+-- 2. create the new table: the table as the spec declares it, under a temporary name
 CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "id" INTEGER NOT NULL,
     "note" VARCHAR NOT NULL,
     "amount" DECIMAL(12,2) DEFAULT 0
 );
 
--- 3. copy the rows: every row, its values converted where types change
+-- 3. copy the rows: all rows, with conversions where types change
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount")
 SELECT
     "id",
@@ -23,13 +23,13 @@ SELECT
     "amount"
 FROM "s"."t";
 
--- 4. count the rows: none may be lost or doubled
+-- 4. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 5. drop the old table: the new table takes its place; what is bound to it would stop this
+-- 5. drop the old table: the new table replaces it; fails if other objects depend on it
 DROP TABLE "s"."t";
 
--- 6. rename the new table: now it is the table
+-- 6. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- type id: INTEGER -> BIGINT; rebuild; 
--- type note: VARCHAR -> DATE; rebuild; text that is no date fails
+-- type note: VARCHAR -> DATE; rebuild; text that is not a valid date fails
 -- type amount: DECIMAL(12,2) -> DECIMAL(14,3); rebuild; 
 -- type flag: BOOLEAN -> VARCHAR; rebuild; 
 -- type at: TIMESTAMP -> DATE; rebuild; the times of day are lost
@@ -9,10 +9,10 @@
 
 BEGIN;
 
--- 1. count before: how many rows are to be copied
+-- 1. count before: the number of rows to copy
 SELECT count(*) FROM "s"."t";
 
--- 2. create the new table: the table as the spec declares it, under a name of its own
+-- 2. create the new table: the table as the spec declares it, under a temporary name
 CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "id" BIGINT NOT NULL,
     "note" DATE,
@@ -22,7 +22,7 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "doc" VARCHAR
 );
 
--- 3. copy the rows: every row, its values converted where types change
+-- 3. copy the rows: all rows, with conversions where types change
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
 SELECT
     CAST("id" AS BIGINT),
@@ -33,13 +33,13 @@ SELECT
     CAST("doc" AS VARCHAR)
 FROM "s"."t";
 
--- 4. count the rows: none may be lost or doubled
+-- 4. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 5. drop the old table: the new table takes its place; what is bound to it would stop this
+-- 5. drop the old table: the new table replaces it; fails if other objects depend on it
 DROP TABLE "s"."t";
 
--- 6. rename the new table: now it is the table
+-- 6. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
 
 -- 7. comment on the table: the live table's own comment

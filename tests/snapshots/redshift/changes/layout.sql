@@ -7,10 +7,10 @@
 
 BEGIN;
 
--- 1. change the distribution: rows are distributed by even
+-- 1. change the distribution: the live table has even
 ALTER TABLE "s"."t" ALTER DISTSTYLE KEY DISTKEY "id";
 
--- 2. change the sort key: rows are sorted by compound (id)
+-- 2. change the sort key: the live table has compound (id)
 ALTER TABLE "s"."t" ALTER COMPOUND SORTKEY ("note", "id");
 
 -- 3. change the encodings: the spec's encodings

@@ -1,5 +1,5 @@
 -- type id: integer -> bigint; rebuild; 
--- type note: varchar(20) -> date; rebuild; text that is no date fails
+-- type note: varchar(20) -> date; rebuild; text that is not a valid date fails
 -- type amount: decimal(12,2) -> decimal(14,3); rebuild; 
 -- type flag: boolean -> varchar(5); rebuild; 
 -- type at: timestamp -> date; rebuild; the times of day are lost
@@ -9,13 +9,13 @@
 
 BEGIN;
 
--- 1. lock the table: nobody may write into what is about to be replaced
+-- 1. lock the table: no writes while the table is being replaced
 LOCK "s"."t";
 
--- 2. count before: how many rows are to be copied
+-- 2. count before: the number of rows to copy
 SELECT count(*) FROM "s"."t";
 
--- 3. create the new table: the table as the spec declares it, under a name of its own
+-- 3. create the new table: the table as the spec declares it, under a temporary name
 CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "id" bigint NOT NULL,
     "note" date,
@@ -25,7 +25,7 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
     "doc" varchar(100)
 );
 
--- 4. copy the rows: every row, its values converted where types change
+-- 4. copy the rows: all rows, with conversions where types change
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
 SELECT
     CAST("id" AS bigint),
@@ -36,13 +36,13 @@ SELECT
     json_serialize("doc")
 FROM "s"."t";
 
--- 5. count the rows: none may be lost or doubled
+-- 5. count the rows: no row may be lost or duplicated
 SELECT count(*) FROM "s"."loader_new_df4ee02178481c0d";
 
--- 6. drop the old table: the new table takes its place; what is bound to it would stop this
+-- 6. drop the old table: the new table replaces it; fails if other objects depend on it
 DROP TABLE "s"."t";
 
--- 7. rename the new table: now it is the table
+-- 7. rename the new table: it replaces the old table
 ALTER TABLE "s"."loader_new_df4ee02178481c0d" RENAME TO "t";
 
 -- 8. comment on the table: the live table's own comment

@@ -1,6 +1,6 @@
--- widen column note: varchar(20) -> varchar(40); outside; 
+-- widen column note: varchar(20) -> varchar(40); before_transaction; 
 
 -- s.t on prod: changes of the table
 
--- widen the column note: the live column is varchar(20); it cannot be done inside the transaction
+-- widen the column note: the live column is varchar(20); this cannot run inside the transaction
 ALTER TABLE "s"."t" ALTER COLUMN "note" TYPE varchar(40);
