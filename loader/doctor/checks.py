@@ -262,7 +262,7 @@ class Examination:
 
     def _check_temporary(self) -> StepResult:
         with self.rolled_back():
-            self.run("create_stage", stage=self.stage_table, columns=self.spec.columns)
+            self.run("create_stage", stage=self.stage_table, columns=self.spec.columns, dist=None)
         return StepResult("temporary tables can be created")
 
     def _check_list(self) -> StepResult:
