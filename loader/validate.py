@@ -10,7 +10,7 @@ from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Target
 from loader.project import Project
 from loader.spec.catalog import Entry
-from loader.sql.renderer import OWN, Renderer
+from loader.sql.renderer import OWN, SUFFIX, Renderer
 from loader.sql.templates import own_templates, unused_templates
 
 
@@ -33,7 +33,8 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
     for entry in entries:
         problems += entry.problems
         # Loader's own templates need no check: its tests prove that they render every valid spec.
-        if entry.spec is not None and (custom or entry.spec.templates):
+        problems += _find_missing_hooks(entry, renderers)
+        if entry.spec is not None and (custom or entry.spec.templates or entry.spec.hooks):
             for renderer in renderers:
                 problems += _check_templates(entry, renderer)
     return [entry.name for entry in entries], list(dict.fromkeys(problems))
@@ -52,9 +53,19 @@ def _find_unused_templates(project: Project) -> Iterator[Problem]:
     """The project's templates that no spec uses; none are reported while a spec is invalid."""
     entries = project.catalog.entries
     if all(entry.spec is not None for entry in entries):
-        named = {file for entry in entries if entry.spec for file in entry.spec.templates.values()}
+        specs = [entry.spec for entry in entries if entry.spec]
+        named = {file for spec in specs for file in spec.templates.values()}
+        named |= {f"{hook.template}{SUFFIX}" for spec in specs for hook in spec.hooks}
         own = own_templates(*(adapter.templates for adapter in project.adapters))
         yield from unused_templates(project.templates, own, named)
+
+
+def _find_missing_hooks(entry: Entry, renderers: Sequence[Renderer]) -> Iterator[Problem]:
+    for hook in entry.spec.hooks if entry.spec is not None else ():
+        if not any(renderer.has(hook.template) for renderer in renderers):
+            message = f"hooks: there is no template `{hook.template}{SUFFIX}`"
+            hint = "put it below `templates/`, in the folder of a dialect or in `ansi`"
+            yield Problem(message, hint=hint, path=entry.shown)
 
 
 def _check_templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:

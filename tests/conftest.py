@@ -100,6 +100,8 @@ def _write(path: Path, text: str) -> None:
 def _toml(value: object) -> str:
     if isinstance(value, str):
         return "'" + value + "'"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

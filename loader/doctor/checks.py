@@ -14,6 +14,7 @@ from typing import Any
 
 from loader.config import Config, TargetSettings
 from loader.data.files.open import open_files
+from loader.doctor.ledger import make_load_facts
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.context import TargetContext
 from loader.executor.stage import Destination, ingest
@@ -24,7 +25,6 @@ from loader.plan.model import (
     LoadRequest,
     StagedFacts,
     Statement,
-    lock_name,
     missing_ledger_columns,
     stage_prefix,
 )
@@ -210,52 +210,46 @@ class Examination:
                     self.run("ledger_add_column", ledger=ledger, column=column, data_type=data_type)
             else:
                 self.run("ledger_create", ledger=ledger)
-                self._make_lock(schema)
-            self.write_ledger(ledger)
+                self._write_table_ledger(schema)
+            self.write_ledger(schema)
         if not isinstance(live, LiveTable):
             return StepResult(f"{schema}.loads does not exist yet, and can be created")
         try:
             with self.rolled_back():
-                self._make_lock(schema)
+                self._write_table_ledger(schema)
         except ExecuteError as error:
             if error.transient:
                 raise
-            detail = f"{schema}.loads can be written, but lock tables cannot be created in {schema}"
-            return StepResult(
-                f"{detail}: {error.message}", "warning", f"GRANT CREATE ON SCHEMA {schema}"
-            )
+            found = f"{schema}.loads exists, but no table can be created there: {error.message}"
+            return StepResult(found, "warning", f"GRANT CREATE ON SCHEMA {schema}")
         return StepResult(f"{schema}.loads exists, and can be written")
 
-    def _make_lock(self, schema: str) -> None:
-        if self.renderer.has("lock_create"):
-            self.run("lock_create", lock=Table(schema, lock_name(self.spec)))
-
-    def write_ledger(self, ledger: Table) -> None:
-        """Write a row to a ledger and read it back.
+    def write_ledger(self, schema: str) -> None:
+        """Write a row to the ledger of a schema and, if loads read that one, read it back.
 
         Raises:
             ExecuteError: the row cannot be written, or is not found.
         """
-        load = {"id": self.token, "slice": None, "rows": 0, "bytes": 0, "files": 0}
-        self.run(
-            "ledger_insert",
-            ledger=ledger,
-            table=Table(self.spec.schema_name, self.spec.name),
-            load={**load, "manifest": None, "figures": None, "columns_changed": None},
-            counts=None,
-            asset_key=self.spec.asset_key,
-            disposition=self.spec.write_disposition,
-            spec_hash="doctor",
-            version=version(),
-        )
-        if len(self.run("ledger_find", ledger=ledger, load=load)) != 1:
-            raise ExecuteError(
-                f"a row written to {ledger.schema}.{ledger.name} cannot be read back"
-            )
+        facts = make_load_facts(self.spec, schema, self.token)
+        self.run("ledger_insert", **facts)
+        if not self.renderer.has("table_ledger_create"):
+            self._find_load(facts)
+
+    def _write_table_ledger(self, schema: str) -> None:
+        """Create the ledger of one table, write a row to it, and read it back."""
+        if self.renderer.has("table_ledger_create"):
+            facts = make_load_facts(self.spec, schema, self.token)
+            self.run("table_ledger_create", **facts)
+            self.run("table_ledger_insert", **facts)
+            self._find_load(facts)
+
+    def _find_load(self, facts: Mapping[str, object]) -> None:
+        if not self.run("ledger_find", **facts):
+            raise ExecuteError("a row written to the ledger cannot be read back")
 
     def _check_temporary(self) -> StepResult:
         with self.rolled_back():
-            self.run("create_stage", stage=self.stage_table, columns=self.spec.columns)
+            self.run("create_stage", stage=self.stage_table, columns=self.spec.columns, dist=None)
         return StepResult("temporary tables can be created")
 
     def _check_list(self) -> StepResult:

@@ -136,8 +136,8 @@ class Answers:
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: the rows of the load match {excess:,} rows of"
-                " the table too many: keys of the load are duplicated in the table",
+                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
+                f" once: {excess:,} rows too many match",
                 "remove the duplicates of the primary key from the table, or replace all of it with"
                 " --full-refresh",
             )

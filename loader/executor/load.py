@@ -12,6 +12,7 @@ from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.errors import FrameError, StageError
 from loader.executor.context import TargetContext
+from loader.executor.hooks import run_hooks_after_commit
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
@@ -19,7 +20,7 @@ from loader.plan.drift.compare import additions
 from loader.plan.drift.remedies import fit_to_live, may_be_stuck, stuck_columns
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
-from loader.plan.load_plan import compared_figures, plan_load
+from loader.plan.load_plan import compared_figures, plan_hooks, plan_load
 from loader.plan.model import LoadRequest, Plan, StagedFacts, ledger_slice, stage_prefix
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -55,7 +56,17 @@ class Load:
             self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
             before = with_retries(lambda: self._prepare(stack))
-            return before.earlier or replace(self, spec=before.spec)._run(frame, before)
+            result = before.earlier or replace(self, spec=before.spec)._run(frame, before)
+        return self._run_hooks(result)
+
+    def _run_hooks(self, result: LoadResult) -> LoadResult:
+        """Run the hooks after COMMIT, also for a load that an earlier run committed."""
+        context = self.context
+        hooks = plan_hooks(self.spec, context.renderer, context.target, self.request)
+        failed = run_hooks_after_commit(
+            hooks, context.warehouse, lambda hook: self.on_progress(Progress(hook.name))
+        )
+        return replace(result, warnings=(*result.warnings, *failed)) if failed else result
 
     def _prepare(self, stack: ExitStack) -> _BeforeStaging:
         """Look for an earlier load, and read the live table; keeps the session open if allowed."""
@@ -166,7 +177,9 @@ class Load:
             return None
         load_id = self.request.load_id
         context = self.context
-        record = find_load(context.warehouse, context.renderer, ledger, load_id, session)
+        record = find_load(
+            context.warehouse, context.renderer, ledger, self._table, load_id, session
+        )
         if record is None:
             return None
         slice_ = record.slice if self.request.auto else ledger_slice(self.request.slice)
@@ -218,7 +231,7 @@ class Load:
 
         context = self.context
         return execute(
-            lambda live, widened: self._plan(replace(request, widened=widened), live),
+            lambda live, evolved: self._plan(replace(request, evolved=evolved), live),
             table=self._table,
             warehouse=context.warehouse,
             renderer=context.renderer,
@@ -267,8 +280,8 @@ class Load:
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
             plan=outcome.plan if is_own else None,
-            columns_added=outcome.plan.columns_added if is_own else (),
-            columns_widened=tuple(outcome.columns_widened),
+            columns_added=outcome.evolution.added,
+            columns_widened=outcome.evolution.widened,
             **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
         )
 

@@ -126,7 +126,6 @@ class TransactionRunner(ABC):
                 f"{more}{self.state()}",
                 hint=error.hint or f"the statement comes from {statement.template}",
                 statement=statement.sql,
-                rolled_back=True,
                 transient=error.transient,
                 code=error.code,
             ) from error

@@ -15,7 +15,7 @@ from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import plan_ledger_upgrade
-from loader.plan.model import Plan, Statement, ledger_slice, lock_name
+from loader.plan.model import Evolution, Plan, Statement, ledger_slice, table_ledger
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
@@ -32,8 +32,8 @@ _CANCELLED = "57014"
 
 _LOCKED = "another load of the table is running: load again after it has ended"
 
-Build = Callable[[Live, tuple[str, ...]], Plan]
-"""Builds the plan from the live table and the columns that were widened before."""
+Build = Callable[[Live, Evolution], Plan]
+"""Builds the plan from the live table, and the columns that were changed before."""
 Explain = Callable[[Session, Plan, str], list[str]]
 """Returns one line for each row that COPY rejected."""
 
@@ -52,8 +52,8 @@ class Outcome:
     """Failed checks of severity warning, with sample rows."""
     merge_counts: MergeCounts | None = None
     """The counts of a merge."""
-    columns_widened: tuple[str, ...] = ()
-    """Columns that were widened before the transaction."""
+    evolution: Evolution = field(default_factory=Evolution)
+    """Columns that were added or widened."""
 
 
 def execute(
@@ -114,9 +114,9 @@ class LoadTransaction(TransactionRunner):
         self._figures = figures
         self._session = session
         self._explain_copy = explain
-        self._widened: tuple[str, ...] = ()
+        self._evolved = Evolution()
         """Kept between attempts, since a rollback does not undo it."""
-        self._plan = self._opening = build("unseen", ())
+        self._plan = self._opening = build("unseen", self._evolved)
         self._live: Live = "unseen"
         """The table at the start of the transaction."""
         self._warnings: list[str] = []
@@ -138,9 +138,7 @@ class LoadTransaction(TransactionRunner):
         except _CommittedByAnother as found:
             record = found.record
         if record is not None:
-            return Outcome(
-                self._plan, record, rows_loaded=record.rows, columns_widened=self._widened
-            )
+            return Outcome(self._plan, record, rows_loaded=record.rows, evolution=self._evolved)
         answers = self.answers
         return Outcome(
             self._plan,
@@ -149,7 +147,7 @@ class LoadTransaction(TransactionRunner):
             rows_after=answers.rows_after,
             warnings=self._warnings,
             merge_counts=answers.merge_counts,
-            columns_widened=self._widened,
+            evolution=self._plan.evolution,
         )
 
     @property
@@ -163,9 +161,8 @@ class LoadTransaction(TransactionRunner):
         return Answers(spec.table, self.state, self._figures, hidden, {STAGED: self._rows})
 
     def state(self) -> str:
-        """The line that says that the table is unchanged, except for widened columns."""
-        widened = f"; widened before: {', '.join(self._widened)}" if self._widened else ""
-        return f"rolled back; {self._opening.spec.table} is unchanged{widened}"
+        """The line that says that the table is unchanged, except for changed columns."""
+        return f"rolled back; {self._opening.spec.table} is unchanged{self._evolved}"
 
     @contextmanager
     def open_session(self) -> Iterator[Session]:
@@ -180,14 +177,25 @@ class LoadTransaction(TransactionRunner):
     # --- before the transaction
 
     def run_before(self, session: Session) -> None:
-        """Create or upgrade the ledger, and widen columns that are too narrow."""
+        """Configure the session, create the ledger, evolve the table, and run the first hooks."""
+        for statement in self._opening.session:
+            self.run_statement(session, statement)
         self._create_ledger(session)
-        allowed = self._opening.spec.schema_contract.evolve == "additive"
-        if allowed and self._renderer.has("widen_column"):
-            plan = self._build(describe(session, self._renderer, self._table), ())
-            for statement in plan.outside:
-                self.run_statement(session, statement)
-            self._widened = (*self._widened, *plan.columns_widened)
+        self._evolve(session)
+        for statement in self._opening.before:
+            self.run_statement(session, statement)
+
+    def _evolve(self, session: Session) -> None:
+        """Change columns of the live table that the transaction does not change."""
+        if self._opening.spec.schema_contract.evolve != "additive":
+            return
+        self._live = describe(session, self._renderer, self._table)
+        plan = self._build(self._live, Evolution())
+        if plan.outside:
+            with self._retried_if_changed(session):
+                for statement in plan.outside:
+                    self.run_statement(session, statement)
+            self._evolved += plan.evolution
 
     def _create_ledger(self, session: Session) -> None:
         """Create or upgrade the ledger, in a transaction of its own."""
@@ -209,8 +217,10 @@ class LoadTransaction(TransactionRunner):
         plan, ledger = self._opening, self._opening.target.ledger_schema
         if not ledger:
             return []
-        names = ["loads", lock_name(plan.spec)] if self._renderer.has("lock") else ["loads"]
-        found = [describe(session, self._renderer, Table(ledger, name)) for name in names]
+        tables = [Table(ledger, "loads")]
+        if self._renderer.has("table_ledger_create"):
+            tables.append(table_ledger(ledger, self._table))
+        found = [describe(session, self._renderer, table) for table in tables]
         missing: list[Statement] = []
         if not all(isinstance(live, LiveTable) for live in found):
             missing += [one for one in plan.setup if one.role != "schema" or "no schema" in found]
@@ -222,8 +232,14 @@ class LoadTransaction(TransactionRunner):
 
     def run_transaction(self, session: Session) -> None:
         """Run it; an error is transient if another job has changed the table."""
-        try:
+        with self._retried_if_changed(session):
             super().run_transaction(session)
+
+    @contextmanager
+    def _retried_if_changed(self, session: Session) -> Iterator[None]:
+        """Make an error transient if another job has changed the table."""
+        try:
+            yield
         except VerifyError:
             raise
         except ExecuteError as error:
@@ -244,7 +260,7 @@ class LoadTransaction(TransactionRunner):
         """Take the lock, read the live table, and run the plan that is built for it."""
         self.take_lock(session, self._opening.statements)
         self._live = describe(session, self._renderer, self._table)
-        self._plan = self._build(self._live, self._widened)
+        self._plan = self._build(self._live, self._evolved)
         for statement in self._plan.statements:
             if statement.role == "lock":
                 continue
@@ -364,7 +380,7 @@ class LoadTransaction(TransactionRunner):
         plan = self._plan
         if not self._renderer.has("lock"):
             ledger = plan.target.ledger_schema
-            return find_load(self.warehouse, self._renderer, ledger, plan.load_id)
+            return find_load(self.warehouse, self._renderer, ledger, self._table, plan.load_id)
         with self.warehouse.session() as session:
             wait = self._renderer.render("lock_wait", {"milliseconds": _LOCK_WAIT})
             session.execute(wait.sql)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
@@ -17,6 +17,7 @@ from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
+    Evolution,
     LoadRequest,
     Plan,
     StagePlan,
@@ -31,7 +32,11 @@ from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice, placeholder
+from loader.spec.session import placed
 from loader.sql.renderer import Renderer, Unknown
+
+_LABEL_BYTES = 320
+"""The longest query group (``r_query_group``)."""
 
 
 def plan_load(
@@ -75,12 +80,14 @@ def plan_load(
             tuple(column.name for column in columns),
         ),
         setup=tuple(builder.setup()),
+        session=tuple(builder.session()),
         outside=tuple(builder.outside()),
+        before=tuple(builder.hooks("before", "outside")),
+        after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
-        notes=notes,
-        columns_added=builder.changed("add column"),
-        columns_widened=builder.changed("widen column"),
+        notes=(*notes, *builder.notes()),
+        evolution=request.evolved + builder.evolution,
     )
 
 
@@ -121,6 +128,14 @@ def plan_checks(
     request = LoadRequest(slice=slice_)
     builder = _Builder(spec, renderer, target, request, slice_, "", spec.columns)
     return tuple(builder.checks())
+
+
+def plan_hooks(
+    spec: TableSpec, renderer: Renderer, target: Target, request: LoadRequest
+) -> tuple[Statement, ...]:
+    """The spec's hooks that run after the COMMIT of a load."""
+    builder = _Builder(spec, renderer, target, request, request.slice, "", spec.columns)
+    return tuple(builder.hooks("after", "outside"))
 
 
 def full_refresh_conflict() -> PlanError:
@@ -167,6 +182,43 @@ class _Builder:
     drift: Drift | None = None
     """The drift of the live table, if it is known already."""
 
+    def session(self) -> Iterator[Statement]:
+        """The settings of the session: at least a label for its queries."""
+        if not self.renderer.has("set_session"):
+            return
+        spec, why = self.spec, "the settings of the target and of the spec"
+        parameters = {**self.target.session.parameters(), **spec.session.parameters()}
+        label = str(parameters.pop("query_group", "loader {load_id}"))
+        for word, text in (
+            ("load_id", self.request.load_id),
+            ("asset_key", spec.asset_key),
+            ("table", spec.table),
+        ):
+            label = label.replace(f"{{{word}}}", text)
+        step = Step("label the queries", "SYS_QUERY_HISTORY shows it as query_label", "set_session")
+        named = {"query_group": label.encode()[:_LABEL_BYTES].decode(errors="ignore")}
+        for name, value in (named | parameters).items():
+            facts = {"name": name, "value": value}
+            one = step if name == "query_group" else Step(f"set {name}", why, "set_session")
+            yield self._outside(replace(one, facts=facts, group="the session's settings"))
+
+    def hooks(self, when: str, transaction: str) -> Iterator[Statement]:
+        """The hooks of the spec for one place."""
+        inside = transaction == "inside"
+        for hook in placed(self.spec.hooks, when, transaction):
+            if self.renderer.has(hook.template):
+                why = f"a hook of the spec, {when} the rows are loaded"
+                facts = {"values": dict(hook.values)}
+                step = Step(f"hook {hook.template}", why, hook.template, facts=facts)
+                yield self._statement(step) if inside else self._outside(step)
+
+    def notes(self) -> Iterator[str]:
+        """Notes about hooks without a template in this dialect."""
+        for hook in self.spec.hooks:
+            if not self.renderer.has(hook.template):
+                dialect = self.renderer.dialect.title
+                yield f"the hook `{hook.template}` is skipped: it has no template for {dialect}"
+
     def setup(self) -> Iterator[Statement]:
         if not self.target.ledger_schema:
             return
@@ -175,8 +227,10 @@ class _Builder:
             ("create the ledger", "the record of all loads", "ledger_create"),
         ]
         if self.renderer.has("lock"):
-            why = "loads of one table wait for each other; readers never wait"
-            routine.append(("create the table's lock", why, "lock_create"))
+            why = "loads of the table lock it to wait for each other; readers never wait"
+            routine.append(("create the ledger of the table", why, "table_ledger_create"))
+            why = "from a ledger that an earlier version made"
+            routine.append(("copy earlier loads of the table", why, "table_ledger_fill"))
         facts = {"schema": self.target.ledger_schema}
         for name, why, template in routine:
             role: Role = "schema" if template == "create_schema" else "run"
@@ -205,10 +259,13 @@ class _Builder:
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
+        if work:
+            yield from self.hooks("before", "inside")
         for step in work:
             yield self._statement(step)
         if work:
             yield from self.checks()
+            yield from self.hooks("after", "inside")
         if self.target.ledger_schema:
             why, group = (
                 "its id commits together with its rows: exactly once",
@@ -216,15 +273,22 @@ class _Builder:
             )
             counted = any(step.template == "merge_compare" for step in work)
             facts = {"counts": MERGE_COUNTS if counted else None}
+            if self.renderer.has("table_ledger_insert"):
+                own = Step("record the load for the table", why, "table_ledger_insert", group=group)
+                yield self._statement(own)
+                why = "for `loader history`; no load reads it"
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
         for step in clean_up(work):
             yield self._statement(step)
 
     def outside(self) -> Iterator[Statement]:
-        """The changes of the live table that cannot run inside the transaction."""
-        for step in widen(self.spec, self.additions):
-            yield statement_of(step, self.spec, self.renderer, self._facts, inside=False)
+        """The changes of the live table that do not run inside the transaction."""
+        steps = list(widen(self.spec, self.additions))
+        if self.renderer.dialect.alter_blocks_readers:
+            steps += alter(self.spec, self.renderer, self.additions)
+        for step in steps:
+            yield self._outside(step)
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
@@ -234,15 +298,20 @@ class _Builder:
             return ()
         return additions(self.spec, self.renderer, live, self.drift)
 
-    def changed(self, kind: Kind) -> tuple[str, ...]:
-        """The columns that are changed in one way."""
+    @property
+    def evolution(self) -> Evolution:
+        """The columns that the load changes."""
+        return Evolution(self._changed("add column"), self._changed("widen column"))
+
+    def _changed(self, kind: Kind) -> tuple[str, ...]:
         return tuple(one.column for one in self.additions if one.kind == kind and one.column)
 
     def _ledger_lookup(self) -> Iterator[Statement]:
         group = "lock the table, and look for this load in the ledger"
         if self.renderer.has("lock"):
             why = "loads of one table wait for each other; readers never wait"
-            yield self._statement(Step("take the table's lock", why, "lock", "lock", group=group))
+            step = Step("lock the ledger of the table", why, "lock", "lock", group=group)
+            yield self._statement(step)
         else:
             group = "look for this load in the ledger"
         why = "a committed load is not repeated"
@@ -263,12 +332,14 @@ class _Builder:
                 yield self._statement(step, when=when)
 
     def _evolve(self, live: LiveTable) -> Iterator[Statement]:
-        if self.request.order and self.request.order != live.order:
+        if self.request.order and self.columns != in_order(self.columns, live.order):
             raise PlanError(
                 f"the columns of {self.spec.table} have changed since its rows were staged",
                 hint="load again: rows are staged in the order of the live table's columns",
                 transient=True,
             )
+        if self.renderer.dialect.alter_blocks_readers:
+            return
         for step in alter(self.spec, self.renderer, self.additions):
             yield self._statement(step)
 
@@ -282,6 +353,9 @@ class _Builder:
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         return statement_of(step, self.spec, self.renderer, self._facts, when=when)
+
+    def _outside(self, step: Step) -> Statement:
+        return statement_of(step, self.spec, self.renderer, self._facts, inside=False)
 
     @cached_property
     def _facts(self) -> Mapping[str, object]:
@@ -300,7 +374,7 @@ class _Builder:
 
     def _columns_changed(self) -> str | None:
         """The columns that the load added or widened, as JSON; None when there are none."""
-        changes = {"added": self.changed("add column"), "widened": self.request.widened}
+        changes = vars(self.request.evolved + self.evolution)
         found = {change: columns for change, columns in changes.items() if columns}
         return json.dumps(found, ensure_ascii=False) if found else None
 

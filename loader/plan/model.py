@@ -15,8 +15,9 @@ from loader.plan.figures import Kind, Level, Statistics
 from loader.plan.live_table import Live
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
+from loader.spec.session import SessionSettings
 from loader.sql.datatypes import DataType
-from loader.sql.renderer import OWN
+from loader.sql.renderer import OWN, Table
 
 PREVIEW_LOAD_ID = "<load id>"
 """The placeholder for the load id in previews."""
@@ -62,6 +63,8 @@ class Target:
     """The role COPY reads the bucket with; Redshift only."""
     verify: Level = "values"
     """The default of ``verify`` for specs without it."""
+    session: SessionSettings = field(default_factory=SessionSettings)
+    """Session settings of loads, for specs without them."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,24 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Evolution:
+    """Columns of a live table that a load changes, as its `schema_contract` allows."""
+
+    added: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
+
+    def __add__(self, other: Evolution) -> Evolution:
+        return Evolution(self.added + other.added, self.widened + other.widened)
+
+    def __str__(self) -> str:
+        return "".join(
+            f"; {change} before: {', '.join(columns)}"
+            for change, columns in (("widened", self.widened), ("added", self.added))
+            if columns
+        )
+
+
+@dataclass(frozen=True)
 class StagePlan:
     """Where and how the rows are staged before the transaction."""
 
@@ -139,16 +160,20 @@ class Plan:
     """Statements that create the ledger if it is missing, before the transaction."""
     statements: tuple[Statement, ...]
     """Statements between BEGIN and COMMIT, in order."""
+    session: tuple[Statement, ...] = ()
+    """Statements that configure the session."""
     outside: tuple[Statement, ...] = ()
-    """Statements before BEGIN, each by itself, since they cannot run in a transaction."""
+    """Statements that change the live table before BEGIN, each by itself."""
+    before: tuple[Statement, ...] = ()
+    """The spec's hooks that run before BEGIN."""
+    after: tuple[Statement, ...] = ()
+    """The spec's hooks that run after COMMIT."""
     rows: int | None = None
     """The number of rows to load, if known."""
     notes: tuple[str, ...] = ()
     """Notes for the reader: placeholders, and what is not known yet."""
-    columns_added: tuple[str, ...] = ()
-    """Columns that the load adds to the live table."""
-    columns_widened: tuple[str, ...] = ()
-    """Columns of the live table that are widened before the load."""
+    evolution: Evolution = Evolution()
+    """Columns of the live table that the load adds or widens."""
 
     @property
     def slice_text(self) -> str | None:
@@ -169,12 +194,15 @@ class Plan:
         """The whole transaction as a script."""
         lines = [_comment(line) for line in self.header()]
         lines.append("")
-        for statement in (*self.setup, *self.outside):
+        for statement in (*self.session, *self.setup, *self.outside, *self.before):
             lines += [statement.script(), ""]
         lines += ["BEGIN;", ""]
         for number, statement in enumerate(self.statements, 1):
             lines += [statement.script(f"{number}. "), ""]
-        return "\n".join([*lines, "COMMIT;", ""])
+        lines += ["COMMIT;", ""]
+        for statement in self.after:
+            lines += [statement.script(), ""]
+        return "\n".join(lines)
 
     def header(self) -> Iterator[str]:
         """The lines that summarize the plan."""
@@ -200,7 +228,10 @@ class Plan:
             "stage": vars(self.stage) | {"columns": list(self.stage.columns)},
             "rows": self.rows,
             "setup": [statement.to_dict() for statement in self.setup],
+            "session": [statement.to_dict() for statement in self.session],
             "outside": [statement.to_dict() for statement in self.outside],
+            "before": [statement.to_dict() for statement in self.before],
+            "after": [statement.to_dict() for statement in self.after],
             "statements": [statement.to_dict() for statement in self.statements],
             "notes": list(self.notes),
             "spec_hash": spec_hash(self.spec),
@@ -227,8 +258,8 @@ class LoadRequest:
     live: Live = "unseen"
     order: tuple[str, ...] = ()
     """The live table's columns in order, as of staging."""
-    widened: tuple[str, ...] = ()
-    """Columns of the live table that were widened for this load."""
+    evolved: Evolution = Evolution()
+    """Columns that were changed for this load before its transaction."""
     version: str = ""
     """The version of Loader that the ledger records."""
     auto: bool = False
@@ -296,14 +327,30 @@ def stage_prefix(spec: TableSpec, load_id: str, run: str) -> str:
     return f"{_slug(spec.table)}/{last}"
 
 
-def lock_name(spec: TableSpec) -> str:
-    """The table in the ledger's schema that loads of one table lock."""
-    return "lock_" + _slug(f"{spec.schema_name}_{spec.name}", 40)
+def table_ledger(ledger_schema: str, table: Table) -> Table:
+    """The ledger of one table, which its loads lock; only some warehouses have it.
+
+    Transactions that read and write a ledger of all tables would conflict with each other in
+    databases with SERIALIZABLE isolation (``c_serial_isolation``).
+    """
+    schema, full = table.schema or "", f"{table.schema}_{table.name}"
+    name = _safe(full, 40)
+    if name != full or "_" in schema:  # a_b.c is another table than a.b_c
+        name += "-" + _digest(f"{schema}\0{table.name}")
+    return Table(ledger_schema, f"loads_{name}")
 
 
-def _slug(text: str, length: int = 80) -> str:
+def _slug(text: str) -> str:
     """Text as a path segment; a digest keeps changed texts distinct."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:length].lstrip("._") or "_"
+    safe = _safe(text, 80)
     if safe == text:
         return safe
-    return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{safe}-{_digest(text)}"
+
+
+def _safe(text: str, length: int) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:length].lstrip("._") or "_"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -103,7 +103,10 @@ class LoadDocument(Document):
     stage: StageDocument
     rows: int | None
     setup: list[StatementDocument]
+    session: list[StatementDocument] = []
     outside: list[StatementDocument]
+    before: list[StatementDocument] = []
+    after: list[StatementDocument] = []
     statements: list[StatementDocument]
     notes: list[str]
     spec_hash: str

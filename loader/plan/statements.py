@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from loader.errors import TemplateError
 from loader.plan.dispositions import Step
-from loader.plan.model import Statement, Target, lock_name, spec_hash
+from loader.plan.model import Statement, Target, spec_hash, table_ledger
 from loader.spec.model import TableSpec
 from loader.sql.lexer import bare_words
 from loader.sql.renderer import Rendered, Renderer, Table
@@ -71,6 +71,6 @@ def table_facts(spec: TableSpec, target: Target) -> dict[str, object]:
         "asset_key": spec.asset_key,
         "strict": False,
         "ledger": Table(target.ledger_schema, "loads"),
-        "lock": Table(target.ledger_schema, lock_name(spec)),
+        "table_ledger": table_ledger(target.ledger_schema, Table(spec.schema_name, spec.name)),
         "spec_hash": spec_hash(spec),
     }

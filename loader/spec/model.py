@@ -37,6 +37,7 @@ from loader.spec.fields import (
 )
 from loader.spec.names import ColumnName, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
+from loader.spec.session import Hook, SessionSettings
 
 
 class Column(Model):
@@ -250,6 +251,10 @@ class TableSpec(Model):
     grants: dict[Privilege, tuple[Grantee, ...]] = Field(default={})
     """Privilege → grantees: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
     only."""
+    session: SessionSettings = SessionSettings()
+    """What loads SET in their sessions, over what the target says. Redshift only."""
+    hooks: tuple[Hook, ...] = ()
+    """Statements of the project's own that run with each load, before or after its rows."""
     templates: dict[TemplateName, Text] = Field(default={})
     """Template of Loader → the file below `templates/` that replaces it for this table."""
     dagster: DagsterOptions = DagsterOptions()

@@ -99,8 +99,8 @@ class Examination(Protocol):
     def removed(self, prefix: str) -> AbstractContextManager[None]:
         """A context that removes all files below a key at its end."""
 
-    def write_ledger(self, ledger: Table) -> None:
-        """Write a row to a ledger and read it back."""
+    def write_ledger(self, schema: str) -> None:
+        """Write a row to the ledger in a schema."""
 
 
 class Doctor(Generic[S]):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from loader.errors import ExecuteError
 from loader.plan.live_table import LiveTable
+from loader.plan.model import table_ledger
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse
 from loader.warehouse.introspect import describe
@@ -14,8 +15,6 @@ from loader.warehouse.introspect import describe
 class LoadRecord(NamedTuple):
     """The ledger's row for a committed load, as needed by a load with the same id."""
 
-    schema: str
-    table: str
     slice: str | None
     """None means the whole table."""
     rows: int
@@ -34,10 +33,11 @@ def find_load(
     warehouse: Warehouse,
     renderer: Renderer,
     ledger_schema: str,
+    table: Table,
     load_id: str,
     session: Session | None = None,
 ) -> LoadRecord | None:
-    """Find the record of a load id, with the given session or a new one.
+    """Find the record of a table's load, with the given session or a new one.
 
     Raises:
         ExecuteError: the warehouse cannot be queried.
@@ -46,11 +46,12 @@ def find_load(
         if not warehouse.exists():
             return None
         with warehouse.session(write=False) as opened:
-            return find_load(warehouse, renderer, ledger_schema, load_id, opened)
-    ledger = Table(ledger_schema, "loads")
-    if not isinstance(describe(session, renderer, ledger), LiveTable):
+            return find_load(warehouse, renderer, ledger_schema, table, load_id, opened)
+    ledger, own = Table(ledger_schema, "loads"), table_ledger(ledger_schema, table)
+    read = own if renderer.has("table_ledger_create") else ledger
+    if not isinstance(describe(session, renderer, read), LiveTable):
         return None
-    facts = {"ledger": ledger, "load": {"id": load_id}}
+    facts = {"ledger": ledger, "table_ledger": own, "table": table, "load": {"id": load_id}}
     return LoadRecord.of(session.execute(renderer.render("ledger_find", facts).sql))
 
 
@@ -58,12 +59,12 @@ def check_same_load(record: LoadRecord, load_id: str, table: Table, slice_: str 
     """Check that a record belongs to this load.
 
     Raises:
-        ExecuteError: another load, of another table or slice, has the same load id.
+        ExecuteError: a load of another slice of the table has the same load id.
     """
-    if (record.schema, record.table, record.slice) == (table.schema, table.name, slice_):
+    if record.slice == slice_:
         return
     raise ExecuteError(
-        f"the load id `{load_id}` belongs to an earlier load of {record.schema}.{record.table}"
+        f"the load id `{load_id}` belongs to an earlier load of {table.schema}.{table.name}"
         f" ({record.slice or 'the whole table'})",
         hint="use a unique load id for each load, or none",
         rolled_back=True,

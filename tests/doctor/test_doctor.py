@@ -329,7 +329,7 @@ def test_a_bucket_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> No
 
     cases: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         ("eu-west-1", {}, "failed", "the bucket is in eu-west-1, the warehouse in us-east-1"),
-        ("", {}, "warning", "does not tell"),
+        ("", {}, "warning", "does not return"),
         ("us-east-1", {"region_name": ""}, "warning", "not known"),
     )
     for bucket, changes, status, words in cases:
@@ -439,7 +439,7 @@ def test_duckdb_is_well(make_project: MakeProject) -> None:
     before = sorted(root.rglob("*"))
     seen = see(project)
     assert seen.named("ok") == list(seen.findings), seen
-    assert "not there yet" in seen["database"].detail
+    assert "does not exist yet" in seen["database"].detail
     assert sorted(root.rglob("*")) == before
     database = root / ".loader" / "w" / "x.duckdb"
     database.parent.mkdir(parents=True)

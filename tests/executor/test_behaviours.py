@@ -1088,7 +1088,7 @@ def test_a_check_measures_the_slice_that_is_loaded(
     with pytest.raises(VerifyError, match="must be <> ") as caught:
         table.load([*five[1:], five[0]], 1)
     assert caught.value.rolled_back
-    assert f"and is {value.normalize():f}" in str(caught.value)
+    assert f"but is {value.normalize():f}" in str(caught.value)
     assert table.rows() == ordered(five + other)
 
 

@@ -330,7 +330,7 @@ def test_when_the_ledger_cannot_be_asked_nothing_is_claimed(
 
     with monkeypatch.context() as patch:
         patch.setattr("loader.executor.context.open_warehouse", opened)
-        with pytest.raises(ExecuteError, match="not known") as caught:
+        with pytest.raises(ExecuteError, match="unknown") as caught:
             lab.load()
     assert not caught.value.rolled_back
     assert "no route to host" in str(caught.value)

@@ -26,13 +26,15 @@ from loader.plan.model import (
     ledger_slice,
     spec_hash,
     stage_prefix,
+    table_ledger,
 )
 from loader.plan.read_plan import plan_read
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
+from loader.sql.dialects.redshift import MAX_NAME_BYTES
 from loader.sql.lexer import bare_words, statements
-from loader.sql.renderer import Renderer, Template
+from loader.sql.renderer import Renderer, Table, Template
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
@@ -211,6 +213,22 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sort_auto": ({"dist": "all", "sort_type": "auto", "primary_key": ["id"]}, {}),
     "grants": (
         {"grants": {"select": ["role:bi", "group:g", "user:ann", "public"], "all": ["role:etl"]}},
+        {},
+    ),
+    "session": (
+        {
+            "session": {"query_group": "etl {asset_key} {load_id}", "statement_timeout": "30m"},
+            "hooks": [
+                {"template": "analyze", "when": "before", "transaction": "outside"},
+                {"template": "analyze", "when": "before"},
+                {"template": "analyze"},
+                {
+                    "template": "refresh_view",
+                    "transaction": "outside",
+                    "values": {"view": "shop.daily"},
+                },
+            ],
+        },
         {},
     ),
     "checks": (
@@ -470,6 +488,15 @@ def test_prefixes_differ_where_ids_do() -> None:
     assert len({stage_prefix(make_spec(), one, "run") for one in ids}) == 4
 
 
+def test_every_table_has_a_ledger_of_its_own() -> None:
+    """Whatever schemas and tables are called, no two share a ledger, and names fit Redshift."""
+    names = ["a", "b", "a_b", "b_c", "c", "a.b", "é", "e", "x" * 127, "x" * 126, "-", "_", ""]
+    tables = [Table(schema, name) for schema in names if schema for name in names if name]
+    found = {table_ledger("loader", table) for table in tables}
+    assert len(found) == len(tables)
+    assert all(len(one.name.encode()) <= MAX_NAME_BYTES for one in found)
+
+
 @pytest.mark.parametrize(
     ("load_id", "last"), [(PREVIEW_LOAD_ID, PREVIEW_LOAD_ID), ("mine", "mine/<run>")]
 )
@@ -519,6 +546,7 @@ def test_printed_comments_stay_in_their_lines(dialect: str) -> None:
     """In the printed script a name with line breaks does not end the comment that tells it."""
     plan = make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
     printed = statements(plan.sql, backslash=dialect == "redshift")
+    first = (statement.sql for statement in (*plan.session, *plan.setup))
     loads = (statement.sql for statement in plan.statements)
-    runs = [*(statement.sql for statement in plan.setup), "BEGIN", *loads, "COMMIT"]
+    runs = [*first, "BEGIN", *loads, "COMMIT"]
     assert [bare_words(one) for one in printed] == [bare_words(one) for one in runs]

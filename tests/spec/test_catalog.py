@@ -115,7 +115,7 @@ def test_all_errors_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         "  hint: the keys here are version, schema, name, asset_key, description, tags, owners,"
         " meta, columns, primary_key, primary_key_constraint, dist, sort, sort_type, partition_by,"
         " write_disposition, merge, on_empty, schema_contract, staging, source, verify, checks,"
-        " grants, templates, dagster\n"
+        " grants, session, hooks, templates, dagster\n"
         "specs/a.yml:6:8: sort[0]: there is no column `x`\n"
         "  hint: columns: id\n"
         "specs/b.yml:1:1: a table spec is a mapping of keys such as schema, name and columns;"

@@ -257,7 +257,7 @@ def test_the_commands_take_it(project: Project, tmp_path: Path) -> None:
     assert "1 row loaded" in run("load", "shop/orders", str(file), "--partition", "auto")
     assert '1,2026-01-01,19.90,"x"' in run("read", "shop/orders")
     assert "shop.orders" in run("history")
-    assert "Live: 1 table of local (sqlite)" in run("plan", "--live")
+    assert "Live: compared 1 table of local (sqlite)" in run("plan", "--live")
     assert '{name: price, data_type: "decimal(12,2)"}' in run("infer", "--table", "shop.orders")
     assert "local (sqlite) is fine: 7 ok" in run("doctor")
     assert not list((project.config.root / "staging").rglob("*.*"))

@@ -112,9 +112,12 @@ def plan_lines(
     elif plan.setup:
         setup = "the ledger, created if missing, before the transaction; -v shows the SQL"
         yield style(f"         {setup}", dim=True)
-    for statement in plan.outside:
-        yield from statement_lines(None, statement, style, verbose=verbose)
+    for statement in (*plan.session, *plan.outside, *plan.before):
+        if verbose or statement.group is None:
+            yield from statement_lines(None, statement, style, verbose=verbose)
     yield from transaction_lines(plan.statements, style, verbose=verbose)
+    for statement in plan.after:
+        yield from statement_lines(None, statement, style, verbose=verbose)
 
 
 def transaction_lines(

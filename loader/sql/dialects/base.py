@@ -85,6 +85,9 @@ class Dialect:
     opaque: frozenset[str] = frozenset()
     """Types for which only NULLs are counted, since their values have several spellings."""
 
+    alter_blocks_readers: bool = False
+    """Whether ALTER keeps readers waiting until COMMIT, so that loads alter before they begin."""
+
     copies_by_position: bool = False
     """Whether staged columns must lie in the order of the live table's columns."""
 

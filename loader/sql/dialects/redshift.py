@@ -191,6 +191,7 @@ DIALECT = Dialect(
     documents={"parquet": "nested", "json": "json"},
     document_bytes={"csv": 1 << 20},  # larger ones load from Parquet and JSON only (r_SUPER_type)
     empty_is_null=True,
+    alter_blocks_readers=True,
     copies_by_position=True,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

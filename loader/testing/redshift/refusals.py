@@ -21,6 +21,12 @@ class Refusal(Exception):  # noqa: N818  # it is an answer, not a fault
         self.detail = detail
         self.hint = hint
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields of the error response, by their letters."""
+        found = {"S": "ERROR", "C": self.code, "M": self.message, "D": self.detail, "H": self.hint}
+        return {letter: text for letter, text in found.items() if text}
+
 
 class LoadError(Refusal):
     """A value of a staged file that does not load: what ``stl_load_errors`` keeps of it."""

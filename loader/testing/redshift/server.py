@@ -16,6 +16,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
 from loader.testing.redshift.faults import Faults
+from loader.testing.redshift.isolation import Level
 from loader.testing.redshift.listening import listen
 from loader.testing.redshift.protocol.gateway import Gateway
 from loader.testing.redshift.protocol.prepared import Statement
@@ -252,6 +253,16 @@ class RedshiftStandIn:
             list(sortkey),
         )
 
+    @property
+    def isolation(self) -> Level:
+        """The isolation level of the database: ``snapshot``, or ``serializable`` as of old."""
+        return self._gateway.isolation.level
+
+    @isolation.setter
+    def isolation(self, level: Level) -> None:
+        self._gateway.isolation.level = level
+        self._own.query("UPDATE pg_catalog.redshift_isolation SET level = %s", level)
+
     # --- for tests
 
     def query(self, sql: str, *args: object) -> list[tuple[Any, ...]]:
@@ -297,6 +308,7 @@ class RedshiftStandIn:
         self.faults.clear()
         self.serverless = False
         self._gateway.end_sessions()
+        self.isolation = "snapshot"
         found = self._own.query(
             "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"
             r" AND nspname NOT LIKE 'pg\_temp%%' AND nspname NOT LIKE 'pg\_toast%%'",

@@ -66,11 +66,10 @@ class DuckDBDoctor(Doctor[DuckDBTarget]):
     def check_write(self) -> StepResult:
         """Create a schema, a table and a row, and roll back."""
         schema = self.examination.spec.schema_name
-        ledger = Table(schema, "loads")
         with self.examination.rolled_back():
             self.examination.run("create_schema", schema=schema)
-            self.examination.run("ledger_create", ledger=ledger)
-            self.examination.write_ledger(ledger)
+            self.examination.run("ledger_create", ledger=Table(schema, "loads"))
+            self.examination.write_ledger(schema)
         return StepResult("created a schema, a table and a row, and rolled back")
 
     def check_space(self) -> StepResult:

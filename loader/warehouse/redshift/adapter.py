@@ -42,8 +42,9 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
     def target(
         self, name: str, settings: RedshiftTarget, root: Path, verify: Level = "values"
     ) -> Target:
-        """The facts about a target that plans need, with the IAM role of COPY."""
-        return replace(super().target(name, settings, root, verify), iam_role=settings.iam_role)
+        """What plans need to know of a target, with the role that COPY reads the bucket with."""
+        target = super().target(name, settings, root, verify)
+        return replace(target, iam_role=settings.iam_role, session=settings.session)
 
     def example_target(self) -> Target:
         """An invented target, for pages that show the SQL of a load."""

@@ -15,6 +15,7 @@ import tenacity
 
 from loader.errors import ExecuteError
 from loader.redaction import KNOWN
+from loader.sql.dialects.redshift import DIALECT
 from loader.warehouse.base import Row
 from loader.warehouse.redshift.errors import DriverError, explain
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -102,6 +103,8 @@ class Redshift:
             connection.autocommit = True
             # Timestamps with and without a time zone are compared in UTC on every machine.
             connection.cursor().execute("SET timezone TO 'UTC'")
+            for name, value in settings.session.parameters().items():
+                connection.cursor().execute(f"SET {name} TO {DIALECT.literal(value)}")
         except ExecuteError:
             raise
         except Exception as error:  # noqa: BLE001  errors of sockets, TLS and IAM too

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from loader.spec.session import SessionSettings
 from loader.warehouse.settings import Printed, TargetSettings, check_no_credentials, matching
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
@@ -66,6 +67,8 @@ class RedshiftTarget(TargetSettings):
     """Server-side encryption of staged files; if empty, the bucket's default."""
     kms_key_id: Printed = ""
     """The key of `aws:kms`; if empty, the account's default key, and for UNLOAD the bucket's."""
+    session: SessionSettings = SessionSettings()
+    """What is SET in every session; specs may say more for their loads."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows than this use UNLOAD instead of the connection."""
 

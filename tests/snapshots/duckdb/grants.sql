@@ -31,9 +31,11 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 BEGIN;
 
 -- 1. look for this load: a committed load is not repeated
-SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
+SELECT slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
-WHERE load_id = 'load-1';
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
 
 -- 2. create the schema (only when it is missing): for the table
 CREATE SCHEMA IF NOT EXISTS "s";

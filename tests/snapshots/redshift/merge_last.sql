@@ -1,6 +1,9 @@
 -- s.t on prod (redshift): merge of the whole table
 -- stages csv/zstd files in s3://bucket/loader/s.t/load-1/run-1
 
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
 
@@ -30,17 +33,34 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
 
--- create the table's lock (only when it is missing): loads of one table wait for each other; readers never wait
-CREATE TABLE IF NOT EXISTS "loader"."lock_s_t" ("nothing" smallint);
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
+CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
+    load_id varchar(128) NOT NULL,
+    slice varchar(4096),
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048)
+)
+DISTSTYLE AUTO
+SORTKEY ("load_id");
+
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE table_schema = 's'
+  AND table_name = 't'
+  AND load_id NOT IN (SELECT load_id FROM "loader"."loads_s_t");
 
 BEGIN;
 
--- 1. take the table's lock: loads of one table wait for each other; readers never wait
-LOCK "loader"."lock_s_t";
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
+LOCK "loader"."loads_s_t";
 
 -- 2. look for this load: a committed load is not repeated
-SELECT table_schema, table_name, slice, rows_loaded, bytes_staged, files, manifest
-FROM "loader"."loads"
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads_s_t"
 WHERE load_id = 'load-1';
 
 -- 3. create the schema (only when it is missing): for the table
@@ -175,7 +195,14 @@ DROP TABLE "loader_stage_last";
 -- 19. drop the stage: no longer needed
 DROP TABLE "loader_stage";
 
--- 20. record the load: its id commits together with its rows: exactly once
+-- 20. record the load for the table: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+VALUES (
+    'load-1', NULL, 1000,
+    20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+);
+
+-- 21. record the load: for `loader history`; no load reads it
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
@@ -191,7 +218,7 @@ SELECT
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
--- 21. drop the counts: no longer needed
+-- 22. drop the counts: no longer needed
 DROP TABLE "loader_merge";
 
 COMMIT;

@@ -118,13 +118,17 @@ CREATE VIEW pg_catalog.sys_session_history AS
   WHERE pg_catalog.redshift_sees(user_id)
     AND session_id NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity);
 
+CREATE TABLE pg_catalog.redshift_isolation (level text);
+INSERT INTO pg_catalog.redshift_isolation VALUES ('snapshot');
 CREATE VIEW pg_catalog.stv_db_isolation_level AS
   SELECT oid::int4 AS db_id, datname::char(128) AS db_name,
-         'Snapshot Isolation'::char(20) AS isolation_level
-  FROM pg_catalog.pg_database WHERE NOT datistemplate;
+         CASE level WHEN 'snapshot' THEN 'Snapshot Isolation' ELSE 'Serializable' END::char(20)
+           AS isolation_level
+  FROM pg_catalog.pg_database, pg_catalog.redshift_isolation WHERE NOT datistemplate;
 CREATE VIEW pg_catalog.pg_database_info AS
-  SELECT oid AS datid, datname, datdba, datallowconn, ARRAY['concurrency_model=1'] AS datconfig
-  FROM pg_catalog.pg_database WHERE NOT datistemplate;
+  SELECT oid AS datid, datname, datdba, datallowconn,
+    ARRAY['concurrency_model=' || CASE level WHEN 'snapshot' THEN 1 ELSE 2 END] AS datconfig
+  FROM pg_catalog.pg_database, pg_catalog.redshift_isolation WHERE NOT datistemplate;
 
 GRANT SELECT ON pg_catalog.sys_load_error_detail, pg_catalog.stl_load_errors,
   pg_catalog.svl_s3log, pg_catalog.stv_sessions, pg_catalog.sys_session_history,

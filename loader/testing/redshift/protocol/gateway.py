@@ -19,6 +19,7 @@ from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import LOGIN_OPTIONS
 from loader.testing.redshift.faults import CopyFault, Faults, Refused
+from loader.testing.redshift.isolation import Isolation
 from loader.testing.redshift.protocol import wire
 from loader.testing.redshift.protocol.backend import Backend, DroppedError
 from loader.testing.redshift.protocol.prepared import Statement
@@ -59,6 +60,7 @@ class Gateway:
     """Whether it is a workgroup, which lacks the STL and STV views of clusters."""
     masks_exist: bool = False
     """Whether anybody may have to see other values than there are."""
+    isolation: Isolation = field(default_factory=Isolation)
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -198,6 +200,7 @@ class Gateway:
             channel.close()
             with self._lock:
                 del self._open[number]
+            self.isolation.forget(client.pid)
             if session is not None and not self._stopping.is_set():
                 self._remember(session)
 

@@ -115,3 +115,12 @@ def redshift_error(fields: dict[str, str], number: int, pid: int) -> dict[str, s
     if message.startswith("permission denied for table "):
         fields["M"] = message.replace("for table", "for relation", 1)
     return fields
+
+
+def redshift_message(kind: bytes, body: bytes, number: int, pid: int) -> bytes:
+    """A message of PostgreSQL as Redshift would send it."""
+    if kind == b"E":
+        return wire.error(redshift_error(wire.fields(body), number, pid))
+    if kind == b"T":
+        return wire.message(b"T", redshift_columns(body))
+    return wire.message(kind, body)

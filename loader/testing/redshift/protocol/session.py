@@ -21,12 +21,13 @@ from loader.testing.redshift.faults import (
     Error,
     Faults,
 )
+from loader.testing.redshift.isolation import Isolation
 from loader.testing.redshift.protocol import wire
 from loader.testing.redshift.protocol.backend import Backend, DroppedError, ServerError, refusal_of
 from loader.testing.redshift.protocol.prepared import Prepared, Statement
 from loader.testing.redshift.protocol.results import (
-    redshift_columns,
     redshift_error,
+    redshift_message,
     redshift_row,
     special_columns,
 )
@@ -41,6 +42,7 @@ class Host(Protocol):
     """What a session needs of the gateway; its methods say more."""
 
     faults: Faults
+    isolation: Isolation
 
     def log(self, statement: Statement) -> None: ...  # noqa: D102
     def pause(self, seconds: float) -> None: ...  # noqa: D102
@@ -113,7 +115,7 @@ class Session:
     def _pass_on_unasked(self) -> None:
         """Pass on what the backend sends without a request: that it ends, and why."""
         kind, body = self.backend.channel.read()
-        self._reply(self._rewritten(kind, body))
+        self._reply(redshift_message(kind, body, self.number, self.backend.pid))
         self._send_out()
 
     def _sync(self) -> None:
@@ -244,6 +246,7 @@ class Session:
         kept = bytes(self._out)
         self._holding = bool(after)
         failed = self._run(prepared, messages, fault)
+        self.gateway.isolation.settle(self.backend, failed=failed)
         self._holding = False
         if drop is not None:
             self._drop(drop)
@@ -264,6 +267,11 @@ class Session:
 
     def _run(self, prepared: Prepared, messages: bytes, fault: CopyFault | None) -> bool:
         """Run it and say what came of it; whether it failed."""
+        try:
+            self.gateway.isolation.check(self.backend, prepared.sql)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return True
         if prepared.translation is None:
             return not self._run_here(prepared, fault)
         if messages[:1] == b"Q":
@@ -346,17 +354,9 @@ class Session:
                 shown = self._described.popleft()
                 if kind == b"T" and shown is not None:
                     shown.special = special_columns(body)
-            self._reply(self._rewritten(kind, body))
+            self._reply(redshift_message(kind, body, self.number, self.backend.pid))
             if len(self._out) > ENOUGH and not self._holding:
                 self._send_out()
-
-    def _rewritten(self, kind: bytes, body: bytes) -> bytes:
-        """A message of PostgreSQL as Redshift would send it."""
-        if kind == b"E":
-            return wire.error(redshift_error(wire.fields(body), self.number, self.backend.pid))
-        if kind == b"T":
-            return wire.message(b"T", redshift_columns(body))
-        return wire.message(kind, body)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Refuse a statement as the server would: its transaction is aborted by it."""
@@ -371,12 +371,7 @@ class Session:
         self._fail(refusal)
 
     def _fail(self, refusal: Refusal) -> None:
-        values = {"S": "ERROR", "C": refusal.code, "M": refusal.message}
-        if refusal.detail:
-            values["D"] = refusal.detail
-        if refusal.hint:
-            values["H"] = refusal.hint
-        self._reply(wire.error(values))
+        self._reply(wire.error(refusal.fields))
         self._skipping = True
 
     def _reply(self, data: bytes) -> None:
