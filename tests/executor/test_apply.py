@@ -122,7 +122,7 @@ def place(request: pytest.FixtureRequest, make_project: MakeProject) -> Place:
 
 
 @pytest.fixture
-def redshift(make_project: MakeProject, stand_in: RedshiftStandIn) -> Place:
+def on_redshift(make_project: MakeProject, stand_in: RedshiftStandIn) -> Place:
     return Place("redshift", make_project, stand_in)
 
 
@@ -282,44 +282,46 @@ def _rebuild(place: Place) -> tuple[Project, TableChange]:
 @pytest.mark.parametrize("when", ["before", "after", "instead"])
 @pytest.mark.parametrize("at", range(11))
 def test_a_rebuild_that_is_interrupted_is_not_half_done(
-    redshift: Place, at: int, when: Any
+    on_redshift: Place, at: int, when: Any
 ) -> None:
     """At whichever statement the connection breaks, the table is the old one or the new one."""
-    project, change = _rebuild(redshift)
-    assert redshift.stand_in is not None
+    project, change = _rebuild(on_redshift)
+    assert on_redshift.stand_in is not None
     statements = [*(one.sql for one in change.statements), "COMMIT"]
     if at >= len(statements):
         pytest.skip("there are not so many statements")
-    kept = redshift.rows(BASE)
+    kept = on_redshift.rows(BASE)
     action = Error("42501", "permission denied") if when == "instead" else Drop()
     # Once is passing, so it is retried; for good it is told.
-    redshift.stand_in.faults.add(lambda sql: sql.strip() == statements[at], when, action, times=99)
+    on_redshift.stand_in.faults.add(
+        lambda sql: sql.strip() == statements[at], when, action, times=99
+    )
     said = ""
     try:
         project.apply([change])
     except ExecuteError as error:
         said = str(error)
-    redshift.stand_in.faults.clear()
+    on_redshift.stand_in.faults.clear()
     fields = {"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT], "description": "New."}
-    new = redshift.change(fields)[1].differences == ()
-    old = redshift.change(BASE)[1].differences == ()
+    new = on_redshift.change(fields)[1].differences == ()
+    old = on_redshift.change(BASE)[1].differences == ()
     assert new != old
     assert new == (not said)
     assert not said or "s.t" in said
-    assert redshift.rows(fields if new else BASE) == kept
-    (left,) = redshift.stand_in.query(
+    assert on_redshift.rows(fields if new else BASE) == kept
+    (left,) = on_redshift.stand_in.query(
         "SELECT count(*) FROM pg_class WHERE relname LIKE 'loader_new%'"
     )
     assert left == (0,)
 
 
-def test_a_passing_fault_is_retried(redshift: Place) -> None:
+def test_a_passing_fault_is_retried(on_redshift: Place) -> None:
     """A connection that breaks once does not stop a rebuild."""
-    project, change = _rebuild(redshift)
-    assert redshift.stand_in is not None
-    redshift.stand_in.faults.add("INSERT INTO", "before", Drop())
+    project, change = _rebuild(on_redshift)
+    assert on_redshift.stand_in is not None
+    on_redshift.stand_in.faults.add("INSERT INTO", "before", Drop())
     project.apply([change])
-    assert len(redshift.rows({"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]})) == ROWS
+    assert len(on_redshift.rows({"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]})) == ROWS
 
 
 def test_a_table_that_moved_meanwhile_is_left_alone(place: Place) -> None:
@@ -334,26 +336,26 @@ def test_a_table_that_moved_meanwhile_is_left_alone(place: Place) -> None:
     assert place.change(between)[1].differences == ()
 
 
-def test_looking_sends_nothing_but_questions(redshift: Place) -> None:
+def test_looking_sends_nothing_but_questions(on_redshift: Place) -> None:
     """`changes` and `review` only read, and a few queries are enough for many tables."""
-    assert redshift.stand_in is not None
-    redshift.create(BASE)
+    assert on_redshift.stand_in is not None
+    on_redshift.create(BASE)
     others = {f"t{number}": BASE for number in range(40)}
-    project = redshift.project(columns(NOTE, dist="id"), **others)
-    redshift.stand_in.statements.clear()
+    project = on_redshift.project(columns(NOTE, dist="id"), **others)
+    on_redshift.stand_in.statements.clear()
     project.review(project.catalog.specs(), full_refresh=True)
-    sent = [one.sql.split()[0].upper() for one in redshift.stand_in.statements]
+    sent = [one.sql.split()[0].upper() for one in on_redshift.stand_in.statements]
     assert set(sent) <= {"SELECT", "SET"}
     assert sent.count("SELECT") == 14
 
 
-def test_a_plan_offline_sends_nothing(redshift: Place) -> None:
+def test_a_plan_offline_sends_nothing(on_redshift: Place) -> None:
     """Without --live the warehouse is not even connected to."""
-    assert redshift.stand_in is not None
-    project, spec = redshift.spec(BASE)
-    redshift.stand_in.statements.clear()
+    assert on_redshift.stand_in is not None
+    project, spec = on_redshift.spec(BASE)
+    on_redshift.stand_in.statements.clear()
     project.plan(spec)
-    assert list(redshift.stand_in.statements) == []
+    assert list(on_redshift.stand_in.statements) == []
 
 
 def test_a_view_is_not_touched(place: Place) -> None:
@@ -375,48 +377,48 @@ def _sql(place: Place, sql: str) -> None:
         connection.execute(sql)
 
 
-def test_bound_views_stop_a_rebuild(redshift: Place) -> None:
+def test_bound_views_stop_a_rebuild(on_redshift: Place) -> None:
     """A view that is bound to the table is named, and the table stays."""
-    redshift.create(BASE)
-    _sql(redshift, "CREATE VIEW s.v AS SELECT * FROM s.t")
-    project, change = redshift.change({"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]})
+    on_redshift.create(BASE)
+    _sql(on_redshift, "CREATE VIEW s.v AS SELECT * FROM s.t")
+    project, change = on_redshift.change({"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]})
     with pytest.raises(PlanError, match=r"the view s\.v depends on it"):
         project.apply([change])
-    assert redshift.change(BASE)[1].differences == ()
+    assert on_redshift.change(BASE)[1].differences == ()
 
 
-def test_a_load_widens_and_adds_when_it_may(redshift: Place) -> None:
+def test_a_load_widens_and_adds_when_it_may(on_redshift: Place) -> None:
     """Under `evolve: additive` a load widens before its transaction and adds columns in it."""
-    redshift.create(BASE)
+    on_redshift.create(BASE)
     wanted = {
         **columns(
             {**NOTE, "data_type": "varchar(40)"}, AMOUNT, {"name": "flag", "data_type": "boolean"}
         ),
         "schema_contract": {"evolve": "additive"},
     }
-    project, spec = redshift.spec(wanted)
+    project, spec = on_redshift.spec(wanted)
     result = project.load(spec, frame(spec, 2))
     assert result.plan is not None
     assert result.rows_loaded == 2
-    assert redshift.change(wanted)[1].differences == ()
+    assert on_redshift.change(wanted)[1].differences == ()
 
 
-def test_a_load_that_may_not_says_what_to_do(redshift: Place) -> None:
+def test_a_load_that_may_not_says_what_to_do(on_redshift: Place) -> None:
     """Under `evolve: none` a load fails with the table of differences and the command."""
-    redshift.create(BASE)
-    project, spec = redshift.spec(columns({**NOTE, "data_type": "varchar(40)"}, AMOUNT))
+    on_redshift.create(BASE)
+    project, spec = on_redshift.spec(columns({**NOTE, "data_type": "varchar(40)"}, AMOUNT))
     with pytest.raises(PlanError, match=r"varchar\(40\)  varchar\(20\)  too narrow") as caught:
         project.load(spec, frame(spec, 2))
     assert "`loader apply s/t` applies them" in str(caught.value)
 
 
-def test_a_table_without_rights_is_left_alone(redshift: Place) -> None:
+def test_a_table_without_rights_is_left_alone(on_redshift: Place) -> None:
     """Whoever may not alter a table sees what differs; the change is refused, and undone."""
-    assert redshift.stand_in is not None
-    redshift.create(BASE)
-    redshift.stand_in.add_user("stranger", "secret")
+    assert on_redshift.stand_in is not None
+    on_redshift.create(BASE)
+    on_redshift.stand_in.add_user("stranger", "secret")
     wanted = {"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]}
-    place = Place("redshift", redshift.make, redshift.stand_in)
+    place = Place("redshift", on_redshift.make, on_redshift.stand_in)
     place.options |= {"user": "stranger", "password": "secret"}
     project, change = place.change(wanted)
     assert change.drift.rebuilds
@@ -424,16 +426,16 @@ def test_a_table_without_rights_is_left_alone(redshift: Place) -> None:
         project.apply([change], assume_no_policies=True)
     assert "42501" in str(caught.value) or "permission" in str(caught.value)
     assert "secret" not in str(caught.value)
-    assert redshift.change(BASE)[1].differences == ()
+    assert on_redshift.change(BASE)[1].differences == ()
 
 
-def test_a_schema_without_rights_is_told(redshift: Place) -> None:
+def test_a_schema_without_rights_is_told(on_redshift: Place) -> None:
     """Rows that this user may not count are told as not known, and everything else is planned."""
-    assert redshift.stand_in is not None
-    redshift.create(BASE)
-    redshift.stand_in.execute('DROP ROLE IF EXISTS "blind"; CREATE ROLE "blind" LOGIN')
-    redshift.stand_in.users["blind"] = "secret"
-    place = Place("redshift", redshift.make, redshift.stand_in)
+    assert on_redshift.stand_in is not None
+    on_redshift.create(BASE)
+    on_redshift.stand_in.execute('DROP ROLE IF EXISTS "blind"; CREATE ROLE "blind" LOGIN')
+    on_redshift.stand_in.users["blind"] = "secret"
+    place = Place("redshift", on_redshift.make, on_redshift.stand_in)
     place.options |= {"user": "blind", "password": "secret"}
     project, spec = place.spec(columns({**NOTE, "nullable": False}, AMOUNT))
     (review,) = project.review([spec], full_refresh=True)
@@ -441,11 +443,11 @@ def test_a_schema_without_rights_is_told(redshift: Place) -> None:
     assert [one.kind for one in review.change.differences] == ["nullability"]
 
 
-def test_an_external_table_is_not_touched(redshift: Place) -> None:
+def test_an_external_table_is_not_touched(on_redshift: Place) -> None:
     """A table that lies outside of the warehouse, and a place among such tables, are told."""
-    assert redshift.stand_in is not None
-    redshift.stand_in.add_external_table("lake", "events", columns={"id": "int"})
-    project = redshift.project(
+    assert on_redshift.stand_in is not None
+    on_redshift.stand_in.add_external_table("lake", "events", columns={"id": "int"})
+    project = on_redshift.project(
         BASE, events={**BASE, "schema": "lake"}, other={**BASE, "schema": "lake"}
     )
     changes = project.changes([project.spec("lake.events"), project.spec("lake.other")])

@@ -586,7 +586,7 @@ def test_an_unpartitioned_table_takes_no_partition(world: World) -> None:
         ("boolean", "perhaps", "is not a boolean"),
         ("varchar", "nul\0", "is not a varchar"),
         ("varchar", 5, "is not a varchar"),
-        ("two dimensions", "2013-01-01", "which dimension"),
+        ("two dimensions", "2013-01-01", "does not name its dimension"),
         ("two dimensions", {"date": "2013-01-01"}, "origin"),
         ("two dimensions", {"date": "2013-01-01", "origin": []}, "no partition"),
         ("two dimensions", {"day": "2013-01-01", "origin": "jfk"}, "no dimension `day`"),
@@ -697,7 +697,7 @@ def test_empty_bytes_are_refused_where_they_would_be_null(world: World) -> None:
     table = world(columns={"vb": "varbyte(16)"}, staging={"format": "csv"})
     frame = pa.table({"vb": pa.array([b"a", b""], pa.binary())})
     if isinstance(table.project.config.settings(), RedshiftTarget):
-        with pytest.raises(FrameError, match="vb  row 2: no bytes, which a CSV file cannot tell"):
+        with pytest.raises(FrameError, match="vb  row 2: no bytes, which a CSV file cannot distinguish"):
             table.load_frame(frame)
     else:
         table.load_frame(frame)

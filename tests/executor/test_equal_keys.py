@@ -69,7 +69,7 @@ def duckdb(make_project: MakeProject) -> Warehouse:
 
 
 @pytest.fixture
-def redshift(make_project: MakeProject, request: pytest.FixtureRequest) -> Warehouse:
+def on_redshift(make_project: MakeProject, request: pytest.FixtureRequest) -> Warehouse:
     options = redshift_target(request.getfixturevalue("stand_in"))
     return Warehouse("redshift", make_project, options)
 
@@ -87,13 +87,13 @@ def either(request: pytest.FixtureRequest) -> Warehouse:
 @pytest.mark.parametrize("disposition", ["replace", "append", "merge"])
 @pytest.mark.parametrize("kind", ["varchar(10)", "char(4)"])
 def test_keys_that_differ_by_blanks_are_duplicates(
-    redshift: Warehouse, disposition: str, kind: str
+    on_redshift: Warehouse, disposition: str, kind: str
 ) -> None:
     """On Redshift `a` and `a ` are one primary key, in any order of rows, and both are named."""
-    redshift.declare(kind, primary_key=["k"], partition_by=[], write_disposition=disposition)
+    on_redshift.declare(kind, primary_key=["k"], partition_by=[], write_disposition=disposition)
     for rows in ([("a", 1), ("a ", 2)], [("a ", 1), ("b", 2), ("a", 3)]):
         with pytest.raises(FrameError) as caught:
-            redshift.load(rows)
+            on_redshift.load(rows)
         text = str(caught.value)
         assert "1 primary key occurs more than once" in text
         assert "k 'a' and 'a ': 2 rows" in text
@@ -101,12 +101,12 @@ def test_keys_that_differ_by_blanks_are_duplicates(
         assert "trim" in text
 
 
-def test_plans_find_such_duplicates_too(redshift: Warehouse) -> None:
+def test_plans_find_such_duplicates_too(on_redshift: Warehouse) -> None:
     """A plan of data at hand refuses what the load would refuse."""
-    redshift.declare(primary_key=["k"], partition_by=[])
+    on_redshift.declare(primary_key=["k"], partition_by=[])
     frame = pl.DataFrame({"k": ["a", "a "], "n": [1, 2]})
     with pytest.raises(FrameError, match="primary key occurs"):
-        redshift.project.plan(redshift.spec, frame=frame)
+        on_redshift.project.plan(on_redshift.spec, frame=frame)
 
 
 @pytest.mark.parametrize("disposition", ["append", "merge"])
@@ -117,13 +117,13 @@ def test_duckdb_keeps_keys_apart_that_differ_by_blanks(duckdb: Warehouse, dispos
     assert duckdb.rows() == [("a ", 2), ("a", 1)]
 
 
-def test_a_merge_keeps_the_last_of_equal_keys(redshift: Warehouse) -> None:
+def test_a_merge_keeps_the_last_of_equal_keys(on_redshift: Warehouse) -> None:
     """`on_duplicate: last` and the merge itself take keys as equal that Redshift does."""
     merge = {"on_duplicate": "last", "order_by": ["n"]}
-    redshift.declare(primary_key=["k"], partition_by=[], write_disposition="merge", merge=merge)
-    redshift.load([("a", 1), ("b", 1)])
-    redshift.load([("a ", 2), ("a  ", 3)])
-    assert redshift.rows() == [("a  ", 3), ("b", 1)]
+    on_redshift.declare(primary_key=["k"], partition_by=[], write_disposition="merge", merge=merge)
+    on_redshift.load([("a", 1), ("b", 1)])
+    on_redshift.load([("a ", 2), ("a  ", 3)])
+    assert on_redshift.rows() == [("a  ", 3), ("b", 1)]
 
 
 texts = st.text(" ab\t", max_size=3)
@@ -179,14 +179,14 @@ def test_merges_match_numbers_that_are_equal(
 
 
 @pytest.mark.parametrize("partition", ["a ", ["a", "a "], ["b", "a  "]])
-def test_partitions_are_named_without_blanks(redshift: Warehouse, partition: Any) -> None:
+def test_partitions_are_named_without_blanks(on_redshift: Warehouse, partition: Any) -> None:
     """Redshift's partition `a ` is `a`: whatever asks for it is told so, and nothing is done."""
-    redshift.load([("a", 1)], "a")
-    project, spec = redshift.project, redshift.spec
+    on_redshift.load([("a", 1)], "a")
+    project, spec = on_redshift.project, on_redshift.spec
     actions: list[Callable[[], object]] = [
-        lambda: redshift.load([("a", 2)], partition),
+        lambda: on_redshift.load([("a", 2)], partition),
         lambda: project.plan(spec, partition),
-        lambda: redshift.rows(partition),
+        lambda: on_redshift.rows(partition),
         lambda: project.count(spec, [partition]),
         lambda: project.check(spec, partition),
     ]
@@ -194,7 +194,7 @@ def test_partitions_are_named_without_blanks(redshift: Warehouse, partition: Any
         with pytest.raises(PlanError, match=r"'a +' of `k` is the partition 'a'") as caught:
             action()
         assert "name it without them: 'a'" in str(caught.value)
-    assert redshift.rows() == [("a", 1)]
+    assert on_redshift.rows() == [("a", 1)]
 
 
 FRAMES: Mapping[str, Callable[[pa.Table, Path], object]] = {
@@ -208,13 +208,13 @@ FRAMES: Mapping[str, Callable[[pa.Table, Path], object]] = {
 @pytest.mark.parametrize("partition", ["auto", "a", None])
 @pytest.mark.parametrize("frame", FRAMES)
 def test_rows_of_such_partitions_are_refused(
-    redshift: Warehouse, partition: str | None, frame: str, tmp_path: Path
+    on_redshift: Warehouse, partition: str | None, frame: str, tmp_path: Path
 ) -> None:
     """A row whose partition ends in blanks is named with both spellings, however it comes."""
     table = pa.table({"k": ["a", "a", "a "], "n": [1, 2, 3]})
     made = FRAMES[frame](table, tmp_path)
     with pytest.raises(FrameError) as caught:
-        redshift.project.load(redshift.spec, made, partition, full_refresh=partition is None)
+        on_redshift.project.load(on_redshift.spec, made, partition, full_refresh=partition is None)
     text = str(caught.value)
     assert "'a ' equals the partition 'a'" in text
     assert "row 3" in text
@@ -222,7 +222,7 @@ def test_rows_of_such_partitions_are_refused(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_files_are_refused_too(redshift: Warehouse, suffix: str, tmp_path: Path) -> None:
+def test_files_are_refused_too(on_redshift: Warehouse, suffix: str, tmp_path: Path) -> None:
     """Files of every format are held against the same equality."""
     path = tmp_path / f"rows.{suffix}"
     if suffix == "csv":
@@ -232,37 +232,41 @@ def test_files_are_refused_too(redshift: Warehouse, suffix: str, tmp_path: Path)
     else:
         pq.write_table(pa.table({"k": ["a", "a "], "n": [1, 2]}), path)
     with pytest.raises(FrameError, match="'a ' equals the partition 'a'"):
-        redshift.project.load(redshift.spec, open_files([str(path)], redshift.spec.source), "auto")
+        on_redshift.project.load(
+            on_redshift.spec, open_files([str(path)], on_redshift.spec.source), "auto"
+        )
 
 
-def test_partition_by_trimmed_text(redshift: Warehouse) -> None:
+def test_partition_by_trimmed_text(on_redshift: Warehouse) -> None:
     """An expression that trims makes them one partition, and rows keep their blanks."""
     by = [{"name": "k", "expr": "rtrim(k)", "data_type": "varchar(10)"}]
-    redshift.declare(partition_by=by)
-    redshift.load([("a", 1), ("a ", 2), ("b", 3)], "auto")
-    redshift.load([("a  ", 4)], "a")
-    assert redshift.rows() == [("a  ", 4), ("b", 3)]
+    on_redshift.declare(partition_by=by)
+    on_redshift.load([("a", 1), ("a ", 2), ("b", 3)], "auto")
+    on_redshift.load([("a  ", 4)], "a")
+    assert on_redshift.rows() == [("a  ", 4), ("b", 3)]
 
 
-def test_blanks_are_no_part_of_char(redshift: Warehouse) -> None:
+def test_blanks_are_no_part_of_char(on_redshift: Warehouse) -> None:
     """CHAR pads its values, so `a` and `a ` are the same value of one partition."""
-    redshift.declare("char(4)")
-    result = redshift.load([("a", 1), ("a ", 2), ("b", 3)], ["a", "b"])
+    on_redshift.declare("char(4)")
+    result = on_redshift.load([("a", 1), ("a ", 2), ("b", 3)], ["a", "b"])
     assert result.partition_rows == {"a": 2, "b": 1}
-    redshift.load([("a   ", 4)], "a")
-    redshift.load([("b   ", 5)], "auto")
-    assert [n for _, n in redshift.rows()] == [4, 5]
+    on_redshift.load([("a   ", 4)], "a")
+    on_redshift.load([("b   ", 5)], "auto")
+    assert [n for _, n in on_redshift.rows()] == [4, 5]
 
 
-def test_rows_of_another_spelling_are_not_deleted(redshift: Warehouse) -> None:
+def test_rows_of_another_spelling_are_not_deleted(on_redshift: Warehouse) -> None:
     """Rows that somebody else put into the table as `a ` stop the load of `a`."""
-    redshift.load([("a", 1), ("b", 2)], "auto")
-    redshift.execute("INSERT INTO s.t VALUES ('a ', 3)")
-    with pytest.raises(VerifyError, match=r"1 row of s\.t would be deleted.*'a '") as caught:
-        redshift.load([("a", 4)], "a")
+    on_redshift.load([("a", 1), ("b", 2)], "auto")
+    on_redshift.execute("INSERT INTO s.t VALUES ('a ', 3)")
+    with pytest.raises(
+        VerifyError, match=r"1 row of s\.t with another spelling would be deleted.*'a '"
+    ) as caught:
+        on_redshift.load([("a", 4)], "a")
     assert "UPDATE" in str(caught.value)
-    assert redshift.rows() == [("a ", 3), ("a", 1), ("b", 2)]
-    redshift.load([("b", 5)], "b")
+    assert on_redshift.rows() == [("a ", 3), ("a", 1), ("b", 2)]
+    on_redshift.load([("b", 5)], "b")
 
 
 def test_a_collation_that_ignores_case(duckdb: Warehouse) -> None:
@@ -363,22 +367,24 @@ def test_keys_in_one_case_are_not_asked_about(duckdb: Warehouse) -> None:
     assert duckdb.rows(1) == [("STRASSE", 1), ("e", 1), ("straße", 1), ("é", 1)]
 
 
-def test_other_spellings_in_some_of_several_dimensions(redshift: Warehouse) -> None:
+def test_other_spellings_in_some_of_several_dimensions(on_redshift: Warehouse) -> None:
     """Of a slice that is a union of cells, each cell is compared for itself."""
     days = {"name": "n", "data_type": "date"}
-    redshift.declare(
+    on_redshift.declare(
         columns=[{"name": "k", "data_type": "varchar(4)"}, days],
         partition_by=[{"name": "k", "expr": "k"}, {"name": "n", "expr": "n", "grain": "day"}],
     )
     first, second = date(2026, 1, 1), date(2026, 1, 2)
     cells = ["k=x|n=2026-01-01", "k=y|n=2026-01-02"]
     for _ in range(2):
-        redshift.load([("x", first), ("y", second)], cells)
-    redshift.execute("INSERT INTO s.t VALUES ('y ', '2026-01-01'), ('z ', '2026-01-02')")
-    redshift.load([("x", first), ("y", second)], cells)
-    redshift.execute("INSERT INTO s.t VALUES ('y ', '2026-01-02')")
-    with pytest.raises(VerifyError, match=r"1 row of s\.t would be deleted.*'y '"):
-        redshift.load([("x", first), ("y", second)], cells)
+        on_redshift.load([("x", first), ("y", second)], cells)
+    on_redshift.execute("INSERT INTO s.t VALUES ('y ', '2026-01-01'), ('z ', '2026-01-02')")
+    on_redshift.load([("x", first), ("y", second)], cells)
+    on_redshift.execute("INSERT INTO s.t VALUES ('y ', '2026-01-02')")
+    with pytest.raises(
+        VerifyError, match=r"1 row of s\.t with another spelling would be deleted.*'y '"
+    ):
+        on_redshift.load([("x", first), ("y", second)], cells)
 
 
 def test_null_keys_are_rows_of_no_partition(either: Warehouse) -> None:

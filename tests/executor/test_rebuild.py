@@ -15,10 +15,10 @@ from loader.plan.table_changes import TableChange
 from loader.project import Project
 from loader.testing.redshift.faults import Drop, Error
 from loader.testing.redshift.server import RedshiftStandIn
-from tests.executor.test_apply import ROWS, Place, _sql, frame, place, redshift
+from tests.executor.test_apply import ROWS, Place, _sql, frame, on_redshift, place
 from tests.plan.test_drift import AMOUNT, BASE, ID, NOTE, columns
 
-__all__ = ["place", "redshift"]
+__all__ = ["on_redshift", "place"]
 
 BIGGER: dict[str, Any] = {"columns": [{**ID, "data_type": "bigint"}, NOTE, AMOUNT]}
 WIDER = columns({**NOTE, "data_type": "varchar(40)"}, AMOUNT)
@@ -104,66 +104,66 @@ def test_only_tables_that_loader_kept_are_cleaned(place: Place) -> None:
     assert set(foreign) <= set(tables(place))
 
 
-def test_a_kept_table_that_cannot_be_dropped_is_a_note(redshift: Place) -> None:
+def test_a_kept_table_that_cannot_be_dropped_is_a_note(on_redshift: Place) -> None:
     """A drop that fails undoes no rebuild: the table is changed, and `clean` is told to go on."""
-    project, change = planned(redshift)
-    stand_in_of(redshift).faults.add("DROP TABLE", "instead", Error("42501", "no"), times=2)
+    project, change = planned(on_redshift)
+    stand_in_of(on_redshift).faults.add("DROP TABLE", "instead", Error("42501", "no"), times=2)
     (done,) = project.apply([change], drop_old=True)
     assert "`loader clean` drops it later" in done.drift.notes[-1]
-    assert redshift.change(BIGGER)[1].differences == ()
+    assert on_redshift.change(BIGGER)[1].differences == ()
     assert "stays: no" in project.clean_backups(ALWAYS).notes[0]
     assert len(project.clean_backups(ALWAYS).dropped) == 1
 
 
-def test_a_drop_whose_answer_is_lost_is_done_once(redshift: Place) -> None:
+def test_a_drop_whose_answer_is_lost_is_done_once(on_redshift: Place) -> None:
     """The drop after COMMIT does nothing the second time."""
-    project, change = planned(redshift)
-    stand_in_of(redshift).faults.add("DROP TABLE", "after", Drop())
+    project, change = planned(on_redshift)
+    stand_in_of(on_redshift).faults.add("DROP TABLE", "after", Drop())
     (done,) = project.apply([change], drop_old=True)
     assert done.drift.notes == change.drift.notes
-    assert tables(redshift) == ["t"]
+    assert tables(on_redshift) == ["t"]
 
 
 # --- policies
 
 
-def test_a_rebuild_without_proof_is_refused(redshift: Place) -> None:
+def test_a_rebuild_without_proof_is_refused(on_redshift: Place) -> None:
     """Who cannot see policies is told which right is needed, and the way on; both cover only it."""
-    stand_in_of(redshift).set_secadmin("etl", granted=False)
-    project, change = planned(redshift)
+    stand_in_of(on_redshift).set_secadmin("etl", granted=False)
+    project, change = planned(on_redshift)
     assert change.statements, "the plan shows what would run"
     with pytest.raises(PlanError, match="policies may be attached") as caught:
         project.apply([change], allow_destructive=["*"])
     assert "GRANT ROLE sys:secadmin" in str(caught.value.hint)
     assert "--assume-no-policies" in str(caught.value.hint)
     project.apply([change], assume_no_policies=True)
-    assert redshift.change(BIGGER)[1].differences == ()
+    assert on_redshift.change(BIGGER)[1].differences == ()
 
 
 @pytest.mark.parametrize("kind", ["row-level security", "masking"])
-def test_policies_stop_a_rebuild(redshift: Place, kind: str) -> None:
+def test_policies_stop_a_rebuild(on_redshift: Place, kind: str) -> None:
     """Policies that are seen stop a rebuild by name, whatever is assumed; no row is lost."""
-    redshift.create(BASE)
-    stand_in = stand_in_of(redshift)
+    on_redshift.create(BASE)
+    stand_in = stand_in_of(on_redshift)
     if kind == "masking":
         stand_in.attach_masking_policy("s.t", "note", "stars", "'***'", to="etl")
     else:
         stand_in.attach_rls_policy("s.t", "ones", "id = 1", to="etl")
-    project, change = redshift.change(BIGGER)
+    project, change = on_redshift.change(BIGGER)
     name = "stars" if kind == "masking" else "ones"
     with pytest.raises(PlanError, match=f"the {kind} policy {name} for user etl"):
         project.apply([change], allow_destructive=["*"], assume_no_policies=True)
     assert stand_in.query("SELECT count(*) FROM s.t WHERE note <> '***'") == [(ROWS,)]
-    assert redshift.change(BASE)[1].differences == ()
+    assert on_redshift.change(BASE)[1].differences == ()
 
 
-def test_what_row_level_security_would_have_lost_is_kept(redshift: Place) -> None:
+def test_what_row_level_security_would_have_lost_is_kept(on_redshift: Place) -> None:
     """Even where somebody assumed wrongly, rows and policies are with the table that is kept."""
-    redshift.create(BASE)
-    stand_in = stand_in_of(redshift)
+    on_redshift.create(BASE)
+    stand_in = stand_in_of(on_redshift)
     stand_in.attach_rls_policy("s.t", "ones", "id = 1", to="etl")
     stand_in.set_secadmin("etl", granted=False)
-    project, change = redshift.change(BIGGER)
+    project, change = on_redshift.change(BIGGER)
     (done,) = project.apply([change], assume_no_policies=True)
     assert done.kept is not None
     assert stand_in.query("SELECT count(*) FROM s.t") == [(1,)]
@@ -179,13 +179,13 @@ def test_what_row_level_security_would_have_lost_is_kept(redshift: Place) -> Non
         ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", "row-level security"),
     ],
 )
-def test_what_came_since_the_plan_stops_a_rebuild(redshift: Place, sql: str, named: str) -> None:
+def test_what_came_since_the_plan_stops_a_rebuild(on_redshift: Place, sql: str, named: str) -> None:
     """A view or a policy of the last minute would stay with the old table, so it is refused."""
-    project, change = planned(redshift)
-    _sql(redshift, sql)
+    project, change = planned(on_redshift)
+    _sql(on_redshift, sql)
     with pytest.raises(ApplyError, match=f"{named} came to s.t since it was looked at"):
         project.apply([change])
-    assert tables(redshift)[0] == "t"
+    assert tables(on_redshift)[0] == "t"
 
 
 # --- foreign keys, views and grants
@@ -208,30 +208,30 @@ def _run(place: Place, *statements: str) -> None:
             session.execute(sql)
 
 
-def test_foreign_keys_of_others_stop_a_rebuild(redshift: Place) -> None:
+def test_foreign_keys_of_others_stop_a_rebuild(on_redshift: Place) -> None:
     """They would go on referencing the old table: named, with the statement to run."""
-    fields = keyed(redshift)
-    project, change = redshift.change({**BIGGER, "primary_key": ["id"]})
+    fields = keyed(on_redshift)
+    project, change = on_redshift.change({**BIGGER, "primary_key": ["id"]})
     with pytest.raises(
         PlanError, match=r"the foreign key child_fk of s\.child references it"
     ) as no:
         project.apply([change])
     statement = 'ALTER TABLE "s"."child" DROP CONSTRAINT "child_fk"'
     assert f"run {statement} first" in str(no.value)
-    assert redshift.change(fields)[1].differences == ()
-    _run(redshift, statement)
-    project, change = redshift.change({**BIGGER, "primary_key": ["id"]})
+    assert on_redshift.change(fields)[1].differences == ()
+    _run(on_redshift, statement)
+    project, change = on_redshift.change({**BIGGER, "primary_key": ["id"]})
     project.apply([change])
 
 
-def test_grants_on_columns_and_grant_options_are_carried(redshift: Place) -> None:
+def test_grants_on_columns_and_grant_options_are_carried(on_redshift: Place) -> None:
     """What the old table granted on columns, and to be granted on, the new one grants as well."""
-    stand_in = stand_in_of(redshift)
+    stand_in = stand_in_of(on_redshift)
     stand_in.add_user("ann", "Of-tests-2")
-    redshift.grantees()
-    redshift.create(BASE)
+    on_redshift.grantees()
+    on_redshift.create(BASE)
     _run(
-        redshift,
+        on_redshift,
         "GRANT SELECT ON s.t TO ann WITH GRANT OPTION",
         "GRANT INSERT ON s.t TO ann",
         "GRANT SELECT (note), UPDATE (amount) ON s.t TO ROLE bi",
@@ -248,21 +248,21 @@ def test_grants_on_columns_and_grant_options_are_carried(redshift: Place) -> Non
         " WHERE relation_name = 't' AND identity_name = 'ann' ORDER BY 1"
     )
     kept = stand_in.query(lists), stand_in.query(options)
-    project, change = redshift.change(BIGGER)
+    project, change = on_redshift.change(BIGGER)
     assert not change.destructive
     project.apply([change])
     assert (stand_in.query(lists), stand_in.query(options)) == kept
     assert ("SELECT", True) in kept[1]
 
 
-def test_grants_on_columns_that_are_hidden_are_named_as_lost(redshift: Place) -> None:
+def test_grants_on_columns_that_are_hidden_are_named_as_lost(on_redshift: Place) -> None:
     """Where grants on columns cannot be read, a rebuild is destructive and says why."""
-    redshift.grantees()
-    redshift.create(BASE)
-    _run(redshift, "GRANT SELECT (note) ON s.t TO ROLE bi")
-    stand_in = stand_in_of(redshift)
+    on_redshift.grantees()
+    on_redshift.create(BASE)
+    _run(on_redshift, "GRANT SELECT (note) ON s.t TO ROLE bi")
+    stand_in = stand_in_of(on_redshift)
     stand_in.faults.add("svv_column_privileges", "instead", Error("42501", "denied"), times=1)
-    project, change = redshift.change(BIGGER)
+    project, change = on_redshift.change(BIGGER)
     assert change.destructive
     with pytest.raises(PlanError, match="grants on columns cannot be seen: denied"):
         project.apply([change])
@@ -273,15 +273,15 @@ def test_grants_on_columns_that_are_hidden_are_named_as_lost(redshift: Place) ->
 
 
 @pytest.mark.parametrize("seen", [True, False])
-def test_what_auto_chose_is_not_frozen(redshift: Place, seen: bool) -> None:
+def test_what_auto_chose_is_not_frozen(on_redshift: Place, seen: bool) -> None:
     """A table whose layout is AUTO is rebuilt with AUTO; where that cannot be seen, it is said."""
-    redshift.create(BASE)
-    stand_in = stand_in_of(redshift)
+    on_redshift.create(BASE)
+    stand_in = stand_in_of(on_redshift)
     stand_in.manage("s.t", distkey="id", sortkey=["note"])
     if seen:
         stand_in.execute("GRANT SELECT ON pg_catalog.svv_table_info TO etl")
         stand_in.execute("GRANT EXECUTE ON FUNCTION pg_catalog.redshift_rows TO etl")
-    project, change = redshift.change(BIGGER)
+    project, change = on_redshift.change(BIGGER)
     project.apply([change])
     stand_in.execute("REVOKE SELECT ON pg_catalog.svv_table_info FROM etl")
     shown = stand_in.query('SELECT diststyle, sortkey1 FROM svv_table_info WHERE "table" = %s', "t")
@@ -307,56 +307,56 @@ def key_of_auto(place: Place, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_a_key_column_is_widened_by_a_rebuild(redshift: Place, name: str) -> None:
+def test_a_key_column_is_widened_by_a_rebuild(on_redshift: Place, name: str) -> None:
     """Redshift widens no dist or sort key, declared or AUTO's: the table is rebuilt, and why."""
-    redshift.create({**BASE, **KEYS[name]})
-    key_of_auto(redshift, name)
-    project, change = redshift.change({**WIDER, **KEYS[name]})
+    on_redshift.create({**BASE, **KEYS[name]})
+    key_of_auto(on_redshift, name)
+    project, change = on_redshift.change({**WIDER, **KEYS[name]})
     (widening,) = (one for one in change.differences if one.kind == "widen column")
     kind = "distribution key" if "dist" in name else "sort key"
     assert (widening.remedy, widening.reason) == ("rebuild", f"it is the {kind}")
     project.apply([change])
-    assert redshift.change({**WIDER, **KEYS[name]})[1].differences == ()
+    assert on_redshift.change({**WIDER, **KEYS[name]})[1].differences == ()
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_a_key_column_is_dropped_by_a_rebuild(redshift: Place, name: str) -> None:
+def test_a_key_column_is_dropped_by_a_rebuild(on_redshift: Place, name: str) -> None:
     """DROP COLUMN takes no key: the table is rebuilt, unless the spec lays rows out otherwise."""
-    redshift.create({**BASE, **KEYS[name]})
-    key_of_auto(redshift, name)
-    project, change = redshift.change(columns(AMOUNT))
+    on_redshift.create({**BASE, **KEYS[name]})
+    key_of_auto(on_redshift, name)
+    project, change = on_redshift.change(columns(AMOUNT))
     assert [one.remedy for one in change.differences] == ["rebuild"]
     project.apply([change], allow_destructive=["*"])
-    assert redshift.change(columns(AMOUNT))[1].differences == ()
+    assert on_redshift.change(columns(AMOUNT))[1].differences == ()
 
 
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_that_the_spec_moves_is_moved_before_its_column_is_dropped(
-    redshift: Place, name: str
+    on_redshift: Place, name: str
 ) -> None:
     """A layout that the spec declares by other columns frees one, which is dropped in place."""
-    redshift.create({**BASE, **KEYS[name]})
-    key_of_auto(redshift, name)
+    on_redshift.create({**BASE, **KEYS[name]})
+    key_of_auto(on_redshift, name)
     moved = columns(AMOUNT, dist="id", sort=["id"])
-    project, change = redshift.change(moved)
+    project, change = on_redshift.change(moved)
     assert {one.remedy for one in change.differences} == {"in place"}
     project.apply([change], allow_destructive=["*"])
-    assert redshift.change(moved)[1].differences == ()
+    assert on_redshift.change(moved)[1].differences == ()
 
 
 # --- loads that may not widen
 
 
 @pytest.mark.parametrize("name", [*KEYS, "a column of a view"])
-def test_loads_go_on_at_the_width_that_there_is(redshift: Place, name: str) -> None:
+def test_loads_go_on_at_the_width_that_there_is(on_redshift: Place, name: str) -> None:
     """Under `evolve: additive` a width that no load can change stops only values that need it."""
     layout = KEYS.get(name, {})
-    redshift.create({**BASE, **layout})
-    key_of_auto(redshift, name)
+    on_redshift.create({**BASE, **layout})
+    key_of_auto(on_redshift, name)
     if "view" in name:
-        _sql(redshift, "CREATE VIEW s.v AS SELECT note FROM s.t")
+        _sql(on_redshift, "CREATE VIEW s.v AS SELECT note FROM s.t")
     wanted = {**WIDER, **layout, "schema_contract": {"evolve": "additive"}}
-    project, spec = redshift.spec(wanted)
+    project, spec = on_redshift.spec(wanted)
     (review,) = project.review([spec])
     assert not review.load_waits
     result = project.load(spec, frame(spec, 2))
@@ -379,28 +379,28 @@ def test_loads_go_on_at_the_width_that_there_is(redshift: Place, name: str) -> N
 # --- VACUUM
 
 
-def test_a_layout_is_altered_once_vacuum_has_ended(redshift: Place) -> None:
+def test_a_layout_is_altered_once_vacuum_has_ended(on_redshift: Place) -> None:
     """An ALTER of a key that fails since VACUUM runs is tried again, as a whole."""
-    redshift.create(BASE)
+    on_redshift.create(BASE)
     moved = {**BASE, "dist": "id", "sort": ["note"]}
-    project, change = redshift.change(moved)
-    rule = stand_in_of(redshift).faults.vacuum("t", times=2)
+    project, change = on_redshift.change(moved)
+    rule = stand_in_of(on_redshift).faults.vacuum("t", times=2)
     project.apply([change])
     assert rule.fired == 2
-    assert redshift.change(moved)[1].differences == ()
+    assert on_redshift.change(moved)[1].differences == ()
 
 
 # --- columns in place of columns
 
 
-def test_a_column_is_swapped_where_a_view_does_not_use_it(redshift: Place) -> None:
+def test_a_column_is_swapped_where_a_view_does_not_use_it(on_redshift: Place) -> None:
     """A view that stops a rebuild and does not use the column goes on, and so do its grants."""
-    redshift.grantees()
-    redshift.create(columns({**NOTE, "description": "Kept."}, AMOUNT))
-    _sql(redshift, "CREATE VIEW s.v AS SELECT id, amount FROM s.t")
-    _run(redshift, "GRANT SELECT (note) ON s.t TO ROLE bi")
+    on_redshift.grantees()
+    on_redshift.create(columns({**NOTE, "description": "Kept."}, AMOUNT))
+    _sql(on_redshift, "CREATE VIEW s.v AS SELECT id, amount FROM s.t")
+    _run(on_redshift, "GRANT SELECT (note) ON s.t TO ROLE bi")
     wanted = columns({"name": "note", "data_type": "date"}, AMOUNT)
-    project, change = redshift.change(wanted)
+    project, change = on_redshift.change(wanted)
     (found,) = change.differences
     assert found.remedy == "swap"
     assert found.reason == "a rebuild is impossible: the view s.v depends on it"
@@ -414,13 +414,13 @@ def test_a_column_is_swapped_where_a_view_does_not_use_it(redshift: Place) -> No
         "grant.sql.j2",
     ]
     project.apply([change], allow_destructive=["*"])
-    assert redshift.change(wanted)[1].differences == ()
-    stand_in = stand_in_of(redshift)
+    assert on_redshift.change(wanted)[1].differences == ()
+    stand_in = stand_in_of(on_redshift)
     assert stand_in.query("SELECT count(*) FROM s.v") == [(ROWS,)]
     granted = "SELECT column_name, identity_name FROM svv_column_privileges"
     assert stand_in.query(granted) == [("note", "bi")]
-    assert [row["id"] for row in redshift.rows(wanted)] == [1, 2, 3]
-    project, spec = redshift.spec(wanted)
+    assert [row["id"] for row in on_redshift.rows(wanted)] == [1, 2, 3]
+    project, spec = on_redshift.spec(wanted)
     assert project.load(spec, pa.table({"id": [9], "note": ["2020-01-01"], "amount": ["1"]}))
 
 
@@ -433,22 +433,22 @@ def test_a_column_is_swapped_where_a_view_does_not_use_it(redshift: Place) -> No
     ],
 )
 def test_columns_that_cannot_be_swapped_stop_a_change(
-    redshift: Place, view: str, wanted: dict[str, Any]
+    on_redshift: Place, view: str, wanted: dict[str, Any]
 ) -> None:
     """A column that the view uses, that is a key, or that nothing closes to NULL is refused."""
-    redshift.create({**BASE, **({"sort": ["note"]} if wanted.get("sort") else {})})
-    _sql(redshift, f"CREATE VIEW s.v AS {view}")
-    project, change = redshift.change(wanted)
+    on_redshift.create({**BASE, **({"sort": ["note"]} if wanted.get("sort") else {})})
+    _sql(on_redshift, f"CREATE VIEW s.v AS {view}")
+    project, change = on_redshift.change(wanted)
     with pytest.raises(PlanError, match=r"the view s\.v depends on it"):
         project.apply([change], allow_destructive=["*"])
 
 
-def test_a_swap_needs_the_proof_of_a_rebuild(redshift: Place) -> None:
+def test_a_swap_needs_the_proof_of_a_rebuild(on_redshift: Place) -> None:
     """An UPDATE changes only rows that its user sees, so a swap is no way round policies."""
-    redshift.create(BASE)
-    _sql(redshift, "CREATE VIEW s.v AS SELECT amount FROM s.t")
-    stand_in_of(redshift).set_secadmin("etl", granted=False)
-    project, change = redshift.change(columns({"name": "note", "data_type": "date"}, AMOUNT))
+    on_redshift.create(BASE)
+    _sql(on_redshift, "CREATE VIEW s.v AS SELECT amount FROM s.t")
+    stand_in_of(on_redshift).set_secadmin("etl", granted=False)
+    project, change = on_redshift.change(columns({"name": "note", "data_type": "date"}, AMOUNT))
     assert change.drift.swaps == ("note",)
     with pytest.raises(PlanError, match="policies may be attached"):
         project.apply([change], allow_destructive=["*"])
