@@ -30,8 +30,8 @@ WORDS = frozenset({
     # files
     "file", "header", "delimiter", "escape", "password", "alias", "aliases", "anchor", "document",
     # commands, loads and plans
-    "command", "option", "argument", "target", "local", "prod", "replace", "refresh", "rebuilt",
-    "destructive", "loaded", "deleted", "committed", "ledger", "saved", "stale",
+    "command", "template", "option", "argument", "target", "local", "prod", "replace", "refresh",
+    "rebuilt", "destructive", "loaded", "deleted", "committed", "ledger", "saved", "stale",
 })  # fmt: skip
 """Words that tell one rule from another where nothing is quoted; hints do without them.
 

@@ -193,7 +193,7 @@ def run_loader(words: list[str]) -> None:
     if ">" in words:
         at = words.index(">")
         words, output = words[:at], Path(words[at + 1])
-    if "sandbox" in words:  # `tests/cli/test_sandbox.py` runs these, in two processes
+    if "sandbox" in words:  # `tests/cli/test_sandbox_command.py` runs these, in two processes
         parse_loader(words)
         return
     offline = words[0] == "plan" and "--live" not in words

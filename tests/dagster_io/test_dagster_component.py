@@ -475,9 +475,9 @@ def _with(*specs: Mapping[str, Any] | str) -> Callable[[Location], None]:
 
 
 WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
-    (_with(), {}, "there is no folder .*specs"),
+    (_with(), {}, "specs, does not exist"),
     (_with(table()), {"specs": "."}, "cannot be in the folder of defs.yaml"),
-    (_with(table()), {"specs": "nowhere"}, "there is no folder .*nowhere"),
+    (_with(table()), {"specs": "nowhere"}, "nowhere, does not exist"),
     (_with(table(), table()), {}, "the asset key `s/t` is already that of"),
     (_with("schema: s\nname: t\ncolumn: []\n"), {}, "0.yml:3:1: column: unknown key `column`"),
     (_with(table()), {"select": ["s/u"]}, "no table spec is called `s/u`.*did you mean `s/t`"),
@@ -559,7 +559,7 @@ def test_dg_finds_the_component() -> None:
     """The entry point names a module that has the component at its top."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     points = tomllib.loads(text)["project"]["entry-points"]
-    assert points == {"dagster_dg_cli.registry_modules": {"loader": "loader.dagster_component"}}
+    assert points["dagster_dg_cli.registry_modules"] == {"loader": "loader.dagster_component"}
 
 
 def test_nothing_heavy_is_imported_for_the_component() -> None:

@@ -697,7 +697,7 @@ def test_empty_bytes_are_refused_where_they_would_be_null(world: World) -> None:
     table = world(columns={"vb": "varbyte(16)"}, staging={"format": "csv"})
     frame = pa.table({"vb": pa.array([b"a", b""], pa.binary())})
     if isinstance(table.project.config.settings(), RedshiftTarget):
-        with pytest.raises(FrameError, match="vb  row 2: no bytes, which a CSV file cannot distinguish"):
+        with pytest.raises(FrameError, match="vb  row 2: no bytes, which a CSV"):
             table.load_frame(frame)
     else:
         table.load_frame(frame)

@@ -76,7 +76,7 @@ def on_redshift(make_project: MakeProject, request: pytest.FixtureRequest) -> Wa
 
 @pytest.fixture(params=["duckdb", "redshift"])
 def either(request: pytest.FixtureRequest) -> Warehouse:
-    found = request.getfixturevalue(request.param)
+    found = request.getfixturevalue({"redshift": "on_redshift"}.get(request.param, request.param))
     assert isinstance(found, Warehouse)
     return found
 

@@ -1019,7 +1019,7 @@ def test_infer_reads_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert code == 0
     assert yaml.safe_load(out)["source"] == {"null_values": ["", "NA"], "delimiter": ";"}
     code, _, err = run("-", stdin=b"a,b\n")
-    assert (code, "name it with --name" in err) == (64, True)
+    assert (code, "--name" in err) == (64, True)
 
 
 def test_infer_reads_a_live_table(make_project: MakeProject) -> None:

@@ -31,7 +31,7 @@ UNKNOWN = {
 }
 """What sqlglot does not know of Redshift → what it knows in its place."""
 
-STATEMENTS_UNKNOWN = ("LOCK", "UNLOAD")
+STATEMENTS_UNKNOWN = ("REFRESH MATERIALIZED VIEW", "LOCK", "UNLOAD")
 """Statements of Redshift that sqlglot keeps as text (r_LOCK, r_UNLOAD)."""
 
 TEMPLATES_UNKNOWN = {
@@ -72,7 +72,7 @@ def plans(dialect: str) -> Iterator[Plan]:
 def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     """Every statement that Loader runs on a dialect, with the name of its template."""
     for plan in plans(dialect):
-        for statement in (*plan.setup, *plan.statements):
+        for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql

@@ -650,7 +650,12 @@ REFUSED: Mapping[str, tuple[str, Any, Sequence[str], str]] = {
         "has 2 bytes, varbyte(1) holds 1",
     ),
     "text as binary": ("varbyte(9)", pa.array(["ff"]), ["parquet", "csv"], "is text, not a varb"),
-    "no bytes": ("varbyte(9)", pa.array([b""]), ["csv"], "no bytes, which a CSV file cannot tell"),
+    "no bytes": (
+        "varbyte(9)",
+        pa.array([b""]),
+        ["csv"],
+        "no bytes, which a CSV",
+    ),
     "days as months": (
         "interval year to month",
         pa.array([timedelta(days=31)]),
