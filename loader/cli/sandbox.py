@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
-import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,7 +67,8 @@ def sandbox(context: Context, port: int | None) -> None:
             )
         exports = _exports(running)
         context.print_result(_data(running, exports, path), _text(running, exports, config, path))
-        ended.wait()
+        while not ended:
+            time.sleep(0.2)
     with suppress(OSError):  # the terminal may be gone
         context.notify("the sandbox has ended, and all that was in it is gone")
 
@@ -98,14 +99,15 @@ def _config(context: Context) -> Config | None:
 
 
 @contextmanager
-def _ending() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM or the end of the terminal sets.
+def _ending() -> Iterator[list[int]]:
+    """The signals that ask it to end: Ctrl-C, SIGTERM, the end of the terminal.
 
-    Signals are only noted, so that a start and an end are never cut in half.
+    They are only noted, so that a start and an end are never cut in half. It is no Event: what
+    waits for one is not woken by a signal that another thread gets.
     """
-    ended = threading.Event()
+    ended: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in numbers}
+    before = {number: signal.signal(number, lambda got, _: ended.append(got)) for number in numbers}
     try:
         yield ended
     finally:
