@@ -186,7 +186,9 @@ def _follows_dot(pieces: Sequence[tuple[str, str]], place: int) -> bool:
 
 def _end_of_call(pieces: Sequence[tuple[str, str]], place: int) -> int | None:
     """Where a call without arguments ends; 0 where it has some, None where it is no call."""
-    rest = [at for at in range(place + 1, len(pieces)) if pieces[at][0] != "space"]
-    if not rest or pieces[rest[0]][1] != "(":
+    rest = (at for at in range(place + 1, len(pieces)) if pieces[at][0] != "space")
+    opened = next(rest, None)
+    if opened is None or pieces[opened][1] != "(":
         return None
-    return rest[1] + 1 if len(rest) > 1 and pieces[rest[1]][1] == ")" else 0
+    closed = next(rest, None)
+    return closed + 1 if closed is not None and pieces[closed][1] == ")" else 0

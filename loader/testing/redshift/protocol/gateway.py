@@ -183,7 +183,7 @@ class Gateway:
             )
             with self._lock:
                 self._open[number] = Client(channel, thread)
-            thread.start()
+                thread.start()
 
     def _serve(self, number: int, channel: wire.Channel) -> None:
         client = self._open[number]
