@@ -45,6 +45,27 @@ TRANSACTIONS: tuple[Rule, ...] = (
 )  # fmt: skip
 
 STATEMENTS: tuple[Rule, ...] = (
+    imitated(
+        "a declared primary key is trusted: DISTINCT returns what is there twice",
+        "t_Defining_constraints",
+        "CREATE TABLE t (a int NOT NULL PRIMARY KEY)", "INSERT INTO t VALUES (1), (1)",
+        "SELECT DISTINCT a FROM {schema}.t", gives="1; 1",
+    ),
+    refused(
+        "no function of the leader node works on rows of a table",
+        "c_SQL_functions_leader_node_only",
+        "CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)", "SELECT a, now() FROM t",
+        error="not supported on Redshift tables",
+    ),
+    refused(
+        "there is no DISTINCT ON", "c_unsupported-postgresql-features",
+        "CREATE TABLE t (a int)", "SELECT DISTINCT ON (a) a FROM t", error="syntax error",
+    ),
+    refused(
+        "VARCHAR(n) holds n bytes in INSERT too", "r_Character_types",
+        "CREATE TABLE t (a varchar(2))", "INSERT INTO t VALUES ('\u00e9\u00e9')",
+        error="value too long",
+    ),
     refused(
         "there are no indexes", _UNSUPPORTED,
         _T, "CREATE INDEX i ON t (a)", error='SQL command "CREATE INDEX" not supported',

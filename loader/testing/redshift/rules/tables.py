@@ -14,6 +14,15 @@ _COLUMNS = "r_SVV_REDSHIFT_COLUMNS"
 
 CREATE: tuple[Rule, ...] = (
     refused(
+        "a column is not called like a system column", "c_unsupported-postgresql-features",
+        "CREATE TABLE t (xmin int)", error="conflicts with a system column name",
+    ),
+    refused(
+        "a DEFAULT calls no function of the leader node", "c_SQL_functions_leader_node_only",
+        "CREATE TABLE t (a int, b varchar(20) DEFAULT current_schema())",
+        error="not supported on Redshift tables",
+    ),
+    refused(
         "DISTSTYLE KEY needs a DISTKEY", _NEW,
         "CREATE TABLE t (a int) DISTSTYLE KEY", error="requires a DISTKEY",
     ),
@@ -132,6 +141,22 @@ TYPES: tuple[Rule, ...] = (
 )  # fmt: skip
 
 ALTER: tuple[Rule, ...] = (
+    refused(
+        "a VARCHAR of the sort key is not widened", "estuary/connectors#4893",
+        "CREATE TABLE t (a int, b varchar(10)) SORTKEY (b)",
+        "ALTER TABLE t ALTER COLUMN b TYPE varchar(20)", error="found unexpected dependency",
+    ),
+    refused(
+        "a VARCHAR that a view uses is not widened", _ALTER,
+        _T, "CREATE VIEW v AS SELECT b FROM t",
+        "ALTER TABLE t ALTER COLUMN b TYPE varchar(20)", error="used by a view",
+    ),
+    refused(
+        "a table that a foreign key references is dropped with CASCADE only", "r_DROP_TABLE",
+        "CREATE TABLE t (a int NOT NULL PRIMARY KEY)",
+        "CREATE TABLE u (a int REFERENCES t (a))", "DROP TABLE t",
+        error="other objects depend on it",
+    ),
     refused(
         "one statement adds one column", _ALTER,
         _T, "ALTER TABLE t ADD COLUMN c int, ADD COLUMN d int", error="syntax error",
