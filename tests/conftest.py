@@ -105,6 +105,7 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: a quarter of the time tests wait for servers."""
     return (os.cpu_count() or 1) + 1

@@ -129,6 +129,8 @@ def prepare() -> None:
     """Import what all runs need, and choose settings that suit them."""
     os.chdir(ROOT)
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
+    # pytest would load all modules of a plugin's distribution itself, and so no mutant.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for library in LIBRARIES:
         importlib.import_module(library)
 
@@ -167,6 +169,7 @@ def survives(module: str, source: str, tests: Sequence[str], limit: float) -> bo
 
 def _pytest(tests: Sequence[str], folder: str, plugin: object) -> int:
     options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-m", "not slow and not cluster"]
+    options += ["-p", "loader.testing.plugin", "-p", "_hypothesis_pytestplugin"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there already
     if isinstance(plugin, _Selected):
         options.append("-x")
