@@ -53,6 +53,7 @@ def test_a_load_id_is_loaded_once_and_its_frame_not_read_again(make_project: Mak
     first = project.load(spec, frame(), "a", load_id="x")
     again = project.load(spec, never(), "a", load_id="x")
     assert (first.status, again.status) == ("loaded", "already_loaded")
+    assert (first.rows_loaded, first.rows_deleted, again.rows_deleted) == (2, 0, 0)
     assert (again.load_id, again.rows_loaded, again.slice) == ("x", 2, "p=a")
     assert count(project) == 2
 
