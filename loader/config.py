@@ -18,13 +18,12 @@ from loader.plan.figures import Level
 from loader.redaction import KNOWN, find_secrets, is_secret_name
 from loader.text_files import UnreadableError, is_folder, read_text
 from loader.warehouse.duckdb.settings import DuckDBTarget
-from loader.warehouse.redshift.sandbox import NAME as SANDBOX
-from loader.warehouse.redshift.sandbox import find_sandbox
 from loader.warehouse.redshift.settings import RedshiftTarget
 from loader.warehouse.registry import get_adapter, warehouse_names
 from loader.warehouse.settings import TargetSettings
 
 __all__ = [
+    "SANDBOX",
     "Config",
     "DuckDBTarget",
     "RedshiftTarget",
@@ -38,6 +37,9 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 _AMBIENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 """Secret environment variables that boto3 reads itself."""
+
+SANDBOX = "sandbox"
+"""The target that `loader sandbox` runs, for projects without a target of that name."""
 
 _LOCAL: Mapping[str, Any] = {"local": {"type": "duckdb"}}
 """The targets of a project whose settings define none."""
@@ -112,10 +114,12 @@ class Config:
         """
         if name in self.targets:
             return self.targets[name]
-        found = find_sandbox(self.root) if name == SANDBOX else None
-        if found is None:
-            raise self._no_target(name)
-        return found
+        if name == SANDBOX:
+            from loader.warehouse.redshift.sandbox import find_sandbox  # noqa: PLC0415  # rarely used
+
+            if (found := find_sandbox(self.root)) is not None:
+                return found
+        raise self._no_target(name)
 
     def _no_target(self, name: str) -> ConfigError:
         if name == SANDBOX:

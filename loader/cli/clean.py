@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from loader.executor.backups import CleanedBackups
     from loader.staging.clean import Cleaned
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
 
 def _parse_age(_: click.Context, option: click.Parameter, value: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,5})([smhdw])", value)
-    if found is None:
+    from loader.spec.fields import duration_seconds  # noqa: PLC0415  # slow to import
+
+    if not re.fullmatch(r"\d{1,5}[smhdw]", value):
         raise click.BadParameter(f"`{value}`; write 7d, 12h, 30m, 2w or 90s", param=option)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(seconds=duration_seconds(value))
 
 
 @main.command()

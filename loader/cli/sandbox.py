@@ -153,9 +153,10 @@ def _announced(config: Config | None, running: RedshiftStandIn) -> Iterator[Path
     Raises:
         LoaderError: the project's folder cannot be written to.
     """
-    from loader.warehouse.redshift.sandbox import NAME, announce, withdraw  # noqa: PLC0415
+    from loader.config import SANDBOX  # noqa: PLC0415
+    from loader.warehouse.redshift.sandbox import announce, withdraw  # noqa: PLC0415
 
-    if config is None or NAME in config.targets:
+    if config is None or SANDBOX in config.targets:
         yield None
         return
     try:

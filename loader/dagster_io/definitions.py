@@ -27,6 +27,7 @@ from loader.errors import PlanError
 from loader.project import Project
 from loader.spec.catalog import Entry
 from loader.spec.dagster_options import OnCron
+from loader.spec.fields import duration_seconds
 from loader.spec.model import TableSpec
 from loader.warehouse.registry import BUILT_IN
 
@@ -36,7 +37,6 @@ _MAX_KINDS = 10
 """Dagster's limit."""
 
 _REFERENCES, _MANAGER = "dagster/code_references", "dagster/io_manager_key"
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def asset_spec(
@@ -191,13 +191,9 @@ def _freshness(spec: TableSpec) -> dg.FreshnessPolicy | None:
     if freshness is None:
         return None
     return dg.FreshnessPolicy.time_window(
-        fail_window=_parse_duration(freshness.fail),
-        warn_window=_parse_duration(freshness.warn) if freshness.warn else None,
+        fail_window=timedelta(seconds=duration_seconds(freshness.fail)),
+        warn_window=timedelta(seconds=duration_seconds(freshness.warn)) if freshness.warn else None,
     )
-
-
-def _parse_duration(text: str) -> timedelta:
-    return timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
 
 
 def _automation(spec: TableSpec) -> dg.AutomationCondition[Any] | None:

@@ -174,9 +174,9 @@ class Examination:
             )
         if self._kind is not None:
             self.doctor = self._kind(self, self.settings)
-        told = self.name in self.config.targets
-        place = f"complete in {self.config.source}" if told else "as `loader sandbox` has told them"
-        return StepResult(place)
+        declared = self.name in self.config.targets
+        source = self.config.source if declared else "the file of the running `loader sandbox`"
+        return StepResult(f"complete in {source}")
 
     def _check_time_zone(self) -> StepResult:
         ((*_, zone),) = self.run("session")

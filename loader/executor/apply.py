@@ -7,16 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from loader.errors import ApplyError, ExecuteError
+from loader.executor.after_commit import run_after_commit
 from loader.executor.answers import Answers
 from loader.executor.runner import TransactionRunner
-from loader.plan.backups import moment_of
+from loader.plan.backups import format_moment
 from loader.plan.ddl import table_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import Statement
-from loader.plan.table_changes import TableChange, plan_change, timed
+from loader.plan.table_changes import TableChange, plan_change, set_moment
 from loader.sql.renderer import Renderer
 from loader.warehouse.base import Session, Warehouse
-from loader.warehouse.introspect import describe, find_bound, inspect
+from loader.warehouse.introspect import describe, find_dependants, inspect
 from loader.warehouse.retry import with_retries
 
 OnChange = Callable[[TableChange, Statement], None]
@@ -33,45 +34,36 @@ def apply_all(
 ) -> list[TableChange]:
     """Apply the changes of tables one after the other, and stop at the first error.
 
-    With ``drop_old`` what a rebuild keeps is dropped once the new table is committed.
+    With ``drop_old`` the old table of a rebuild is dropped after the new one is committed.
 
     Raises:
         ApplyError: one failed; lists the tables that are done, failed and not begun.
     """
     done: list[TableChange] = []
     for at, planned in enumerate(changes):
-        change = timed(planned, renderer, moment_of(datetime.now(UTC)), drop_old=drop_old)
+        change = set_moment(planned, renderer, format_moment(datetime.now(UTC)), drop_old=drop_old)
         try:
             with_retries(ChangeTransaction(change, warehouse, renderer, on_statement).run)
         except ExecuteError as error:
             raise _apply_error(error, done, change, changes[at + 1 :]) from error
-        done.append(_finished(change, warehouse, on_statement))
+        done.append(_drop_old_table(change, warehouse, on_statement))
     return done
 
 
-def _finished(
+def _drop_old_table(
     change: TableChange, warehouse: Warehouse, on_statement: OnChange | None
 ) -> TableChange:
-    """The change, after what follows its COMMIT: a failure there is a note, for it undoes nothing.
+    """The change, with a note if the old table could not be dropped; `loader clean` drops it."""
 
-    What could not be dropped is for `loader clean`.
-    """
-    notes = list(change.drift.notes)
-    for statement in change.after:
-
-        def run(statement: Statement = statement) -> None:
-            with warehouse.session() as session:
-                session.execute(statement.sql)
-
+    def report(statement: Statement) -> None:
         if on_statement is not None:
             on_statement(change, statement)
-        try:
-            with_retries(run)
-        except ExecuteError as error:
-            notes.append(
-                f"`{statement.name}` failed: {error.message}; `loader clean` drops it later"
-            )
-    return replace(change, drift=replace(change.drift, notes=tuple(notes)))
+
+    notes = (
+        f"`{statement.name}` failed: {error.message}; `loader clean` drops it later"
+        for statement, error in run_after_commit(change.after, warehouse, report)
+    )
+    return replace(change, drift=replace(change.drift, notes=(*change.drift.notes, *notes)))
 
 
 def _apply_error(
@@ -156,7 +148,7 @@ class ChangeTransaction(TransactionRunner):
                 one.column for one in change.differences if one.remedy == "before_transaction"
             }
             if _describe_columns(now, widened) == _describe_columns(then, widened):
-                self._check_unbound(session, then)
+                self._check_dependants(session, then)
                 return
         elif not isinstance(then, LiveTable) and not isinstance(now, LiveTable):
             return
@@ -166,22 +158,21 @@ class ChangeTransaction(TransactionRunner):
             rolled_back=True,
         )
 
-    def _check_unbound(self, session: Session, then: LiveTable) -> None:
-        """Refuse to replace what something was bound or attached to since it was planned.
+    def _check_dependants(self, session: Session, then: LiveTable) -> None:
+        """Refuse to replace a table that has new dependants or policies since the plan was made.
 
         No DROP would fail here: a view, a foreign key or a policy would stay with the old table.
         """
         change = self._change
         if not (change.drift.rebuilds or change.drift.swaps):
             return
-        found = find_bound(session, self._renderer, table_of(change.spec), then.seen)
+        found = find_dependants(session, self._renderer, table_of(change.spec), then.seen)
         known = {*then.dependants, *then.policies, *(name for _, _, name in then.referrers)}
         new = [name for name in found if name not in known]
         if new:
             raise ExecuteError(
-                f"{', '.join(new)} came to {change.spec.table} since it was looked at\n"
-                f"{self.state()}",
-                hint="plan again, and look at what is different now",
+                f"{change.spec.table} has {', '.join(new)} since the plan was made\n{self.state()}",
+                hint="plan again, and review the changes",
                 rolled_back=True,
             )
 

@@ -11,13 +11,13 @@ from loader.data.cast.layout import Layout
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.errors import FrameError, StageError
+from loader.executor.after_commit import run_after_commit
 from loader.executor.context import TargetContext
-from loader.executor.hooks import run_hooks_after_commit
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
-from loader.plan.drift.remedies import fit_to_live, may_be_stuck, stuck_columns
+from loader.plan.drift.remedies import explain_stuck_columns, fit_to_live, may_be_stuck
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import compared_figures, plan_hooks, plan_load
@@ -30,7 +30,7 @@ from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
-from loader.warehouse.introspect import inspect as look_closer
+from loader.warehouse.introspect import inspect as inspect_tables
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
 from loader.warehouse.retry import with_retries
 
@@ -63,10 +63,15 @@ class Load:
         """Run the hooks after COMMIT, also for a load that an earlier run committed."""
         context = self.context
         hooks = plan_hooks(self.spec, context.renderer, context.target, self.request)
-        failed = run_hooks_after_commit(
+        failed = run_after_commit(
             hooks, context.warehouse, lambda hook: self.on_progress(Progress(hook.name))
         )
-        return replace(result, warnings=(*result.warnings, *failed)) if failed else result
+        warnings = (
+            f"the load is committed, but its `{hook.name}` failed: {error.message}; it runs again"
+            " with the next load, or when this one is run again with its id"
+            for hook, error in failed
+        )
+        return replace(result, warnings=(*result.warnings, *warnings)) if failed else result
 
     def _prepare(self, stack: ExitStack) -> _BeforeStaging:
         """Look for an earlier load, and read the live table; keeps the session open if allowed."""
@@ -80,7 +85,7 @@ class Load:
             live = self._live(session) if earlier is None else None
             spec = fit_to_live(self.spec, self.context.renderer, live) if live else self.spec
             stack.enter_context(attempt.pop_all())
-            notes = tuple(stuck_columns(self.spec, spec))
+            notes = tuple(explain_stuck_columns(self.spec, spec))
             return _BeforeStaging(earlier, spec, live.order if live else (), session, notes)
 
     def _run(self, frame: object, before: _BeforeStaging) -> LoadResult:
@@ -160,9 +165,9 @@ class Load:
         if not isinstance(live, LiveTable):
             return None
         if may_be_stuck(self.spec, renderer, live):
-            # What is in the way of widening a column takes more than one query.
-            looked = look_closer(session, renderer, [self._table])[self._table]
-            live = looked if isinstance(looked, LiveTable) else live
+            # It takes more than one query to find what prevents widening a column.
+            full = inspect_tables(session, renderer, [self._table])[self._table]
+            live = full if isinstance(full, LiveTable) else live
         additions(self.spec, renderer, live)
         return live
 

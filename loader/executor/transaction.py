@@ -15,11 +15,11 @@ from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import plan_ledger_upgrade
-from loader.plan.model import Evolution, Plan, Statement, ledger_slice, table_ledger
+from loader.plan.model import Evolution, Plan, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
-from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
+from loader.warehouse.ledger import LoadRecord, check_same_load, find_load, ledgers_of
 from loader.warehouse.retry import with_retries
 
 _LOCK_WAIT = 60_000
@@ -187,12 +187,14 @@ class LoadTransaction(TransactionRunner):
 
     def _evolve(self, session: Session) -> None:
         """Change columns of the live table that the transaction does not change."""
-        if self._opening.spec.schema_contract.evolve != "additive":
+        renderer, contract = self._renderer, self._opening.spec.schema_contract
+        outside = renderer.has("widen_column") or renderer.dialect.alter_blocks_readers
+        if contract.evolve != "additive" or not outside:
             return
         self._live = describe(session, self._renderer, self._table)
         plan = self._build(self._live, Evolution())
         if plan.outside:
-            with self._retried_if_changed(session):
+            with self._retry_if_changed(session):
                 for statement in plan.outside:
                     self.run_statement(session, statement)
             self._evolved += plan.evolution
@@ -217,9 +219,7 @@ class LoadTransaction(TransactionRunner):
         plan, ledger = self._opening, self._opening.target.ledger_schema
         if not ledger:
             return []
-        tables = [Table(ledger, "loads")]
-        if self._renderer.has("table_ledger_create"):
-            tables.append(table_ledger(ledger, self._table))
+        tables = ledgers_of(self._renderer, ledger, self._table)
         found = [describe(session, self._renderer, table) for table in tables]
         missing: list[Statement] = []
         if not all(isinstance(live, LiveTable) for live in found):
@@ -232,11 +232,11 @@ class LoadTransaction(TransactionRunner):
 
     def run_transaction(self, session: Session) -> None:
         """Run it; an error is transient if another job has changed the table."""
-        with self._retried_if_changed(session):
+        with self._retry_if_changed(session):
             super().run_transaction(session)
 
     @contextmanager
-    def _retried_if_changed(self, session: Session) -> Iterator[None]:
+    def _retry_if_changed(self, session: Session) -> Iterator[None]:
         """Make an error transient if another job has changed the table."""
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a rebuild keeps of a table: what it is called, and how it is known again. Pure."""
+"""Old tables that rebuilds keep: their names and comments, which identify them. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def moment_of(time: datetime) -> str:
-    """A time as it stands in the names of kept tables: to the microsecond, so that each is new.
+def format_moment(time: datetime) -> str:
+    """Format a time for the name of a kept table: to the microsecond, so that each name is new.
 
-    >>> moment_of(datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    >>> format_moment(datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
     '20260301t123000000000z'
     """
     return f"{time.astimezone(UTC):%Y%m%dt%H%M%S%fz}"
@@ -37,7 +37,7 @@ def backup_name(table: str, moment: str) -> str:
 
 
 def backup_comment(table: str, comment: str | None) -> str:
-    """What is said of a kept table: what it was, then what was said of it before."""
+    """The comment of a kept table: the table it was, then its own comment."""
     first = f"Kept by Loader when it rebuilt {table}"
     return f"{first}\n{comment}" if comment else first
 
@@ -72,11 +72,11 @@ def read_backup(schema: str, name: str, comment: str) -> Backup | None:
     True
     """
     named = _NAME.fullmatch(name)
-    said = _COMMENT.match(comment)
-    if named is None or said is None or named[1] != digest(said[1]):
+    described = _COMMENT.match(comment)
+    if named is None or described is None or named[1] != digest(described[1]):
         return None
     try:
         kept = datetime.strptime(named[2], "%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return Backup(schema, name, said[1], kept)
+    return Backup(schema, name, described[1], kept)

@@ -32,7 +32,7 @@ from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice, placeholder
-from loader.spec.session import placed
+from loader.spec.session import select_hooks
 from loader.sql.renderer import Renderer, Unknown
 
 _LABEL_BYTES = 320
@@ -205,7 +205,7 @@ class _Builder:
     def hooks(self, when: str, transaction: str) -> Iterator[Statement]:
         """The hooks of the spec for one place."""
         inside = transaction == "inside"
-        for hook in placed(self.spec.hooks, when, transaction):
+        for hook in select_hooks(self.spec.hooks, when, transaction):
             if self.renderer.has(hook.template):
                 why = f"a hook of the spec, {when} the rows are loaded"
                 facts = {"values": dict(hook.values)}

@@ -162,10 +162,10 @@ def plan_change(
     return replace(change, kept=kept, after=after)
 
 
-def timed(
+def set_moment(
     change: TableChange, renderer: Renderer, moment: str, *, drop_old: bool = False
 ) -> TableChange:
-    """The change as it runs at a moment, which a plan does not know."""
+    """Plan the change again for the time at which it runs, which a saved plan does not know."""
     planned = plan_change(
         change.spec,
         renderer,

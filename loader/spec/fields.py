@@ -222,6 +222,17 @@ Bytes = Annotated[
 
 Duration = Annotated[StrictStr, Matching(r"[1-9]\d*[smhdw]", "a duration, such as 24h or 7d")]
 
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def duration_seconds(text: str) -> int:
+    """The seconds of a `Duration`.
+
+    >>> duration_seconds("2m"), duration_seconds("1d")
+    (120, 86400)
+    """
+    return int(text[:-1]) * _SECONDS[text[-1]]
+
 
 Encoding = Annotated[
     StrictStr,

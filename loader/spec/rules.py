@@ -12,6 +12,7 @@ from itertools import combinations
 
 from loader.errors import Loc, Problem
 from loader.spec.column_names import check_column, check_repeated, list_names
+from loader.spec.fields import duration_seconds
 from loader.spec.model import Column, Merge, TableSpec
 from loader.spec.partition_rules import key_problems, partition_problems
 from loader.sql.dialects.redshift import (
@@ -231,14 +232,9 @@ def _checks(spec: TableSpec) -> Iterator[Problem]:
             yield Problem("the range is empty", ("checks", at, check.operator))
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
 def _dagster(spec: TableSpec) -> Iterator[Problem]:
     freshness = spec.dagster.freshness
     if freshness and freshness.warn:
-        fail, warn = (
-            int(text[:-1]) * _SECONDS[text[-1]] for text in (freshness.fail, freshness.warn)
-        )
+        fail, warn = map(duration_seconds, (freshness.fail, freshness.warn))
         if warn >= fail:
             yield Problem("`warn` must be less than `fail`", ("dagster", "freshness", "warn"))

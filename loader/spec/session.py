@@ -7,22 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from loader.spec.fields import Duration, Matching, Model
-
-_MILLISECONDS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+from loader.spec.fields import Duration, Matching, Model, duration_seconds
 
 QueryGroup = Annotated[
     StrictStr,
     Field(min_length=1, max_length=320),
     Matching(
         r"(?:[^{}\0]|\{(?:load_id|asset_key|table)\})+",
-        "text in which {load_id}, {asset_key} and {table} are all that stands in braces",
+        "text; {load_id}, {asset_key} and {table} are the only placeholders",
     ),
 ]
 
 
 class SessionSettings(Model):
-    """What is SET in the sessions of a target, or of the loads of one table. Redshift only."""
+    """Parameters for the sessions of a target, or for the loads of a table. Redshift only."""
 
     query_group: QueryGroup | None = None
     """The label of the queries, by which WLM finds their queue, and `SYS_QUERY_HISTORY` the load
@@ -40,16 +38,21 @@ class SessionSettings(Model):
     """The share of changed rows from which ANALYZE does something."""
 
     def parameters(self) -> dict[str, str | int | bool]:
-        """The parameters that are given, as SET takes them; times in milliseconds.
+        """The parameters that are set, as SET takes them; times in milliseconds.
 
         >>> SessionSettings(statement_timeout="30m", query_group="etl").parameters()
         {'query_group': 'etl', 'statement_timeout': 1800000}
         """
-        given: dict[str, Any] = self.model_dump(exclude_none=True)
+        found: dict[str, Any] = self.model_dump(exclude_none=True)
         if self.statement_timeout is not None:
-            number, unit = self.statement_timeout[:-1], self.statement_timeout[-1]
-            given["statement_timeout"] = int(number) * _MILLISECONDS[unit]
-        return given
+            found["statement_timeout"] = duration_seconds(self.statement_timeout) * 1_000
+        return found
+
+    @property
+    def outside_loads(self) -> SessionSettings:
+        """The settings of sessions without a load, to which a label of loads does not apply."""
+        labels_loads = self.query_group is not None and "{" in self.query_group
+        return self.model_copy(update={"query_group": None}) if labels_loads else self
 
 
 class Hook(Model):
@@ -68,6 +71,6 @@ class Hook(Model):
     """What the template may use as `values.NAME`, such as the name of a view."""
 
 
-def placed(hooks: tuple[Hook, ...], when: str, transaction: str) -> Iterator[Hook]:
-    """The hooks of one place, in their order."""
+def select_hooks(hooks: tuple[Hook, ...], when: str, transaction: str) -> Iterator[Hook]:
+    """Select the hooks of one place, in their order."""
     return (hook for hook in hooks if (hook.when, hook.transaction) == (when, transaction))

@@ -57,12 +57,12 @@ def describe(session: Session, renderer: Renderer, table: Table) -> Live:
     return LiveTable(columns, kind="table" if rows[0][4] else "view")
 
 
-def find_bound(
+def find_dependants(
     session: Session, renderer: Renderer, table: Table, seen: Collection[Seen]
 ) -> list[str]:
-    """What is bound or attached to a table, of what could be seen when it was looked at.
+    """Find the views, foreign keys and policies of a table, of the kinds that were visible before.
 
-    What could not be seen is not asked for: an error would end the transaction.
+    Other kinds are not queried: an error would end the transaction.
 
     Raises:
         ExecuteError: the catalog cannot be read.

@@ -29,6 +29,13 @@ class LoadRecord(NamedTuple):
         return cls(*rows[0]) if rows else None
 
 
+def ledgers_of(renderer: Renderer, schema: str, table: Table) -> list[Table]:
+    """The ledgers of a table's loads; a load looks for its id in the last one."""
+    shared = [Table(schema, "loads")]
+    own = [table_ledger(schema, table)] if renderer.has("table_ledger_create") else []
+    return shared + own
+
+
 def find_load(
     warehouse: Warehouse,
     renderer: Renderer,
@@ -47,11 +54,11 @@ def find_load(
             return None
         with warehouse.session(write=False) as opened:
             return find_load(warehouse, renderer, ledger_schema, table, load_id, opened)
-    ledger, own = Table(ledger_schema, "loads"), table_ledger(ledger_schema, table)
-    read = own if renderer.has("table_ledger_create") else ledger
-    if not isinstance(describe(session, renderer, read), LiveTable):
+    ledgers = ledgers_of(renderer, ledger_schema, table)
+    shared, searched = ledgers[0], ledgers[-1]
+    if not isinstance(describe(session, renderer, searched), LiveTable):
         return None
-    facts = {"ledger": ledger, "table_ledger": own, "table": table, "load": {"id": load_id}}
+    facts = {"ledger": shared, "table_ledger": searched, "table": table, "load": {"id": load_id}}
     return LoadRecord.of(session.execute(renderer.render("ledger_find", facts).sql))
 
 

@@ -142,3 +142,8 @@ def test_loads_label_their_queries(
     sets = [one.sql for one in stand_in.statements if one.sql.startswith("SET ")]
     assert f"SET QUERY_GROUP TO '{label}'" in sets
     assert "SET WLM_QUERY_SLOT_COUNT TO 2" in sets
+    stand_in.statements.clear()
+    project.read(project.spec("s/t"))
+    sent = [one.sql for one in stand_in.statements]
+    assert "SET wlm_query_slot_count TO 2" in sent
+    assert not any("{" in sql for sql in sent)  # a label of loads says nothing of a read

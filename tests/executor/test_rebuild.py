@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from loader.errors import ApplyError, FrameError, PlanError
-from loader.plan.backups import backup_comment, backup_name, moment_of
+from loader.plan.backups import backup_comment, backup_name, format_moment
 from loader.plan.table_changes import TableChange
 from loader.project import Project
 from loader.testing.redshift.faults import Drop, Error
@@ -90,7 +90,7 @@ def test_a_rebuild_twice_keeps_both(place: Place) -> None:
 def test_only_tables_that_loader_kept_are_cleaned(place: Place) -> None:
     """Name and comment must both be Loader's, and say the same table."""
     project, _ = planned(place)
-    moment = moment_of(datetime(2020, 1, 1, tzinfo=UTC))
+    moment = format_moment(datetime(2020, 1, 1, tzinfo=UTC))
     foreign = {
         "loader_old_mine": backup_comment("s.t", None),
         backup_name("s.other", moment): backup_comment("s.t", None),
@@ -183,7 +183,7 @@ def test_what_came_since_the_plan_stops_a_rebuild(on_redshift: Place, sql: str, 
     """A view or a policy of the last minute would stay with the old table, so it is refused."""
     project, change = planned(on_redshift)
     _sql(on_redshift, sql)
-    with pytest.raises(ApplyError, match=f"{named} came to s.t since it was looked at"):
+    with pytest.raises(ApplyError, match=f"s.t has {named} since the plan was made"):
         project.apply([change])
     assert tables(on_redshift)[0] == "t"
 

@@ -16,7 +16,7 @@ from loader.plan.backups import PREFIX
 from loader.plan.load_plan import plan_ledger_upgrade
 from loader.plan.model import Plan, Target
 from loader.plan.read_plan import plan_read, plan_sample
-from loader.plan.table_changes import timed
+from loader.plan.table_changes import set_moment
 from loader.sql.renderer import Sql, Table
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN
@@ -119,7 +119,7 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
     owned: dict[str, Any] = {"owner": "bob"} if dialect == "redshift" else {}
     changes = [change(name, dialect, **owned) for name in CHANGES]
     rebuilt = change("types", dialect, **owned)
-    changes.append(timed(rebuilt, renderer(dialect), "20260101t000000000000z", drop_old=True))
+    changes.append(set_moment(rebuilt, renderer(dialect), "20260101t000000000000z", drop_old=True))
     if dialect == "redshift":
         # A view in the way of a rebuild: the column is swapped.
         granted = frozenset({("select", "note", "user:ann")})

@@ -67,7 +67,7 @@ def choose_remedies(
     """The differences with the remedies that the rule has for them, given all of them."""
     if not any(one.remedy == "rebuild" for one in found):
         return found
-    return _Choice(spec, renderer, live).settled(found)
+    return _Choice(spec, renderer, live).choose(found)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Choice:
     renderer: Renderer
     live: LiveTable
 
-    def settled(self, found: tuple[Difference, ...]) -> tuple[Difference, ...]:
+    def choose(self, found: tuple[Difference, ...]) -> tuple[Difference, ...]:
         obstacles = list(self._obstacles())
         rebuilt = [one for one in found if one.remedy == "rebuild"]
         if not (obstacles and all(self._can_swap(one) for one in rebuilt)):
@@ -217,8 +217,8 @@ def may_be_stuck(spec: TableSpec, renderer: Renderer, live: LiveTable) -> bool:
     )
 
 
-def stuck_columns(declared: TableSpec, fitted: TableSpec) -> Iterator[str]:
-    """What the columns that `fit_to_live` has changed mean to whoever loads."""
+def explain_stuck_columns(declared: TableSpec, fitted: TableSpec) -> Iterator[str]:
+    """Explain the columns that `fit_to_live` has changed, for errors of a load."""
     for column, as_it_is in zip(declared.columns, fitted.columns, strict=True):
         if column != as_it_is:
             yield (

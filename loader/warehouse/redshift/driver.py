@@ -103,7 +103,7 @@ class Redshift:
             connection.autocommit = True
             # Timestamps with and without a time zone are compared in UTC on every machine.
             connection.cursor().execute("SET timezone TO 'UTC'")
-            for name, value in settings.session.parameters().items():
+            for name, value in settings.session.outside_loads.parameters().items():
                 connection.cursor().execute(f"SET {name} TO {DIALECT.literal(value)}")
         except ExecuteError:
             raise

@@ -17,9 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loader.warehouse.redshift.settings import RedshiftTarget
 
-NAME = "sandbox"
-"""The name of its target."""
-
 FILE = Path(".loader", "sandbox.json")
 """Where it announces itself, relative to the project."""
 
@@ -62,6 +59,7 @@ def announce(root: Path, target: SandboxTarget) -> Path:
     """
     path = root / FILE
     path.parent.mkdir(exist_ok=True)
+    # `atomic_write` would keep the rights of an existing file.
     aside = path.with_name(f".sandbox-{os.getpid()}")
     with suppress(FileNotFoundError):
         aside.unlink()

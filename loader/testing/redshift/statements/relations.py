@@ -43,7 +43,7 @@ def relations_of(sql: str) -> Relations:
         token = cursor.next()
         if token.says(*_BEFORE_NAMES):
             found += [(token.value, name) for name in _names(cursor)]
-    return _sorted_out(word, found)
+    return _classify(word, found)
 
 
 def _names(cursor: Cursor) -> list[str]:
@@ -73,8 +73,8 @@ def _ends_with_comma(cursor: Cursor) -> bool:
     return after is not None and after.says(",")
 
 
-def _sorted_out(word: str, found: list[tuple[str, str]]) -> Relations:
-    """What is read and what is written, by the words before the names."""
+def _classify(word: str, found: list[tuple[str, str]]) -> Relations:
+    """Tell reads from writes, by the words before the names."""
     written = {
         "insert": "into",
         "merge": "into",
