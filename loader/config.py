@@ -184,17 +184,19 @@ def _register_secrets(values: Mapping[str, Any]) -> None:
     KNOWN.add(*found, *(os.environ.get(name, "") for name in _AMBIENT))
 
 
-def _find_misplaced_secrets(raw: Mapping[str, Any]) -> list[str]:
+def _find_misplaced_secrets(raw: Mapping[str, Any], table: str = "") -> list[str]:
     """Error messages for printed settings that refer to a secret environment variable."""
     found = []
     for key, value in raw.items():
+        if isinstance(value, Mapping):
+            found += _find_misplaced_secrets(value, f"{table}{key}.")
         for variable in _VARIABLE.finditer(value) if isinstance(value, str) else ():
             # The name of a Secrets Manager secret is not secret itself.
             name = variable[1].upper().replace("SECRET", "") if key == "secret_id" else variable[1]
             if is_secret_name(name) and not is_secret_name(key):
                 found.append(
-                    f"{key}: the name ${{{variable[1]}}} looks like a secret, and `{key}` is"
-                    " printed; use secrets in `password` only"
+                    f"{table}{key}: the name ${{{variable[1]}}} looks like a secret, and"
+                    f" `{table}{key}` is printed; use secrets in `password` only"
                 )
                 KNOWN.add(os.environ.get(variable[1], ""), variable[2] or "")
     return found
@@ -204,18 +206,22 @@ def _expand_variables(
     raw: Mapping[str, Any], *, keep: bool
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     missing: list[tuple[str, str]] = []
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
 
-        def substitute(match: re.Match[str], key: str = key) -> str:
-            name, default = match[1], match[2]
-            found = os.environ.get(name) or default
-            if found is None and not keep:
-                missing.append((key, name))
-            return match[0] if found is None else found
+    def substitute(match: re.Match[str], key: str) -> str:
+        name, default = match[1], match[2]
+        found = os.environ.get(name) or default
+        if found is None and not keep:
+            missing.append((key, name))
+        return match[0] if found is None else found
 
-        values[key] = _VARIABLE.sub(substitute, value) if isinstance(value, str) else value
-    return values, missing
+    def expand(value: Any, key: str) -> Any:
+        if isinstance(value, Mapping):
+            return {inner: expand(one, f"{key}.{inner}") for inner, one in value.items()}
+        if not isinstance(value, str):
+            return value
+        return _VARIABLE.sub(lambda match: substitute(match, key), value)
+
+    return {key: expand(value, key) for key, value in raw.items()}, missing
 
 
 def _validate(
@@ -228,7 +234,7 @@ def _validate(
         return model.model_validate(values)
     except ValidationError as error:
         lines = [
-            _settings_problem(str(detail["loc"][0]), detail["type"], detail["msg"], model, names)
+            _settings_problem(detail["loc"], detail["type"], detail["msg"], model, names)
             for detail in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError("\n".join(f"{place}: {line}" for line in lines)) from None
@@ -251,13 +257,24 @@ def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -
 
 
 def _settings_problem(
-    key: str, kind: str, message: str, model: type[BaseModel], names: Mapping[str, str] | None
+    place: tuple[str | int, ...],
+    kind: str,
+    message: str,
+    model: type[BaseModel],
+    names: Mapping[str, str] | None,
 ) -> str:
+    *tables, key = map(str, place)
+    shown = ".".join((*tables, (names or {}).get(key, key)))
     if kind != "extra_forbidden":
-        return f"{(names or {}).get(key, key)}: {message.removeprefix('Value error, ')}"
+        return f"{shown}: {message.removeprefix('Value error, ')}"
+    for table in tables:
+        inner = model.model_fields[table].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        model = inner
     close = difflib.get_close_matches(key, model.model_fields, n=1)
     known = f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(model.model_fields)}"
-    return f"unknown key `{key}`; {known}"
+    return f"unknown key `{shown}`; {known}"
 
 
 _KEYS = ("specs", "templates", "target", "targets", "verify")

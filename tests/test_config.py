@@ -105,12 +105,29 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> 
         ({"type": "duckdb", "lock_timeout": -1}, "lock_timeout: Input should be greater than"),
         ({"type": "redshift", "port": "many"}, "port: Input should be a valid integer"),
         ({"type": "duckdb", "a": 1, "b": 2}, "unknown key `b`"),
+        ({"type": "redshift", "session": {"query_grop": "x"}}, "did you mean `query_group`?"),
+        ({"type": "redshift", "session": {"a": "x"}}, "unknown key `session.a`; keys: query_group"),
+        ({"type": "redshift", "session": {"wlm_query_slot_count": 0}}, "session.wlm_query_slot"),
+        ({"type": "redshift", "session": 5}, "session: "),
     ],
 )
 def test_wrong_targets_are_told_where(target: dict[str, Any], text: str) -> None:
     """Each wrong setting is named with the table and file it stands in."""
     assert "[tool.loader.targets.t] in loader.toml: " in message(target)
     assert text in message(target)
+
+
+def test_variables_in_tables_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable in `session` is read as any other is, and named when it is missing."""
+    session = {"query_group": "${GROUP}", "statement_timeout": "${LIMIT:-30m}"}
+    login = {"host": "h", "user": "u", "password": "p", "database": "d"}
+    staged = {"iam_role": "default", "staging": "s3://bucket/x"}
+    target = {"type": "redshift", **login, **staged, "session": session}
+    assert "${GROUP} (for session.query_group)" in message(target)
+    monkeypatch.setenv("GROUP", "etl")
+    settings = config(t=target).settings("t")
+    assert isinstance(settings, RedshiftTarget)
+    assert settings.session.parameters() == {"query_group": "etl", "statement_timeout": 1_800_000}
 
 
 def test_unknown_targets_get_suggestions() -> None:

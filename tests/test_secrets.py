@@ -85,6 +85,7 @@ def places() -> Iterator[Any]:
                 yield pytest.param(kind, key, id=f"{kind} {key}")
         yield pytest.param(kind, "type", id=f"{kind} type")
         yield pytest.param(kind, "secret_access_key", id=f"{kind} unknown")
+    yield pytest.param("redshift", "session.query_group", id="redshift session")
 
 
 def project(folder: Path, target: dict[str, Any]) -> Path:
@@ -123,8 +124,10 @@ def test_a_secret_in_the_wrong_setting_is_refused_and_not_told(
         if (key, how) == ("secret_id", "a variable"):
             continue  # the name of a secret in Secrets Manager
         value = pattern.format(key=KEY, secret=SECRET, quoted=quote(SECRET, safe=""))
+        outer, _, inner = key.partition(".")
+        changed = {outer: {inner: value} if inner else value}
         project_ = Project(
-            root=tmp_path, specs="specs", targets={"t": {**SETTINGS[kind], key: value}}
+            root=tmp_path, specs="specs", targets={"t": {**SETTINGS[kind], **changed}}
         )
         for preview in (True, False):
             with pytest.raises(ConfigError) as error:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from loader.spec.session import SessionSettings
+from loader.spec.session import QueryGroup, SessionSettings
 from loader.warehouse.settings import Printed, TargetSettings, check_no_credentials, matching
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
@@ -41,6 +41,12 @@ Database = Annotated[
 ]
 
 
+class TargetSession(SessionSettings):
+    """What is SET in every session of a target; it is printed, as its other settings are."""
+
+    query_group: Annotated[QueryGroup, AfterValidator(check_no_credentials)] | None = None
+
+
 class RedshiftTarget(TargetSettings):
     """An Amazon Redshift cluster or Serverless workgroup."""
 
@@ -67,7 +73,7 @@ class RedshiftTarget(TargetSettings):
     """Server-side encryption of staged files; if empty, the bucket's default."""
     kms_key_id: Printed = ""
     """The key of `aws:kms`; if empty, the account's default key, and for UNLOAD the bucket's."""
-    session: SessionSettings = SessionSettings()
+    session: TargetSession = TargetSession()
     """What is SET in every session; specs may say more for their loads."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows than this use UNLOAD instead of the connection."""
