@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 # Read before the fixtures clear the environment.
@@ -17,3 +18,12 @@ def expect(path: Path, text: str) -> None:
     assert path.is_file(), f"{path} is missing; ACCEPT=1 writes it"
     with path.open(encoding="utf-8", newline="") as file:
         assert text == file.read()
+
+
+def expect_block(path: Path, name: str, text: str) -> None:
+    """Compare text with what a page holds between ``<!-- generated: NAME -->`` and the end."""
+    page = path.read_text("utf-8")
+    block = f"<!-- generated: {name} -->\n{text}\n<!-- end -->\n"
+    pattern = rf"<!-- generated: {re.escape(name)} -->\n.*?<!-- end -->\n"
+    assert re.search(pattern, page, re.DOTALL), f"{path} has no block {name}"
+    expect(path, re.sub(pattern, lambda _: block, page, count=1, flags=re.DOTALL))

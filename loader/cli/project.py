@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,10 @@ from loader.cli.framework import (
     stdout_errors,
     style,
 )
+
+if TYPE_CHECKING:
+    from loader.doctor.thorough import Fact
+    from loader.project import Project
 
 
 @main.command()
@@ -37,8 +42,14 @@ def init(context: Context, folder: Path) -> None:
 
 
 @main.command()
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Then try all that loads rely on, such as every type in every staging format, in a schema"
+    " that is dropped afterwards.",
+)
 @common_options()
-def doctor(context: Context) -> int:
+def doctor(context: Context, thorough: bool) -> int:
     """Check a target's settings, connection, rights and storage.
 
     Each step does what a load does, then undoes it: nothing stays in the warehouse or the bucket.
@@ -63,8 +74,31 @@ def doctor(context: Context) -> int:
     name, kind = context.target or project.config.target, target_type(project, context.target)
     steps = [finding.to_dict() for finding in findings]
     data = {"target": name, "type": kind, "steps": steps, "ok": ok}
-    context.print_result(data, f"{name} ({kind}) is {format_summary(findings, style)}")
+    summary = [f"{name} ({kind}) is {format_summary(findings, style)}"]
+    if thorough and ok:
+        if not context.json:
+            context.print_result(None, *summary, "")
+        from loader.doctor.thorough import format_counts  # noqa: PLC0415
+
+        facts = _try_target(context, project)
+        ok = all(fact.verdict != "differs" for fact in facts)
+        data |= {"trials": [fact.to_dict() for fact in facts], "ok": ok}
+        summary = ["", f"{name}: {format_counts(facts)}"]
+    context.print_result(data, *summary)
     return OK if ok else FAILED
+
+
+def _try_target(context: Context, project: Project) -> list[Fact]:
+    """Run the trials of a target, and print each one when it is done."""
+    from loader.doctor.thorough import format_fact, try_target  # noqa: PLC0415
+
+    facts = []
+    for fact in try_target(project, context.target):
+        facts.append(fact)
+        if not context.json:
+            with stdout_errors():
+                emit(format_fact(fact, style, verbose=context.verbose))
+    return facts
 
 
 @main.command()

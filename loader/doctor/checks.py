@@ -161,9 +161,14 @@ class Examination:
             self.close_session()
             raise
 
+    def remove_files_later(self) -> None:
+        """Have all files below `prefix` removed when the examination ends."""
+        self._stored = True
+
     # --- steps
 
-    def _check_settings(self) -> StepResult:
+    def check_settings(self) -> StepResult:
+        """Read the settings, which all other steps need."""
         try:
             self.settings = self.config.settings(self.name)
         except ConfigError as error:
@@ -374,7 +379,7 @@ def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -
 
 
 _COMMON: Mapping[CommonCheck, Callable[[Examination], StepResult]] = {
-    "settings": Examination._check_settings,
+    "settings": Examination.check_settings,
     "time zone": Examination._check_time_zone,
     "schemas": Examination._check_schemas,
     "ledger": Examination._check_ledger,

@@ -47,11 +47,20 @@ def check_target(project: Project, target: str | None = None) -> Iterator[Findin
     Raises:
         ConfigError: the target does not exist.
     """
+    with open_examination(project, target) as examination:
+        yield from _run_steps(examination)
+
+
+def open_examination(project: Project, target: str | None) -> Examination:
+    """Prepare the examination of a target; nothing is connected yet.
+
+    Raises:
+        ConfigError: the target does not exist.
+    """
     name = target or project.config.target
     if name not in project.config.targets:
         project.config.settings(name)
-    with Examination(project, name, _find_adapter(project, name)) as examination:
-        yield from _run_steps(examination)
+    return Examination(project, name, _find_adapter(project, name))
 
 
 def target_type(project: Project, target: str | None = None) -> str:

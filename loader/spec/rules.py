@@ -75,13 +75,18 @@ def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
             yield Problem("an identity column has no default", (*loc, "default"))
         if column.nullable:
             yield Problem("an identity column is never null", (*loc, "nullable"))
-    carriers = {"parquet": NOT_IN_PARQUET, "json": NOT_IN_JSON}.get(spec.staging.format, {})
-    if kind in carriers and column.identity is None:
+    instead = find_other_format(kind, spec.staging.format)
+    if instead and column.identity is None:
         yield Problem(
             f"Redshift cannot load {kind} from {spec.staging.format}",
             (*loc, "data_type"),
-            f"set staging: {{format: {carriers[kind]}}}",
+            f"set staging: {{format: {instead}}}",
         )
+
+
+def find_other_format(kind: str, staging: str) -> str | None:
+    """The format to stage a type in, by its name, if this format cannot carry it."""
+    return {"parquet": NOT_IN_PARQUET, "json": NOT_IN_JSON}.get(staging, {}).get(kind)
 
 
 def _keys(spec: TableSpec) -> Iterator[Problem]:

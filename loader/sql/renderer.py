@@ -108,6 +108,11 @@ class Renderer:
         """Whether there is a template of that name for the dialect."""
         return self._find(name + SUFFIX) is not None
 
+    def names(self, prefix: str) -> list[str]:
+        """The templates for the dialect whose names begin so, sorted."""
+        found = (path.rpartition("/")[2].removesuffix(SUFFIX) for path in self._templates)
+        return sorted({name for name in found if name.startswith(prefix) and self.has(name)})
+
     def commits(self, words: str) -> str | None:
         """Why a statement of these bare words may not run inside a transaction, if it may not."""
         return next((why for one, why in self._commits.items() if one.match(words)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,61 @@ class Step:
     check: CommonCheck | Callable[[Any], StepResult]
     """A common check, or a method of the warehouse's `Doctor`."""
     needs: tuple[str, ...] = ("settings",)
+
+
+Verdict = Literal["holds", "differs", "not allowed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that Loader relies on, tried in a schema that is dropped afterwards."""
+
+    area: str
+    name: str
+    run: Callable[[Any], str]
+    """Tries it in a `Lab`, and returns what it has seen. Raises `DiffersError`; any
+    other error is a finding too."""
+
+
+class DiffersError(Exception):
+    """A trial has seen something else than Loader relies on."""
+
+
+class Lab(Protocol):
+    """The schema of the trials, as a warehouse's own trials use it."""
+
+    schema: str
+
+    @property
+    def examination(self) -> Examination:
+        """The examination of the target."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """The target's templates."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a new session."""
+
+    def run(self, session: Session, template: str, **facts: object) -> list[Row]:
+        """Render a template and run its statement."""
+
+    def table(self, name: str) -> Table:
+        """A table of the schema."""
+
+    def count(self, session: Session, name: str) -> int:
+        """The rows of a table, as a session sees them."""
+
+    def spec(
+        self, name: str, columns: Mapping[str, str | Mapping[str, Any]], **keys: Any
+    ) -> TableSpec:
+        """The spec of a table: column → data type or all its keys, and further keys of the spec."""
+
+    def load(self, spec: TableSpec, rows: Sequence[Mapping[str, object]]) -> object:
+        """Load rows, as projects do."""
+
+    def write_ledger(self, session: Session, spec: TableSpec) -> None:
+        """Write a row to the ledger that all tables share."""
 
 
 class Examination(Protocol):
@@ -108,6 +163,12 @@ class Doctor(Generic[S]):
 
     steps: ClassVar[Sequence[Step]]
     """The steps in order; the first one is the common check ``settings``."""
+
+    trials: ClassVar[Sequence[Trial]] = ()
+    """What is tried besides the trials of every warehouse."""
+
+    reads: ClassVar[Mapping[str, Mapping[str, object]]] = {"SELECT": {}}
+    """The ways to read a table: name → the settings that choose it."""
 
     def __init__(self, examination: Examination, settings: S) -> None:
         self.examination = examination

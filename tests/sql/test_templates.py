@@ -108,6 +108,7 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
             yield found.path, found.sql
     counted: dict[str, dict[str, Any]] = {
         "probes": asked,
+        "drop_schema": {"schema": "it's"},
         "count_nulls": {"table": Table("s", "it's"), "column": "a b"},
         "drop_constraint": {"table": Table("s", "it's"), "constraint": 'a"b'},
     }

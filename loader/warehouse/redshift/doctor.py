@@ -6,6 +6,8 @@ import io
 import json
 import re
 import socket
+import sys
+from typing import ClassVar
 
 import pyarrow.parquet as pq
 
@@ -15,6 +17,7 @@ from loader.staging.int96 import UNIT
 from loader.warehouse.doctor import AGAIN, Doctor, Step, StepResult
 from loader.warehouse.redshift.bucket import store_options
 from loader.warehouse.redshift.settings import RedshiftTarget
+from loader.warehouse.redshift.trials import TRIALS
 from loader.warehouse.redshift.unload import access
 
 CONNECT_SECONDS = 5.0
@@ -124,6 +127,9 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         content = io.BytesIO(store.read(url.removeprefix(f"{store.root}/")))
         table = pq.read_table(content, coerce_int96_timestamp_unit=UNIT)
         return [tuple(row.values()) for row in table.to_pylist()]
+
+    trials = TRIALS
+    reads: ClassVar = {"SELECT": {"unload_rows": sys.maxsize}, "UNLOAD": {"unload_rows": 0}}
 
     steps = (
         Step("settings", "settings", ()),

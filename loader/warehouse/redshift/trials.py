@@ -1,0 +1,157 @@
+"""Trials of what only Redshift has: locks, isolation, and the view of load errors."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+from loader.errors import ExecuteError
+from loader.spec.model import TableSpec
+from loader.warehouse.base import Session, transaction
+from loader.warehouse.doctor import DiffersError, Lab, Trial
+
+_CANCELLED = "57014"
+"""The SQLSTATE of a statement that exceeded statement_timeout."""
+
+_WAIT = 1_000
+"""Milliseconds to wait for a lock that is not released."""
+
+_LONG_WAIT = 30_000
+"""Milliseconds to wait for a lock that is released at once."""
+
+_PAUSE = 0.5
+"""Seconds after which a statement is surely waiting for a lock."""
+
+
+def try_lock_wait(lab: Lab) -> str:
+    """Wait for the lock of another transaction, not longer than was asked."""
+    _make_table(lab, "waited_for")
+    with _two_sessions(lab) as (first, second), transaction(first):
+        _lock(lab, first, "waited_for")
+        lab.run(second, "lock_wait", milliseconds=_WAIT)
+        started = time.monotonic()
+        try:
+            with transaction(second):
+                _lock(lab, second, "waited_for")
+        except ExecuteError as error:
+            if error.code != _CANCELLED:
+                raise
+            return f"LOCK waits, and ends after {time.monotonic() - started:.1f} s as it is told to"
+    raise DiffersError("two transactions hold the lock of one table")
+
+
+def try_lock_before_snapshot(lab: Lab) -> str:
+    """Wait for a lock, and then see what its holder has committed."""
+    _make_table(lab, "seen")
+    with _two_sessions(lab) as (first, second), ThreadPoolExecutor(1) as pool:
+        first.begin()
+        _lock(lab, first, "seen")
+        lab.run(first, "delete_all", table=lab.table("seen"))
+        lab.run(second, "lock_wait", milliseconds=_LONG_WAIT)
+
+        def wait_and_count() -> int:
+            with transaction(second):
+                _lock(lab, second, "seen")
+                return lab.count(second, "seen")
+
+        waiting = pool.submit(wait_and_count)
+        time.sleep(_PAUSE)
+        first.commit()
+        rows = waiting.result()
+    if rows:
+        raise DiffersError("LOCK fixes the snapshot: what was committed meanwhile is not seen")
+    return "after LOCK, what was committed meanwhile is seen"
+
+
+def try_two_tables(lab: Lab) -> str:
+    """Load two tables at once, whose loads write to the same ledger."""
+    specs = [_make_table(lab, name) for name in ("one", "other")]
+    with _two_sessions(lab) as sessions:
+        for session in sessions:
+            session.begin()
+        for do in (_lock_and_count, _write):
+            for session, spec in zip(sessions, specs, strict=True):
+                do(lab, session, spec)
+        for session in sessions:
+            session.commit()
+    return "transactions of different tables do not conflict"
+
+
+def try_conflict(lab: Lab) -> str:
+    """Change rows that another transaction has changed since they were read."""
+    spec = _make_table(lab, "contended")
+    table = lab.table(spec.name)
+    with _two_sessions(lab) as (first, second):
+        first.begin()
+        lab.count(first, spec.name)
+        with transaction(second):
+            lab.count(second, spec.name)
+            lab.run(second, "delete_all", table=table)
+        try:
+            lab.run(first, "delete_all", table=table)
+            lab.write_ledger(first, spec)
+            first.commit()
+        except ExecuteError as error:
+            if error.transient:
+                return f"a conflict is recognised, and would be retried: {error.message}"
+            raise DiffersError(f"a conflict is not recognised: {error.message}") from error
+    raise DiffersError("rows were deleted that another transaction had deleted")
+
+
+def try_rejected_row(lab: Lab) -> str:
+    """Let COPY reject a row, which the client cannot know to be wrong, and have it named."""
+
+    def make_spec(*, nullable: bool) -> TableSpec:
+        x = {"data_type": "integer", "nullable": nullable}
+        return lab.spec("strict", {"id": "integer", "x": x}, staging={"format": "csv"})
+
+    lab.load(make_spec(nullable=False), [{"id": 1, "x": 1}])
+    started = time.monotonic()
+    try:
+        lab.load(make_spec(nullable=True), [{"id": 1, "x": None}])
+    except ExecuteError as error:
+        named = re.search(r"^ *(\S+ row 1, x\b.*)", error.message, re.MULTILINE)
+        if named is None:
+            raise DiffersError(f"no view of load errors names the row: {error.message}") from error
+        return f"{named[1]}, after {time.monotonic() - started:.1f} s"
+    raise DiffersError("COPY has put NULL into a column that is NOT NULL")
+
+
+def _make_table(lab: Lab, name: str) -> TableSpec:
+    """A table with one row."""
+    spec = lab.spec(name, {"id": "integer"})
+    lab.load(spec, [{"id": 1}])
+    return spec
+
+
+def _lock(lab: Lab, session: Session, name: str) -> None:
+    lab.run(session, "lock_table", table=lab.table(name))
+
+
+def _lock_and_count(lab: Lab, session: Session, spec: TableSpec) -> None:
+    _lock(lab, session, spec.name)
+    lab.count(session, spec.name)
+
+
+def _write(lab: Lab, session: Session, spec: TableSpec) -> None:
+    lab.run(session, "delete_all", table=lab.table(spec.name))
+    lab.write_ledger(session, spec)
+
+
+@contextmanager
+def _two_sessions(lab: Lab) -> Iterator[tuple[Session, Session]]:
+    """Two sessions; what they leave open is rolled back."""
+    with ExitStack() as stack:
+        yield (stack.enter_context(lab.session()), stack.enter_context(lab.session()))
+
+
+TRIALS = (
+    Trial("transactions", "wait for a lock", try_lock_wait),
+    Trial("transactions", "snapshot after LOCK", try_lock_before_snapshot),
+    Trial("transactions", "two tables at once", try_two_tables),
+    Trial("transactions", "conflict", try_conflict),
+    Trial("loads", "rejected row", try_rejected_row),
+)
