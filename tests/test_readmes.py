@@ -212,8 +212,9 @@ def run_loader(words: list[str]) -> None:
 
 
 def parse_loader(words: Sequence[str]) -> None:
-    command = main.commands[words[0]]
-    with command.make_context(words[0], list(words[1:])):
+    # Without its group, a command would remember another set of help options.
+    group = click.Context(main, **main.context_settings)
+    with main.commands[words[0]].make_context(words[0], list(words[1:]), parent=group):
         pass
 
 
