@@ -26,7 +26,10 @@ _RUN = rf"{_NAME}/{_NAME}/[0-9a-f]{{12}}"
 _FILES = r"part-\d{5,}\.(?:parquet|csv|json)(?:\.gz|\.zst)?|manifest\.json"
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UNLOADED = r"(?:\d+_part_\d+)\.parquet|manifest"
-_DOCTOR = rf"probe\.txt|rejects\.parquet|unload/(?:{_UNLOADED})|{_NAME}/{_NAME}/doctor/(?:{_FILES})"
+_DOCTOR = (
+    rf"probe\.txt|rejects\.parquet|unload/([^/]+/{_UUID}/)?(?:{_UNLOADED})"
+    rf"|{_NAME}/{_NAME}/doctor/(?:{_FILES})|{_RUN}/(?:{_FILES})|rejects/{_RUN}/rejects\.parquet"
+)
 
 _LAYOUT = tuple(
     re.compile(rf"(?P<run>{run})/(?:{files})?")

@@ -17,12 +17,16 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import main
+from loader.doctor.lab import Lab
 from loader.doctor.report import check_target
+from loader.doctor.thorough import try_target
+from loader.doctor.trials import find_trials
 from loader.errors import LoaderError
 from loader.project import Project
 from loader.staging.clean import clean, run_folder
 from loader.staging.stores.base import Store
 from loader.staging.stores.local import FolderStore
+from loader.warehouse.doctor import Trial
 from loader.warehouse.registry import open_staging
 from tests.conftest import MakeProject, redshift_target
 
@@ -93,6 +97,9 @@ def test_all_that_loader_makes_is_known(
     project.read(project.spec("s/t"), as_="arrow")
     with suppress(LoaderError):
         list(check_target(project, "local"))
+    monkeypatch.setattr("loader.doctor.transfers.SAMPLES", {"boolean": (True,)})
+    monkeypatch.setattr("loader.doctor.thorough.find_trials", _find_few_trials)
+    list(try_target(project, "local"))
     settings = project.config.settings()
     location = settings.staging
     if "://" not in location:
@@ -105,6 +112,11 @@ def test_all_that_loader_makes_is_known(
     assert (done.files, done.foreign, done.younger) == (len(there), 0, 0)
     assert left(open_staging(location, settings)) == []
     assert not target or project.clean(NOW).removed == ()
+
+
+def _find_few_trials(lab: Lab) -> list[Trial]:
+    """Trials that stage files, reject rows and unload."""
+    return [trial for trial in find_trials(lab) if trial.name in ("boolean", "append once")]
 
 
 FOREIGN = [
