@@ -31,9 +31,17 @@ TESTS: Mapping[str, Sequence[str]] = {
     "staging/chunk_queue": _STAGING,
     "executor/answers": ["executor/test_answers", *_EXECUTOR],
     "executor/runner": ["executor/test_runner", *_EXECUTOR, "executor/test_apply"],
-    "executor/transaction": _EXECUTOR,
+    "executor/transaction": [*_EXECUTOR, "executor/test_checks", "executor/test_hooks"],
 }
 """The test files that are about each module."""
+
+ON_REDSHIFT: Mapping[str, Sequence[str]] = {
+    "executor/transaction": [
+        *("executor/test_hooks", "executor/test_checks", "executor/test_runs_at_once"),
+        *("warehouse/test_redshift_refusals", "warehouse/test_redshift_faults"),
+    ],
+}
+"""The test files about it that need the stand-in for Redshift, for ``--stand-in``."""
 
 SLOW = (
     "killed or process or full_disk or any_statement or ctrl_c or threads or grow or any_frame"
@@ -54,23 +62,25 @@ def main() -> int:
 
 def _run(module: str, arguments: argparse.Namespace) -> int:
     path = ROOT / "loader" / f"{module}.py"
-    files = [f"tests/{name}.py" for name in TESTS[module]]
+    names = (ON_REDSHIFT if arguments.stand_in else TESTS)[module]
+    files = [f"tests/{name}.py" for name in names]
     started = time.monotonic()
-    reach = record(module, [*files, "-k", f"not ({SLOW})"], arguments.baseline)
+    chosen = [*files, "-k", f"not ({SLOW})"]
+    reach = record(module, chosen, arguments.baseline, stand_in=arguments.stand_in)
     reach = {name: one for name, one in reach.items() if one.seconds <= arguments.slowest}
     source = path.read_text(encoding="utf-8")
     every = mutants(source)
     # Evenly over the module, and the same ones each time.
     step = max(len(every) / (arguments.only or len(every)), 1)
-    chosen = [every[int(at * step)] for at in range(int(len(every) / step))]
+    picked = [every[int(at * step)] for at in range(int(len(every) / step))]
     if arguments.line:
-        chosen = [one for one in every if arguments.line in range(one.lines[0], one.lines[1] + 1)]
+        picked = [one for one in every if arguments.line.intersection(_lines(one))]
     took = time.monotonic() - started
-    print(f"{module}: {len(reach)} tests in {took:.0f} s, {len(chosen)} of {len(every)} mutants")
+    print(f"{module}: {len(reach)} tests in {took:.0f} s, {len(picked)} of {len(every)} mutants")
     if not survives(module, source, _quickest(reach, reach, arguments.seconds), 30 + 5 * took):
         raise SystemExit(f"the tests of {module} do not pass when nothing is wrong")
     alive = 0
-    for number, mutant in enumerate(chosen, 1):
+    for number, mutant in enumerate(picked, 1):
         tests = _that_reach(mutant, reach, arguments.seconds)
         limit = 15 + 3 * sum(reach[name].seconds for name in tests)
         if not tests or survives(module, mutant.source, tests, limit):
@@ -78,16 +88,20 @@ def _run(module: str, arguments: argparse.Namespace) -> int:
             why = f"{len(tests)} tests pass" if tests else "no test reaches it"
             print(f"\nloader/{module}.py:{mutant.lines[0]}: {why}\n{mutant.diff}", flush=True)
         elif number % 25 == 0:
-            print(f"  {number} of {len(chosen)}, {alive} alive", flush=True)
-    print(f"\n{module}: {len(chosen)} mutants of {len(every)}, {alive} alive\n", flush=True)
+            print(f"  {number} of {len(picked)}, {alive} alive", flush=True)
+    print(f"\n{module}: {len(picked)} mutants of {len(every)}, {alive} alive\n", flush=True)
     return alive
 
 
 def _that_reach(mutant: Mutant, reach: Mapping[str, Reach], seconds: float) -> list[str]:
     """The quickest tests that run a mutant's lines."""
-    lines = range(mutant.lines[0], mutant.lines[1] + 1)
+    lines = _lines(mutant)
     names = [name for name, one in reach.items() if mutant.always or one.lines.intersection(lines)]
     return _quickest(names, reach, seconds)
+
+
+def _lines(mutant: Mutant) -> range:
+    return range(mutant.lines[0], mutant.lines[1] + 1)
 
 
 def _quickest(names: Iterable[str], reach: Mapping[str, Reach], seconds: float) -> list[str]:
@@ -106,7 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests.mutation", description=main.__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}")
     parser.add_argument("--only", type=int, metavar="N", help="N mutants of each, evenly spread")
-    parser.add_argument("--line", type=int, help="the mutants of the statement at this line")
+    parser.add_argument(
+        "--line",
+        type=lambda text: set(map(int, text.split(","))),
+        help="the mutants of the statements at these lines, separated by commas",
+    )
+    parser.add_argument(
+        "--stand-in", action="store_true", help="by the tests that need the stand-in for Redshift"
+    )
     parser.add_argument("--seconds", type=float, default=15, help="of tests for each mutant")
     parser.add_argument("--slowest", type=float, default=5, help="leave out slower tests")
     parser.add_argument("--baseline", type=float, default=900, help="limit of the first run")
