@@ -27,6 +27,16 @@ _MISLEADING = (
 """Variables of the developer's machine that would lead boto3 elsewhere."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that chooses the isolation level of the database."""
+    parser.getgroup("loader").addoption(
+        "--redshift-isolation",
+        choices=["snapshot", "serializable"],
+        default="snapshot",
+        help="The isolation level of the database of the fixture `redshift`.",
+    )
+
+
 @pytest.fixture(scope="session")
 def _redshift_server() -> Iterator[RedshiftStandIn]:
     """The one server of this process: with pytest-xdist every worker has its own."""
@@ -39,14 +49,20 @@ def _redshift_server() -> Iterator[RedshiftStandIn]:
 
 
 @pytest.fixture
-def redshift(_redshift_server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch) -> RedshiftStandIn:
+def redshift(
+    _redshift_server: RedshiftStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> RedshiftStandIn:
     """An empty Redshift with an S3 bucket, and the environment with which boto3 finds the bucket.
 
-    One server runs for the whole session and is emptied before each test. `connection()` gives the
+    One server runs for the whole session and is emptied before each test; its isolation level is
+    that of the option `--redshift-isolation`, by default snapshot. `connection()` gives the
     arguments of `redshift_connector.connect`, `bucket` and `iam_role` those of COPY; `query()` and
     `objects()` tell what is there, `statements` what clients have sent.
     """
     _redshift_server.reset()
+    _redshift_server.isolation = pytestconfig.getoption("--redshift-isolation")
     for name in _MISLEADING:
         monkeypatch.delenv(name, raising=False)
     for name, value in _redshift_server.environment().items():

@@ -1,4 +1,4 @@
-"""SERIALIZABLE isolation as Redshift has it: whole tables conflict (``c_serial_isolation``).
+"""SERIALIZABLE isolation as Redshift has it: whole tables conflict (dg/c_serial_isolation).
 
 PostgreSQL gives every transaction its snapshot. This watches which tables transactions read and
 write, and refuses the one that would close a cycle: neither order of the two would give the same.

@@ -118,6 +118,7 @@ CREATE VIEW pg_catalog.sys_session_history AS
   WHERE pg_catalog.redshift_sees(user_id)
     AND session_id NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity);
 
+-- The isolation level of the database (dg/r_STV_DB_ISOLATION_LEVEL).
 CREATE TABLE pg_catalog.redshift_isolation (level text);
 INSERT INTO pg_catalog.redshift_isolation VALUES ('snapshot');
 CREATE VIEW pg_catalog.stv_db_isolation_level AS

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loader.testing.redshift.rules import files, statements, tables
+from loader.testing.redshift.rules import files, policies, statements, tables
 from loader.testing.redshift.rules.rule import Rule
 
 AREAS: Mapping[str, tuple[Rule, ...]] = {
     "CREATE TABLE": tables.CREATE,
     "Types and encodings": tables.TYPES,
     "ALTER TABLE, views and the catalog": tables.ALTER,
+    "Policies": policies.POLICIES,
     "Transactions": statements.TRANSACTIONS,
+    "Serializable isolation": statements.SERIALIZABLE,
     "Statements and functions": statements.STATEMENTS,
     "MERGE": statements.MERGE,
     "COPY": files.COPY,

@@ -14,8 +14,10 @@ _FILE = re.compile(r"([\w.-]+/[\w.-]+):([\w./-]+)")
 class Rule:
     """One rule, which the last of its statements shows.
 
-    In statements ``{s3}`` is the folder of the files that the test makes, and ``{role}`` the role
-    that is attached to the warehouse.
+    In statements ``{s3}`` is the folder of the files that the test makes, ``{role}`` the role that
+    is attached to the warehouse, and ``{schema}`` that of the tables. A statement may fail that
+    begins with ``?``; one that begins with ``other:`` is sent by another session, and what begins
+    with ``redshift.`` is no statement, but Python for the fixture of that name.
     """
 
     kind: Literal["refused", "imitated"]

@@ -6,6 +6,7 @@ from loader.testing.redshift.rules.rule import Rule, imitated, refused
 
 _T = "CREATE TABLE t (a integer, b varchar(10))"
 _S = "CREATE TABLE s (a integer, b varchar(10))"
+_PATIENCE = "SET statement_timeout TO 300"
 _MERGE = "r_MERGE"
 _UNSUPPORTED = "c_unsupported-postgresql-features"
 _BOTH = "WHEN MATCHED THEN UPDATE SET b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)"
@@ -41,6 +42,46 @@ TRANSACTIONS: tuple[Rule, ...] = (
     refused(
         "LOCK has one mode", "r_LOCK",
         _T, "BEGIN", "LOCK TABLE t IN SHARE MODE", error="syntax error",
+    ),
+    refused(
+        "readers wait for the lock of an ALTER TABLE", "r_LOCK",
+        _T, "other: BEGIN", "other: ALTER TABLE {schema}.t ADD COLUMN c int", _PATIENCE,
+        "SELECT * FROM t", error="statement timeout",
+    ),
+    refused(
+        "writers wait for LOCK", "r_LOCK",
+        _T, "other: BEGIN", "other: LOCK {schema}.t", _PATIENCE,
+        "INSERT INTO t VALUES (1, 'x')", error="statement timeout",
+    ),
+    imitated(
+        "after LOCK a transaction sees what was committed before", "r_LOCK",
+        _T, "BEGIN", "other: INSERT INTO {schema}.t VALUES (1, 'x')", "LOCK t", "SELECT * FROM t",
+        gives="1 | x",
+    ),
+    refused(
+        "of two transactions that change the same rows, the later one fails",
+        "r_STV_DB_ISOLATION_LEVEL",
+        _T, "INSERT INTO t VALUES (1, 'x')", "BEGIN", "SELECT count(*) FROM t",
+        "other: DELETE FROM {schema}.t", "DELETE FROM t", error="1023",
+    ),
+)  # fmt: skip
+
+_READ = "SELECT count(*) FROM t"
+_CROSSED = ("other: BEGIN", "other: SELECT count(*) FROM {schema}.s")
+
+SERIALIZABLE: tuple[Rule, ...] = (
+    refused(
+        "of transactions that read what the other writes, the last one is refused",
+        "c_serial_isolation",
+        "redshift.isolation = 'serializable'", _T, _S, "BEGIN", _READ, *_CROSSED,
+        "other: INSERT INTO {schema}.t VALUES (1, 'x')", "INSERT INTO s VALUES (1, 'x')",
+        error="Serializable isolation violation on table",
+    ),
+    imitated(
+        "the level of the database is shown", "r_STV_DB_ISOLATION_LEVEL",
+        "redshift.isolation = 'serializable'",
+        "SELECT DISTINCT trim(isolation_level) FROM stv_db_isolation_level",
+        gives="Serializable",
     ),
 )  # fmt: skip
 
