@@ -49,7 +49,8 @@ class ColumnRow:
 class Line:
     """One statement of a script."""
 
-    number: int
+    number: int | None
+    """Its place in the transaction; None outside of it."""
     name: str
     why: str
     when: str | None
@@ -78,7 +79,12 @@ class Script:
 
     dialect: str
     title: str
+    before: tuple[Line, ...]
+    """What configures the session, and hooks before BEGIN."""
     groups: tuple[Group, ...]
+    """The transaction."""
+    after: tuple[Line, ...]
+    """Hooks after COMMIT."""
     notes: tuple[str, ...]
 
 
@@ -198,11 +204,15 @@ def _script(spec: TableSpec, renderer: Renderer) -> Script:
     place = get_adapter(dialect.name).example_target()
     plan = plan_load(spec, renderer, place, LoadRequest(version=version()))
     numbered = [_line(at, one, dialect.backslash) for at, one in enumerate(plan.statements, 1)]
+    before, after = (
+        tuple(_line(None, one, dialect.backslash) for one in statements)
+        for statements in ((*plan.session, *plan.before), plan.after)
+    )
     groups = tuple(_group(plan.statements, numbered))
-    return Script(dialect.name, dialect.title, groups, plan.notes)
+    return Script(dialect.name, dialect.title, before, groups, after, plan.notes)
 
 
-def _line(number: int, statement: Statement, backslash: bool) -> Line:
+def _line(number: int | None, statement: Statement, backslash: bool) -> Line:
     return Line(
         number=number,
         name=statement.name,

@@ -16,6 +16,7 @@ from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Part, placeholder
 from loader.spec.periods import Bound
 from loader.spec.primary_key import declares_key
+from loader.spec.session import Hook
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def describe_spec(spec: TableSpec) -> list[Fact]:
         Fact("Sort key", "sort", (_sort(spec),)),
         Fact("Grants", "grants", tuple(_grants(spec))),
         Fact("Staging", "staging", tuple(_staging(spec))),
+        Fact("Session", "session", tuple(_format_pairs(_non_defaults(spec.session)))),
+        Fact("Hooks", "hooks", tuple(map(_hook, spec.hooks))),
         Fact("Source files", "source", tuple(_format_pairs(_non_defaults(spec.source)))),
         Fact("Custom templates", "templates", tuple(_format_pairs(spec.templates))),
         Fact("Dagster", "dagster", tuple(_format_pairs(_non_defaults(spec.dagster)))),
@@ -269,6 +272,18 @@ def _staging(spec: TableSpec) -> Iterator[Markup]:
         "failed": sentence("Staged files are kept if the load fails."),
         "never": sentence("Staged files are always deleted."),
     }[staging.keep]
+
+
+def _hook(hook: Hook) -> Markup:
+    place = {
+        ("before", "inside"): "in the transaction, before the rows",
+        ("after", "inside"): "in the transaction, after the rows",
+        ("before", "outside"): "before BEGIN",
+        ("after", "outside"): "after COMMIT",
+    }[hook.when, hook.transaction]
+    values = list(_format_pairs(hook.values))
+    with_values = Markup(" with {}").format(_join_list(values)) if values else ""
+    return Markup("{}{}: {}.").format(code(hook.template), with_values, place)
 
 
 def format_size(size: int) -> str:

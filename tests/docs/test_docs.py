@@ -288,6 +288,29 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
         assert told in page.text, told
 
 
+def test_a_page_tells_what_runs_around_a_load(make_project: MakeProject, out: Path) -> None:
+    """Hooks and what is SET are told in words, and their SQL stands where it runs."""
+    fields = {
+        "session": {"query_group": "nightly", "statement_timeout": "30m"},
+        "hooks": [
+            {"template": "analyze", "transaction": "outside"},
+            {"template": "refresh_view", "when": "before", "values": {"view": "sales"}},
+        ],
+    }
+    page = site(make_project, out, t=spec("t", **fields))["tables/s-t.html"].text
+    assert "query_group: nightly" in page
+    assert "analyze: after COMMIT." in page
+    assert "refresh_view with view: sales: in the transaction, before the rows." in page
+    places = [
+        *(page.index(f"SET {name}") for name in ("QUERY_GROUP", "STATEMENT_TIMEOUT")),
+        page.index("BEGIN"),
+        page.index("REFRESH MATERIALIZED VIEW"),
+        page.index("COMMIT", page.index("REFRESH MATERIALIZED VIEW")),
+        page.index("ANALYZE "),
+    ]
+    assert places == sorted(places)
+
+
 def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) -> None:
     """What a reviewer should know is told when the spec does not say it, the rest is left out."""
     page = site(make_project, out, plain=spec("plain"))["tables/s-plain.html"]
@@ -306,6 +329,7 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
         "Encoding",
         "Lineage",
         "Checks",
+        "Hooks",
     ):
         assert left_out not in page.text, left_out
 
@@ -366,7 +390,7 @@ def test_scripts_are_those_of_the_plan(make_project: MakeProject, out: Path) -> 
     write_site(project, out)
     page = "".join(Page(out / "tables" / "s-orders.html").words)
     plan = project.plan(project.spec("s/orders"))
-    for statement in plan.statements:
+    for statement in (*plan.session, *plan.before, *plan.statements, *plan.after):
         assert statement.why in page
         sql = statement.sql.replace(plan.target.staging, ".loader/staging")
         assert sql in page, statement.name
