@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
@@ -54,6 +56,18 @@ def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(KNOWN, "_spellings", ())
     monkeypatch.setattr(KNOWN, "_words", ())
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait hardly at all between attempts, and for system views that lag behind.
+
+    For tests whose faults stay as long as they are tried again; not for those of loads at once.
+    """
+    sleep = time.sleep
+    quick = SimpleNamespace(sleep=lambda seconds: sleep(min(seconds, 0.02)))
+    monkeypatch.setattr("tenacity.nap.time", quick)
+    monkeypatch.setattr("loader.warehouse.redshift.copy_errors._DELAYS", (0.0,))
 
 
 @pytest.fixture

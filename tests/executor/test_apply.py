@@ -20,6 +20,8 @@ from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 from tests.plan.test_drift import AMOUNT, BASE, CHANGES, ID, NOTE, columns
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 TARGETS = ("duckdb", "redshift")
 ROWS = 3
 
@@ -282,9 +284,10 @@ def _rebuild(place: Place) -> tuple[Project, TableChange]:
 @pytest.mark.parametrize("when", ["before", "after", "instead"])
 @pytest.mark.parametrize("at", range(11))
 def test_a_rebuild_that_is_interrupted_is_not_half_done(
-    on_redshift: Place, at: int, when: Any
+    on_redshift: Place, at: int, when: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At whichever statement the connection breaks, the table is the old one or the new one."""
+    monkeypatch.setattr("loader.warehouse.retry.ATTEMPTS", 2)
     project, change = _rebuild(on_redshift)
     assert on_redshift.stand_in is not None
     statements = [*(one.sql for one in change.statements), "COMMIT"]

@@ -34,6 +34,8 @@ from loader.project import Project
 from loader.warehouse.base import Row, Session, Warehouse
 from loader.warehouse.registry import open_warehouse
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
 

@@ -23,6 +23,8 @@ from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import AFTER, BEFORE, CASES, LOADED, ROOT, SPEC, frame
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 Row = tuple[Any, ...]
 
 BROKEN: Mapping[str, tuple[Any, Any]] = {

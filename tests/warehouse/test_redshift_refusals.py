@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -29,7 +28,10 @@ from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 
 # redshift_connector leaves the socket of a connection that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_retries"),
+]
 
 AWS_SECRET, AWS_TOKEN = "Planted/AwsSecret+Key", "Planted-Session-Token=="
 WRONG, READER, OTHER = "Planted-Wrong-Password", "Planted-Reader-1", "Planted-Other-1"
@@ -115,9 +117,6 @@ def scene(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", AWS_TOKEN)
     monkeypatch.setenv("REDSHIFT_PASSWORD", stand_in.password)
-    # Nobody waits between attempts, nor for system views that lag behind.
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr("loader.warehouse.redshift.copy_errors._DELAYS", (0.0,))
     found = Scene(stand_in, make_project, tmp_path / "rows.csv")
     assert found.load("1,x")[0] == 0
     yield found
