@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redshift_connector
+from redshift_connector.config import FC_TEXT
+from redshift_connector.utils.oids import RedshiftOID
+from redshift_connector.utils.type_utils import text_recv
 
 from loader.testing.redshift.data_api.values import describe_columns, tell_error
 
@@ -62,6 +65,8 @@ class Session:
             if self.connection is None:
                 self.connection = redshift_connector.connect(**self.login)
                 self.connection.autocommit = True
+                # The API gives VARBYTE in hex digits, which this driver would read as text.
+                self.connection.redshift_types[RedshiftOID.VARBYTE] = (FC_TEXT, text_recv)
             cursor = self.connection.cursor()
             cursor.execute(statement.sql)
             statement.count = cursor.rowcount
