@@ -40,7 +40,9 @@ def _redshift_server() -> Iterator[RedshiftStandIn]:
 
 @pytest.fixture
 def redshift(_redshift_server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch) -> RedshiftStandIn:
-    """An empty Redshift with an S3 bucket, and the environment with which boto3 finds the bucket.
+    """An empty Redshift with an S3 bucket, and the environment with which boto3 finds it.
+
+    boto3 finds the Data API there too, with `cluster_identifier` as the name of the cluster.
 
     One server runs for the whole session and is emptied before each test. `connection()` gives the
     arguments of `redshift_connector.connect`, `bucket` and `iam_role` those of COPY; `query()` and

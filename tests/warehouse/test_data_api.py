@@ -25,6 +25,7 @@ from loader.testing.redshift.faults import ApiOperation, Delay, Drop, Error
 from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse.redshift import data_api, data_api_requests, driver, sessions
 from loader.warehouse.redshift.data_api import DataApi, DataApiSession, make_login
+from loader.warehouse.redshift.data_api_values import read_rows
 from loader.warehouse.redshift.errors import explain, explain_text
 from tests.conftest import MakeProject, redshift_target
 from tests.warehouse.test_redshift_connect import SAID
@@ -100,7 +101,7 @@ def test_values_of_either_form_are_read() -> None:
     fields: list[dict[str, Any]] = [{"stringValue": text} for text in texts]
     fields += [{"stringValue": "10000-01-01"}, {"doubleValue": "NaN"}, {"blobValue": b"x"}]
     page = {"ColumnMetadata": [{"typeName": kind} for kind in kinds], "Records": [fields]}
-    ((with_zone, without, clock, first, last, number, blob),) = data_api.read_rows(page)
+    ((with_zone, without, clock, first, last, number, blob),) = read_rows(page)
     assert with_zone == without
     assert clock.tzinfo is not None
     assert (first.year, last.year, blob) == (1, 9999, b"x")
@@ -245,12 +246,18 @@ def test_a_statement_of_more_than_100_kb_is_not_sent(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, "ThrottlingException"), (500, "InternalServerException"), (503, "ServiceUnavailable")],
+    [
+        (400, "ThrottlingException"),
+        (400, "ActiveStatementsExceededException"),
+        (400, "ValidationException"),
+        (500, "InternalServerException"),
+        (503, "ServiceUnavailable"),
+    ],
 )
 def test_requests_that_are_refused_for_now_are_sent_again(
     stand_in: RedshiftStandIn, session: DataApiSession, status: int, code: str
 ) -> None:
-    """Throttling and errors of the service pass, and the statement runs once."""
+    """Throttling, errors of the service, and a session that is still busy pass; it runs once."""
     sql = "CREATE TABLE once (a int)"
     stand_in.faults.data_api_errors(status, code, times=3)
     session.execute(sql)

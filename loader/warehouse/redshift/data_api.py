@@ -11,7 +11,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,18 +92,17 @@ class DataApi:
 
     def _connect(self) -> DataApiSession:
         settings = self._settings
-        session: DataApiSession | None = None
         try:
-            session = DataApiSession(self._client, make_login(settings))
-            for statement in opening_statements(settings):
-                session.run(statement, OPENING_PATIENCE)
+            with ExitStack() as failed:
+                session = DataApiSession(self._client, make_login(settings))
+                failed.callback(session.close)
+                for statement in opening_statements(settings):
+                    session.run(statement, OPENING_PATIENCE)
+                failed.pop_all()
         except Exception as error:  # noqa: BLE001  errors of credentials and settings too
-            if session is not None:
-                session.close()
+            known = explain(error)
             if isinstance(error, ExecuteError):
                 known = DriverError(error.message, error.hint, error.transient)
-            else:
-                known = explain(error)
             raise make_connect_error(
                 f"{settings.work_group or settings.cluster_identifier}/{settings.database}"
                 " through the Data API",
@@ -187,7 +186,7 @@ class DataApiSession(RedshiftSession):
             ExecuteError: it failed, or its outcome is unknown; a COMMIT that failed is marked as
                 rolled back.
         """
-        size = len(sql.encode())
+        size = len(sql.encode(errors="surrogatepass"))
         if size > MAX_STATEMENT_BYTES:
             raise ExecuteError(
                 f"the statement has {size:,} bytes, and the Data API takes {MAX_STATEMENT_BYTES:,}",
@@ -245,9 +244,10 @@ class DataApiSession(RedshiftSession):
         if done["Status"] == "ABORTED" and not is_answer_of_server(text):
             text = f"ERROR: the statement was cancelled {text}".strip()
         error = make_statement_error(explain_text(text), sql)
-        # Without an answer of the server, the API itself has lost the connection.
-        error.rolled_back = sql == "COMMIT" and is_answer_of_server(text)
-        self._lose_if(error.transient and not is_answer_of_server(text))
+        answered = is_answer_of_server(text)
+        # Otherwise the API has lost its own connection, and does not know the outcome.
+        error.rolled_back = answered and sql == "COMMIT" and done["Status"] == "FAILED"
+        self._lose_if(error.transient and not answered)
         return error
 
     def _pages(self, statement: str, sql: str) -> Iterator[list[Row]]:

@@ -9,10 +9,14 @@ from typing import Any
 
 import tenacity
 
-from loader.warehouse.redshift.errors import is_worth_repeating
+from loader.warehouse.redshift.errors import is_session_gone, is_worth_repeating
 
 CANCEL_SECONDS = 10.0
 """Seconds to wait until a statement that was cancelled has ended."""
+
+BUSY_SECONDS = 1.0
+"""Seconds to ask for a session that is not available: the API says so of one that has ended, and of
+one that is not done with its last statement yet."""
 
 _SUBMIT_WAIT, _DESCRIBE_WAIT = 2, 20
 """Seconds that a response may wait for the end of its statement. The first one is short: a
@@ -53,8 +57,15 @@ class Request:
         return False
 
     def _submit(self) -> Mapping[str, Any]:
-        done = send(self._client.execute_statement, self._patience, **self._arguments)
-        self._id, self.session = done["Id"], done.get("SessionId", "")
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not self._id:
+            try:
+                done = send(self._client.execute_statement, self._patience, **self._arguments)
+                self._id, self.session = done["Id"], done.get("SessionId", "")
+            except Exception as error:
+                if not is_session_gone(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
         return done
 
     def _wait(

@@ -37,18 +37,19 @@ def explain_text(text: str) -> DriverError:
     >>> explain_text("ERROR: deadlock detected").code
     '40P01'
     """
-    if not is_answer_of_server(text):
+    if not _SEVERITY.match(text):
         return _explain_lost(text) if _LOST.search(text) else DriverError(text, _hint(text, ""))
     return _explain_fields(_read_fields(text))
 
 
 def is_answer_of_server(text: str) -> bool:
-    """Whether the server itself answered a statement, so that its outcome is known.
+    """Whether the server itself refused a statement, and the session goes on.
 
-    >>> [is_answer_of_server(text) for text in ("ERROR: 1023", "The connection attempt failed.")]
+    >>> [is_answer_of_server(text) for text in ("ERROR: 1023", "FATAL: terminating connection")]
     [True, False]
     """
-    return _SEVERITY.match(text) is not None
+    severity = _SEVERITY.match(text)
+    return severity is not None and severity[1] == "ERROR"
 
 
 def is_worth_repeating(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3.session
@@ -165,7 +165,7 @@ def test_arguments_that_do_not_fit_are_refused(
 def test_what_is_not_there_is_not_found(client: Client, place: dict[str, str]) -> None:
     """Statements that nobody has sent, and results of those that have none."""
     done = run(client, "CREATE TABLE t (a int)", **place)
-    calls = [
+    calls: list[Callable[[], Any]] = [
         lambda: client.get_statement_result(Id=done["Id"]),
         lambda: client.describe_statement(Id="00000000-0000-0000-0000-000000000000"),
     ]

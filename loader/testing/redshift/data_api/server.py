@@ -31,7 +31,11 @@ _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/[^/]+/redshift-da
 
 _LOGIN = ("ClusterIdentifier", "WorkgroupName", "Database", "DbUser", "SecretArn")
 
-_WORDS = {"ThrottlingException": "Rate exceeded"}
+_WORDS = {
+    "ThrottlingException": "Rate exceeded",
+    "ValidationException": "Session is not available",
+}
+"""What refusals that are made to happen say."""
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
