@@ -269,7 +269,7 @@ def test_a_client_that_dies_at_any_statement_loads_once(
     lab.load()
     count = grave.seen
     # In an odd step deaths come before and after a statement in turn.
-    for number in range(case == "merge", count, 5):
+    for number in range(case == "merge", count, 7):
         grave.dig(-1)
         lab.start()
         grave.dig(number)

@@ -113,13 +113,16 @@ class DataApi:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3.session  # noqa: PLC0415  # slow to import, as the next one
+        import boto3.session  # noqa: PLC0415  # slow to import, as the next ones
         from botocore.config import Config  # noqa: PLC0415
+
+        from loader.staging.stores.s3_sessions import core_session  # noqa: PLC0415
 
         # Requests are sent again here, for as long as it makes sense.
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60)
         region = self._settings.region_name or None
-        session = boto3.session.Session()  # the default one is not safe in threads
+        # The default session is not safe in threads.
+        session = boto3.session.Session(botocore_session=core_session())
         return session.client("redshift-data", region_name=region, config=config)
 
 

@@ -94,9 +94,7 @@ class DataApi:
             raise ApiError("UnknownOperationException", f"{operation} is not implemented")
         rule = self._faults.take_api_request(operation, self._sql_of(request))
         if rule is not None and rule.code:
-            raise ApiError(
-                rule.code, "Rate exceeded" if "Throttl" in rule.code else "", rule.status
-            )
+            raise ApiError(rule.code, _WORDS.get(rule.code, rule.code), rule.status)
         answer = self._operations[operation](request)
         return None if rule is not None else answer
 
