@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,12 @@ def by_driver(stand_in: RedshiftStandIn) -> Iterator[driver.DriverSession]:
 def times_run(stand_in: RedshiftStandIn, sql: str) -> int:
     """How many times the warehouse has run a statement."""
     return sum(one.sql == sql for one in stand_in.statements)
+
+
+def wait_until(happens: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not happens() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 # Values.
@@ -302,12 +308,8 @@ def test_an_idle_transaction_ends_with_its_session(
     session.execute("CREATE TABLE t (a int)")
     session.begin()
     session.execute("INSERT INTO t VALUES (1)")
-    stand_in.query("SELECT pg_sleep(0.3)")
-    assert stand_in.query("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass") != [(0,)]
-    deadline = time.monotonic() + 10
-    while stand_in.query("SELECT 1 FROM pg_locks WHERE relation = 't'::regclass"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    locks = "SELECT 1 FROM pg_locks WHERE relation = 't'::regclass"
+    wait_until(lambda: not stand_in.query(locks))
     with pytest.raises(ExecuteError, match="session has ended") as caught:
         session.execute("SELECT a FROM t")
     assert caught.value.transient
@@ -321,10 +323,9 @@ def test_a_session_ends_with_its_use(stand_in: RedshiftStandIn) -> None:
         opened.execute("CREATE TABLE t (a int)")
         opened.begin()
         opened.execute("INSERT INTO t VALUES (1)")
-    deadline = time.monotonic() + 10
-    while stand_in.query("SELECT 1 FROM pg_stat_activity WHERE usename = 'etl'"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    backends = "SELECT 1 FROM pg_stat_activity WHERE usename = 'etl'"
+    wait_until(lambda: not stand_in.query(backends))
+    assert stand_in.query(backends) == []
     assert stand_in.query("SELECT * FROM t") == []
 
 
@@ -406,19 +407,40 @@ def test_a_commit_of_unknown_outcome_is_settled_by_the_ledger(
 
 
 @contextmanager
-def interrupted(after: float) -> Iterator[None]:
-    timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+def meanwhile(stand_in: RedshiftStandIn, act: Callable[[], object]) -> Iterator[None]:
+    """Do something as soon as a statement waits for a lock."""
+
+    def run() -> None:
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: stand_in.query(waiting))
+        act()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
         yield
-    timer.join()
+    finally:
+        thread.join()
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def locked(by_driver: driver.DriverSession) -> driver.DriverSession:
+    """A session of somebody else that has locked the table t."""
+    by_driver.execute("CREATE TABLE t (a int)")
+    by_driver.begin()
+    by_driver.execute("LOCK t")
+    return by_driver
 
 
 @pytest.mark.parametrize("long_polling", [True, False])
 def test_an_interrupted_statement_is_cancelled(
     stand_in: RedshiftStandIn,
     session: DataApiSession,
-    by_driver: driver.DriverSession,
+    locked: driver.DriverSession,
     monkeypatch: pytest.MonkeyPatch,
     long_polling: bool,
 ) -> None:
@@ -426,30 +448,35 @@ def test_an_interrupted_statement_is_cancelled(
     monkeypatch.setattr(data_api_requests, "_SUBMIT_WAIT", 1)
     if not long_polling:
         monkeypatch.setattr(data_api_requests, "_waiting", lambda *_: {})
-    by_driver.execute("CREATE TABLE t (a int)")
-    by_driver.begin()
-    by_driver.execute("LOCK t")
     session.begin()
-    with interrupted(0.3):
+    with pytest.raises(KeyboardInterrupt), meanwhile(stand_in, interrupt):
         session.execute("INSERT INTO t VALUES (1)")
     session.rollback()
     assert session.execute("SELECT 1") == [(1,)]
-    by_driver.commit()
+    locked.commit()
     assert stand_in.query("SELECT * FROM t") == []
 
 
-def test_an_interrupted_commit_goes_on(stand_in: RedshiftStandIn, session: DataApiSession) -> None:
+def test_an_interrupted_commit_goes_on(
+    stand_in: RedshiftStandIn, session: DataApiSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A COMMIT is not cancelled: the ledger is asked about it, as with the driver."""
     session.execute("CREATE TABLE t (a int)")
     session.begin()
     session.execute("INSERT INTO t VALUES (1)")
-    stand_in.faults.add("commit", "before", Delay(0.5))
-    with interrupted(0.2):
+    send = data_api_requests.Request.run
+
+    def stop(request: data_api_requests.Request, *, fully: bool) -> None:
+        send(request, fully=fully)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_api_requests.Request, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
         session.commit()
-    deadline = time.monotonic() + 10
-    while not stand_in.query("SELECT * FROM t"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    session.rollback()
+    session.close()
+    assert stand_in.query("SELECT * FROM t") == [(1,)]
+    assert stand_in.statements[-1].sql == "COMMIT"
 
 
 # Errors.
@@ -514,20 +541,15 @@ def test_rights_that_lack_are_named(stand_in: RedshiftStandIn, session: DataApiS
 
 
 def test_a_statement_that_somebody_cancels_is_told(
-    stand_in: RedshiftStandIn, session: DataApiSession, by_driver: driver.DriverSession
+    stand_in: RedshiftStandIn, session: DataApiSession, locked: driver.DriverSession
 ) -> None:
     """A statement that is ABORTED from outside has the code of a cancelled one."""
-    by_driver.execute("CREATE TABLE t (a int)")
-    by_driver.begin()
-    by_driver.execute("LOCK t")
     api = stand_in._data_api.sessions
 
     def cancel() -> None:
         api.cancel(next(one for one in api._statements.values() if "INSERT" in one.sql))
 
-    timer = threading.Timer(0.3, cancel)
-    timer.start()
-    with pytest.raises(ExecuteError) as caught:
+    with pytest.raises(ExecuteError) as caught, meanwhile(stand_in, cancel):
         session.execute("INSERT INTO t VALUES (1)")
     assert caught.value.code == "57014"
-    timer.join()
+    locked.rollback()

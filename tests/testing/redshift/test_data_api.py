@@ -93,13 +93,16 @@ def test_one_token_is_one_statement(
 
 
 def test_a_session_runs_one_statement_at_a_time(client: Client, place: dict[str, str]) -> None:
-    """A statement that comes while another one runs is refused, not queued."""
+    """What comes while another statement runs is refused, not queued, until that is cancelled."""
     session = {"SessionId": run(client, "SELECT 1", **place)["SessionId"]}
-    slow = client.execute_statement(Sql="SELECT pg_sleep(0.4)", **session)
+    slow = client.execute_statement(Sql="SELECT pg_sleep(60)", **session)
     with pytest.raises(ClientError) as caught:
         run(client, "SELECT 1", **session)
     assert refusal(caught) == ("ValidationException", "Session is not available")
-    client.describe_statement(Id=slow["Id"], WaitTimeSeconds=20)
+    assert client.cancel_statement(Id=slow["Id"])["Status"] is True
+    found = client.describe_statement(Id=slow["Id"], WaitTimeSeconds=20)
+    assert (found["Status"], found["HasResultSet"]) == ("ABORTED", False)
+    assert run(client, "SELECT 1", **session)["Status"] == "FINISHED"
 
 
 def test_an_idle_session_ends(
