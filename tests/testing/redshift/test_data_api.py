@@ -92,13 +92,18 @@ def test_one_token_is_one_statement(
     assert refusal(caught)[0] == "ValidationException"
 
 
-def test_a_session_runs_one_statement_at_a_time(client: Client, place: dict[str, str]) -> None:
+def test_a_session_runs_one_statement_at_a_time(
+    stand_in: RedshiftStandIn, client: Client, place: dict[str, str]
+) -> None:
     """What comes while another statement runs is refused, not queued, until that is cancelled."""
     session = {"SessionId": run(client, "SELECT 1", **place)["SessionId"]}
     slow = client.execute_statement(Sql="SELECT pg_sleep(60)", **session)
     with pytest.raises(ClientError) as caught:
         run(client, "SELECT 1", **session)
     assert refusal(caught) == ("ValidationException", "Session is not available")
+    running = "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
+    while not stand_in.query(f"{running} AND state = 'active'"):
+        time.sleep(0.02)
     assert client.cancel_statement(Id=slow["Id"])["Status"] is True
     found = client.describe_statement(Id=slow["Id"], WaitTimeSeconds=20)
     assert (found["Status"], found["HasResultSet"]) == ("ABORTED", False)
