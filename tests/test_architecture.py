@@ -42,7 +42,7 @@ READERS = {"sql/templates.py", "spec/catalog.py", "plan/plan_file.py"}
 
 HOMES: dict[str, set[str]] = {
     "boto3": {"staging", "testing", "warehouse"},
-    "botocore": {"staging", "testing"},
+    "botocore": {"staging", "testing", "warehouse"},
     "click": {"cli"},
     "dagster": {"dagster_io", "dagster_component"},
     "duckdb": {"data", "staging", "warehouse"},

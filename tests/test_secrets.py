@@ -103,7 +103,7 @@ def run(line: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loader.warehouse.redshift.driver._CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.redshift.sessions._CONNECT_ATTEMPTS", 1)
     for name, value in {
         "PLANTED_SECRET": SECRET,
         "AWS_SECRET_ACCESS_KEY": SECRET,

@@ -165,6 +165,8 @@ class RedshiftIOManager(TableIOManager):
 
     warehouse = "redshift"
 
+    transport: Literal["driver", "data_api"] = "driver"
+    """A connection, or the Data API, which needs no network path to the warehouse."""
     host: str = ""
     port: str = "5439"
     """A number, as text or int; text so that it can be an `EnvVar`."""
@@ -204,6 +206,7 @@ class RedshiftIOManager(TableIOManager):
         return make_settings(
             {
                 "type": self.warehouse,
+                "transport": self.transport,
                 "host": self.host,
                 "port": self.port or "5439",
                 "database": self.database,

@@ -80,10 +80,14 @@ class TransactionRunner(ABC):
                 self.run_before(session)
                 self.run_transaction(session)
         except ExecuteError as error:
-            if not self.committing:
-                error.rolled_back = True
-                raise
-            self.resolve_commit(error)
+            if self.committing and not error.rolled_back:
+                self.resolve_commit(error)
+                return
+            if self.committing:
+                # The warehouse itself says that it has rolled back.
+                error.message = f"COMMIT failed: {error.message}\n{self.state()}"
+            error.rolled_back = True
+            raise
         except Exception:
             raise
         except BaseException as stop:

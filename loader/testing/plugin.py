@@ -54,7 +54,9 @@ def redshift(
     monkeypatch: pytest.MonkeyPatch,
     pytestconfig: pytest.Config,
 ) -> RedshiftStandIn:
-    """An empty Redshift with an S3 bucket, and the environment with which boto3 finds the bucket.
+    """An empty Redshift with an S3 bucket, and the environment with which boto3 finds it.
+
+    boto3 finds the Data API there too, with `cluster_identifier` as the name of the cluster.
 
     One server runs for the whole session and is emptied before each test; its isolation level is
     that of the option `--redshift-isolation`, by default snapshot. `connection()` gives the

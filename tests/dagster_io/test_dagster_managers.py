@@ -31,7 +31,7 @@ from loader.testing.redshift.faults import Error
 from loader.testing.redshift.s3.server import SECRET_KEY
 from loader.testing.redshift.server import RedshiftStandIn
 from loader.warehouse import retry
-from loader.warehouse.redshift import driver
+from loader.warehouse.redshift import driver, sessions
 from tests.dagster_io.dagsterkit import Bench, breaking, made, reader, returning, several
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is tried again within an attempt of Dagster's."""
     monkeypatch.setattr(s3, "_CONFIG", Config(retries={"total_max_attempts": 1}))
     monkeypatch.setattr(retry, "ATTEMPTS", 1)
-    monkeypatch.setattr(driver, "_CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr(sessions, "_CONNECT_ATTEMPTS", 1)
 
 
 def frame(rows: list[tuple[Any, ...]] = ROWS) -> pd.DataFrame:

@@ -171,6 +171,17 @@ def test_a_failed_commit_is_asked_about() -> None:
         runner.run()
 
 
+def test_a_commit_that_is_known_to_have_failed_is_not_asked_about() -> None:
+    """Where the warehouse itself says that COMMIT was rolled back, nothing is left to find out."""
+    failed = ExecuteError("1023", rolled_back=True, transient=True, statement="COMMIT")
+    runner = Runner(Fake({"COMMIT": failing(failed)}))
+    runner.went_through = True
+    with pytest.raises(ExecuteError) as caught:
+        runner.run()
+    assert caught.value.message == "COMMIT failed: 1023\nall as it was"
+    assert caught.value.transient
+
+
 @pytest.mark.parametrize(
     ("went_through", "raised", "notes"), [(True, False, 0), (False, True, 0), (None, True, 1)]
 )

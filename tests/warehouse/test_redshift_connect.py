@@ -153,7 +153,7 @@ def test_who_cannot_connect_is_told_where_and_why(
     stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The error names the place and the user, and the setting to look at; never the password."""
-    monkeypatch.setattr("loader.warehouse.redshift.driver._CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr("loader.warehouse.redshift.sessions._CONNECT_ATTEMPTS", 1)
     changes, told, hint = WRONG[what]
     with (
         pytest.raises(ExecuteError, match=told) as caught,

@@ -42,10 +42,17 @@ class Lab:
     """A table on the stand-in, with rows in two partitions."""
 
     def __init__(
-        self, stand_in: RedshiftStandIn, make: MakeProject, case: str, *, empty: bool = False
+        self,
+        stand_in: RedshiftStandIn,
+        make: MakeProject,
+        case: str,
+        *,
+        empty: bool = False,
+        **target: Any,
     ) -> None:
         self.stand_in, self.case, self.empty = stand_in, case, empty
-        self.project = make({"t.yml": {**SPEC, **CASES[case]}}, **redshift_target(stand_in))
+        settings = redshift_target(stand_in, **target)
+        self.project = make({"t.yml": {**SPEC, **CASES[case]}}, **settings)
         (self.spec,) = self.project.catalog.specs()
         self.start()
 

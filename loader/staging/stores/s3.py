@@ -10,13 +10,12 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import boto3.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.loaders import Loader, create_loader
 from s3transfer.manager import TransferConfig, TransferManager
 
 from loader.errors import StageError
@@ -66,12 +65,6 @@ _TRANSIENT = {"InternalError", "SlowDown", "ServiceUnavailable", "500", "503"}
 """Error codes of single objects in a batch, which botocore does not retry."""
 
 
-@cache
-def _service_descriptions() -> Loader:
-    """The loader of the description of S3, which takes a quarter of a second to read."""
-    return create_loader()
-
-
 class S3Store:
     """Objects below a prefix of a bucket.
 
@@ -87,9 +80,7 @@ class S3Store:
         self._location = S3Location(bucket, self._prefix, options.region)
         with self._raise_stage_errors(f"stage in {self.root}"):
             # Its own session, since the default one of boto3 is not thread-safe.
-            core = core_session(options.endpoint)
-            core.register_component("data_loader", _service_descriptions())
-            session = boto3.session.Session(botocore_session=core)
+            session = boto3.session.Session(botocore_session=core_session(options.endpoint))
             self._client = session.client("s3", **client_arguments(options, _CONFIG))
         meta = self._client.meta
         self._location = S3Location(

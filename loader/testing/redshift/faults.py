@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+ApiOperation = Literal[
+    "ExecuteStatement", "DescribeStatement", "GetStatementResult", "CancelStatement"
+]
 When = Literal["before", "after", "instead"]
 Matcher = str | re.Pattern[str] | Callable[[str], bool]
 Operation = Literal[
@@ -72,6 +75,14 @@ CopyFault = CutCopy | ChangeCopied
 Action = Drop | Error | Delay | CutCopy | ChangeCopied
 
 
+def _matches(match: Matcher, sql: str) -> bool:
+    if isinstance(match, str):
+        return match.lower() in sql.lower()
+    if isinstance(match, re.Pattern):
+        return match.search(sql) is not None
+    return match(sql)
+
+
 @dataclass
 class Rule:
     """A fault that waits for its statement."""
@@ -85,11 +96,7 @@ class Rule:
 
     def meets(self, sql: str) -> bool:
         """Whether it is about this statement."""
-        if isinstance(self.match, str):
-            return self.match.lower() in sql.lower()
-        if isinstance(self.match, re.Pattern):
-            return self.match.search(sql) is not None
-        return self.match(sql)
+        return _matches(self.match, sql)
 
 
 @dataclass
@@ -104,6 +111,24 @@ class StorageRule:
     skip: int
     headers: dict[str, str]
     fired: int = 0
+
+
+@dataclass
+class ApiRule:
+    """A refusal of the Data API, or a response of it that is lost, which waits for its request."""
+
+    operation: ApiOperation | None
+    match: Matcher
+    code: str
+    """Empty: the request is served, and its response is lost."""
+    status: int
+    times: int
+    skip: int
+    fired: int = 0
+
+    def meets(self, sql: str) -> bool:
+        """Whether it is about this statement."""
+        return _matches(self.match, sql)
 
 
 @dataclass
@@ -122,6 +147,7 @@ class Faults:
 
     rules: list[Rule] = field(default_factory=list)
     storage_rules: list[StorageRule] = field(default_factory=list)
+    api_rules: list[ApiRule] = field(default_factory=list)
     refused: Refused = field(default_factory=Refused)
     fired: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -185,6 +211,39 @@ class Faults:
             self.storage_rules.append(rule)
         return rule
 
+    def data_api_errors(
+        self,
+        status: int = 400,
+        code: str = "ThrottlingException",
+        times: int = 1,
+        operation: ApiOperation | None = None,
+        *,
+        match: Matcher = "",
+        skip: int = 0,
+    ) -> ApiRule:
+        """Answer the next ``times`` requests to the Data API with this refusal.
+
+        ``match`` narrows it to requests about statements that match, as in ``add``. The request
+        is not served: a statement does not run.
+        """
+        return self._add_api_rule(ApiRule(operation, match, code, status, times, skip))
+
+    def lose_data_api_responses(
+        self,
+        times: int = 1,
+        operation: ApiOperation | None = None,
+        *,
+        match: Matcher = "",
+        skip: int = 0,
+    ) -> ApiRule:
+        """Serve the next ``times`` requests to the Data API, and close the line unanswered."""
+        return self._add_api_rule(ApiRule(operation, match, "", 0, times, skip))
+
+    def _add_api_rule(self, rule: ApiRule) -> ApiRule:
+        with self._lock:
+            self.api_rules.append(rule)
+        return rule
+
     def take(self, sql: str, when: When) -> list[Action]:
         """The actions due at this statement; taking them uses them up."""
         with self._lock:
@@ -210,15 +269,25 @@ class Faults:
                     return rule
         return None
 
+    def take_api_request(self, operation: str, sql: str) -> ApiRule | None:
+        """What is due at this request to the Data API, if there is anything."""
+        with self._lock:
+            for rule in self.api_rules:
+                about = rule.operation in (None, operation) and rule.meets(sql)
+                if about and self._fires(rule):
+                    return rule
+        return None
+
     def clear(self) -> None:
         """Remove all faults."""
         with self._lock:
             self.rules.clear()
             self.storage_rules.clear()
+            self.api_rules.clear()
             self.refused = Refused()
             self.fired = 0
 
-    def _fires(self, rule: Rule | StorageRule) -> bool:
+    def _fires(self, rule: Rule | StorageRule | ApiRule) -> bool:
         if rule.skip:
             rule.skip -= 1
             return False

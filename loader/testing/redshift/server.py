@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from loader.testing.redshift.copy import Copier
+from loader.testing.redshift.data_api.server import CLUSTER, SECRET, DataApi
 from loader.testing.redshift.database.admin import Admin
 from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
 from loader.testing.redshift.faults import Faults
@@ -61,6 +62,7 @@ class RedshiftStandIn:
         self.user = "etl"
         self.password = password
         self.iam_role = f"arn:aws:iam::{ACCOUNT}:role/redshift-load"
+        self.cluster_identifier, self.secret_id = CLUSTER, SECRET
         self.bucket = bucket or f"stand-in-{uuid.uuid4().hex[:12]}"
         self.faults = Faults()
         self.users: dict[str, str] = {}
@@ -109,13 +111,27 @@ class RedshiftStandIn:
         )
         opened.callback(self._gateway.close)
         self.host, self.port = self._gateway.host, self._gateway.port
+        with listen(0) as api_listener:
+            api = DataApi(api_listener, self.faults, self._log_in, self._own_cancel)
+        self._data_api = opened.enter_context(closing(api))
+
+    def _log_in(self, user: str, *, database: str) -> dict[str, Any] | None:
+        """How the Data API connects for a user, or for the own one; None for unknown ones."""
+        name = user or self.user
+        if name not in self.users:
+            return None
+        return self.connection(user=name, password=self.users[name], database=database)
+
+    def _own_cancel(self, pid: int) -> None:
+        self._own.query("SELECT pg_cancel_backend(%s)", pid)
 
     # --- for clients
 
     def environment(self) -> dict[str, str]:
-        """Environment variables with which boto3 finds the object store, and nothing else."""
+        """Environment variables with which boto3 finds S3 and the Data API, and nothing else."""
         return {
             "AWS_ENDPOINT_URL_S3": self.endpoint_url,
+            "AWS_ENDPOINT_URL_REDSHIFT_DATA": self._data_api.endpoint_url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_DEFAULT_REGION": self.region,
@@ -139,18 +155,21 @@ class RedshiftStandIn:
         }
 
     def target(self, **changes: Any) -> dict[str, Any]:
-        """The settings of a Loader target that is this stand-in."""
+        """The settings of a Loader target that is this stand-in, by its transport."""
+        place: dict[str, Any] = {"host": self.host, "port": self.port}
+        login: dict[str, Any] = {"user": self.user, "password": self.password}
+        if by_api := changes.get("transport") == "data_api":
+            name = "work_group" if self.serverless else "cluster_identifier"
+            place, login = {name: self.cluster_identifier}, {"user": self.user}
         return {
             "type": "redshift",
-            "host": self.host,
-            "port": self.port,
+            **place,
             "database": self.database,
-            "user": self.user,
-            "password": self.password,
+            **login,
             "iam_role": self.iam_role,
             "region_name": self.region,
             "staging": f"s3://{self.bucket}/loader",
-            "ssl": False,
+            **({} if by_api else {"ssl": False}),
             **changes,
         }
 
@@ -297,7 +316,11 @@ class RedshiftStandIn:
 
     @serverless.setter
     def serverless(self, value: bool) -> None:
-        self._gateway.serverless = value
+        self._gateway.serverless = self._data_api.serverless = value
+
+    def expire_sessions(self) -> None:
+        """End the idle sessions of the Data API, as if their keep-alive had passed."""
+        self._data_api.sessions.expire()
 
     def require_kms(self, key: str) -> None:
         """Give the bucket this default key, and a policy that refuses what others encrypt."""
@@ -308,6 +331,7 @@ class RedshiftStandIn:
         self.faults.clear()
         self.serverless = False
         self._gateway.end_sessions()
+        self._data_api.sessions.clear()
         self.isolation = "snapshot"
         found = self._own.query(
             "SELECT nspname FROM pg_namespace WHERE NOT (nspname = ANY (%s))"

@@ -1,1 +1,1 @@
-"""Amazon Redshift: driver, settings, UNLOAD, error messages and doctor steps."""
+"""Amazon Redshift: driver, Data API, settings, UNLOAD, error messages and doctor steps."""

@@ -29,9 +29,13 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
 
     def connect(self, settings: RedshiftTarget, root: Path) -> Warehouse:
         """The cluster or workgroup of a target."""
-        from loader.warehouse.redshift.driver import connect  # noqa: PLC0415  # the driver is slow to import
+        if settings.transport == "data_api":
+            from loader.warehouse.redshift import data_api  # noqa: PLC0415  # not every target has it
 
-        return connect(settings, root)
+            return data_api.connect(settings, root)
+        from loader.warehouse.redshift import driver  # noqa: PLC0415  # the driver is slow to import
+
+        return driver.connect(settings, root)
 
     def doctor(self) -> type[Doctor[RedshiftTarget]]:
         """The steps that examine network, login, privileges, bucket and role."""

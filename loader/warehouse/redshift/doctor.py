@@ -29,6 +29,8 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
     def check_network(self) -> StepResult:
         """Open a connection to the host, and close it."""
         host, port = self.settings.host, self.settings.port
+        if self.settings.transport == "data_api":
+            return StepResult("the Data API needs no network path to the warehouse", "skipped")
         if not host:
             return StepResult("no `host` in the settings: the login gets it from AWS", "skipped")
         try:
@@ -43,7 +45,8 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
         """Log in."""
         self.examination.session()
         user = f"as {self.settings.user} " if self.settings.user else ""
-        plain = "" if self.settings.ssl else ", without TLS"
+        by_driver = self.settings.transport == "driver"
+        plain = ", without TLS" if by_driver and not self.settings.ssl else ""
         return StepResult(f"{user}{describe_login(self.settings)}{plain}")
 
     def check_session(self) -> StepResult:
@@ -156,7 +159,13 @@ _HOST_REGION = re.compile(r"\.([a-z]+(?:-[a-z]+)+-\d)\.redshift(?:-serverless)?\
 
 
 def describe_login(settings: RedshiftTarget) -> str:
-    """Describe how `loader.warehouse.redshift.driver` logs in with these settings."""
+    """Describe how a session logs in with these settings."""
+    if settings.transport == "data_api":
+        place = f"workgroup {settings.work_group}"
+        if not settings.work_group:
+            place = f"cluster {settings.cluster_identifier}"
+        how = f"the secret {settings.secret_id}" if settings.secret_id else "IAM credentials"
+        return f"through the Data API of the {place}, with {how}"
     if settings.password:
         return "with a password"
     if settings.secret_id:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redshift_connector
-import tenacity
 
 from loader.errors import ExecuteError
 from loader.redaction import KNOWN
-from loader.sql.dialects.redshift import DIALECT
 from loader.warehouse.base import Row
-from loader.warehouse.redshift.errors import DriverError, explain
+from loader.warehouse.redshift.errors import explain
+from loader.warehouse.redshift.sessions import (
+    RedshiftSession,
+    connect_with_retries,
+    make_batches,
+    make_connect_error,
+    make_error,
+    opening_statements,
+)
 from loader.warehouse.redshift.settings import RedshiftTarget
 
 if TYPE_CHECKING:
@@ -31,11 +36,6 @@ KEEPALIVE: dict[str, Any] = {
 }
 """A COPY sends nothing for minutes, and firewalls close idle connections
 (``connecting-firewall-guidance``)."""
-
-_CONNECT_ATTEMPTS = 5
-
-BATCH_ROWS = 65_536
-"""Rows in one batch of a streamed result."""
 
 
 def connect(settings: RedshiftTarget, _: Path) -> Redshift:
@@ -56,31 +56,20 @@ class Redshift:
         return True
 
     @contextmanager
-    def session(self, *, write: bool = True) -> Iterator[RedshiftSession]:  # noqa: ARG002  one kind
+    def session(self, *, write: bool = True) -> Iterator[DriverSession]:  # noqa: ARG002  one kind
         """Open a connection.
 
         Raises:
             ExecuteError: it cannot be reached, or rejects the login.
         """
         KNOWN.add(self._settings.password)
-        connection = self._connect()
+        connection = connect_with_retries(self._connect)
         try:
-            yield RedshiftSession(connection)
+            yield DriverSession(connection)
         finally:
             _close(connection)
 
     def _connect(self) -> Any:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, ExecuteError) and error.transient
-            ),
-            wait=tenacity.wait_random_exponential(0.5, max=10),
-            stop=tenacity.stop_after_attempt(_CONNECT_ATTEMPTS),
-            reraise=True,
-        )
-        return retrying(self._try_to_connect)
-
-    def _try_to_connect(self) -> Any:
         settings = self._settings
         where = (
             settings.host
@@ -101,21 +90,16 @@ class Redshift:
             )
             # Loader sends BEGIN itself.
             connection.autocommit = True
-            # Timestamps with and without a time zone are compared in UTC on every machine.
-            connection.cursor().execute("SET timezone TO 'UTC'")
-            for name, value in settings.session.outside_loads.parameters().items():
-                connection.cursor().execute(f"SET {name} TO {DIALECT.literal(value)}")
+            for statement in opening_statements(settings):
+                connection.cursor().execute(statement)
         except ExecuteError:
             raise
         except Exception as error:  # noqa: BLE001  errors of sockets, TLS and IAM too
             _close(connection)
-            known = explain(error)
-            raise ExecuteError(
-                f"cannot connect to {where}:{settings.port}/{settings.database}"
-                f" as {settings.user or 'the IAM user'}: {known.message}",
-                hint=known.hint or "check the target's settings with `loader doctor`",
-                transient=known.transient,
-                rolled_back=True,
+            raise make_connect_error(
+                f"{where}:{settings.port}/{settings.database}",
+                settings.user or "the IAM user",
+                explain(error),
             ) from None
         return connection
 
@@ -174,34 +158,13 @@ def _secret(settings: RedshiftTarget) -> dict[str, Any]:
     return login
 
 
-def _hide_in(error: Exception) -> None:
-    """Remove secrets from the driver's error, which is shown as the cause of ours."""
-    error.args = KNOWN.hide_in(error.args)
-
-
-class RedshiftSession:
+class DriverSession(RedshiftSession):
     """One connection."""
 
     def __init__(self, connection: Any) -> None:
+        super().__init__()
         self._connection = connection
         self._cursor = connection.cursor()
-        self._open = False
-
-    def begin(self) -> None:
-        """Start the transaction; its snapshot is taken when it first reads a table."""
-        self.execute("BEGIN")
-        self._open = True
-
-    def commit(self) -> None:
-        """Commit the transaction."""
-        self._open = False
-        self.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Roll back the transaction; does nothing when there is none."""
-        if self._open:
-            self._open = False
-            self.execute("ROLLBACK")
 
     def execute(self, sql: str) -> list[Row]:
         """Run one statement and return its rows; INSERT and DELETE return their row count."""
@@ -210,8 +173,7 @@ class RedshiftSession:
             if self._cursor.description is not None:
                 return [tuple(row) for row in self._cursor.fetchall()]
         except Exception as error:
-            _hide_in(error)
-            raise self._execute_error(error, sql) from error
+            raise make_error(error, sql) from error
         except BaseException:
             # Interrupted while waiting for a response: no statement can follow, not even ROLLBACK.
             # Closing the connection rolls back.
@@ -226,47 +188,4 @@ class RedshiftSession:
 
         The driver holds the whole result in memory, so large reads use UNLOAD instead.
         """
-        rows = self.execute(sql)
-        for start in range(0, len(rows), BATCH_ROWS):
-            yield _batch(rows[start : start + BATCH_ROWS], schema)
-
-    def _execute_error(self, error: Exception, sql: str) -> ExecuteError:
-        known: DriverError = explain(error)
-        return ExecuteError(
-            known.message,
-            hint=known.hint,
-            statement=sql,
-            transient=known.transient,
-            code=known.code,
-        )
-
-
-def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa  # noqa: PLC0415  # slow to import, and loads without a read need none
-
-    columns = []
-    for at, field in enumerate(schema):
-        convert: Callable[[Any], object] | None = None
-        if pa.types.is_binary(field.type):
-            convert = _bytes
-        elif pa.types.is_string(field.type):
-            convert = _text
-        values = [row[at] for row in rows]
-        if convert is not None:
-            values = [None if value is None else convert(value) for value in values]
-        columns.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _bytes(value: Any) -> bytes:
-    """Convert a VARBYTE, which the driver returns as bytes or hex digits."""
-    return bytes.fromhex(value.removeprefix("\\x")) if isinstance(value, str) else bytes(value)
-
-
-def _text(value: Any) -> str:
-    """Convert text, and types that Arrow does not have: SUPER, timetz, intervals, geometry."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict | list):
-        return json.dumps(value, separators=(",", ":"))
-    return value.isoformat() if isinstance(value, datetime.time) else str(value)
+        yield from make_batches([self.execute(sql)], schema)

@@ -1,7 +1,8 @@
-"""Explains errors of Redshift and its driver: message, hint, and whether they are transient.
+"""Explains errors of Redshift, its driver and AWS: message, hint, and whether they are transient.
 
 Almost every exception of the driver is a ``ProgrammingError``, so the server's code, message and
-detail are used instead of the class.
+detail are used instead of the class. The Data API has the server's message and detail as one text,
+without the code.
 """
 
 from __future__ import annotations
@@ -25,10 +26,95 @@ class DriverError:
 
 
 def explain(error: BaseException) -> DriverError:
-    """Explain an error of the driver."""
+    """Explain an error of the driver, or of a client of AWS."""
     fields = _fields(error)
-    if fields is None:
-        return _explain_client_error(error)
+    return _explain_client_error(error) if fields is None else _explain_fields(fields)
+
+
+def explain_text(text: str) -> DriverError:
+    """Explain an error of the server as the Data API tells it: text, without SQLSTATE.
+
+    >>> explain_text("ERROR: deadlock detected").code
+    '40P01'
+    """
+    if not _SEVERITY.match(text):
+        return _explain_lost(text) if _LOST.search(text) else DriverError(text, _hint(text, ""))
+    return _explain_fields(_read_fields(text))
+
+
+def is_answer_of_server(text: str) -> bool:
+    """Whether the server itself refused a statement, and the session goes on.
+
+    >>> [is_answer_of_server(text) for text in ("ERROR: 1023", "FATAL: terminating connection")]
+    [True, False]
+    """
+    severity = _SEVERITY.match(text)
+    return severity is not None and severity[1] == "ERROR"
+
+
+def is_worth_repeating(error: BaseException) -> bool:
+    """Whether a request to AWS may succeed when it is sent once more as it was.
+
+    So it is after throttling, errors of the service, and connections that could not be made or
+    were lost before the response.
+    """
+    if any(kind.__name__ == "HTTPClientError" for kind in type(error).__mro__):
+        return True
+    code, status = _response(error)
+    return status >= 500 or _BUSY.search(code) is not None
+
+
+def is_session_gone(error: BaseException) -> bool:
+    """Whether the Data API refused a request since its session has ended or is unknown.
+
+    It says "Session is not available" or "Session with Id: … is invalid".
+    """
+    code, _ = _response(error)
+    refused = code in ("ValidationException", "ResourceNotFoundException")
+    return refused and re.search(r"\bsession\b", str(error), re.IGNORECASE) is not None
+
+
+def _response(error: BaseException) -> tuple[str, int]:
+    """The code and the HTTP status of a refusal of AWS; empty and 0 for other errors."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return "", 0
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(response.get("Error", {}).get("Code", "")), int(status or 0)
+
+
+_BUSY = re.compile(r"Throttl|TooManyRequests|RequestLimit|^Active\w+Exceeded|InternalServer")
+"""Codes of refusals that pass, such as those of the quotas of the Data API (``mg/data-api``)."""
+
+_SEVERITY = re.compile(r"\s*(ERROR|FATAL|PANIC):\s*")
+
+_PARTS = re.compile(r"\n\s*(Detail|Hint|Position|Where|Location|Server SQLState): ?")
+"""What follows the message, each on lines of its own."""
+
+_CODES_BY_WORDS = (
+    ("28000", r"(password )?authentication failed"),
+    ("3D000", r'database "[^"]*" does not exist'),
+    ("40001", r"could not serialize access"),
+    ("40P01", r"deadlock detected"),
+    ("42501", r"permission denied|must be owner"),
+    ("53300", r"too many connections|connection limit"),
+    ("55P03", r"could not obtain lock"),
+    ("57014", r"cancell?ing statement|cancell?ed on user|statement timeout|was cancell?ed"),
+    ("57P01", r"terminating connection"),
+)
+"""The codes that Loader depends on, and the words of the messages that come with them."""
+
+
+def _read_fields(text: str) -> Mapping[str, Any]:
+    """Read the fields that the driver has from the text of an error."""
+    text = re.sub(r"\s*\[ErrorId: [^\]]*\]", "", _SEVERITY.sub("", text, count=1))
+    message, *parts = _PARTS.split(text)
+    named = dict(zip(parts[::2], parts[1::2], strict=True))
+    found = (code for code, words in _CODES_BY_WORDS if re.search(words, message, re.IGNORECASE))
+    return {"M": message, "D": named.get("Detail", ""), "C": next(found, "")}
+
+
+def _explain_fields(fields: Mapping[str, Any]) -> DriverError:
     code, message = str(fields.get("C", "")), str(fields.get("M", "")).strip()
     detail = _clean_detail(str(fields.get("D", "")))
     text = " ".join(part for part in (message, detail) if part)
@@ -59,17 +145,22 @@ def _explain_client_error(error: BaseException) -> DriverError:
     text = " ".join(str(part) for part in error.args) or type(error).__name__
     lost = isinstance(error, OSError) or _LOST.search(text) is not None
     if type(error).__module__.partition(".")[0] in ("botocore", "boto3"):
-        throttled = re.search(r"Throttl|TooManyRequests|RequestLimit", text) is not None
-        return DriverError(text, _hint(text, ""), throttled)
+        if is_session_gone(error):
+            return DriverError(f"the session has ended: {text}", transient=True)
+        return DriverError(text, _hint(text, ""), is_worth_repeating(error))
     broken = type(error).__module__ == "struct" or isinstance(error, (EOFError, AttributeError))
-    if lost or broken:
-        return DriverError(f"the connection was lost: {text}", _hint(text, ""), transient=True)
-    return DriverError(text, _hint(text, ""))
+    return _explain_lost(text) if lost or broken else DriverError(text, _hint(text, ""))
+
+
+def _explain_lost(text: str) -> DriverError:
+    return DriverError(f"the connection was lost: {text}", _hint(text, ""), transient=True)
 
 
 _LOST = re.compile(
     r"BrokenPipe|socket closed|communication error|connection time ?out|connection is closed"
-    r"|connection (was )?reset|EOF",
+    r"|connection (was )?reset|EOF"
+    # How the Data API's own driver, for Java, says it.
+    r"|I/O error|connection attempt failed|connection has been closed",
     re.IGNORECASE,
 )
 
@@ -183,6 +274,25 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"Server refuses SSL",
         "the server does not support TLS: set `ssl = false` only for a server on this machine",
+    ),
+    (
+        r"not authorized to perform: redshift-data",
+        "allow your AWS identity redshift-data:ExecuteStatement, DescribeStatement,"
+        " GetStatementResult and CancelStatement",
+    ),
+    (
+        r"not authorized to perform: redshift(-serverless)?:GetC",
+        "allow your AWS identity to get temporary credentials, or set `secret_id`",
+    ),
+    (
+        r"Redshift endpoint doesn't exist",
+        "check `cluster_identifier` or `work_group`, and `region_name`",
+    ),
+    (r"find the specified secret", "check `secret_id` and `region_name` of the target"),
+    (r"must specify a region", "set `region_name` of the target"),
+    (
+        r"Could not connect to the endpoint URL",
+        "check the network path to AWS: a proxy, or a VPC endpoint of the service",
     ),
     (r"Name or service not known|nodename nor servname|getaddrinfo", "check `host` of the target"),
     (

@@ -51,6 +51,9 @@ class RedshiftTarget(TargetSettings):
     """An Amazon Redshift cluster or Serverless workgroup."""
 
     type: Literal["redshift"]
+    transport: Literal["driver", "data_api"] = "driver"
+    """How statements get there: over a connection, or as requests to the Data API, which needs no
+    network path to the warehouse."""
     host: Host = ""
     port: int = 5439
     database: Database = ""
@@ -89,6 +92,25 @@ class RedshiftTarget(TargetSettings):
             found["staging"] = "not a valid S3 location; write s3://bucket/prefix"
         if not self.iam_role:
             found["iam_role"] = "the IAM role of COPY: its ARN, or `default`"
+        return found | (
+            self._find_missing_of_data_api()
+            if self.transport == "data_api"
+            else self._find_missing_of_driver()
+        )
+
+    def _find_missing_of_data_api(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if not (self.cluster_identifier or self.work_group):
+            found["cluster_identifier"] = "the name of the cluster, or set `work_group`"
+        elif self.cluster_identifier and self.work_group:
+            found["work_group"] = "the Data API takes either a cluster or a workgroup: remove one"
+        if self.password:
+            why = "the Data API takes none: remove it to log in with IAM, or set `secret_id`"
+            found["password"] = why
+        return found
+
+    def _find_missing_of_driver(self) -> dict[str, str]:
+        found: dict[str, str] = {}
         serverless = self.host.endswith(".redshift-serverless.amazonaws.com")
         if self.password:
             for key in ("host", "user"):
