@@ -241,6 +241,16 @@ class RedshiftStandIn:
                 [f"{column} {kind}" for column, kind in (columns or {}).items()],
             )
 
+    def add_share(self, name: str, schemas: Sequence[str] = ()) -> None:
+        """A database that was made of a datashare, which can be written to.
+
+        Clients name its tables ``name.schema.table``; `query` finds them in ``"name/schema"``.
+        """
+        self._own.query("INSERT INTO pg_catalog.redshift_shares VALUES (%s)", name)
+        self._gateway.isolation.shares.names.add(name)
+        for schema in schemas:
+            self._own.query(f'CREATE SCHEMA "{name}/{schema}" AUTHORIZATION "{self.user}"')
+
     def manage(
         self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
     ) -> None:
@@ -323,6 +333,7 @@ class RedshiftStandIn:
             f" pg_catalog.redshift_sessions, {', '.join(REMEMBERED)}"
         )
         self._gateway.masks_exist = False
+        self._gateway.isolation.shares.names.clear()
         self.set_secadmin(self.user)
         self._storage.empty()
         self.faults.clear()

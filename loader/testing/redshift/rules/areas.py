@@ -14,6 +14,7 @@ AREAS: Mapping[str, tuple[Rule, ...]] = {
     "Transactions": statements.TRANSACTIONS,
     "Statements and functions": statements.STATEMENTS,
     "MERGE": statements.MERGE,
+    "Datashares": statements.SHARES,
     "COPY": files.COPY,
     "Values of files": files.VALUES,
     "UNLOAD": files.UNLOAD,
