@@ -21,7 +21,7 @@ class DriverError:
     transient: bool = False
     """Whether the transaction may succeed when it is retried."""
     code: str = ""
-    """The SQLSTATE, if the server sent one."""
+    """The SQLSTATE, if the server sent one; 40001 for a conflict, which Redshift tells in words."""
 
 
 def explain(error: BaseException) -> DriverError:
@@ -35,7 +35,8 @@ def explain(error: BaseException) -> DriverError:
     shown = f"{message}: {detail}" if message and detail else message or detail or str(fields)
     if code and code not in ("XX000",):
         shown = f"{shown} ({code})"
-    return DriverError(shown, _hint(text, code), _is_transient(text, code), code)
+    known = "40001" if re.search(_CONFLICT, text, re.IGNORECASE) else code
+    return DriverError(shown, _hint(text, code), _is_transient(text, code), known)
 
 
 def _fields(error: BaseException) -> Mapping[str, Any] | None:
