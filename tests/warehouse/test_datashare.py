@@ -22,7 +22,7 @@ from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer
 from loader.sql.templates import read_templates
 from loader.testing.plugin import Connect
-from loader.testing.redshift.faults import Drop, When
+from loader.testing.redshift.faults import Drop, Error, When
 from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
 from tests.executor.test_faults import AFTER, BEFORE, CASES, LOADED, SPEC, frame
@@ -142,6 +142,16 @@ def test_appends_at_once_are_all_loaded(consumer: Consumer) -> None:
     assert consumer.ids() == sorted(["first", *rows])
 
 
+def test_waiting_for_others_uses_up_no_attempts(consumer: Consumer) -> None:
+    """A load lets more others go first than a transaction has attempts, and is then loaded."""
+    project = consumer.project()
+    load(project, BEFORE, "first")
+    conflict = Error("XX000", "1023", "Serializable isolation violation on table - 1")
+    consumer.stand_in.faults.add("UPDATE", "instead", conflict, times=20)
+    assert load(project, LOADED, "again").status == "loaded"
+    assert consumer.rows() == sorted([*BEFORE, *LOADED], key=repr)
+
+
 @pytest.mark.parametrize("attempts", [1, 6], ids=["rerun", "retried"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_load_that_ends_at_any_statement_leaves_one_copy(
@@ -199,7 +209,7 @@ def test_a_missing_column_is_added_where_the_spec_lets_loads_do_that(consumer: C
         load(consumer.project(columns=columns), LOADED, "again")
     project = consumer.project(columns=columns, schema_contract={"evolve": "additive"})
     more = frame(LOADED).append_column("more", [[7] * len(LOADED)])
-    result = project.load(*project.catalog.specs(), more)
+    result = project.load(project.spec("s/t"), more)
     assert result.columns_added == ("more",)
     added = [(*row, None) for row in BEFORE] + [(*row, 7) for row in LOADED]
     assert consumer.rows() == sorted(added, key=repr)

@@ -82,9 +82,10 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
 
     def contract_server(self, settings: RedshiftTarget) -> Mapping[str, str] | None:
         """The target as a server of type ``redshift``; None until its database is known."""
-        if not settings.database or "${" in settings.database:
+        database = settings.share or settings.database
+        if not database or "${" in database:
             return None
-        return {"type": "redshift", "database": settings.database}
+        return {"type": "redshift", "database": database}
 
 
 ADAPTER = RedshiftAdapter()
