@@ -114,14 +114,15 @@ class Project:
         """The template renderer for the dialect of a target; templates are compiled once."""
         settings = self.config.settings(target, preview=True)
         adapter = get_adapter(settings.type)
-        key = (settings.type, adapter.catalog(settings, self.config.root))
+        dialect = adapter.dialect_of(settings)
+        key = (settings.type, adapter.catalog(settings, self.config.root), dialect.share)
         if key not in self._renderers:
             templates = read_templates(self.config.templates, adapter.templates)
-            self._renderers[key] = Renderer(templates, adapter.dialect, key[1], time.thread_time)
+            self._renderers[key] = Renderer(templates, dialect, key[1], time.thread_time)
         return self._renderers[key]
 
     @cached_property
-    def _renderers(self) -> dict[tuple[str, str], Renderer]:
+    def _renderers(self) -> dict[tuple[str, str, str], Renderer]:
         return {}
 
     @property

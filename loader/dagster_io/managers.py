@@ -189,6 +189,8 @@ class RedshiftIOManager(TableIOManager):
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty uses the bucket's default."""
     kms_key_id: str | None = None
+    share: str | None = None
+    """The database of a datashare that all tables and the ledger are in."""
     unload_rows: int = 100_000
     """Reads of more rows than this use UNLOAD and the bucket."""
 
@@ -222,6 +224,7 @@ class RedshiftIOManager(TableIOManager):
                 "ledger_schema": self.ledger_schema,
                 "encryption": self.encryption,
                 "kms_key_id": self.kms_key_id or "",
+                "share": self.share or "",
                 "unload_rows": self.unload_rows,
             },
             type(self).__name__,
@@ -230,7 +233,9 @@ class RedshiftIOManager(TableIOManager):
 
     def _place(self) -> DatabaseInfo:
         name = self.host or self.cluster_identifier or self.work_group or ""
-        return DatabaseInfo(self.database, f"redshift://{name}:{self.port}/{self.database}")
+        return DatabaseInfo(
+            self.share or self.database, f"redshift://{name}:{self.port}/{self.database}"
+        )
 
 
 class RedshiftPandasIOManager(RedshiftIOManager):

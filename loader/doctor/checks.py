@@ -246,6 +246,9 @@ class Examination:
             facts = make_load_facts(self.spec, schema, self.token)
             self.run("table_ledger_create", **facts)
             self.run("table_ledger_insert", **facts)
+            if self.renderer.dialect.share:
+                self.run("lock_row", **facts)
+                self.run("lock", **facts)
             self._find_load(facts)
 
     def _find_load(self, facts: Mapping[str, object]) -> None:

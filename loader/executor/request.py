@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loader.errors import PlanError
-from loader.plan.load_plan import full_refresh_conflict
+from loader.plan.chosen_slice import full_refresh_conflict
 from loader.plan.model import LoadRequest
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Request, Slice, make_slice

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from loader.errors import ExecuteError
 from loader.executor.answers import Answers
 from loader.plan.model import Statement
 from loader.warehouse.base import Row, Session, Warehouse, transaction
+from loader.warehouse.retry import take_turn
 
 OnStatement = Callable[[Statement], None]
 """Called before each statement."""
@@ -107,7 +109,7 @@ class TransactionRunner(ABC):
         """Run the lock statements, before the first query takes the snapshot."""
         for statement in statements:
             if statement.role == "lock":
-                self.run_statement(session, statement)
+                take_turn(session, partial(self.run_statement, session, statement))
 
     def run_statement(self, session: Session, statement: Statement) -> None:
         """Run a statement and check its result.

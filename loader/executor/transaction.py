@@ -355,7 +355,7 @@ class LoadTransaction(TransactionRunner):
             stop.add_note(f"{unknown}: the target has no ledger")
             return False
         try:
-            record = self._find_after_loss()
+            record = with_retries(self._find_after_loss)
         except ExecuteError as lost:
             stop.add_note(f"{unknown}: the ledger cannot be read: {lost.message}")
             return False

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
+from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
 from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, clean_up, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
+from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
@@ -31,7 +33,7 @@ from loader.plan.model import (
 from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, TableSpec, in_order
-from loader.spec.partitions import Slice, placeholder
+from loader.spec.partitions import Slice
 from loader.spec.session import select_hooks
 from loader.sql.renderer import Renderer, Unknown
 
@@ -56,13 +58,15 @@ def plan_load(
         found: The drift of the request's live table, if it is known already.
 
     Raises:
-        PlanError: a partitioned table would be emptied, or the live table differs from the spec.
+        PlanError: a partitioned table would be emptied, the live table differs from the spec, or
+            a datashare does not take it.
         TemplateError: a template is missing or broken, or would commit.
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
+    check_share(spec, renderer)
     check_key_spelling(request.slice, renderer)
-    chosen, notes = _choose_slice(spec, request, preview=preview)
+    chosen, notes = choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
     builder = _Builder(spec, renderer, target, request, chosen, prefix, columns, found)
@@ -82,7 +86,7 @@ def plan_load(
         setup=tuple(builder.setup()),
         session=tuple(builder.session()),
         outside=tuple(builder.outside()),
-        before=tuple(builder.hooks("before", "outside")),
+        before=tuple(builder.before()),
         after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
@@ -138,36 +142,6 @@ def plan_hooks(
     return tuple(builder.hooks("after", "outside"))
 
 
-def full_refresh_conflict() -> PlanError:
-    """The error for a full refresh with a partition."""
-    return PlanError(
-        "a full refresh replaces the whole table, so it cannot have a partition",
-        hint="remove either --full-refresh or --partition",
-    )
-
-
-def _choose_slice(
-    spec: TableSpec, request: LoadRequest, *, preview: bool
-) -> tuple[Slice | None, tuple[str, ...]]:
-    if request.full_refresh and request.slice is not None:
-        raise full_refresh_conflict()
-    needed = spec.partition_by and spec.write_disposition == "replace" and not request.full_refresh
-    if request.slice is not None or not needed or request.no_partitions:
-        return request.slice, ()
-    names = ", ".join(dimension.name for dimension in spec.dimensions)
-    if not preview:
-        raise PlanError(
-            f"{spec.table} is partitioned by {names}, but no partition is given",
-            hint="give --partition KEY, --partition auto for the partitions in the data, or"
-            " --full-refresh to replace the whole table",
-        )
-    example = placeholder(spec.dimensions)
-    why = "no partition is given"
-    if request.auto:
-        why = "`auto` uses the partitions in the data, but no data is given with --from"
-    return example, (f"{why}: {example} is a PLACEHOLDER for the one you load",)
-
-
 @dataclass(frozen=True)
 class _Builder:
     """Renders the statements of one load, in order."""
@@ -201,6 +175,14 @@ class _Builder:
             facts = {"name": name, "value": value}
             one = step if name == "query_group" else Step(f"set {name}", why, "set_session")
             yield self._outside(replace(one, facts=facts, group="the session's settings"))
+
+    def before(self) -> Iterator[Statement]:
+        """The statements that run right before BEGIN."""
+        if self.target.ledger_schema and self.renderer.dialect.share:
+            why = "a datashare has no LOCK: loads of the table update the row to take turns"
+            group = "the ledger"
+            yield self._outside(Step("make the row to update", why, "lock_row", group=group))
+        yield from self.hooks("before", "outside")
 
     def hooks(self, when: str, transaction: str) -> Iterator[Statement]:
         """The hooks of the spec for one place."""

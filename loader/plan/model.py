@@ -165,7 +165,7 @@ class Plan:
     outside: tuple[Statement, ...] = ()
     """Statements that change the live table before BEGIN, each by itself."""
     before: tuple[Statement, ...] = ()
-    """The spec's hooks that run before BEGIN."""
+    """The statements right before BEGIN: the spec's hooks, and what a datashare needs."""
     after: tuple[Statement, ...] = ()
     """The spec's hooks that run after COMMIT."""
     rows: int | None = None

@@ -102,11 +102,12 @@ class Renderer:
             autoescape=False,  # SQL is not HTML; `finalize` rejects unquoted values
         )
         self._environment.globals["newline"] = Sql("\n")
+        self._environment.globals["share"] = dialect.share
         self._environment.filters = {**self._environment.filters, **_filters(dialect, catalog)}
 
     def has(self, name: str) -> bool:
         """Whether there is a template of that name for the dialect."""
-        return self._find(name + SUFFIX) is not None
+        return name not in self.dialect.lacks and self._find(name + SUFFIX) is not None
 
     def names(self, prefix: str) -> list[str]:
         """The templates for the dialect whose names begin so, sorted."""
@@ -203,7 +204,7 @@ def _only_sql(value: object) -> Sql:
         str(value)  # StrictUndefined raises here, and names the variable
     raise TypeError(
         f"{short_repr(value)} is printed without a filter; pipe it through ident, table,"
-        " schema, literal, type, keyword, default or expr"
+        " qualifier, schema, literal, type, keyword, default or expr"
     )
 
 
@@ -213,6 +214,7 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
 
     def schema(name: str) -> Sql:
         parts = [catalog, name] if _require_defined(name).lower() in taken else [name]
+        parts = [dialect.share, *parts] if dialect.share else parts
         return Sql(".".join(dialect.ident(part) for part in parts))
 
     # Cached, since every statement of a plan has the same few names.
@@ -224,6 +226,10 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
     def table(name: Table) -> Sql:
         own = dialect.ident(_require_defined(name).name)
         return Sql(own if name.schema is None else f"{schema(name.schema)}.{own}")
+
+    def qualifier(name: Table) -> Sql:
+        # No document says that Redshift takes columns whose name has four parts.
+        return ident(name.name) if dialect.share else table(name)
 
     def literal(value: Value | Unknown) -> Sql:
         if isinstance(value, Unknown):
@@ -237,6 +243,7 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
         "ident": ident,
         "schema": schema,
         "table": table,
+        "qualifier": qualifier,
         "literal": literal,
         "glob": lambda path: literal(_glob(_require_defined(path))),
         "text": lambda sql: literal(str(_only_sql(sql))),

@@ -92,6 +92,14 @@ class Adapter(ABC, Generic[S]):
         """
         return ""
 
+    def dialect_of(self, settings: S) -> Dialect:  # noqa: ARG002
+        """The SQL dialect for the tables of a target.
+
+        Args:
+            settings: The target's settings, in which variables may not be known yet.
+        """
+        return self.dialect
+
     def target(self, name: str, settings: S, root: Path, verify: Level = "values") -> Target:
         """The facts about a target that plans need; no secrets. Folders are relative to the
         working directory.

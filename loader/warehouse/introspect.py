@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from loader.errors import ExecuteError
-from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, unseen
+from loader.plan.live_table import UNSEEN, Live, LiveColumn, LiveTable, Seen, unseen
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.warehouse.base import Row, Session, as_whole_number
 from loader.warehouse.live_grants import ColumnGrants, grantee_of, only_granted, parse_acl
@@ -123,11 +123,15 @@ class _Inspection:
     wanted: Sequence[Table]
     schemas: set[str] = field(default_factory=set)
     seen: set[Seen] = field(default_factory=set)
-    unseen: list[str] = field(default_factory=list)
+    unseen: list[str] = field(init=False)
     _options: dict[tuple[str, str], set[tuple[str, str]]] = field(
         default_factory=lambda: defaultdict(set)
     )
     """The grants that may be granted on, by table."""
+
+    def __post_init__(self) -> None:
+        hidden = self.renderer.dialect.hidden
+        self.unseen = [unseen(what, hidden) for what in UNSEEN] if hidden else []
 
     def tables(self) -> dict[tuple[str, str], Live]:
         rows = self._rows("live_columns")

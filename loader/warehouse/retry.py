@@ -8,12 +8,19 @@ from typing import TypeVar
 import tenacity
 
 from loader.errors import ExecuteError
+from loader.warehouse.base import Session
 
 ATTEMPTS = 6
 """The most attempts of one transaction."""
 
 BUDGET = 1_800.0
 """Seconds after which there is no further attempt."""
+
+TURNS = 100
+"""The most loads of one table that a load lets go first."""
+
+_CONFLICT = "40001"
+"""The SQLSTATE of a conflict with another transaction."""
 
 T = TypeVar("T")
 
@@ -31,6 +38,26 @@ def with_retries(action: Callable[[], T]) -> T:
         reraise=True,
     )
     return attempts(action)
+
+
+def take_turn(session: Session, action: Callable[[], T]) -> T:
+    """Run the statement by which loads of one table take turns, the first of a transaction.
+
+    Where that is an UPDATE, whoever has waited is in conflict with the load that has ended, and
+    waits again in a new transaction: nothing is lost by it, so it counts for no attempt.
+
+    Raises:
+        ExecuteError: it failed otherwise, or the turns are used up.
+    """
+    for _ in range(TURNS):
+        try:
+            return action()
+        except ExecuteError as error:
+            if error.code != _CONFLICT:
+                raise
+            session.rollback()
+            session.begin()
+    return action()
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -13,15 +13,25 @@ from sqlglot import exp
 
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
-from loader.plan.load_plan import plan_ledger_upgrade
-from loader.plan.model import Plan, Target
+from loader.plan.load_plan import plan_ledger_upgrade, plan_load
+from loader.plan.model import LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read, plan_sample
 from loader.plan.table_changes import set_moment
-from loader.sql.renderer import Sql, Table
+from loader.sql.dialects.redshift import through_share
+from loader.sql.renderer import Renderer, Sql, Table
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN
 from tests.plan.test_drift import CHANGES, change
-from tests.plan.test_plan import CASES, hostile, live, make_plan, make_spec, renderer
+from tests.plan.test_plan import (
+    CASES,
+    STAGED,
+    TARGETS,
+    hostile,
+    live,
+    make_plan,
+    make_spec,
+    renderer,
+)
 
 UNKNOWN = {
     # r_CREATE_TABLE_NEW: [COMPOUND | INTERLEAVED] SORTKEY (…); sqlglot knows the first only
@@ -51,6 +61,8 @@ PARTS = {
     "iam_role",
     "now",
     "same_text",
+    "shared_default",
+    "shared_type",
     "slice",
     "where",
 } | {
@@ -131,6 +143,20 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
 
 
+def rendered_for_shares() -> Iterator[tuple[str, str]]:
+    """What loads of a datashare run, and what looks at its tables."""
+    share = Renderer(read_templates(), through_share("it's"))
+    request = LoadRequest(load_id="load-1", run="run-1", staged=STAGED, version="1.0")
+    for case in ("append", "merge", "merge_statement"):
+        plan = plan_load(make_spec(**CASES[case][0]), share, TARGETS["redshift"], request)
+        for statement in (*plan.setup, *plan.before, *plan.statements):
+            yield statement.template, statement.sql
+    names = {"schemas": ["s", "it's"], "names": ["t", 'a"b'], "table": Table("s", "it's")}
+    for name in ("describe", "find_schema", "live_columns"):
+        found = share.render(name, names)
+        yield found.path, found.sql
+
+
 def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     """What runs around a load, and reads with UNLOAD."""
     spec = make_spec(**CASES["rich_table"][0])
@@ -147,6 +173,7 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
         "isolation": {"database": "d"},
         "isolation_config": {"database": "d"},
     }
+    yield from rendered_for_shares()
     for name, facts in several.items():
         found = renderer("redshift").render(name, facts)
         yield found.path, found.sql

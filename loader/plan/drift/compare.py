@@ -17,6 +17,7 @@ from loader.plan.drift.remedies import (
     is_stuck,
     resizing_obstacle,
 )
+from loader.plan.drift.shares import block_in_share
 from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, reason_unseen
 from loader.spec.model import Column, TableSpec
 from loader.spec.primary_key import declares_key
@@ -35,11 +36,13 @@ def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
     somebody else manages them.
     """
     if not isinstance(live, LiveTable):
-        return Drift((Difference("create table", None, spec.table, None, "in place"),))
+        created = Difference("create table", None, spec.table, None, "in place")
+        return Drift(block_in_share(spec, renderer, [created]))
     if not live.is_table:
         return Drift((_not_a_table(spec, live),))
     comparison = _Comparison(spec, renderer, live)
     found = choose_remedies(spec, renderer, live, tuple(comparison.differences()))
+    found = block_in_share(spec, renderer, found)
     rebuilds = any(one.remedy == "rebuild" for one in found)
     return Drift(found, tuple(comparison.notes(rebuilds=rebuilds)))
 
@@ -69,7 +72,7 @@ def additions(
     additive = spec.schema_contract.evolve == "additive"
     if all(one.additive for one in needed) and (additive or not needed):
         return tuple(needed)
-    raise _drift_error(spec, needed)
+    raise _drift_error(spec, renderer, needed)
 
 
 def _not_a_table(spec: TableSpec, live: LiveTable) -> Difference:
@@ -306,7 +309,7 @@ def _sort_text(sort: tuple[str, ...], sort_type: str | None) -> str | None:
     return f"{sort_type or 'compound'} ({', '.join(sort)})" if sort else sort_type
 
 
-def _drift_error(spec: TableSpec, found: list[Difference]) -> PlanError:
+def _drift_error(spec: TableSpec, renderer: Renderer, found: list[Difference]) -> PlanError:
     rows = [
         (one.column or "", one.spec or "-", one.live or "-", _problem_text(one)) for one in found
     ]
@@ -318,6 +321,9 @@ def _drift_error(spec: TableSpec, found: list[Difference]) -> PlanError:
     )
     if all(one.additive for one in found):
         hint += "; with `schema_contract: {evolve: additive}`, loads apply them"
+    blocked = {one.blocked: None for one in found if one.blocked}
+    if blocked and renderer.dialect.share:
+        hint = "; ".join(blocked)
     shown = "\n".join(line.rstrip() for line in lines)
     names = ("column", "spec", "live", "problem")
     return PlanError(

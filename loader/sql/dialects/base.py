@@ -103,6 +103,16 @@ class Dialect:
     has_grants: bool = True
     """Whether there are users that privileges are granted to."""
 
+    share: str = ""
+    """The database of a datashare, which goes before the schema of every table; empty for tables
+    of the session's own database."""
+
+    lacks: frozenset[str] = frozenset()
+    """Templates that it has, and that do nothing for the tables of a datashare."""
+
+    hidden: str = ""
+    """Why the catalog shows no more of a table than its columns; empty where it does."""
+
     def ident(self, name: str) -> str:
         """Quote a name.
 

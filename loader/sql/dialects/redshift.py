@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from loader.sql.datatypes import MAX_VARCHAR, ROOMY_VARBYTE, DataType, parse
 from loader.sql.dialects.base import Dialect
@@ -205,3 +206,48 @@ DIALECT = Dialect(
         r"(CALL|EXECUTE)\b": "what it runs cannot be checked",
     },
 )
+
+_NOT_IN_SHARES = frozenset(
+    {
+        "live_acl",
+        "live_backups",
+        "live_column_acl",
+        "live_column_grants",
+        "live_dependants",
+        "live_external",
+        "live_external_schemas",
+        "live_grants",
+        "live_keys",
+        "live_layout",
+        "live_policies",
+        "live_policies_seen",
+        "live_referrers",
+        "live_sort",
+        "live_styles",
+        "lock_table",
+        "widen_column",
+    }
+)
+"""Queries of the session's own database, and statements that no datashare takes."""
+
+
+def through_share(share: str) -> Dialect:
+    """Redshift as it writes the tables of a datashare, without what is not supported there.
+
+    Which statements are is on ``multi-warehouse-writes-sql-statements``; system views and tables
+    are not shared (``considerations-datashare-reads-writes``).
+
+    Args:
+        share: The database that was created from the datashare.
+    """
+    return replace(
+        DIALECT,
+        share=share,
+        lacks=_NOT_IN_SHARES,
+        hidden="a datashare does not show it",
+        has_comments=False,
+        commits={
+            **DIALECT.commits,
+            r"COPY\b.*\bCOMPUPDATE\b": "COPY through a datashare takes no COMPUPDATE",
+        },
+    )

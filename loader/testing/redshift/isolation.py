@@ -14,6 +14,7 @@ from typing import Literal
 
 from loader.testing.redshift.protocol.backend import Backend
 from loader.testing.redshift.refusals import Refusal
+from loader.testing.redshift.shares import Shares
 from loader.testing.redshift.statements.relations import relations_of
 from loader.testing.redshift.statements.tokens import literal
 
@@ -34,6 +35,7 @@ class Isolation:
     """The isolation level of the database, and the transactions that it has to compare."""
 
     def __init__(self) -> None:
+        self.shares = Shares()
         self.level: Level = "snapshot"
         self._clock = itertools.count()
         self._open: dict[int, _Transaction] = {}
@@ -44,8 +46,9 @@ class Isolation:
         """Note what a statement is about to read and write.
 
         Raises:
-            Refusal: 1023, its transaction is part of a cycle.
+            Refusal: 1023, its transaction is part of a cycle; or it writes to two databases.
         """
+        self.shares.check_transaction(backend, sql)
         if self.level == "snapshot" or backend.status == b"E":
             return
         found = relations_of(sql)
@@ -66,6 +69,7 @@ class Isolation:
         """End the transaction of a session that is in none any more."""
         if backend.status == b"T":
             return
+        self.shares.settle(backend.pid)
         with self._lock:
             own = self._open.pop(backend.pid, None)
             if own is not None and not failed and backend.status == b"I":
@@ -80,6 +84,7 @@ class Isolation:
 
     def forget(self, pid: int) -> None:
         """Drop the transaction of a session that has gone."""
+        self.shares.settle(pid)
         with self._lock:
             self._open.pop(pid, None)
 

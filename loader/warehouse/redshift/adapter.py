@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from loader.plan.figures import Level
 from loader.plan.model import Target
-from loader.sql.dialects.redshift import DIALECT
+from loader.sql.dialects.base import Dialect
+from loader.sql.dialects.redshift import DIALECT, through_share
 from loader.warehouse.adapter import Adapter, ExplainCopy, Read
 from loader.warehouse.base import Session, Warehouse
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -42,6 +43,10 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         from loader.warehouse.redshift.doctor import RedshiftDoctor  # noqa: PLC0415
 
         return RedshiftDoctor
+
+    def dialect_of(self, settings: RedshiftTarget) -> Dialect:
+        """Redshift, or a datashare as a consumer of it writes."""
+        return through_share(settings.share) if settings.share else DIALECT
 
     def target(
         self, name: str, settings: RedshiftTarget, root: Path, verify: Level = "values"
@@ -81,9 +86,10 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
 
     def contract_server(self, settings: RedshiftTarget) -> Mapping[str, str] | None:
         """The target as a server of type ``redshift``; None until its database is known."""
-        if not settings.database or "${" in settings.database:
+        database = settings.share or settings.database
+        if not database or "${" in database:
             return None
-        return {"type": "redshift", "database": settings.database}
+        return {"type": "redshift", "database": database}
 
 
 ADAPTER = RedshiftAdapter()

@@ -57,6 +57,9 @@ class RedshiftDoctor(Doctor[RedshiftTarget]):
 
     def check_isolation(self) -> StepResult:
         """Query the isolation level of the database."""
+        if self.settings.share:
+            detail = "the producer's database, which has to be SNAPSHOT, is not visible here"
+            return StepResult(detail, "skipped")
         found = self._find_isolation()
         if not found:
             views = "stv_db_isolation_level and pg_database_info"

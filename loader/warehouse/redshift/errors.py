@@ -22,7 +22,7 @@ class DriverError:
     transient: bool = False
     """Whether the transaction may succeed when it is retried."""
     code: str = ""
-    """The SQLSTATE, if the server sent one."""
+    """The SQLSTATE, if the server sent one; 40001 for a conflict, which Redshift tells in words."""
 
 
 def explain(error: BaseException) -> DriverError:
@@ -121,7 +121,8 @@ def _explain_fields(fields: Mapping[str, Any]) -> DriverError:
     shown = f"{message}: {detail}" if message and detail else message or detail or str(fields)
     if code and code not in ("XX000",):
         shown = f"{shown} ({code})"
-    return DriverError(shown, _hint(text, code), _is_transient(text, code), code)
+    known = "40001" if re.search(_CONFLICT, text, re.IGNORECASE) else code
+    return DriverError(shown, _hint(text, code), _is_transient(text, code), known)
 
 
 def _fields(error: BaseException) -> Mapping[str, Any] | None:

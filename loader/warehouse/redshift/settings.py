@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from loader.spec.session import QueryGroup, SessionSettings
 from loader.warehouse.settings import Printed, TargetSettings, check_no_credentials, matching
@@ -57,6 +57,8 @@ class RedshiftTarget(TargetSettings):
     host: Host = ""
     port: int = 5439
     database: Database = ""
+    share: Database = ""
+    """The database of a datashare that all tables and the ledger are in; empty means `database`."""
     user: Annotated[str, AfterValidator(_check_user)] = ""
     password: str = Field(default="", repr=False)
     """If empty, `secret_id` or IAM is used."""
@@ -80,6 +82,16 @@ class RedshiftTarget(TargetSettings):
     """What is SET in every session; specs may say more for their loads."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows than this use UNLOAD instead of the connection."""
+
+    @field_validator("share")
+    @classmethod
+    def _check_share(cls, share: str, info: ValidationInfo) -> str:
+        if share and share.lower() == str(info.data.get("database")).lower():
+            raise ValueError(
+                "is the database of the connection; name the one that was created from a datashare,"
+                " or leave it empty"
+            )
+        return share
 
     def find_missing(self) -> dict[str, str]:
         """The missing settings that loads need, each with its purpose."""

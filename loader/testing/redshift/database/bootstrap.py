@@ -33,7 +33,7 @@ REMEMBERED = (
     "pg_catalog.redshift_tables", "pg_catalog.redshift_encodings", "pg_catalog.redshift_keys",
     "pg_catalog.redshift_grantees", "pg_catalog.redshift_late_views",
     "pg_catalog.redshift_external_schemas", "pg_catalog.redshift_external_tables",
-    "pg_catalog.redshift_policies",
+    "pg_catalog.redshift_policies", "pg_catalog.redshift_shares",
 )  # fmt: skip
 """The side tables, which a reset empties."""
 

@@ -1,8 +1,18 @@
 -- The catalog as Redshift shows it: tables and columns with their layout, keys and privileges.
 
+-- Databases that were made of datashares: schemas of theirs are called after both.
+CREATE TABLE pg_catalog.redshift_shares (name name PRIMARY KEY);
+CREATE VIEW pg_catalog.redshift_places AS
+  SELECT n.oid, coalesce(s.name, current_database())::varchar(128) AS database_name,
+         CASE WHEN s.name IS NULL THEN n.nspname
+              ELSE substr(n.nspname, length(s.name) + 2) END::varchar(128) AS schema_name,
+         s.name IS NOT NULL AS shared
+  FROM pg_catalog.pg_namespace n
+  LEFT JOIN pg_catalog.redshift_shares s ON starts_with(n.nspname::text, s.name || '/');
+
 -- dg/r_SVV_REDSHIFT_COLUMNS
 CREATE VIEW pg_catalog.svv_redshift_columns AS
-  SELECT current_database()::varchar(128) AS database_name, n.nspname::varchar(128) AS schema_name,
+  SELECT p.database_name, p.schema_name,
          c.relname::varchar(128) AS table_name, a.attname::varchar(128) AS column_name,
          (row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum))::int4 AS ordinal_position,
          redshift_type(a.atttypid, a.atttypmod)::varchar(32) AS data_type,
@@ -26,11 +36,39 @@ CREATE VIEW pg_catalog.svv_redshift_columns AS
   JOIN pg_catalog.redshift_columns l ON l.relation = a.attrelid AND l.attnum = a.attnum
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.redshift_places p ON p.oid = n.oid
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
   WHERE c.relkind IN ('r', 'v', 'm')
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     AND has_schema_privilege(n.oid, 'USAGE')
     AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, REFERENCES');
+-- dg/r_SVV_ALL_COLUMNS, dg/r_SVV_ALL_TABLES, dg/r_SVV_ALL_SCHEMAS: those of datashares too
+CREATE VIEW pg_catalog.svv_all_columns AS
+  SELECT database_name, schema_name, table_name, column_name, ordinal_position, column_default,
+         is_nullable, regexp_replace(data_type, '\(.*\)', '')::varchar(128) AS data_type,
+         CASE WHEN data_type LIKE 'char%' THEN substring(data_type FROM '\((\d+)\)') END::int4
+           AS character_maximum_length,
+         CASE data_type WHEN 'smallint' THEN 16 WHEN 'integer' THEN 32 WHEN 'bigint' THEN 64
+              ELSE substring(data_type FROM 'numeric\((\d+),')::int4 END AS numeric_precision,
+         CASE WHEN data_type IN ('smallint', 'integer', 'bigint') THEN 0
+              ELSE substring(data_type FROM 'numeric\(\d+,(\d+)\)')::int4 END AS numeric_scale,
+         remarks
+  FROM pg_catalog.svv_redshift_columns;
+CREATE VIEW pg_catalog.svv_all_tables AS
+  SELECT p.database_name, p.schema_name, c.relname::varchar(128) AS table_name,
+         CASE WHEN c.relkind = 'r' THEN 'TABLE' ELSE 'VIEW' END::varchar(128) AS table_type,
+         NULL::varchar(128) AS table_acl,
+         obj_description(c.oid, 'pg_class')::varchar(128) AS remarks
+  FROM pg_catalog.pg_class c JOIN pg_catalog.redshift_places p ON p.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'v', 'm')
+    AND p.schema_name NOT IN ('pg_catalog', 'information_schema', 'pg_toast');
+CREATE VIEW pg_catalog.svv_all_schemas AS
+  SELECT database_name, schema_name, 100::int4 AS schema_owner,
+         CASE WHEN shared THEN 'shared' ELSE 'local' END::varchar(128) AS schema_type,
+         NULL::varchar(128) AS schema_acl,
+         NULL::varchar(128) AS source_database, NULL::varchar(128) AS schema_option
+  FROM pg_catalog.redshift_places
+  WHERE has_schema_privilege(oid, 'USAGE');
 -- dg/r_PG_TABLE_DEF
 CREATE VIEW pg_catalog.pg_table_def AS
   SELECT n.nspname AS schemaname, c.relname AS tablename, a.attname AS "column",
@@ -207,4 +245,5 @@ UPDATE pg_catalog.pg_cast SET castfunc = 'pg_catalog.redshift_bool_text'::regpro
 GRANT SELECT ON pg_catalog.svv_redshift_columns, pg_catalog.pg_table_def,
   pg_catalog.pg_class_info, pg_catalog.redshift_constraints,
   pg_catalog.svv_relation_privileges, pg_catalog.svv_external_schemas,
-  pg_catalog.svv_external_tables, pg_catalog.svv_external_columns TO PUBLIC;
+  pg_catalog.svv_external_tables, pg_catalog.svv_external_columns, pg_catalog.redshift_shares,
+  pg_catalog.svv_all_columns, pg_catalog.svv_all_tables, pg_catalog.svv_all_schemas TO PUBLIC;

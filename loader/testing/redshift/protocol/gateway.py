@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -112,7 +112,7 @@ class Gateway:
     def check(self, kind: str, sql: str) -> None:
         """Refuse a COPY or an UNLOAD that is not well-formed."""
         if kind == "copy":
-            parse_copy(sql)
+            parse_copy(self.isolation.shares.rewrite(sql))
         else:
             parse_unload(sql)
 
@@ -121,7 +121,8 @@ class Gateway:
     ) -> tuple[str, str]:
         """Run a COPY or an UNLOAD; its command tag, and the notice for the client."""
         if kind == "copy":
-            return self.copier.run(session, parse_copy(sql), fault)
+            copy = parse_copy(self.isolation.shares.rewrite(sql))
+            return self.copier.run(session, copy, fault)
         return self.unloader.run(session, parse_unload(sql))
 
     def mask(self, user: str, sql: str) -> str:
@@ -130,13 +131,16 @@ class Gateway:
 
     def translate(self, user: str, sql: str, *, in_transaction: bool) -> Translation:
         """What to run on PostgreSQL for a statement; the types it needs exist then."""
+        shared = self.isolation.shares.rewrite(sql)
         found = translate(
-            self.mask(user, sql),
+            self.mask(user, shared),
             in_transaction=in_transaction,
             declared_key=self._declared_key,
             serverless=self.serverless,
         )
         self._create_domains(found.domains)
+        if shared != sql:  # TRUNCATE commits no share (dg/considerations-datashare-reads-writes)
+            found = replace(found, ends_transaction=False)
         return found
 
     def _create_domains(self, domains: Sequence[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ AREAS: Mapping[str, tuple[Rule, ...]] = {
     "Serializable isolation": statements.SERIALIZABLE,
     "Statements and functions": statements.STATEMENTS,
     "MERGE": statements.MERGE,
+    "Datashares": statements.SHARES,
     "COPY": files.COPY,
     "Values of files": files.VALUES,
     "UNLOAD": files.UNLOAD,

@@ -9,6 +9,10 @@ _S = "CREATE TABLE s (a integer, b varchar(10))"
 _PATIENCE = "SET statement_timeout TO 300"
 _MERGE = "r_MERGE"
 _UNSUPPORTED = "c_unsupported-postgresql-features"
+_WRITES = "multi-warehouse-writes-sql-statements"
+_NO_WRITES = "multi-warehouse-writes-sql-statements-unsupported"
+_SHARES = "considerations-datashare-reads-writes"
+_SHARED = ("CREATE SCHEMA shared.{schema}", "CREATE TABLE shared.{schema}.t (a int, b varchar(9))")
 _BOTH = "WHEN MATCHED THEN UPDATE SET b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)"
 
 TRANSACTIONS: tuple[Rule, ...] = (
@@ -180,5 +184,77 @@ MERGE: tuple[Rule, ...] = (
         _T, _S, "INSERT INTO t VALUES (1, 'old')", "INSERT INTO s VALUES (1, 'new'), (2, 'more')",
         f"MERGE INTO t USING s ON t.a = s.a {_BOTH}", "SELECT a, b FROM t ORDER BY a",
         gives="1 | new; 2 | more",
+    ),
+)  # fmt: skip
+
+SHARES: tuple[Rule, ...] = (
+    imitated(
+        "tables of a datashare are written with three-part names", _WRITES,
+        *_SHARED, "INSERT INTO shared.{schema}.t VALUES (1, 'x'), (2, 'y')",
+        "UPDATE shared.{schema}.t SET b = 'z' WHERE a = 1",
+        "DELETE FROM shared.{schema}.t WHERE a = 2",
+        "SELECT a, b FROM shared.{schema}.t", gives="1 | z",
+    ),
+    imitated(
+        "a consumer adds, renames and drops columns", _WRITES,
+        *_SHARED, "ALTER TABLE shared.{schema}.t ADD COLUMN c int",
+        "ALTER TABLE shared.{schema}.t RENAME COLUMN c TO d",
+        "ALTER TABLE shared.{schema}.t DROP COLUMN a",
+        "SELECT b, d FROM shared.{schema}.t", gives="",
+    ),
+    refused(
+        "a consumer alters no column, layout or owner", _WRITES,
+        *_SHARED, "ALTER TABLE shared.{schema}.t ALTER COLUMN b TYPE varchar(20)",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "a consumer locks nothing", _WRITES,
+        *_SHARED, "BEGIN", "LOCK shared.{schema}.t", error="not supported through a datashare",
+    ),
+    refused(
+        "a consumer vacuums nothing", _WRITES,
+        *_SHARED, "VACUUM shared.{schema}.t", error="not supported through a datashare",
+    ),
+    refused(
+        "a consumer comments on nothing", _WRITES,
+        *_SHARED, "COMMENT ON TABLE shared.{schema}.t IS 'x'",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "COPY into a datashare has no COMPUPDATE", _WRITES,
+        *_SHARED, "COPY shared.{schema}.t FROM '{s3}/rows.csv' IAM_ROLE '{role}' CSV"
+        " COMPUPDATE OFF",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "no table of a datashare has an interleaved sort key", _NO_WRITES,
+        *_SHARED, "CREATE TABLE shared.{schema}.u (a int) INTERLEAVED SORTKEY (a)",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "a consumer makes no table LIKE another", _NO_WRITES,
+        *_SHARED, "CREATE TABLE shared.{schema}.u (LIKE shared.{schema}.t)",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "a consumer makes no views in a datashare", _SHARES,
+        *_SHARED, "CREATE VIEW shared.{schema}.v AS SELECT a FROM shared.{schema}.t",
+        error="not supported through a datashare",
+    ),
+    refused(
+        "a transaction writes to one database", _SHARES,
+        *_SHARED, _T, "BEGIN", "INSERT INTO shared.{schema}.t VALUES (1, 'x')",
+        "INSERT INTO t VALUES (1, 'x')", error="one database only",
+    ),
+    imitated(
+        "TRUNCATE through a datashare is part of its transaction", _SHARES,
+        *_SHARED, "INSERT INTO shared.{schema}.t VALUES (1, 'x')", "BEGIN",
+        "TRUNCATE shared.{schema}.t", "ROLLBACK", "SELECT a FROM shared.{schema}.t", gives="1",
+    ),
+    imitated(
+        "the columns of datashares are in SVV_ALL_COLUMNS", "r_SVV_ALL_COLUMNS",
+        *_SHARED, "SELECT column_name, data_type, character_maximum_length FROM svv_all_columns"
+        " WHERE database_name = 'shared' AND schema_name = '{schema}' ORDER BY ordinal_position",
+        gives="a | integer | NULL; b | character varying | 9",
     ),
 )  # fmt: skip

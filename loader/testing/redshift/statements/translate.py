@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from loader.testing.redshift.refusals import (
     IN_TRANSACTION,
+    NO_DATABASE,
     NOT_SUPPORTED,
     Refusal,
     not_implemented,
@@ -224,7 +225,10 @@ def _create_schema(cursor: Cursor) -> str:
     if cursor.take("if", "not", "exists"):
         text += "IF NOT EXISTS "
     if not cursor.at("authorization"):
-        text += quote(cursor.name())
+        name = cursor.name()
+        if cursor.at("."):
+            raise Refusal(f'database "{name}" does not exist', NO_DATABASE)
+        text += quote(name)
     if cursor.take("authorization"):
         text += f" AUTHORIZATION {quote(cursor.name())}"
     if cursor.take("quota") and not cursor.take("unlimited"):
