@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from loader.doctor.lab import Lab
 from loader.doctor.report import Style, open_examination
 from loader.doctor.trials import find_trials
-from loader.errors import ExecuteError, LoaderError
+from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.project import Project
 from loader.redaction import KNOWN
 from loader.warehouse.doctor import DiffersError, Trial, Verdict
@@ -64,6 +64,8 @@ def _try(lab: Lab, trial: Trial) -> Fact:
 
 
 def _is_denied(error: LoaderError) -> bool:
+    if isinstance(error, PlanError):
+        return True  # Loader itself refuses what the target does not take
     code = error.code if isinstance(error, ExecuteError) else ""
     return code == "42501" or _DENIED.search(error.message) is not None
 

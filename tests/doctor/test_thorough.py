@@ -119,9 +119,9 @@ def test_what_is_not_allowed_is_told(
 def test_a_lock_that_does_not_wait_differs(
     make_project: MakeProject, redshift: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where LOCK lets two transactions in, loads of one table would not take turns: it is told."""
-    only(monkeypatch, "wait for a lock", "snapshot after LOCK")
-    templates = {"redshift/lock_table.sql.j2": "SELECT {{ table.name|literal }}"}
+    """Where a lock lets two transactions in, loads of one table would not take turns: it is told."""
+    only(monkeypatch, "wait for a lock", "snapshot after a lock")
+    templates = {"redshift/lock.sql.j2": "SELECT {{ table_ledger.name|literal }}"}
     project = make_project({}, templates, **redshift_target(redshift))
     facts = try_all(project)
     assert {fact.verdict for fact in facts.values()} == {"differs"}
@@ -132,8 +132,25 @@ def test_serializable_databases_hold_too(
 ) -> None:
     """Where all transactions are serializable, loads of two tables do not conflict."""
     redshift.isolation = "serializable"
-    only(monkeypatch, "wait for a lock", "snapshot after LOCK", "two tables at once", "conflict")
+    only(monkeypatch, "wait for a lock", "snapshot after a lock", "two tables at once", "conflict")
     assert hold(try_all(on_redshift)) == {}
+
+
+def test_a_datashare_is_tried_as_it_is_used(
+    make_project: MakeProject, redshift: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a share loads take turns too; what it does not take is not allowed."""
+    redshift.add_share("sales", ["x"])
+    only(
+        monkeypatch,
+        *("wait for a lock", "snapshot after a lock", "two tables at once", "conflict"),
+        *("merge by MERGE", "change a type", "append once"),
+    )
+    facts = try_all(make_project({}, **redshift_target(redshift, share="sales")))
+    refused = hold(facts)
+    assert list(refused) == ["tables: change a type"]
+    assert "alter it on the producer" in refused["tables: change a type"]
+    assert redshift.objects() == []
 
 
 def test_an_error_of_a_trial_is_a_finding(

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from loader.errors import ExecuteError
+from loader.plan.model import table_ledger
 from loader.spec.model import TableSpec
 from loader.warehouse.base import Session, transaction
 from loader.warehouse.doctor import DiffersError, Lab, Trial
+from loader.warehouse.retry import take_turn
 
 _CANCELLED = "57014"
 """The SQLSTATE of a statement that exceeded statement_timeout."""
@@ -39,8 +41,10 @@ def try_lock_wait(lab: Lab) -> str:
         except ExecuteError as error:
             if error.code != _CANCELLED:
                 raise
-            return f"LOCK waits, and ends after {time.monotonic() - started:.1f} s as it is told to"
-    raise DiffersError("two transactions hold the lock of one table")
+            return (
+                f"a load waits, and stops after {time.monotonic() - started:.1f} s as it is told to"
+            )
+    raise DiffersError("two loads of one table are at work at once")
 
 
 def try_lock_before_snapshot(lab: Lab) -> str:
@@ -62,8 +66,8 @@ def try_lock_before_snapshot(lab: Lab) -> str:
         first.commit()
         rows = waiting.result()
     if rows:
-        raise DiffersError("LOCK fixes the snapshot: what was committed meanwhile is not seen")
-    return "after LOCK, what was committed meanwhile is seen"
+        raise DiffersError("what was committed while a load waited for its turn is not seen")
+    return "a load whose turn comes sees what was committed meanwhile"
 
 
 def try_two_tables(lab: Lab) -> str:
@@ -128,7 +132,9 @@ def _make_table(lab: Lab, name: str) -> TableSpec:
 
 
 def _lock(lab: Lab, session: Session, name: str) -> None:
-    lab.run(session, "lock_table", table=lab.table(name))
+    """Take the turn of a load of the table, as loads do."""
+    ledger = table_ledger(lab.schema, lab.table(name))
+    take_turn(session, lambda: lab.run(session, "lock", table_ledger=ledger))
 
 
 def _lock_and_count(lab: Lab, session: Session, spec: TableSpec) -> None:
@@ -150,7 +156,7 @@ def _two_sessions(lab: Lab) -> Iterator[tuple[Session, Session]]:
 
 TRIALS = (
     Trial("transactions", "wait for a lock", try_lock_wait),
-    Trial("transactions", "snapshot after LOCK", try_lock_before_snapshot),
+    Trial("transactions", "snapshot after a lock", try_lock_before_snapshot),
     Trial("transactions", "two tables at once", try_two_tables),
     Trial("transactions", "conflict", try_conflict),
     Trial("loads", "rejected row", try_rejected_row),
