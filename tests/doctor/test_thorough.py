@@ -119,7 +119,7 @@ def test_what_is_not_allowed_is_told(
 def test_a_lock_that_does_not_wait_differs(
     make_project: MakeProject, redshift: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a lock lets two transactions in, loads of one table would not take turns: it is told."""
+    """Where a lock lets two transactions in, loads of a table would not take turns: it differs."""
     only(monkeypatch, "wait for a lock", "snapshot after a lock")
     templates = {"redshift/lock.sql.j2": "SELECT {{ table_ledger.name|literal }}"}
     project = make_project({}, templates, **redshift_target(redshift))
