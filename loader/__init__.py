@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from loader.data.in_place import InPlace
     from loader.errors import (
         ConfigError,
         ExecuteError,
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigError",
     "ExecuteError",
     "FrameError",
+    "InPlace",
     "LoadResult",
     "LoaderError",
     "Plan",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "InPlace": "data.in_place",
     "LoadResult": "executor.results",
     "Plan": "plan.model",
     "Progress": "executor.results",

@@ -23,6 +23,7 @@ from loader.text_tables import format_count
 
 if TYPE_CHECKING:
     from loader.executor.results import LoadResult
+    from loader.spec.model import TableSpec
 
 
 @main.command()
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @PARTITION
 @FULL_REFRESH
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Have the warehouse read Parquet files from where they lie; no row is staged.",
+)
 @click.option("--load-id", metavar="ID", help="Skip the load if this id is already in the ledger.")
 @common_options()
 def load(
@@ -38,6 +44,7 @@ def load(
     files: tuple[str, ...],
     partitions: tuple[str, ...],
     full_refresh: bool,
+    in_place: bool,
     load_id: str | None,
 ) -> None:
     """Load files into a table in one verified transaction.
@@ -50,7 +57,7 @@ def load(
     with show_progress(context) as on_progress:
         result = project.load(
             spec,
-            open_data(spec, files),
+            _open(spec, files, "always" if in_place else spec.source.in_place),
             parse_partitions(partitions),
             target=context.target,
             full_refresh=full_refresh,
@@ -62,12 +69,24 @@ def load(
     context.print_result(result.to_dict(), _format_result(result))
 
 
+def _open(spec: TableSpec, files: tuple[str, ...], in_place: str) -> object:
+    """The rows of the files, or the files themselves."""
+    if in_place == "never" or (in_place == "auto" and "-" in files):
+        return open_data(spec, files)
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
+    from loader.data.in_place import InPlace  # noqa: PLC0415
+
+    block_pandas_import()
+    return InPlace(files, otherwise_stage=in_place == "auto")
+
+
 def _format_result(result: LoadResult) -> str:
     lines = [_format_outcome(result)]
     if result.status == "loaded":
         kept = f", kept in {result.staged}" if result.staged else ""
+        how = "in place" if result.in_place else "staged  "
         lines += [
-            f"  staged   {format_count(result.files_staged, 'file')},"
+            f"  {how} {format_count(result.files_staged, 'file')},"
             f" {format_size(result.bytes_staged)}{kept}",
             f"  load id  {result.load_id}",
         ]

@@ -18,9 +18,10 @@ from loader.doctor.ledger import make_load_facts
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.context import TargetContext
 from loader.executor.stage import Destination, ingest
-from loader.plan.dispositions import Loading, steps
+from loader.plan.dispositions import steps
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_load
+from loader.plan.loading import Loading
 from loader.plan.model import (
     LoadRequest,
     StagedFacts,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
-from loader.plan.dispositions import MergeCounts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -23,6 +22,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
+from loader.plan.loading import MergeCounts
 from loader.plan.model import Statement
 from loader.text_tables import align
 from loader.warehouse.base import Row

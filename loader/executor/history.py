@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from loader.errors import PlanError
 from loader.executor.context import TargetContext
-from loader.plan.dispositions import MergeCounts
 from loader.plan.figures import Statistics
 from loader.plan.live_table import LiveTable
+from loader.plan.loading import MergeCounts
 from loader.plan.model import LEDGER_ADDITIONS
 from loader.sql.renderer import Table
 from loader.warehouse.base import Row

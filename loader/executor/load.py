@@ -9,19 +9,29 @@ from dataclasses import asdict, dataclass, replace
 
 from loader.data.cast.layout import Layout
 from loader.data.chunk import Frame
+from loader.data.files.open import open_files
 from loader.data.frames import open_frame
-from loader.errors import FrameError, StageError
+from loader.data.in_place import InPlace
+from loader.errors import FrameError, SourceError, StageError
 from loader.executor.after_commit import run_after_commit
 from loader.executor.context import TargetContext
+from loader.executor.in_place import NotInPlaceError, check_unchanged, inspect_files
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
-from loader.executor.stage import Destination, Ingested, ingest, inspect
+from loader.executor.stage import Destination, Ingested, checks_keys, ingest, inspect
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.drift.remedies import explain_stuck_columns, fit_to_live, may_be_stuck
 from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import compared_figures, plan_hooks, plan_load
-from loader.plan.model import LoadRequest, Plan, StagedFacts, ledger_slice, stage_prefix
+from loader.plan.model import (
+    FilesInPlace,
+    LoadRequest,
+    Plan,
+    StagedFacts,
+    ledger_slice,
+    stage_prefix,
+)
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
 from loader.sql.dialects.base import Dialect
@@ -107,7 +117,10 @@ class Load:
             outcome = self._execute(ingested, before)
         except BaseException as error:
             self._add_note(error, f"rolled back; {self.spec.table} is unchanged")
-            clean_up_failed(store, prefix, self.spec.staging, error)
+            staging = self.spec.staging
+            if ingested.footers:  # there is only a manifest
+                staging = staging.model_copy(update={"keep": "never"})
+            clean_up_failed(store, prefix, staging, error)
             if ingested.rejects:
                 clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
             raise
@@ -118,7 +131,7 @@ class Load:
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
             raise
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
-        outcome.warnings += before.notes
+        outcome.warnings += (*before.notes, *ingested.notes)
         return self._result(ingested, outcome, seconds, kept=kept)
 
     def _add_note(self, error: BaseException, what: str) -> None:
@@ -205,6 +218,17 @@ class Load:
         return Table(self.spec.schema_name, self.spec.name)
 
     def _ingest(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
+        if not isinstance(frame, InPlace):
+            return self._stage(frame, destination, order)
+        try:
+            return inspect_files(self.spec, frame, self.request, self.context, destination, order)
+        except (NotInPlaceError, SourceError) as error:
+            if not frame.otherwise_stage:
+                raise
+            staged = self._stage(open_files(frame.files, self.spec.source), destination, order)
+            return replace(staged, notes=(f"the files were staged: {error.message}",))
+
+    def _stage(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
         opened = frame if isinstance(frame, Frame) else open_frame(frame)
         renderer, target = self.context.renderer, self.context.target
 
@@ -232,6 +256,7 @@ class Load:
             staged=facts,
             keys_alike=ingested.keys_alike,
             order=before.order,
+            in_place=self._files_in_place(ingested),
         )
 
         context = self.context
@@ -244,10 +269,19 @@ class Load:
             figures=staged.figures,
             session=before.session,
             explain=self._copy_explainer(),
+            before_commit=lambda: check_unchanged(self.spec.table, ingested.footers),
             on_statement=lambda statement: self.on_progress(
                 Progress(statement.name, facts.rows, facts.bytes, facts.files)
             ),
         )
+
+    def _files_in_place(self, ingested: Ingested) -> FilesInPlace | None:
+        """What the plan needs to know of files that are not staged."""
+        if not ingested.footers:
+            return None
+        staged = ingested.staged
+        uris = tuple(file.uri for file in staged.files)
+        return FilesInPlace(uris, frozenset(staged.figures), checks_keys(self.spec))
 
     def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
         """The function that finds the rows a failed COPY rejected; None if there is none."""
@@ -280,6 +314,7 @@ class Load:
             bytes_staged=staged.bytes,
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
+            in_place=bool(ingested.footers),
             rejects=ingested.rejects,
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from loader.plan.dispositions import MergeCounts
 from loader.plan.figures import Statistics
+from loader.plan.loading import MergeCounts
 from loader.plan.model import Plan
 from loader.spec.checks import Check
 
@@ -69,6 +69,9 @@ class LoadResult:
     files_staged: int = 0
     staged: str | None = None
     """The location of the staged files, if they were kept."""
+    in_place: bool = False
+    """Whether the files were loaded from where they lie; then ``rows_staged`` and the like are of
+    these files."""
     rejects: str | None = None
     """The Parquet file with rejected rows and their reasons."""
     seconds: Mapping[str, float] | None = None

@@ -15,6 +15,7 @@ from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import PLAIN, Layout
 from loader.data.cast.match_columns import match_columns
 from loader.data.chunk import Frame
+from loader.data.files.footers import Footer
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.plan.figures import Figure
@@ -53,6 +54,10 @@ class Ingested:
     """Rows staged for each partition, when there may be several."""
     keys_alike: tuple[str, ...] = ()
     """The first few different primary keys that the warehouse may treat as equal."""
+    footers: tuple[Footer, ...] = ()
+    """The files that are loaded from where they lie; then none is staged."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def ingest(
                 progress=progress,
             )
         )
-        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if checks_keys(spec) else None
         kept = spec.staging.keep != "never"
         rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
         try:
@@ -118,7 +123,7 @@ def ingest(
                         keys.add(conformed.batch)
             conformer.finish()
             alike = keys.check(spec.table) if keys is not None else ()
-            _check_not_empty(spec, conformer)
+            check_not_empty(spec, conformer.rows_read > conformer.rows_rejected)
         except FrameError:
             stager.discard()
             raise
@@ -165,14 +170,14 @@ def inspect(
     matched = match_columns(spec, frame.columns) if frame.columns else {}
     conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
     with ExitStack() as stack:
-        keys = stack.enter_context(_key_index(spec, layout)) if _checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if checks_keys(spec) else None
         for chunk in frame.chunks:
             batch = conformer.conform(chunk).batch
             if keys is not None and not conformer.failed:
                 keys.add(batch)
         conformer.finish()
         alike = keys.check(spec.table) if keys is not None else ()
-        _check_not_empty(spec, conformer)
+        check_not_empty(spec, conformer.rows_read > conformer.rows_rejected)
     return Inspected(
         frozenset(matched),
         conformer.rows_read - conformer.rows_rejected,
@@ -182,16 +187,21 @@ def inspect(
     )
 
 
-def _check_not_empty(spec: TableSpec, conformer: Conformer) -> None:
-    if spec.on_empty == "fail" and conformer.rows_rejected == conformer.rows_read:
+def check_not_empty(spec: TableSpec, there_are_rows: bool) -> None:
+    """Check that there are rows where the spec demands some.
+
+    Raises:
+        FrameError: there are none.
+    """
+    if spec.on_empty == "fail" and not there_are_rows:
         raise FrameError(
             f"there are no rows for {spec.table}, and its spec has `on_empty: fail`",
             hint="nothing was changed",
         )
 
 
-def _checks_keys(spec: TableSpec) -> bool:
-    """Whether duplicate keys are an error."""
+def checks_keys(spec: TableSpec) -> bool:
+    """Whether duplicate keys of a load are an error."""
     keeps_last = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
     # The numbers of an identity tell rows apart, and are not in the data.
     numbered = any(spec.by_name[name].identity is not None for name in spec.primary_key)

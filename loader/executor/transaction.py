@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from loader.errors import ExecuteError, VerifyError
 from loader.executor.answers import AlreadyLoadedError, Answers
 from loader.executor.check_results import add_sample, describe_failure, failure_details
+from loader.executor.create_ledger import create_ledger
 from loader.executor.runner import OnStatement, TransactionRunner
-from loader.plan.dispositions import MergeCounts
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
 from loader.plan.figures import Figure, Value
-from loader.plan.live_table import Live, LiveTable
-from loader.plan.load_plan import plan_ledger_upgrade
+from loader.plan.live_table import Live
+from loader.plan.loading import MergeCounts
 from loader.plan.model import Evolution, Plan, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
-from loader.warehouse.ledger import LoadRecord, check_same_load, find_load, ledgers_of
+from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
 from loader.warehouse.retry import with_retries
 
 _LOCK_WAIT = 60_000
@@ -67,6 +67,7 @@ def execute(
     session: Session | None = None,
     on_statement: OnStatement | None = None,
     explain: Explain | None = None,
+    before_commit: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run a load's transaction, and retry it as a whole after transient errors.
 
@@ -80,6 +81,7 @@ def execute(
         session: An open session, for the first attempt.
         on_statement: Called before each statement.
         explain: Finds the rows that a COPY rejected; called in the session where it failed.
+        before_commit: Called when all statements have run; what it raises rolls back.
 
     Raises:
         PlanError: the live table differs from the spec.
@@ -87,7 +89,16 @@ def execute(
         VerifyError: a count or check failed; the table is unchanged.
     """
     load = LoadTransaction(
-        build, table, warehouse, renderer, rows, figures or {}, session, on_statement, explain
+        build,
+        table,
+        warehouse,
+        renderer,
+        rows,
+        figures or {},
+        session,
+        on_statement,
+        explain,
+        before_commit,
     )
     return with_retries(load.load)
 
@@ -106,6 +117,7 @@ class LoadTransaction(TransactionRunner):
         session: Session | None,
         on_statement: OnStatement | None,
         explain: Explain | None,
+        before_commit: Callable[[], None],
     ) -> None:
         self._build = build
         self._table = table
@@ -114,6 +126,7 @@ class LoadTransaction(TransactionRunner):
         self._figures = figures
         self._session = session
         self._explain_copy = explain
+        self._before_commit = before_commit
         self._evolved = Evolution()
         """Kept between attempts, since a rollback does not undo it."""
         self._plan = self._opening = build("unseen", self._evolved)
@@ -180,7 +193,7 @@ class LoadTransaction(TransactionRunner):
         """Configure the session, create the ledger, evolve the table, and run the first hooks."""
         for statement in self._opening.session:
             self.run_statement(session, statement)
-        self._create_ledger(session)
+        create_ledger(session, self._opening, self._table, self._renderer, self.run_statement)
         self._evolve(session)
         for statement in self._opening.before:
             self.run_statement(session, statement)
@@ -198,35 +211,6 @@ class LoadTransaction(TransactionRunner):
                 for statement in plan.outside:
                     self.run_statement(session, statement)
             self._evolved += plan.evolution
-
-    def _create_ledger(self, session: Session) -> None:
-        """Create or upgrade the ledger, in a transaction of its own."""
-        missing = self._missing_statements(session)
-        if not missing:
-            return
-        attempted: list[Statement] = []
-        try:
-            with transaction(session, lambda: attempted.extend(missing)):
-                for statement in missing:
-                    self.run_statement(session, statement)
-        except ExecuteError:
-            # Another load may have created it; after a failed COMMIT the state is unknown.
-            if attempted or self._missing_statements(session):
-                raise
-
-    def _missing_statements(self, session: Session) -> list[Statement]:
-        """The statements that create or upgrade the ledger; empty if it is complete."""
-        plan, ledger = self._opening, self._opening.target.ledger_schema
-        if not ledger:
-            return []
-        tables = ledgers_of(self._renderer, ledger, self._table)
-        found = [describe(session, self._renderer, table) for table in tables]
-        missing: list[Statement] = []
-        if not all(isinstance(live, LiveTable) for live in found):
-            missing += [one for one in plan.setup if one.role != "schema" or "no schema" in found]
-        if isinstance(found[0], LiveTable):
-            missing += plan_ledger_upgrade(plan.spec, self._renderer, plan.target, found[0].order)
-        return missing
 
     # --- the transaction
 
@@ -268,6 +252,7 @@ class LoadTransaction(TransactionRunner):
                 self._report_checks(session)
             self.run_statement(session, statement)
         self._report_checks(session)
+        self._before_commit()
 
     def _explain_failure(self, session: Session, statement: Statement, error: ExecuteError) -> str:
         """The rows that a COPY rejected, one line each."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from loader.plan.dispositions import Step
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
+from loader.plan.loading import Step
 from loader.spec.model import Column, TableSpec
 from loader.spec.primary_key import declares_key
 from loader.sql.renderer import Renderer, Table

@@ -7,148 +7,23 @@ templates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from dataclasses import replace
 
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
     DELETED,
     STAGED,
-    Expectation,
     MergeCounted,
     Number,
     RowCount,
     Values,
     Zero,
 )
-from loader.plan.figures import Figure, split_statements
-from loader.spec.model import Column, TableSpec
-from loader.spec.partitions import Slice
+from loader.plan.figures import split_statements
+from loader.plan.loading import MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
 from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
-
-Role = Literal[
-    "run", "schema", "lock", "find_load", "delete", "copy", "write", "count", "verify", "check"
-]
-"""The purpose of a statement, for the display of plans.
-
-schema: creates a schema. lock: makes loads of one table run one after another. find_load: looks for
-the load in the ledger. delete, copy, write, count: rows. verify: looks for wrong rows. check:
-measures a check of the spec. run: anything else.
-"""
-
-STAGE = Table(None, "loader_stage")
-"""The stage table, for merges and for appends whose values are verified."""
-STAGE_LAST = Table(None, "loader_stage_last")
-"""The last row of each key in the stage table, with `on_duplicate: last`."""
-MERGE_COUNTS = Table(None, "loader_merge")
-"""The counts of a merge, in one row, which is copied to the ledger."""
-
-
-@dataclass(frozen=True)
-class MergeCounts:
-    """The counts of a merge; they add up to the staged rows."""
-
-    rows_inserted: int
-    """Rows of keys that the table did not have."""
-    rows_updated: int
-    """Rows of existing keys whose values differed from the table's."""
-    rows_unchanged: int
-    """Rows of existing keys with the same values as the table's."""
-    rows_skipped: int
-    """Rows older than the table's by `order_by`, which were not written."""
-    rows_collapsed: int
-    """Rows that were dropped for a later row of the same key in the load."""
-
-    @classmethod
-    def of(cls, text: object) -> MergeCounts | None:
-        """The counts among the attributes of a result or a ledger entry; None when it has none."""
-        found = [getattr(text, field.name) for field in fields(cls)]
-        return None if None in found else cls(*found)
-
-    def __str__(self) -> str:
-        """The counts as text; skipped and collapsed only if there are any.
-
-        >>> str(MergeCounts(2, 1, 0, 3, 0))
-        '2 inserted, 1 updated, 0 unchanged, 3 skipped as older'
-        """
-        words = f"{self.rows_inserted:,} inserted, {self.rows_updated:,} updated,"
-        words += f" {self.rows_unchanged:,} unchanged"
-        if self.rows_skipped:
-            words += f", {self.rows_skipped:,} skipped as older"
-        if self.rows_collapsed:
-            words += f", {self.rows_collapsed:,} collapsed as duplicates"
-        return words
-
-
-@dataclass(frozen=True)
-class Step:
-    """A statement before it is rendered: name, reason, template and the template's facts."""
-
-    name: str
-    why: str
-    template: str
-    role: Role = "run"
-    facts: Mapping[str, object] = field(default_factory=dict)
-    group: str | None = None
-    """Text that a short plan shows instead of this step and neighbours of the same group."""
-    expects: Expectation | None = None
-    """The expected result; None when the result does not matter."""
-
-
-@dataclass(frozen=True)
-class Loading:
-    """The inputs for the steps of a disposition."""
-
-    spec: TableSpec
-    slice: Slice | None
-    """None means the whole table."""
-    rows: int | None
-    """Rows staged; None when not known yet, which is planned like more than zero."""
-    counts_copied: bool
-    """Whether the number of rows that COPY loaded needs a query of its own."""
-    columns: tuple[Column, ...]
-    """The columns that the load has values for."""
-    figures: tuple[Figure, ...] = ()
-    """The figures that are compared before COMMIT; empty when only rows are counted."""
-    live_columns: tuple[str, ...] = ()
-    """All columns of the live table, if known."""
-    keys_alike: tuple[str, ...] = ()
-    """Some different primary keys of the load that the warehouse may treat as equal."""
-
-    @property
-    def kept_columns(self) -> tuple[str, ...]:
-        """The table's columns that the load has no values for."""
-        brought = {column.name for column in self.columns}
-        columns = (*self.spec.by_name, *(name.lower() for name in self.live_columns))
-        return tuple(name for name in dict.fromkeys(columns) if name not in brought)
-
-    @property
-    def order_by(self) -> tuple[Column, ...]:
-        """The columns that decide which of two rows with the same key is the later."""
-        return tuple(self.spec.by_name[name] for name in self.spec.merge.order_by)
-
-    @property
-    def table(self) -> Table:
-        """The table that is loaded."""
-        return Table(self.spec.schema_name, self.spec.name)
-
-    @property
-    def where(self) -> str:
-        """The slice in a few words."""
-        return f"the slice {self.slice}" if self.slice else "the whole table"
-
-    @property
-    def expressions(self) -> str:
-        """The partition expressions as text."""
-        return ", ".join(f"`{dimension.expr}`" for dimension in self.spec.dimensions)
-
-    @property
-    def outside_hint(self) -> str | None:
-        """The hint when the slice has fewer rows than were copied."""
-        text = f"rows may be outside the slice: check {self.expressions} of the rows"
-        return text if self.slice else None
 
 
 def steps(loading: Loading, *, full_refresh: bool) -> Iterator[Step]:
@@ -184,12 +59,13 @@ def _replace(loading: Loading) -> Iterator[Step]:
         why = f"{loading.where} must hold exactly the staged rows"
         yield _count(loading, why, (STAGED,))
     yield from _look_for_equal_keys(loading, loading.table)
+    yield from _check_rows(loading, loading.table)
 
 
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    staged = bool(loading.figures or loading.keys_alike)
+    staged = bool(loading.figures or loading.keys_alike or loading.in_place)
     if staged:
         # Only the new rows are read, not the growing table.
         yield from _stage(loading, "rows are verified before they are inserted into the table")
@@ -343,6 +219,7 @@ def _stage(loading: Loading, why: str) -> Iterator[Step]:
     if loading.figures:
         why = "the stage must hold exactly the staged rows, with their values"
         yield from _verify(loading, STAGE, why)
+    yield from _check_rows(loading, STAGE)
 
 
 def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
@@ -358,6 +235,39 @@ def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
             "keep one row of each key, or give the column a collation that distinguishes them",
         )
         yield Step("look for equal keys", why, "equal_keys", "verify", facts, expects=expects)
+
+
+def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
+    """Check rows that were loaded from where they lie, as others are checked before staging."""
+    if loading.in_place is None or loading.rows == 0:
+        return
+    spec, facts = loading.spec, _target_facts(target)
+    if target == STAGE and loading.slice:
+        why = f"all rows must be in {loading.where}"
+        expects = RowCount((STAGED,), "rows are in the slice", hint_if_fewer=loading.outside_hint)
+        yield Step(
+            "count the rows of the slice", why, "count", "count", {"table": STAGE}, expects=expects
+        )
+    if loading.in_place.limits:
+        why = "no value may be longer than its column takes"
+        too_long = Zero(
+            f"the files of {spec.table} hold <count> that is longer than its column takes",
+            "value",
+            "",
+            "widen the column in the spec, or cut the values in the files",
+        )
+        limits = {**facts, "limits": loading.in_place.limits}
+        yield Step("look for long values", why, "long_values", "verify", limits, expects=too_long)
+    if loading.in_place.unique_keys:
+        why = "each primary key must be there once"
+        repeated = Zero(
+            f"the files of {spec.table} have <count> more than once",
+            "primary key",
+            "",
+            "keep one row of each key in the files, or stage them without --in-place: that names"
+            " the rows",
+        )
+        yield Step("look for duplicate keys", why, "equal_keys", "verify", facts, expects=repeated)
 
 
 def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
@@ -381,10 +291,12 @@ def _target_facts(target: Table) -> dict[str, object]:
 def _copy(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    template = f"copy_{loading.spec.staging.format}"
+    template, why = f"copy_{loading.spec.staging.format}", "load the staged files"
+    if loading.in_place:
+        template, why = loading.in_place.template, "load the files from where they lie"
     facts = {"target": target}
     copied = RowCount((STAGED,), "rows were loaded", "staged", optional=True)
-    yield Step("copy", "load the staged files", template, "copy", facts, expects=copied)
+    yield Step("copy", why, template, "copy", facts, expects=copied)
     if loading.counts_copied:
         why = "COPY must have loaded exactly the staged rows"
         copied = replace(copied, optional=False)

@@ -10,13 +10,14 @@ from functools import cached_property
 from loader.errors import PlanError
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import MERGE_COUNTS, Loading, Role, Step, clean_up, steps
+from loader.plan.dispositions import clean_up, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
+from loader.plan.loading import MERGE_COUNTS, InPlaceCopy, Loading, Role, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     Evolution,
@@ -229,6 +230,9 @@ class _Builder:
         live = self.request.live
         there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
+        in_place = self.request.in_place
+        if in_place is not None:
+            figures = tuple(figure for figure in figures if figure in in_place.figures)
         loading = Loading(
             self.spec,
             self.slice,
@@ -238,6 +242,7 @@ class _Builder:
             figures,
             there,
             self.request.keys_alike,
+            self._in_place_copy(),
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -263,6 +268,17 @@ class _Builder:
             yield self._statement(step)
         for step in clean_up(work):
             yield self._statement(step)
+
+    def _in_place_copy(self) -> InPlaceCopy | None:
+        if self.request.in_place is None:
+            return None
+        limits = (
+            Figure(column.name, column.data_type, "bytes")
+            for column in self.columns
+            if column.data_type.name in ("varchar", "varbyte")
+        )
+        template = "copy_in_place" if self.renderer.has("copy_in_place") else "copy_parquet"
+        return InPlaceCopy(template, tuple(limits), self.request.in_place.unique_keys)
 
     def outside(self) -> Iterator[Statement]:
         """The changes of the live table that do not run inside the transaction."""
@@ -378,5 +394,6 @@ class _Builder:
             "columns_changed": self._columns_changed(),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": f"{self.prefix}/part-*",
+            "uris": self.request.in_place.uris if self.request.in_place else (),
             "iam_role": self.target.iam_role,
         }

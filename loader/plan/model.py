@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from loader.plan.dispositions import Role
 from loader.plan.expectations import DELETED, Expectation, Number
-from loader.plan.figures import Kind, Level, Statistics
+from loader.plan.figures import Figure, Kind, Level, Statistics
 from loader.plan.live_table import Live
+from loader.plan.loading import Role
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.session import SessionSettings
@@ -239,6 +239,17 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class FilesInPlace:
+    """Files that a load copies from where they lie."""
+
+    uris: tuple[str, ...]
+    figures: frozenset[Figure]
+    """The figures that their footers tell."""
+    unique_keys: bool
+    """Whether duplicate keys are an error."""
+
+
+@dataclass(frozen=True)
 class LoadRequest:
     """The inputs of a load's plan, beside the spec and the target."""
 
@@ -264,6 +275,8 @@ class LoadRequest:
     """The version of Loader that the ledger records."""
     auto: bool = False
     """Whether the partitions are those found in the data."""
+    in_place: FilesInPlace | None = None
+    """For files that are not staged."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 

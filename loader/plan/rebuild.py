@@ -25,10 +25,10 @@ from loader.plan.ddl import (
     sequences_of,
     table_of,
 )
-from loader.plan.dispositions import Step
 from loader.plan.drift.conversions import conversion
 from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveColumn, LiveTable
+from loader.plan.loading import Step
 from loader.spec.model import Column, TableSpec
 from loader.sql.renderer import Renderer, Table
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from loader.errors import TemplateError
-from loader.plan.dispositions import Step
+from loader.plan.loading import Step
 from loader.plan.model import Statement, Target, spec_hash, table_ledger
 from loader.spec.model import TableSpec
 from loader.sql.lexer import bare_words

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from loader.errors import PlanError
 from loader.plan.backups import PREVIEW_MOMENT
 from loader.plan.ddl import alter, create, table_of, widen
-from loader.plan.dispositions import Step
 from loader.plan.drift.compare import drift
 from loader.plan.drift.difference import Difference, Drift
 from loader.plan.live_table import Live, LiveTable
+from loader.plan.loading import Step
 from loader.plan.model import Statement, Target
 from loader.plan.rebuild import drop_kept, kept_table, rebuild, swap
 from loader.plan.statements import statement_of, table_facts

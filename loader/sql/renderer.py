@@ -246,6 +246,7 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
         "qualifier": qualifier,
         "literal": literal,
         "glob": lambda path: literal(_glob(_require_defined(path))),
+        "file": lambda path: literal(_escape_glob(_require_defined(path))),
         "text": lambda sql: literal(str(_only_sql(sql))),
         "type": column_type,
         "default": lambda text: Sql(dialect.default(expr(text))),
@@ -301,4 +302,9 @@ def _comment(text: str) -> str:
 def _glob(path: str) -> str:
     """A path whose folder is taken literally and whose last part is a pattern."""
     folder, _, pattern = path.rpartition("/")
-    return re.sub(r"([*?\[])", r"[\1]", folder) + "/" + pattern
+    return f"{_escape_glob(folder)}/{pattern}"
+
+
+def _escape_glob(path: str) -> str:
+    """The pattern that matches this path and no other."""
+    return re.sub(r"([*?\[])", r"[\1]", path)

@@ -128,6 +128,14 @@ class Adapter(ABC, Generic[S]):
 
         return open_store(location)
 
+    def refuse_in_place(self, uri: str) -> str:  # noqa: ARG002
+        """Why a file cannot be loaded from where it lies; empty if it can.
+
+        Args:
+            uri: Its absolute path, or its URL.
+        """
+        return "this warehouse does not load files in place"
+
     def stream(
         self,
         settings: S,  # noqa: ARG002

@@ -10,7 +10,6 @@ import pytest
 
 from loader.errors import VerifyError
 from loader.executor.answers import AlreadyLoadedError, Answers
-from loader.plan.dispositions import MergeCounts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -26,6 +25,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value
+from loader.plan.loading import MergeCounts
 from loader.plan.model import Statement
 from loader.spec.checks import Check
 from loader.sql.datatypes import DataType

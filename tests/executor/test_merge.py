@@ -19,7 +19,7 @@ from loader.cli import main
 from loader.dagster_io.metadata import load_metadata
 from loader.errors import FrameError, VerifyError
 from loader.executor.results import LoadResult
-from loader.plan.dispositions import MergeCounts
+from loader.plan.loading import MergeCounts
 from loader.project import Project
 from loader.testing.redshift.faults import Error
 from loader.warehouse.registry import open_warehouse

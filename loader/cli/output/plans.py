@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Literal
 
 from loader.escaping import escape_line, escape_markdown, fence_code
-from loader.plan.dispositions import Role
+from loader.plan.loading import Role
 from loader.plan.model import Plan, Statement
 from loader.text_tables import format_count
 

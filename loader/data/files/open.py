@@ -76,7 +76,7 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
         SourceError: a pattern matches nothing, or a file cannot be read in its format. The first
             file is opened here, the others when their turn comes.
     """
-    files = [file for pattern in patterns for file in _expand_pattern(pattern, stdin)]
+    files = [file for pattern in patterns for file in expand_pattern(pattern, stdin)]
     if not files:
         raise SourceError("no file was given")
     named: dict[str, _File] = {}
@@ -129,7 +129,12 @@ def _chain_files(first: Frame, files: Sequence[_File], source: Source) -> Iterat
 # Names
 
 
-def _expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[_File]:
+def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[_File]:
+    """The files that a pattern matches.
+
+    Raises:
+        SourceError: there is none.
+    """
     if pattern == "-":
         if stdin is None:
             raise SourceError("`-` means standard input, which is not available here")

@@ -57,6 +57,9 @@ class Dialect:
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
 
+    parquet_types: Mapping[str, str] = field(default_factory=dict)
+    """Type → the physical type of Parquet that it is loaded from, where Parquet has several."""
+
     document_bytes: Mapping[str, int] = field(default_factory=dict)
     """The most bytes of JSON in a SUPER value, by staging format, where it is less than SUPER's."""
 

@@ -190,6 +190,8 @@ DIALECT = Dialect(
     ignores_trailing_blanks=True,
     backslash=True,
     documents={"parquet": "nested", "json": "json"},
+    # Other writers store short decimals as INT32 and INT64.
+    parquet_types={"decimal": "FIXED_LEN_BYTE_ARRAY"},
     document_bytes={"csv": 1 << 20},  # larger ones load from Parquet and JSON only (r_SUPER_type)
     empty_is_null=True,
     alter_blocks_readers=True,

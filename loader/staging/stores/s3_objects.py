@@ -108,6 +108,32 @@ class S3Objects:
                 return
             time.sleep(random.random() * min(2 ** (failures - 1), 20))  # noqa: S311  a pause
 
+    def head(self, key: str) -> tuple[int, str]:
+        """The size of an object in bytes, and its ETag.
+
+        Raises:
+            DeniedError: this identity may not read it.
+            SourceError: it does not exist, or S3 cannot be reached.
+        """
+        with self._raise_source_errors(f"read s3://{self.bucket}/{key}"):
+            answer = self._client.head_object(Bucket=self.bucket, Key=key)
+        return int(answer["ContentLength"]), str(answer["ETag"])
+
+    def read_range(self, key: str, start: int, end: int, tag: str) -> bytes:
+        """The bytes of an object from ``start`` up to, but not with, ``end``.
+
+        Raises:
+            DeniedError: this identity may not read it.
+            SourceError: it does not exist, has another ETag, or cannot be read.
+        """
+        if start >= end:
+            return b""
+        with self._raise_source_errors(f"read s3://{self.bucket}/{key}"):
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=tag
+            )
+            return b"".join(_read_pieces(answer["Body"]))
+
     @contextmanager
     def _raise_source_errors(self, what: str) -> Iterator[None]:
         """Raise errors of boto3 as `SourceError`; ``what`` failed, as in ``read s3://bucket/key``."""

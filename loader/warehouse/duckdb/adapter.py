@@ -34,6 +34,10 @@ class DuckDBAdapter(Adapter[DuckDBTarget]):
 
         return DuckDBDoctor
 
+    def refuse_in_place(self, uri: str) -> str:
+        """Refuse files in S3, which take an extension of DuckDB."""
+        return "DuckDB loads only files of this machine in place" if "://" in uri else ""
+
     def catalog(self, settings: DuckDBTarget, root: Path) -> str:
         """DuckDB's name of the database, which comes from the real path of its file."""
         return catalog_name(Path(os.path.realpath(root / settings.database)).name)

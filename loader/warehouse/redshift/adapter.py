@@ -66,6 +66,10 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
 
         return open_store(location, store_options(settings))
 
+    def refuse_in_place(self, uri: str) -> str:
+        """Refuse files that do not lie in S3."""
+        return "" if uri.startswith("s3://") else "Redshift reads only files in S3"
+
     def stream(
         self, settings: RedshiftTarget, session: Session, read: Read
     ) -> Generator[pa.RecordBatch, None, None]:
