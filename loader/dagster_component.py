@@ -320,11 +320,11 @@ class _Files:
     partitions: dg.PartitionsDefinition | None
 
     def __call__(self, context: dg.AssetExecutionContext) -> Any:
-        from loader.data.files.open import open_files  # noqa: PLC0415  # pyarrow is slow to import
+        from loader.data.in_place import open_source  # noqa: PLC0415  # pyarrow is slow to import
 
         try:
             keys = None if self.partitions is None else context.partition_keys
-            return open_files(list(self._patterns(keys)), self.table.source)
+            return open_source(list(self._patterns(keys)), self.table.source)
         except LoaderError as error:
             if error.transient:
                 raise

@@ -14,7 +14,6 @@ from loader.cli.options import (
     PARTITION,
     format_size,
     format_table,
-    open_data,
     parse_partitions,
     show_progress,
 )
@@ -23,7 +22,6 @@ from loader.text_tables import format_count
 
 if TYPE_CHECKING:
     from loader.executor.results import LoadResult
-    from loader.spec.model import TableSpec
 
 
 @main.command()
@@ -52,12 +50,16 @@ def load(
     FILE is CSV, Parquet, JSON lines or Arrow IPC, compressed or not; a glob; or - for standard
     input.
     """
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
+    from loader.data.in_place import open_source  # noqa: PLC0415
+
+    block_pandas_import()
     project = context.project()
     spec = project.spec(select)
     with show_progress(context) as on_progress:
         result = project.load(
             spec,
-            _open(spec, files, "always" if in_place else spec.source.in_place),
+            open_source(files, spec.source, sys.stdin.buffer, in_place=in_place),
             parse_partitions(partitions),
             target=context.target,
             full_refresh=full_refresh,
@@ -67,17 +69,6 @@ def load(
     for warning in result.warnings:
         context.notify(f"{style('warning:', fg='yellow', bold=True, err=True)} {warning}")
     context.print_result(result.to_dict(), _format_result(result))
-
-
-def _open(spec: TableSpec, files: tuple[str, ...], in_place: str) -> object:
-    """The rows of the files, or the files themselves."""
-    if in_place == "never" or (in_place == "auto" and "-" in files):
-        return open_data(spec, files)
-    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
-    from loader.data.in_place import InPlace  # noqa: PLC0415
-
-    block_pandas_import()
-    return InPlace(files, otherwise_stage=in_place == "auto")
 
 
 def _format_result(result: LoadResult) -> str:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from loader.data.chunk import Frame
+    from loader.spec.model import Source
 
 
 @dataclass(frozen=True)
@@ -17,3 +23,25 @@ class InPlace:
     """Paths, globs, or either of them in S3 (``s3://bucket/…``)."""
     otherwise_stage: bool = False
     """Whether the files are staged if they cannot be loaded in place, which is an error if not."""
+
+
+def open_source(
+    files: Sequence[str], source: Source, stdin: BinaryIO | None = None, *, in_place: bool = False
+) -> Frame | InPlace:
+    """The rows of files, or the files themselves where `source.in_place` says so.
+
+    Args:
+        files: Paths, globs, URLs of S3, or ``-`` for standard input.
+        source: How they are read.
+        stdin: Standard input.
+        in_place: Whether they are loaded in place whatever the source says.
+
+    Raises:
+        SourceError: a pattern matches nothing, or a file cannot be read.
+    """
+    mode = "always" if in_place else source.in_place
+    if mode == "never" or (mode == "auto" and "-" in files):
+        from loader.data.files.open import open_files  # noqa: PLC0415  # pyarrow is slow to import
+
+        return open_files(files, source, stdin)
+    return InPlace(tuple(files), otherwise_stage=mode == "auto")

@@ -185,8 +185,8 @@ class Source(Model):
     columns: dict[StrictStr, StrictStr] = Field(default={})
     """Column of the table → its name in the file, if it differs."""
     in_place: Literal["auto", "always", "never"] = "never"
-    """Whether `loader load` has the warehouse read Parquet files from where they lie: never, always
-    (an error where it is not possible), or where it is possible; the others are staged."""
+    """Whether the warehouse reads Parquet files from where they lie: never, always (an error where
+    it cannot), or where it can; the others are staged."""
     files: FileNames = ()
     """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
     `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,22 @@ def test_files_of_a_spec_are_below_the_project(location: Location) -> None:
     location.spec(table(source={"files": ["data.csv"]}))
     assert location.run("s/t").success
     assert location.rows() == [("2013-01-01", "EWR", 1)]
+
+
+def test_files_of_a_spec_are_loaded_in_place(location: Location) -> None:
+    """With `in_place` the warehouse reads the files itself; what it cannot read fails the run."""
+    (location.sandbox.project_root / "loader.toml").write_text("")
+    location.spec(table(source={"files": ["rows.parquet"], "in_place": "always"}))
+    day, origin, n = (date(2013, 1, 1), "EWR", 1)
+    types = pa.schema([("day", pa.date32()), ("origin", pa.string()), ("n", pa.int32())])
+    rows = pa.Table.from_pylist([{"day": day, "origin": origin, "n": n}], types)
+    pq.write_table(rows, location.sandbox.project_root / "rows.parquet")
+    assert location.run("s/t").success
+    assert location.rows() == [("2013-01-01", "EWR", 1)]
+    wide = rows.set_column(2, "n", pa.array([1], pa.int64()))
+    pq.write_table(wide, location.sandbox.project_root / "rows.parquet")
+    (text,) = failures(location.run("s/t"))
+    assert "`n`: it is int64" in text
 
 
 def test_a_table_from_files_of_the_component(location: Location) -> None:

@@ -15,10 +15,12 @@ import pytest
 import yaml
 
 from loader.errors import PlanError, TemplateError
+from loader.plan.figures import Figure
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.load_plan import plan_load
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
+    FilesInPlace,
     LoadRequest,
     Plan,
     StagedFacts,
@@ -32,6 +34,7 @@ from loader.plan.read_plan import plan_read
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
+from loader.sql.datatypes import parse
 from loader.sql.dialects.redshift import MAX_NAME_BYTES
 from loader.sql.lexer import bare_words, statements
 from loader.sql.renderer import Renderer, Table, Template
@@ -118,6 +121,21 @@ RICH: dict[str, Any] = {
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "replace_whole": ({}, {}),
     "replace_whole_csv": ({"staging": {"format": "csv"}}, {}),
+    "replace_in_place": (
+        {"primary_key": ["id"]},
+        {"in_place": FilesInPlace(("/lake/it's [1].parquet", "s3://b/x"), frozenset(), True)},
+    ),
+    "append_day_in_place": (
+        {"partition_by": DAY, "write_disposition": "append"},
+        {
+            "partition": "2013-01-01",
+            "in_place": FilesInPlace(
+                ("/lake/a.parquet",),
+                frozenset({Figure("id", parse("bigint"), "minimum")}),
+                unique_keys=False,
+            ),
+        },
+    ),
     "replace_whole_json": ({"staging": {"format": "json", "compression": "none"}}, {}),
     "replace_day": ({"partition_by": DAY}, {"partition": "2013-01-01"}),
     "replace_days_that_touch": ({"partition_by": DAY}, {"partition": "2013-01-30..2013-02-02"}),
