@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from loader.data.cast.errors import show
 from loader.data.cast.partition_of_row import strip_trailing_blanks
+from loader.data.key_spill import HASH, OPTIONS, BufferedPart, KeyPart, KeySpill, gather
 from loader.errors import FrameError, StageError
 
 SHOWN_KEYS = 5
@@ -48,9 +49,11 @@ class KeyIndex:
         self._ignores_trailing_blanks = ignores_trailing_blanks
         self._names = [f"k{at}" for at in range(len(self._columns))]
         self._buffer: list[Any] = []
-        self._buffered_bytes = self._spilled_bytes = 0
+        self._buffered_bytes = 0
         self._folder: Path | None = None
-        self._file: Any = None
+        self._sorted: Any = None
+        self._parts: KeySpill | None = None
+        self._database: duckdb.DuckDBPyConnection | None = None
         self._ascending = True
         self._last: Any = None
         self._cases = {"lower", "upper"}
@@ -66,9 +69,13 @@ class KeyIndex:
         trace: TracebackType | None,
     ) -> None:
         self._buffer.clear()
-        if self._file is not None:
-            with suppress(OSError, pa.ArrowException):  # its end mark is not needed
-                self._file.close()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        for file in (self._sorted, self._parts):
+            if file is not None:
+                with suppress(OSError, pa.ArrowException):  # its end mark is not needed
+                    file.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -105,55 +112,59 @@ class KeyIndex:
             FrameError: keys occur more than once; it lists the first few and the total.
             StageError: the keys cannot be compared.
         """
-        # Equal keys are similar too, so the data is only compared twice where some are similar.
-        similar = (
-            _NO_DUPLICATES if self._cases else self._find_duplicates(self._similarity_expression)
-        )
-        if not self._ascending and (self._cases or similar.keys):
-            found = self._find_duplicates(self._equality_expression)
-            if found.keys:
-                raise _duplicates_error(table, self._columns, found)
+        if self._last is None or (self._ascending and self._cases):
+            return ()
+        with self._raise_stage_errors():
+            similar, equal = self._compare_all()
+        if equal.rows:
+            raise _duplicates_error(table, self._columns, equal)
         return tuple(", ".join(map(_show_cell, self._columns, *pair)) for pair in similar.keys)
 
-    def _find_duplicates(self, compared: _Compared) -> _Duplicates:
-        passes = self._spilled_bytes // PASS_BYTES + 1
-        with self._raise_stage_errors():
-            parts = [self._find_in_share(compared, at, passes) for at in range(passes)]
-            found = sorted(row for part in parts for row in part)[:SHOWN_KEYS]
-            return _Duplicates(
-                [self._find_spellings(compared, row[:-2]) for row in found],
-                [row[-2] for row in found],
-                sum(part[0][-1] for part in parts if part),
-            )
+    def _compare_all(self) -> tuple[_Duplicates, _Duplicates]:
+        """The keys that are similar, and those that are equal, where there may be some.
 
-    def _find_in_share(self, compared: _Compared, at: int, passes: int) -> list[tuple[Any, ...]]:
-        """The first duplicate keys in a share of all keys, which fits into memory.
-
-        Each row has the key, its count, and the number of duplicate keys in the share.
+        Such keys have one hash, so that hardly any key is looked at where there are none.
         """
-        keys = ", ".join(compared(name) for name in self._names)
-        return self._run_query(
-            f"SELECT {keys}, count(*) AS times, count(*) OVER () AS duplicated FROM keys"
-            f" WHERE hash({keys}) % {passes} = {at}"
-            f" GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT {SHOWN_KEYS}"
-        )
+        similar, equal = _Duplicates(), _Duplicates()
+        wanted: list[tuple[_Duplicates, _Compared]] = []
+        if not self._cases:  # otherwise only equal keys are similar
+            wanted.append((similar, self._similarity_expression))
+        if not self._ascending:
+            wanted.append((equal, self._equality_expression))
+        for part in self._read_parts():
+            hashes = part.repeated_hashes()
+            if hashes is None or len(hashes):
+                for found, compared in wanted:
+                    found.add(self._find_in_part(compared, part.keys(hashes)))
+        return similar, equal
 
-    def _find_spellings(self, compared: _Compared, key: Sequence[Any]) -> _Pair:
-        """Two spellings of a compared key in the data; the same twice where there is only one."""
-        if all(compared(name) == name for name in self._names):
-            return key, key
+    def _find_in_part(self, compared: _Compared, keys: Iterable[Any]) -> list[tuple[Any, ...]]:
+        """The first duplicate keys in a part of all keys.
+
+        Each row has the key, two of its spellings, its count, and the number of duplicate keys.
+        """
         row = f"row({', '.join(self._names)})"
-        same = " AND ".join(f"{compared(name)} = ?" for name in self._names)
-        ((first, second),) = self._run_query(
-            f"SELECT min({row}), max({row}) FROM keys WHERE {same}", key
-        )
-        return first, second
+        key = ", ".join(map(compared, self._names))
+        same = all(compared(name) == name for name in self._names)
+        spellings = f"row({key}), row({key})" if same else f"min({row}), max({row})"
+        return self._run_query(
+            f"SELECT {key}, {spellings}, count(*), count(*) OVER () FROM keys"
+            f" GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT {SHOWN_KEYS}",
+            pa.RecordBatchReader.from_batches(self._last.schema, keys),
+        ).fetchall()
 
-    def _run_query(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with duckdb.connect(config={"memory_limit": _MEMORY}) as database:
-            database.execute("SET preserve_insertion_order = false")
-            database.register("keys", self._read_all_keys())
-            return database.execute(query, values).fetchall()
+    def _run_query(self, query: str, keys: Any) -> duckdb.DuckDBPyRelation:
+        if self._database is None:
+            self._database = duckdb.connect(config={"memory_limit": _MEMORY})
+        self._database.register("keys", keys)
+        return self._database.sql(query)
+
+    def _add_hashes(self, keys: Any) -> Any:
+        """A table of keys with their hashes, which are equal where keys are equal or similar."""
+        compared = ", ".join(map(self._similarity_expression, self._names))
+        # DuckDB keeps the order of the rows.
+        hashes = self._run_query(f"SELECT hash({compared}) AS hash FROM keys", keys)
+        return keys.append_column(HASH, hashes.to_arrow_table()["hash"].combine_chunks())
 
     def _equality_expression(self, name: str) -> str:
         """The SQL expression of a key column by which equal keys are found."""
@@ -181,23 +192,38 @@ class KeyIndex:
         return all(pc.all(_sorts_before(*pair), skip_nulls=False).as_py() for pair in pairs)
 
     def _spill(self) -> None:
-        if self._file is None:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            path = self._make_folder() / "keys.arrow"
-            self._file = pa.ipc.new_stream(str(path), self._last.schema, options=options)
-        for keys in self._buffer:
-            self._file.write_batch(keys)
+        if self._ascending:
+            # As long as keys ascend, it is not known whether they will be compared at all.
+            if self._sorted is None:
+                path = str(self._make_folder() / "sorted.arrow")
+                self._sorted = pa.ipc.new_stream(path, self._last.schema, options=OPTIONS)
+            for keys in self._buffer:
+                self._sorted.write_batch(keys)
+        else:
+            self._write_parts(pa.Table.from_batches(self._buffer))
         self._buffer.clear()
-        self._spilled_bytes += self._buffered_bytes
         self._buffered_bytes = 0
 
-    def _read_all_keys(self) -> pa.RecordBatchReader:
-        """All keys, as a stream."""
-        spilled: Iterable[Any] = ()
-        if self._file is not None:
-            self._file.close()
-            spilled = pa.ipc.open_stream(pa.OSFile(str(self._make_folder() / "keys.arrow")))
-        return pa.RecordBatchReader.from_batches(self._last.schema, chain(spilled, self._buffer))
+    def _write_parts(self, keys: Any) -> None:
+        if self._parts is None:
+            self._parts = KeySpill(self._make_folder() / "parts.arrow")
+        self._parts.write(self._add_hashes(keys))
+
+    def _read_parts(self) -> Iterator[KeyPart]:
+        """All keys, in parts; each is to be used before the next."""
+        if self._folder is None:
+            yield BufferedPart(self._add_hashes(pa.Table.from_batches(self._buffer)))
+            return
+        if self._sorted is not None:
+            self._sorted.close()
+            with pa.OSFile(str(self._folder / "sorted.arrow")) as file:
+                for keys in gather(pa.ipc.open_stream(file), BUFFER_BYTES):
+                    self._write_parts(keys)
+        if self._buffer:
+            self._write_parts(pa.Table.from_batches(self._buffer))
+            self._buffer.clear()
+        if self._parts is not None:
+            yield from self._parts.parts(PASS_BYTES, BUFFER_BYTES)
 
     def _make_folder(self) -> Path:
         """The temporary folder, which is created on the first call."""
@@ -220,22 +246,38 @@ _Compared = Callable[[str], str]
 """Returns the SQL expression by which a key column is compared."""
 
 _Pair = tuple[Sequence[Any], Sequence[Any]]
-"""Two keys that are treated as equal."""
+"""Two spellings of keys that are treated as equal; the same twice where there is only one."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Duplicates:
     """Keys that occur more than once."""
 
-    keys: Sequence[_Pair]
-    """The first few."""
-    times: Sequence[int]
-    """The number of rows of each of them."""
-    count: int
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    """The first few, as `KeyIndex._find_in_part` returns them."""
+    count: int = 0
     """The number of duplicate keys in total."""
 
+    def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add those of a part."""
+        self.rows = sorted([*self.rows, *rows], key=_sort_key)[:SHOWN_KEYS]
+        self.count += rows[0][-1] if rows else 0
 
-_NO_DUPLICATES = _Duplicates((), (), 0)
+    @property
+    def keys(self) -> list[_Pair]:
+        """The first few, in two spellings."""
+        return [(row[-4], row[-3]) for row in self.rows]
+
+    @property
+    def times(self) -> list[int]:
+        """The number of rows of each of them."""
+        return [row[-2] for row in self.rows]
+
+
+def _sort_key(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+    """Keys in the order of SQL, where NaN is behind all numbers."""
+    nan = [isinstance(value, float) and math.isnan(value) for value in row[:-4]]
+    return [(last, 0 if last else value) for last, value in zip(nan, row, strict=False)]
 
 
 def _has_case(keys: Any, case: str) -> bool:

@@ -22,11 +22,8 @@ from loader.spec.periods import (
     Partition,
     Window,
     check_partition_count,
-    list_partitions,
-    parse_period,
-    period_partition,
-    to_utc,
 )
+from loader.spec.ranges import RangeKeys, find_window, parse_range
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Slice:
     """A union of disjoint boxes, and the keys it was made of, for people to read."""
 
     boxes: tuple[Box, ...]
-    keys: tuple[tuple[str, ...], ...]
+    keys: Sequence[tuple[str, ...]]
     placeholder: bool = False
     """Whether it is an invented partition for a preview."""
 
@@ -82,17 +79,23 @@ class Slice:
 
     def __str__(self) -> str:
         names = [dimension.name for dimension in self.dimensions]
-        cells = [
-            "|".join(f"{name}={key}" for name, key in zip(names, keys, strict=True))
-            for keys in self.keys
-        ]
-        if len(self.keys) > 1 and len(self.boxes) == 1 and len(names) == 1:
+
+        def show(keys: Sequence[str]) -> str:
+            return "|".join(f"{name}={key}" for name, key in zip(names, keys, strict=True))
+
+        if self.has_several_keys and len(self.boxes) == 1 and len(names) == 1:
             windows = self.boxes[0].parts[0].windows
             if len(windows) == 1:  # one unbroken stretch of time
-                return f"{cells[0]}..{self.keys[-1][0]}"
-        if len(cells) > 3:
-            return f"{cells[0]}, {cells[1]}, … {cells[-1]} ({len(cells):,} partitions)"
-        return ", ".join(cells)
+                return f"{show(self.keys[0])}..{self.keys[-1][0]}"
+        if len(self.keys) > 3:
+            first, second, last = (show(self.keys[at]) for at in (0, 1, -1))
+            return f"{first}, {second}, … {last} ({len(self.keys):,} partitions)"
+        return ", ".join(map(show, self.keys))
+
+    @property
+    def has_several_keys(self) -> bool:
+        """Whether it has more than one partition; unlike its keys, that costs nothing."""
+        return isinstance(self.keys, RangeKeys) or len(self.keys) > 1
 
 
 Request = KeyValue | Mapping[str, object] | Iterable[object]
@@ -112,8 +115,13 @@ def make_slice(dimensions: Sequence[Dimension], request: Request) -> Slice:
         PlanError: a key does not parse, a dimension is missing or unknown, nothing is named, or
             more than can be listed.
     """
+    mappings = _full_mappings(dimensions, request)
+    if len(dimensions) == len(mappings) == 1:
+        whole = _make_range(dimensions[0], mappings[0][dimensions[0].name])
+        if whole is not None:
+            return whole
     rows: set[tuple[Partition, ...]] = set()
-    for mapping in _full_mappings(dimensions, request):
+    for mapping in mappings:
         columns = [_parse_keys(dimension, mapping[dimension.name]) for dimension in dimensions]
         check_partition_count(prod(map(len, columns)))
         rows.update(product(*columns))
@@ -195,19 +203,22 @@ def _parse_keys(dimension: Dimension, keys: object) -> list[Partition]:
         if isinstance(key, Partition):
             found.append(key)
         elif dimension.grain and isinstance(key, str) and ".." in key:
-            found.extend(_parse_range(dimension, key))
+            found.extend(parse_range(dimension, key))
         else:
             found.append(parse_key(dimension, key))
     return found
 
 
-def _parse_range(dimension: Dimension, text: str) -> list[Partition]:
-    first, _, last = text.partition("..")
-    start, stop = parse_period(dimension, first), parse_period(dimension, last)
-    before = list_partitions(dimension, start, stop)
-    if not before and to_utc(dimension, start) != to_utc(dimension, stop):
-        raise PlanError(f"the range `{text}` is empty: it ends before it starts")
-    return [*before, period_partition(dimension, stop)]
+def _make_range(dimension: Dimension, keys: object) -> Slice | None:
+    """The slice of one range from its ends alone; None where every period is to be looked at."""
+    only = keys[0] if isinstance(keys, list | tuple) and len(keys) == 1 else keys
+    if not (dimension.grain and isinstance(only, str) and ".." in only):
+        return None
+    found = find_window(dimension, only)
+    if found is None:
+        return None
+    window, keys = found
+    return Slice((Box((Part(dimension, windows=(window,)),)),), keys)
 
 
 def check_spelling(slice_: Slice, equality_key: Callable[[str], str]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loader.errors import PlanError
+from loader.spec import periods, ranges
 from loader.spec.partition_keys import canonical_key, cell_name, locate, parse_key
 from loader.spec.partitions import Box, Part, Slice, make_slice, placeholder
 from loader.spec.periods import (
@@ -25,6 +26,7 @@ from loader.spec.periods import (
     Window,
     partitions_between,
 )
+from loader.spec.ranges import parse_range
 from loader.sql import datatypes
 
 ZONES = [
@@ -737,3 +739,56 @@ def test_a_slice_of_many_keys_is_shortened() -> None:
     assert str(make_slice(dims, ["a", "b", "c"])) == "d=a, d=b, d=c"
     many = str(make_slice(dims, ["a", "b", "c", "e"]))
     assert (many.startswith("d=a, d=b, "), "d=c" in many, "d=e (4" in many) == (True, False, True)
+
+
+@given(
+    MOMENTS,
+    st.integers(1, 60),
+    st.sampled_from(ZONES),
+    GRAINS,
+    st.sampled_from(WEEKDAYS),
+    st.sampled_from(["timestamptz", "timestamp", "date"]),
+)
+def test_a_range_is_what_its_keys_are(
+    moment: datetime, count: int, zone: str, grain: str, start: str, kind: str
+) -> None:
+    """The window of a range comes from its ends, and is that of all its keys, or both fail."""
+    assume(kind != "date" or grain not in ("minute", "hour"))
+    dim = dimensions(kind, zone, grain, start)
+    hours = {"minute": 1 / 60, "hour": 1, "day": 24, "week": 168}.get(grain, 2190)
+    first = moment.replace(tzinfo=UTC)
+    text = f"{locate(dim, first)}..{locate(dim, first + timedelta(hours=hours * count))}"
+    every: list[Partition] = []
+    told = ""
+    try:
+        every = parse_range(dim, text)
+    except PlanError as error:
+        told = str(error)
+    if told:
+        with pytest.raises(PlanError) as caught:
+            make_slice([dim], text)
+        assert str(caught.value) == told
+    else:
+        found, listed = make_slice([dim], text), make_slice([dim], every)
+        assert (found, str(found), repr(found.keys)) == (listed, str(listed), repr(listed.keys))
+        assert hash(found) == hash(listed)
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+@pytest.mark.parametrize("zone", ["UTC", NEW_YORK])
+def test_a_long_range_makes_two_keys(kind: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten years of hours are one window: only the first and the last of them are made."""
+    made: list[datetime] = []
+    make = periods.period_partition
+
+    def count(dim: Dimension, local: datetime) -> Partition:
+        made.append(local)
+        return make(dim, local)
+
+    monkeypatch.setattr(ranges, "period_partition", count)
+    monkeypatch.setattr(periods, "period_partition", count)
+    dim = dimension(kind, "hour", timezone=zone)
+    found = make_slice([dim], "2014-01-01-00:00..2023-12-31-23:00")
+    assert str(found) == "d=2014-01-01-00:00..2023-12-31-23:00"
+    assert found.has_several_keys
+    assert len(made) == 2

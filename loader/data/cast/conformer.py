@@ -86,7 +86,7 @@ class Conformer:
             if blanks and dimension.grain is None and dimension.data_type.name == "varchar"
         ]
         self._slice_check = SliceCheck(slice_, ignores_trailing_blanks=blanks) if slice_ else None
-        counts = slice_ is not None and len(slice_.keys) > 1
+        counts = slice_ is not None and slice_.has_several_keys
         self._discovery = (
             PartitionDiscovery(spec.dimensions, required=discover, ignores_trailing_blanks=blanks)
             if discover or counts

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,8 +21,8 @@ from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
 from loader.errors import PlanError
 from loader.spec.partition_keys import cell_name, locate
-from loader.spec.partitions import Box, Part, Slice
-from loader.spec.periods import Dimension, KeyValue
+from loader.spec.partitions import Part, Slice
+from loader.spec.periods import Dimension, KeyValue, Window
 
 BUCKET_MINUTES = 15
 """Since 1973 all UTC offsets are multiples of this, so a partition never starts inside one."""
@@ -98,6 +100,11 @@ class SliceCheck:
         self._expressions = PartitionExpressions(
             slice_.dimensions, ignores_trailing_blanks=ignores_trailing_blanks
         )
+        # Boxes share parts: a grid of many cells has few of them.
+        made: dict[Part, _Membership] = {}
+        self._boxes = [
+            [made.setdefault(part, _Membership(part)) for part in box.parts] for box in slice_.boxes
+        ]
         self.name = ", ".join(dimension.name for dimension in slice_.dimensions)
         """The name of the check in error messages."""
         self.found_other_partitions = False
@@ -106,7 +113,7 @@ class SliceCheck:
     def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
         """The rows outside of the slice and not in ``bad``: offset → value and reason."""
         values = self._expressions.values(batch)
-        inside = reduce(pc.or_kleene, [_in_box(box, values) for box in self._slice.boxes])
+        inside = reduce(pc.or_kleene, [self._in_box(box, values) for box in self._boxes])
         if inside is True or pc.all(inside, skip_nulls=False).as_py():
             return {}
         rows = pc.indices_nonzero(pc.invert(pc.fill_null(inside, False))).to_pylist()
@@ -119,34 +126,62 @@ class SliceCheck:
         self.found_other_partitions |= outside in found.values()
         return {row: f"{_show_cell(values, row)} {why}" for row, why in found.items()}
 
+    def _in_box(self, parts: Sequence[_Membership], values: Sequence[Array | duckdb.Error]) -> Any:
+        masks = [
+            part.mask(array)
+            for part, array in zip(parts, values, strict=True)
+            if not isinstance(array, duckdb.Error)
+        ]
+        return reduce(pc.and_kleene, masks) if masks else pa.scalar(True)
+
 
 def _has_null(values: Sequence[Array | duckdb.Error], row: int) -> bool:
     return any(not isinstance(array, duckdb.Error) and not array[row].is_valid for array in values)
 
 
-def _in_box(box: Box, values: Sequence[Array | duckdb.Error]) -> Any:
-    masks = [
-        _in_part(part, array)
-        for part, array in zip(box.parts, values, strict=True)
-        if not isinstance(array, duckdb.Error)
-    ]
-    return reduce(pc.and_kleene, masks) if masks else pa.scalar(True)
+class _Membership:
+    """Tells which values lie in a part; what all batches have in common is prepared once."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._kind: Any = None
+        self._values: Any = None
+        self._bounds: Any = None
+
+    def mask(self, array: Array) -> Array:
+        """Where the values lie in the part."""
+        if self._kind != array.type:
+            self._kind = array.type
+            self._prepare(array.type)
+        if self._values is not None:
+            return pc.is_in(array, self._values)
+        if self._bounds is None:
+            return reduce(pc.or_, [_in_window(window, array) for window in self._part.windows])
+        # Inside a window is where the number of bounds up to a value is odd.
+        places = np.searchsorted(self._bounds, _to_numbers(pc.fill_null(array, 0)), side="right")
+        return pc.if_else(array.is_valid(), pa.array(places % 2 == 1), pa.scalar(None, pa.bool_()))
+
+    def _prepare(self, kind: Any) -> None:
+        if not self._part.windows:
+            known = (_to_scalar(value, kind) for value in self._part.values)
+            self._values = pa.array([one for one in known if one is not None], kind)
+        elif pa.types.is_date32(kind) or pa.types.is_timestamp(kind):
+            ends = chain.from_iterable((one.start, one.end) for one in self._part.windows)
+            bounds = _to_numbers(pa.array(list(ends), kind))
+            self._bounds = bounds if (bounds[:-1] < bounds[1:]).all() else None
 
 
-def _in_part(part: Part, array: Array) -> Array:
-    if part.windows:
-        masks = [
-            pc.and_(
-                pc.greater_equal(array, pa.scalar(window.start, array.type)),
-                pc.less(array, pa.scalar(window.end, array.type)),
-            )
-            for window in part.windows
-        ]
-        return reduce(pc.or_, masks)
-    known = [
-        scalar for value in part.values if (scalar := _to_scalar(value, array.type)) is not None
-    ]
-    return pc.is_in(array, pa.array(known, array.type))
+def _to_numbers(times: Array) -> Any:
+    """Dates and time stamps as whole numbers, in NumPy."""
+    days = pa.types.is_date32(times.type)
+    return (times.cast(pa.int32()) if days else times.cast(pa.int64())).to_numpy()
+
+
+def _in_window(window: Window, array: Array) -> Array:
+    return pc.and_(
+        pc.greater_equal(array, pa.scalar(window.start, array.type)),
+        pc.less(array, pa.scalar(window.end, array.type)),
+    )
 
 
 def _to_scalar(value: KeyValue, kind: Any) -> Any:
@@ -211,6 +246,7 @@ class PartitionDiscovery:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._unevaluable = False
         self._known: list[dict[Any, str | None]] = [{} for _ in dimensions]
+        self._keys_of: dict[tuple[Any, ...], tuple[str, ...] | None] = {}
         self.name = ", ".join(dimension.name for dimension in dimensions)
         """The name of the check in error messages."""
 
@@ -242,11 +278,14 @@ class PartitionDiscovery:
         )
         distinct = good.group_by(names).aggregate([([], "count_all")])
         counts = distinct["count_all"].to_pylist()
-        cells = _row_tuples(distinct, names)
-        counted = [self._count_cell(*item) for item in zip(cells, counts, strict=True)]
-        if all(counted):
-            return {}
-        return self._rows_without_partition(rows, names, values, bad)
+        complete = True
+        for cells, number in zip(_row_tuples(distinct, names), counts, strict=True):
+            keys = self._find_keys(cells)
+            if keys is None:
+                complete = False
+            else:
+                self._counts[keys] += number
+        return {} if complete else self._rows_without_partition(rows, names, values, bad)
 
     def keys(self) -> list[dict[str, str]]:
         """The partitions found, in the order of their keys."""
@@ -261,12 +300,13 @@ class PartitionDiscovery:
             cell_name(self._dimensions, keys): self._counts[keys] for keys in sorted(self._counts)
         }
 
-    def _count_cell(self, cells: Sequence[Any], rows: int) -> bool:
-        keys = [self._find_key(at, cell) for at, cell in enumerate(cells)]
-        if any(key is None for key in keys):
-            return False
-        self._counts[tuple(key for key in keys if key is not None)] += rows
-        return True
+    def _find_keys(self, cells: tuple[Any, ...]) -> tuple[str, ...] | None:
+        """The keys of a cell; None where it belongs to no partition."""
+        if cells not in self._keys_of:
+            keys = tuple(self._find_key(at, cell) for at, cell in enumerate(cells))
+            known = tuple(key for key in keys if key is not None)
+            self._keys_of[cells] = known if len(known) == len(keys) else None
+        return self._keys_of[cells]
 
     def _find_key(self, at: int, cell: Any) -> str | None:
         known = self._known[at]
