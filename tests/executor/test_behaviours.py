@@ -365,9 +365,9 @@ LIVES = [
     (kind, disposition)
     for kind in [*KINDS, "none"]
     for disposition in DISPOSITIONS
-    if disposition in ("replace", "delete_insert") or kind in USUAL
+    if disposition == "replace" or kind in USUAL
 ]
-"""Replace and merge with every kind of partition; every disposition with the usual ones."""
+"""Replace with every kind of partition; every disposition with the usual ones."""
 
 STAGING: Sequence[Mapping[str, str]] = [
     *({"format": "parquet", "compression": c} for c in ("snappy", "zstd", "gzip", "none")),

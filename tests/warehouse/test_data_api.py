@@ -444,9 +444,13 @@ def test_an_interrupted_statement_is_cancelled(
     session: DataApiSession,
     locked: driver.DriverSession,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
     long_polling: bool,
 ) -> None:
     """Ctrl-C ends the statement on the server, and the transaction is rolled back."""
+    # A run in the background ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr(data_api_requests, "_SUBMIT_WAIT", 1)
     if not long_polling:
         monkeypatch.setattr(data_api_requests, "_waiting", lambda *_: {})
