@@ -35,7 +35,7 @@ def explain_text(text: str) -> DriverError:
     """Explain an error of the server as the Data API tells it: text, without SQLSTATE.
 
     >>> explain_text("ERROR: deadlock detected").code
-    '40P01'
+    '40001'
     """
     if not _SEVERITY.match(text):
         return _explain_lost(text) if _LOST.search(text) else DriverError(text, _hint(text, ""))
