@@ -26,7 +26,6 @@ from loader.spec.model import TableSpec
 from loader.spec.partitions import Request, Slice, make_slice
 from loader.sql.renderer import Renderer, Table, Template
 from loader.sql.templates import read_templates
-from loader.staging.clean import DEFAULT_AGE
 from loader.warehouse.registry import adapters_for, get_adapter
 
 if TYPE_CHECKING:
@@ -223,33 +222,36 @@ class Project:
 
     def clean(
         self,
-        older_than: timedelta = DEFAULT_AGE,
+        older_than: timedelta | None = None,
         *,
         dry_run: bool = False,
         target: str | None = None,
     ) -> Cleaned:
-        """Remove staged files of runs that wrote nothing for ``older_than``.
+        """Remove staged files of runs that wrote nothing for ``older_than``, default seven days.
 
         With ``dry_run`` nothing is removed; the result says what would be.
         """
-        from loader.staging.clean import clean
+        from loader.staging.clean import DEFAULT_AGE, clean
 
-        return clean(self.context(target).staging_store, older_than, dry_run=dry_run)
+        age = DEFAULT_AGE if older_than is None else older_than
+        return clean(self.context(target).staging_store, age, dry_run=dry_run)
 
     def clean_backups(
         self,
-        older_than: timedelta = DEFAULT_AGE,
+        older_than: timedelta | None = None,
         *,
         dry_run: bool = False,
         target: str | None = None,
     ) -> CleanedBackups:
-        """Drop the tables that rebuilds have kept for ``older_than``.
+        """Drop the tables that rebuilds have kept for ``older_than``, by default seven days.
 
         With ``dry_run`` it only says what would be dropped.
         """
         from loader.executor.backups import clean_backups
+        from loader.staging.clean import DEFAULT_AGE
 
-        return clean_backups(self.context(target), older_than, dry_run=dry_run)
+        age = DEFAULT_AGE if older_than is None else older_than
+        return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
         self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None

@@ -1,8 +1,9 @@
-"""Prepares a load of Parquet files from where they lie: what their footers prove, and what not."""
+"""Prepares a load of Parquet files in place: compares their footers with the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import pyarrow as pa
 
@@ -56,7 +57,7 @@ def inspect_files(
         request: The load.
         context: The target.
         destination: Where the manifest is written.
-        order: The live table's columns, where the files' must lie in this order.
+        order: The live table's columns, where COPY goes by position; empty for a new table.
 
     Raises:
         NotInPlaceError: they cannot be loaded in place; all reasons are told.
@@ -68,7 +69,7 @@ def inspect_files(
     problems = [*_find_obstacles(spec, request), *_find_unreadable(footers, context)]
     matched = match_columns(spec, footers[0].schema.names)
     columns = [column for column in spec.columns if column.name in matched]
-    problems += _find_differences(footers, columns, context, order)
+    problems += _find_differences(footers, columns, context, order or tuple(spec.by_name))
     if problems:
         raise NotInPlaceError(
             "\n".join(
@@ -112,17 +113,17 @@ def _indent(line: str) -> str:
 
 
 def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
-    """What asks for the rows themselves."""
+    """Requests that need the rows themselves."""
     if request.auto:
         yield "`--partition auto` looks for the partitions in the rows: name them"
     if spec.schema_contract.bad_rows == "reject":
-        yield "schema_contract: {bad_rows: reject} writes rows to a file of their own"
+        yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
     if spec.source.columns:
-        yield "source.columns names columns anew, which a copy of the files cannot"
+        yield "source.columns renames columns, and COPY reads them by their own names"
 
 
 def _find_unreadable(footers: Sequence[Footer], context: TargetContext) -> Iterator[str]:
-    """Files that the warehouse does not reach."""
+    """The files that the warehouse cannot read."""
     reasons: dict[str, list[str]] = {}
     for footer in footers:
         if reason := context.adapter.refuse_in_place(footer.uri):
@@ -136,45 +137,43 @@ def _find_differences(
     columns: Sequence[Column],
     context: TargetContext,
     order: tuple[str, ...],
-) -> Iterator[str]:
-    """Columns that are not in the files as the table stores them, each with the first such file."""
+) -> list[str]:
+    """The columns whose values would have to be converted, each with the first such file."""
     dialect = context.renderer.dialect
-    told: set[str] = set()
+    names = {column.name for column in columns}
+    by_column: dict[str, str] = {}
+    by_file: dict[str, str] = {}
     for footer in footers:
-        schema = footer.schema
+        present = footer.schema.names
         for column in columns:
-            problem = _compare(column, schema, footer, dialect.parquet_types)
-            if problem and column.name not in told:
-                told.add(column.name)
-                yield f"`{column.name}`: {problem} in {footer.uri}"
-        extra = [name for name in schema.names if name not in {one.name for one in columns}]
-        if extra and "" not in told:
-            told.add("")
-            yield f"{footer.uri} has other columns: {', '.join(extra[:_SHOWN])}"
-        wanted = [name for name in order if name in schema.names] if order else schema.names
-        if dialect.copies_by_position and wanted != schema.names and not told:
-            told.add("")
-            yield f"{footer.uri} has its columns in another order than the table"
+            if problem := _compare(column, footer, dialect.parquet_types):
+                by_column.setdefault(column.name, f"`{column.name}`: {problem} in {footer.uri}")
+        if extra := [name for name in present if name not in names]:
+            shown = ", ".join(extra[:_SHOWN])
+            by_file.setdefault("extra", f"{footer.uri} has other columns: {shown}")
+        elif dialect.copies_by_position and present != [name for name in order if name in present]:
+            problem = "has its columns in another order than the table"
+            by_file.setdefault("order", f"{footer.uri} {problem}")
+    return [*by_column.values(), *by_file.values()]
 
 
-def _compare(
-    column: Column, schema: pa.Schema, footer: Footer, physical: Mapping[str, str]
-) -> str | None:
+def _compare(column: Column, footer: Footer, physical: Mapping[str, str]) -> str | None:
     """How a column in a file differs from the one in the table, if it does."""
     name = column.data_type.name
-    if column.name not in schema.names:
+    if column.name not in footer.schema.names:
         return "it is missing"
     if name not in _TYPES:
         return f"{column.data_type} values have to be converted"
-    found, wanted = schema.field(column.name).type, arrow_type(column.data_type)
+    found, wanted = footer.schema.field(column.name).type, arrow_type(column.data_type)
     if found != wanted:
         return f"it is {found}, and has to be {wanted} for {column.data_type}"
-    stored = footer.physical_type(column.name)
-    if physical.get(name, stored) != stored:
-        return f"it is stored as {stored}, and COPY reads {physical[name]} for {name}"
-    nulls = footer.statistics(column.name).nulls
-    if nulls and not column.nullable:
-        return f"it may not be NULL, and is in {nulls:,} rows"
+    in_file = footer.columns[column.name]
+    if physical.get(name, in_file.physical_type) != in_file.physical_type:
+        return (
+            f"it is stored as {in_file.physical_type}, and COPY reads {physical[name]} for {name}"
+        )
+    if in_file.nulls and not column.nullable:
+        return f"it may not be NULL, and is in {in_file.nulls:,} rows"
     return None
 
 
@@ -184,18 +183,19 @@ def _read_figures(
     spec: TableSpec,
     context: TargetContext,
 ) -> Iterator[tuple[Figure, Value]]:
-    """The figures of the rows that the footers prove."""
+    """The figures of all rows that the footers have."""
     for figure in compared_figures(spec, context.renderer, context.target, columns):
+        in_files = [footer.columns[figure.column] for footer in footers]
         if figure.kind == "nulls":
-            counts = [footer.statistics(figure.column).nulls for footer in footers]
-            if None not in counts:
-                yield figure, sum(count for count in counts if count is not None)
+            counts = [one.nulls for one in in_files if one.nulls is not None]
+            if len(counts) == len(in_files):
+                yield figure, sum(counts)
             elif not spec.by_name[figure.column].nullable:
                 yield figure, 0
         elif figure.kind in ("minimum", "maximum") and figure.data_type.name in _WITH_EXTREMES:
-            found = [footer.statistics(figure.column).extremes for footer in footers]
-            if None not in found:
-                yield figure, _reduce(figure, [value for some in found for value in some or ()])
+            extremes = [one.extremes for one in in_files if one.extremes is not None]
+            if len(extremes) == len(in_files):
+                yield figure, _reduce(figure, list(chain.from_iterable(extremes)))
 
 
 def _reduce(figure: Figure, values: Sequence[object]) -> Value:

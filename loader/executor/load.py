@@ -17,7 +17,7 @@ from loader.executor.after_commit import run_after_commit
 from loader.executor.context import TargetContext
 from loader.executor.in_place import NotInPlaceError, check_unchanged, inspect_files
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
-from loader.executor.stage import Destination, Ingested, checks_keys, ingest, inspect
+from loader.executor.stage import Destination, Ingested, ingest, inspect
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.drift.remedies import explain_stuck_columns, fit_to_live, may_be_stuck
@@ -280,8 +280,7 @@ class Load:
         if not ingested.footers:
             return None
         staged = ingested.staged
-        uris = tuple(file.uri for file in staged.files)
-        return FilesInPlace(uris, frozenset(staged.figures), checks_keys(self.spec))
+        return FilesInPlace(tuple(file.uri for file in staged.files), frozenset(staged.figures))
 
     def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
         """The function that finds the rows a failed COPY rejected; None if there is none."""

@@ -21,6 +21,7 @@ from loader.errors import FrameError
 from loader.plan.figures import Figure
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
+from loader.spec.primary_key import requires_unique_keys
 from loader.staging.staged import Staged
 from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
@@ -109,7 +110,7 @@ def ingest(
                 progress=progress,
             )
         )
-        keys = stack.enter_context(_key_index(spec, layout)) if checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if requires_unique_keys(spec) else None
         kept = spec.staging.keep != "never"
         rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
         try:
@@ -170,7 +171,7 @@ def inspect(
     matched = match_columns(spec, frame.columns) if frame.columns else {}
     conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
     with ExitStack() as stack:
-        keys = stack.enter_context(_key_index(spec, layout)) if checks_keys(spec) else None
+        keys = stack.enter_context(_key_index(spec, layout)) if requires_unique_keys(spec) else None
         for chunk in frame.chunks:
             batch = conformer.conform(chunk).batch
             if keys is not None and not conformer.failed:
@@ -198,14 +199,6 @@ def check_not_empty(spec: TableSpec, there_are_rows: bool) -> None:
             f"there are no rows for {spec.table}, and its spec has `on_empty: fail`",
             hint="nothing was changed",
         )
-
-
-def checks_keys(spec: TableSpec) -> bool:
-    """Whether duplicate keys of a load are an error."""
-    keeps_last = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
-    # The numbers of an identity tell rows apart, and are not in the data.
-    numbered = any(spec.by_name[name].identity is not None for name in spec.primary_key)
-    return bool(spec.primary_key) and not (keeps_last or numbered)
 
 
 def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:

@@ -20,15 +20,12 @@ from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
-from loader.warehouse.retry import with_retries
+from loader.warehouse.retry import CANCELLED, with_retries
 
 _LOCK_WAIT = 60_000
 """Milliseconds to wait for the transaction of a lost connection to end."""
 
 _CHANGED = "another job changed the table during the load: load again after it has ended"
-
-_CANCELLED = "57014"
-"""The SQLSTATE of a statement that exceeded statement_timeout."""
 
 _LOCKED = "another load of the table is running: load again after it has ended"
 
@@ -256,7 +253,7 @@ class LoadTransaction(TransactionRunner):
 
     def _explain_failure(self, session: Session, statement: Statement, error: ExecuteError) -> str:
         """The rows that a COPY rejected, one line each."""
-        if statement.role == "lock" and error.code == _CANCELLED:
+        if statement.role == "lock" and error.code == CANCELLED:
             error.hint, error.transient = _LOCKED, True
         if self._explain_copy is None or statement.role != "copy" or error.transient:
             return ""

@@ -20,8 +20,9 @@ from loader.plan.expectations import (
     Values,
     Zero,
 )
-from loader.plan.figures import split_statements
+from loader.plan.figures import Figure, split_statements
 from loader.plan.loading import MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
+from loader.spec.primary_key import requires_unique_keys
 from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
 
@@ -65,7 +66,7 @@ def _replace(loading: Loading) -> Iterator[Step]:
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    staged = bool(loading.figures or loading.keys_alike or loading.in_place)
+    staged = bool(loading.figures or loading.keys_alike or loading.copy_in_place)
     if staged:
         # Only the new rows are read, not the growing table.
         yield from _stage(loading, "rows are verified before they are inserted into the table")
@@ -238,8 +239,8 @@ def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
 
 
 def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
-    """Check rows that were loaded from where they lie, as others are checked before staging."""
-    if loading.in_place is None or loading.rows == 0:
+    """Check rows that were loaded in place, as other rows are checked before they are staged."""
+    if not loading.copy_in_place or loading.rows == 0:
         return
     spec, facts = loading.spec, _target_facts(target)
     if target == STAGE and loading.slice:
@@ -248,7 +249,12 @@ def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
         yield Step(
             "count the rows of the slice", why, "count", "count", {"table": STAGE}, expects=expects
         )
-    if loading.in_place.limits:
+    limits = [
+        Figure(column.name, column.data_type, "bytes")
+        for column in loading.columns
+        if column.data_type.name in ("varchar", "varbyte")
+    ]
+    if limits:
         why = "no value may be longer than its column takes"
         too_long = Zero(
             f"the files of {spec.table} hold <count> that is longer than its column takes",
@@ -256,9 +262,9 @@ def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
             "",
             "widen the column in the spec, or cut the values in the files",
         )
-        limits = {**facts, "limits": loading.in_place.limits}
-        yield Step("look for long values", why, "long_values", "verify", limits, expects=too_long)
-    if loading.in_place.unique_keys:
+        long = {**facts, "limits": limits}
+        yield Step("look for long values", why, "long_values", "verify", long, expects=too_long)
+    if requires_unique_keys(spec):
         why = "each primary key must be there once"
         repeated = Zero(
             f"the files of {spec.table} have <count> more than once",
@@ -292,8 +298,8 @@ def _copy(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.rows == 0:
         return
     template, why = f"copy_{loading.spec.staging.format}", "load the staged files"
-    if loading.in_place:
-        template, why = loading.in_place.template, "load the files from where they lie"
+    if loading.copy_in_place:
+        template, why = loading.copy_in_place, "load the files from where they lie"
     facts = {"target": target}
     copied = RowCount((STAGED,), "rows were loaded", "staged", optional=True)
     yield Step("copy", why, template, "copy", facts, expects=copied)

@@ -17,7 +17,7 @@ from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, InPlaceCopy, Loading, Role, Step
+from loader.plan.loading import MERGE_COUNTS, Loading, Role, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     Evolution,
@@ -230,9 +230,11 @@ class _Builder:
         live = self.request.live
         there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
-        in_place = self.request.in_place
+        copy_in_place, in_place = "", self.request.in_place
         if in_place is not None:
             figures = tuple(figure for figure in figures if figure in in_place.figures)
+            has_own = self.renderer.has("copy_in_place")
+            copy_in_place = "copy_in_place" if has_own else "copy_parquet"
         loading = Loading(
             self.spec,
             self.slice,
@@ -242,7 +244,7 @@ class _Builder:
             figures,
             there,
             self.request.keys_alike,
-            self._in_place_copy(),
+            copy_in_place,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -268,17 +270,6 @@ class _Builder:
             yield self._statement(step)
         for step in clean_up(work):
             yield self._statement(step)
-
-    def _in_place_copy(self) -> InPlaceCopy | None:
-        if self.request.in_place is None:
-            return None
-        limits = (
-            Figure(column.name, column.data_type, "bytes")
-            for column in self.columns
-            if column.data_type.name in ("varchar", "varbyte")
-        )
-        template = "copy_in_place" if self.renderer.has("copy_in_place") else "copy_parquet"
-        return InPlaceCopy(template, tuple(limits), self.request.in_place.unique_keys)
 
     def outside(self) -> Iterator[Statement]:
         """The changes of the live table that do not run inside the transaction."""

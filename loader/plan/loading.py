@@ -82,18 +82,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class InPlaceCopy:
-    """How files are copied from where they lie; their rows are checked in the warehouse."""
-
-    template: str
-    """The template of the copy."""
-    limits: tuple[Figure, ...]
-    """The ``bytes`` of each column that takes no more than a number of them."""
-    unique_keys: bool
-    """Whether duplicate keys are an error."""
-
-
-@dataclass(frozen=True)
 class Loading:
     """The inputs for the steps of a disposition."""
 
@@ -112,8 +100,9 @@ class Loading:
     """All columns of the live table, if known."""
     keys_alike: tuple[str, ...] = ()
     """Some different primary keys of the load that the warehouse may treat as equal."""
-    in_place: InPlaceCopy | None = None
-    """For files that are loaded from where they lie."""
+    copy_in_place: str = ""
+    """The template that copies files from where they lie; empty for staged files. Rows that were
+    not staged are checked in the warehouse."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:

@@ -244,9 +244,7 @@ class FilesInPlace:
 
     uris: tuple[str, ...]
     figures: frozenset[Figure]
-    """The figures that their footers tell."""
-    unique_keys: bool
-    """Whether duplicate keys are an error."""
+    """The figures that are known from their footers."""
 
 
 @dataclass(frozen=True)

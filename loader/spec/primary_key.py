@@ -1,7 +1,7 @@
-"""Whether a table may declare its primary key, which Redshift trusts without a check.
+"""What a primary key demands of loads, and whether a table may declare it.
 
-A key that is false changes answers: ``SELECT DISTINCT`` may return a row twice
-(``t_Defining_constraints``).
+Redshift trusts a declared key without a check, and a key that is false changes answers:
+``SELECT DISTINCT`` may return a row twice (``t_Defining_constraints``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ def is_key_proven(spec: TableSpec) -> bool:
     """
     prove = _PROOFS.get(spec.write_disposition)
     return bool(spec.primary_key) and prove is not None and prove(spec)
+
+
+def requires_unique_keys(spec: TableSpec) -> bool:
+    """Whether duplicate keys in a load are an error."""
+    keeps_last = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
+    # The numbers of an identity tell rows apart, and are not in the data.
+    numbered = any(spec.by_name[name].identity is not None for name in spec.primary_key)
+    return bool(spec.primary_key) and not (keeps_last or numbered)
 
 
 def _is_always_proven(_: TableSpec) -> bool:

@@ -19,6 +19,9 @@ BUDGET = 1_800.0
 TURNS = 100
 """The most loads of one table that a load lets go first."""
 
+CANCELLED = "57014"
+"""The SQLSTATE of a statement that exceeded statement_timeout."""
+
 _CONFLICT = "40001"
 """The SQLSTATE of a conflict with another transaction."""
 

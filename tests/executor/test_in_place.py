@@ -290,6 +290,20 @@ def test_rows_that_staging_would_refuse_are_refused(place: Place, case: str) -> 
     assert project.context().staging_store.list("s.t") == []
 
 
+def test_columns_in_another_order_are_never_swapped(place: Place) -> None:
+    """A file is loaded by name, or refused where COPY goes by position, also into a new table."""
+    project = place.project()
+    turned = dict(reversed(TYPES.items()))
+    for number in (1, 2):  # the first load creates the table
+        name = place.file(f"{number}.parquet", [row(number)], turned)
+        try:
+            load(project, name)
+        except LoaderError as error:
+            assert "its columns in another order" in error.message
+            load(project, name, otherwise_stage=True)
+        assert rows_of(project) == [row(number)]
+
+
 def test_a_file_that_changes_meanwhile_fails_the_load(place: Place) -> None:
     """A file that is another one at COMMIT than when it was listed rolls the load back."""
     project = place.project()

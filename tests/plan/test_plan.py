@@ -123,7 +123,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "replace_whole_csv": ({"staging": {"format": "csv"}}, {}),
     "replace_in_place": (
         {"primary_key": ["id"]},
-        {"in_place": FilesInPlace(("/lake/it's [1].parquet", "s3://b/x"), frozenset(), True)},
+        {"in_place": FilesInPlace(("/lake/it's [1].parquet", "s3://b/x"), frozenset())},
     ),
     "append_day_in_place": (
         {"partition_by": DAY, "write_disposition": "append"},
@@ -132,7 +132,6 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "in_place": FilesInPlace(
                 ("/lake/a.parquet",),
                 frozenset({Figure("id", parse("bigint"), "minimum")}),
-                unique_keys=False,
             ),
         },
     ),

@@ -1,4 +1,4 @@
-"""Finds Parquet files, and reads of them no more than their footers."""
+"""Finds Parquet files, and reads only their footers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.data.files.open import expand_pattern
+from loader.data.files.open import DataFile, expand_pattern
 from loader.errors import SourceError
 
 if TYPE_CHECKING:
@@ -24,12 +25,15 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class ColumnStatistics:
-    """What a footer says of the values of a column; None where it does not say it."""
+class FooterColumn:
+    """A column of a Parquet file that is not nested, as its footer describes it."""
 
+    physical_type: str
+    """Such as ``INT32``."""
     nulls: int | None
+    """The number of NULLs; None where the footer does not have it."""
     extremes: tuple[Any, ...] | None
-    """The minimum and maximum of each row group, as Python values."""
+    """The minimum and maximum of each row group, as Python values; None where one is missing."""
 
 
 @dataclass(frozen=True)
@@ -51,34 +55,38 @@ class Footer:
         """Its rows."""
         return int(self.metadata.num_rows)
 
-    @property
+    @cached_property
     def schema(self) -> Any:
         """Its Arrow schema, by its Parquet types alone."""
         return self.metadata.schema.to_arrow_schema().remove_metadata()
 
-    def physical_type(self, column: str) -> str:
-        """The physical type of a column that is not nested, such as ``INT32``."""
-        schema = self.metadata.schema
-        found = (schema.column(at) for at in range(len(schema)))
-        return next((one.physical_type for one in found if one.path == column), "")
+    @cached_property
+    def columns(self) -> Mapping[str, FooterColumn]:
+        """Its columns that are not nested, by name."""
+        groups = [self.metadata.row_group(at) for at in range(self.metadata.num_row_groups)]
+        leaves = [self.metadata.schema.column(at) for at in range(len(self.metadata.schema))]
+        return {
+            leaf.path: FooterColumn(
+                leaf.physical_type, *_summarize([group.column(at) for group in groups])
+            )
+            for at, leaf in enumerate(leaves)
+            if leaf.path in self.schema.names
+        }
 
-    def statistics(self, column: str) -> ColumnStatistics:
-        """What its row groups say of a column that is not nested."""
-        nulls = 0
-        extremes: list[Any] | None = []
-        for at in range(self.metadata.num_row_groups):
-            group = self.metadata.row_group(at)
-            chunks = (group.column(number) for number in range(group.num_columns))
-            chunk = next((one for one in chunks if one.path_in_schema == column), None)
-            found = chunk.statistics if chunk is not None else None
-            if found is None or not found.has_null_count:
-                return ColumnStatistics(None, None)
-            nulls += found.null_count
-            if not found.has_min_max and found.null_count != group.num_rows:
-                extremes = None
-            elif found.has_min_max and extremes is not None:
-                extremes += [found.min, found.max]
-        return ColumnStatistics(nulls, None if extremes is None else tuple(extremes))
+
+def _summarize(chunks: Sequence[Any]) -> tuple[int | None, tuple[Any, ...] | None]:
+    """The number of NULLs of a column, and its minimum and maximum in each row group."""
+    nulls, extremes, complete = 0, [], True
+    for chunk in chunks:
+        found = chunk.statistics
+        if found is None or not found.has_null_count:
+            return None, None
+        nulls += found.null_count
+        if found.has_min_max:
+            extremes += [found.min, found.max]
+        else:
+            complete = complete and found.null_count == chunk.num_values
+    return nulls, tuple(extremes) if complete else None
 
 
 def read_footers(patterns: Sequence[str]) -> list[Footer]:
@@ -91,32 +99,37 @@ def read_footers(patterns: Sequence[str]) -> list[Footer]:
         SourceError: a pattern matches nothing, or a file is not Parquet or cannot be read.
     """
     files = dict.fromkeys(file for pattern in patterns for file in expand_pattern(pattern, None))
-    readers: list[Callable[[], Footer]] = []
-    for file in files:
-        if file.remote is not None:
-            bucket, key, name = file.remote.bucket, file.remote.key, file.name
-            readers.append(lambda b=bucket, k=key, n=name: _read_object(b, k, n))  # type: ignore[misc]
-        else:
-            readers.append(lambda n=file.name: _read_file(n))  # type: ignore[misc]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(lambda read: read(), readers))
-    unique: Mapping[str, Footer] = {footer.uri: footer for footer in found}
-    return list(unique.values())
+        footers = list(pool.map(_read_footer, files))
+    # Two names may be of one file.
+    return list({footer.uri: footer for footer in footers}.values())
+
+
+def _read_footer(file: DataFile) -> Footer:
+    if file.remote is None:
+        return _read_file(file.name)
+    return _read_object(file.remote.bucket, file.remote.key, file.name)
 
 
 def _read_file(name: str) -> Footer:
     path = Path(name).resolve()
     try:
         with path.open("rb") as file:
-            there = os.fstat(file.fileno())
+            status = os.fstat(file.fileno())
             metadata = _read_metadata(file, name)
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
-    return Footer(str(path), there.st_size, _stamp(there), metadata, lambda: _stamp(path.stat()))
+    return Footer(
+        str(path),
+        status.st_size,
+        _version_of(status),
+        metadata,
+        lambda: _version_of(path.stat()),
+    )
 
 
-def _stamp(there: os.stat_result) -> str:
-    return f"{there.st_dev}:{there.st_ino}:{there.st_mtime_ns}:{there.st_size}"
+def _version_of(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
 
 
 def _read_object(bucket: S3Objects, key: str, name: str) -> Footer:
@@ -136,7 +149,7 @@ def _read_metadata(file: Any, name: str) -> Any:
 
 
 class _Object(io.RawIOBase):
-    """An object in S3 of which parts are read."""
+    """An object in S3 as a file, which reads only the ranges that are asked for."""
 
     def __init__(self, bucket: S3Objects, key: str, size: int, tag: str) -> None:
         self._bucket, self._key, self._size, self._tag = bucket, key, size, tag
@@ -164,7 +177,7 @@ class _Object(io.RawIOBase):
 
 
 def changed_files(footers: Sequence[Footer]) -> Iterator[str]:
-    """The files that are not what they were when their footers were read."""
+    """The files that have changed since their footers were read."""
     for footer in footers:
         try:
             same = footer.find_version() == footer.version

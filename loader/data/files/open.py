@@ -79,7 +79,7 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
     files = [file for pattern in patterns for file in expand_pattern(pattern, stdin)]
     if not files:
         raise SourceError("no file was given")
-    named: dict[str, _File] = {}
+    named: dict[str, DataFile] = {}
     for file in files:
         named.setdefault(_unique_name(file), file)
     unique = list(named.values())
@@ -90,7 +90,7 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
 
 
 @dataclass(frozen=True)
-class _File:
+class DataFile:
     """A local file, an object in S3, or standard input."""
 
     name: str
@@ -107,11 +107,11 @@ class _File:
         return self.local or self.name
 
 
-def _unique_name(file: _File) -> str:
+def _unique_name(file: DataFile) -> str:
     return file.name if file.stream or file.remote else str(Path(file.name).resolve())
 
 
-def _chain_files(first: Frame, files: Sequence[_File], source: Source) -> Iterator[Chunk]:
+def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Iterator[Chunk]:
     yield from first.chunks
     for file in files[1:]:
         frame = _open_file(file, source)
@@ -129,7 +129,7 @@ def _chain_files(first: Frame, files: Sequence[_File], source: Source) -> Iterat
 # Names
 
 
-def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[_File]:
+def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
     """The files that a pattern matches.
 
     Raises:
@@ -138,20 +138,20 @@ def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[_File]:
     if pattern == "-":
         if stdin is None:
             raise SourceError("`-` means standard input, which is not available here")
-        return [_File("standard input", stdin)]
+        return [DataFile("standard input", stdin)]
     if s3.is_s3_url(pattern):
-        return [_File(found.name, remote=found) for found in s3.find_files(pattern)]
+        return [DataFile(found.name, remote=found) for found in s3.find_files(pattern)]
     path = Path(pattern)
     if is_folder(path):
         raise SourceError(
             f"{pattern} is a folder", hint=f"use a glob for its files: '{path / '*.csv'}'"
         )
     if path_exists(path):
-        return [_File(pattern)]
+        return [DataFile(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # keeps the spelling of the pattern
     if not found:
         raise SourceError(f"no file matches {pattern}", hint=_suggest_files(path))
-    return [_File(name) for name in found]
+    return [DataFile(name) for name in found]
 
 
 def _suggest_files(path: Path) -> str:
@@ -177,7 +177,7 @@ def stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _detect_format(file: _File, head: bytes = b"") -> Format:
+def _detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
     if not file.stream:
         suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
@@ -196,7 +196,7 @@ def _detect_format(file: _File, head: bytes = b"") -> Format:
 # Bytes
 
 
-def _open_file(file: _File, source: Source) -> Frame:
+def _open_file(file: DataFile, source: Source) -> Frame:
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
@@ -211,7 +211,7 @@ def _open_file(file: _File, source: Source) -> Frame:
         raise _read_error(file.name, error) from error
 
 
-def _open_downloaded(remote: s3.S3File, file: _File, source: Source) -> Frame:
+def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> Frame:
     """The rows of a file in S3; the downloaded copy is removed after the last one."""
     copy = remote.download()
     try:
@@ -234,7 +234,7 @@ def _read_error(name: str, error: Exception) -> SourceError:
     )
 
 
-def _open_bytes(file: _File) -> tuple[Input, bool]:
+def _open_bytes(file: DataFile) -> tuple[Input, bool]:
     """The decompressed content of a file, and whether it was compressed."""
     raw = Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
     head = raw.peek(_HEAD)
@@ -254,7 +254,7 @@ def _open_bytes(file: _File) -> tuple[Input, bool]:
     return plain, codec is not None
 
 
-def _check_format(file: _File, kind: Format, head: bytes, source: Source) -> None:
+def _check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
@@ -277,21 +277,21 @@ def _check_format(file: _File, kind: Format, head: bytes, source: Source) -> Non
 # Readers
 
 
-def _open_csv(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+def _open_csv(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
     return csv.open_csv(plain, file.name, source)
 
 
-def _open_tsv(file: _File, plain: Input, source: Source, packed: bool) -> Frame:
+def _open_tsv(file: DataFile, plain: Input, source: Source, packed: bool) -> Frame:
     if source.delimiter == Source.model_fields["delimiter"].default:
         source = source.model_copy(update={"delimiter": "\t"})
     return _open_csv(file, plain, source, packed)
 
 
-def _open_json(file: _File, plain: Input, source: Source, _: bool) -> Frame:
+def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
     return json_lines.open_json(plain, file.name, source)
 
 
-def _convert_errors(file: _File, frame: Frame) -> Frame:
+def _convert_errors(file: DataFile, frame: Frame) -> Frame:
     """The frame of one file with errors as `SourceError`, and small chunks combined."""
 
     def chunks() -> Iterator[Chunk]:
@@ -305,7 +305,7 @@ def _convert_errors(file: _File, frame: Frame) -> Frame:
     return Frame(frame.columns, combine_small_chunks(chunks()), frame.rows)
 
 
-def _open_seekable(file: _File, plain: Input, packed: bool) -> Any:
+def _open_seekable(file: DataFile, plain: Input, packed: bool) -> Any:
     """The content with random access; a stream is spooled to disk."""
     if not file.stream and not packed:
         plain.close()
@@ -318,17 +318,17 @@ def _open_seekable(file: _File, plain: Input, packed: bool) -> Any:
         )  # stays readable until it is closed, though the name is removed
 
 
-def _open_parquet(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
+def _open_parquet(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     return parquet.open_parquet(_open_seekable(file, plain, packed), file.name)
 
 
-def _open_arrow(file: _File, plain: Input, _: Source, packed: bool) -> Frame:
+def _open_arrow(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
         return arrow.open_arrow_file(_open_seekable(file, plain, packed), file.name)
     return arrow.open_arrow_stream(plain, file.name)
 
 
-_READERS: dict[Format, Callable[[_File, Input, Source, bool], Frame]] = {
+_READERS: dict[Format, Callable[[DataFile, Input, Source, bool], Frame]] = {
     "csv": _open_csv,
     "tsv": _open_tsv,
     "json": _open_json,
@@ -337,7 +337,7 @@ _READERS: dict[Format, Callable[[_File, Input, Source, bool], Frame]] = {
 }
 
 
-def _count_rows(file: _File) -> int | None:
+def _count_rows(file: DataFile) -> int | None:
     """The number of rows from the metadata of a Parquet file; None for other files."""
     if file.stream or file.remote or _detect_format(file) != "parquet":
         return None

@@ -8,7 +8,6 @@ COMMIT too, is asked and not guessed (``mg/data-api``).
 from __future__ import annotations
 
 import itertools
-import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +33,7 @@ from loader.warehouse.redshift.sessions import (
     make_error,
     make_statement_error,
     opening_statements,
+    returns_count,
 )
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -170,7 +170,7 @@ class DataApiSession(RedshiftSession):
         done = self.run(sql)
         if done.get("HasResultSet"):
             return list(itertools.chain.from_iterable(self._pages(done["Id"], sql)))
-        return [(int(done.get("ResultRows", -1)),)] if _counts(sql) else []
+        return [(int(done.get("ResultRows", -1)),)] if returns_count(sql) else []
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in the schema's types, one page after the other."""
@@ -199,7 +199,7 @@ class DataApiSession(RedshiftSession):
             )
         request = Request(self._client, patience or PATIENCE, self._arguments(sql))
         try:
-            done = request.run(fully=_counts(sql))
+            done = request.run(fully=returns_count(sql))
         except Exception as error:
             raised = make_error(error, sql)
             self._lose_if(raised.transient)
@@ -263,7 +263,3 @@ class DataApiSession(RedshiftSession):
                 raise make_error(error, sql) from error
             yield read_rows(page)
             token = page.get("NextToken") or None
-
-
-def _counts(sql: str) -> bool:
-    return re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from loader.warehouse.redshift.sessions import (
     make_connect_error,
     make_error,
     opening_statements,
+    returns_count,
 )
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -180,8 +180,7 @@ class DriverSession(RedshiftSession):
             self._open = False
             _close(self._connection)
             raise
-        counts = re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE)
-        return [(self._cursor.rowcount,)] if counts else []
+        return [(self._cursor.rowcount,)] if returns_count(sql) else []
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in the schema's types.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -93,6 +94,11 @@ class RedshiftSession(ABC):
     @abstractmethod
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in the schema's types."""
+
+
+def returns_count(sql: str) -> bool:
+    """Whether the result of a statement is the number of its rows."""
+    return re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE) is not None
 
 
 def make_error(error: Exception, sql: str) -> ExecuteError:

@@ -13,10 +13,7 @@ from loader.plan.model import table_ledger
 from loader.spec.model import TableSpec
 from loader.warehouse.base import Session, transaction
 from loader.warehouse.doctor import DiffersError, Lab, Trial
-from loader.warehouse.retry import take_turn
-
-_CANCELLED = "57014"
-"""The SQLSTATE of a statement that exceeded statement_timeout."""
+from loader.warehouse.retry import CANCELLED, take_turn
 
 _WAIT = 1_000
 """Milliseconds to wait for a lock that is not released."""
@@ -39,7 +36,7 @@ def try_lock_wait(lab: Lab) -> str:
             with transaction(second):
                 _lock(lab, second, "waited_for")
         except ExecuteError as error:
-            if error.code != _CANCELLED:
+            if error.code != CANCELLED:
                 raise
             return (
                 f"a load waits, and stops after {time.monotonic() - started:.1f} s as it is told to"
