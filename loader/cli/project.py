@@ -22,7 +22,7 @@ from loader.cli.framework import (
 )
 
 if TYPE_CHECKING:
-    from loader.doctor.thorough import Fact
+    from loader.doctor.thorough import TrialResult
     from loader.project import Project
 
 
@@ -80,25 +80,25 @@ def doctor(context: Context, thorough: bool) -> int:
             context.print_result(None, *summary, "")
         from loader.doctor.thorough import format_counts  # noqa: PLC0415
 
-        facts = _try_target(context, project)
-        ok = all(fact.verdict != "differs" for fact in facts)
-        data |= {"trials": [fact.to_dict() for fact in facts], "ok": ok}
-        summary = ["", f"{name}: {format_counts(facts)}"]
+        results = _try_target(context, project)
+        ok = all(result.status != "differs" for result in results)
+        data |= {"trials": [result.to_dict() for result in results], "ok": ok}
+        summary = ["", f"{name}: {format_counts(results)}"]
     context.print_result(data, *summary)
     return OK if ok else FAILED
 
 
-def _try_target(context: Context, project: Project) -> list[Fact]:
+def _try_target(context: Context, project: Project) -> list[TrialResult]:
     """Run the trials of a target, and print each one when it is done."""
-    from loader.doctor.thorough import format_fact, try_target  # noqa: PLC0415
+    from loader.doctor.thorough import format_result, try_target  # noqa: PLC0415
 
-    facts = []
-    for fact in try_target(project, context.target):
-        facts.append(fact)
+    results = []
+    for result in try_target(project, context.target):
+        results.append(result)
         if not context.json:
             with stdout_errors():
-                emit(format_fact(fact, style, verbose=context.verbose))
-    return facts
+                emit(format_result(result, style, verbose=context.verbose))
+    return results
 
 
 @main.command()

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from loader.doctor.lab import Lab
 from loader.doctor.report import Style, open_examination
+from loader.doctor.scratch import ScratchSchema
 from loader.doctor.trials import find_trials
 from loader.errors import ExecuteError, LoaderError, PlanError
 from loader.project import Project
 from loader.redaction import KNOWN
-from loader.warehouse.doctor import DiffersError, Trial, Verdict
+from loader.warehouse.doctor import DiffersError, Trial, TrialStatus
 
 _DENIED = re.compile(
     r"permission denied|must be (owner|superuser)|not authorized|access ?denied", re.IGNORECASE
@@ -22,45 +22,48 @@ _DENIED = re.compile(
 
 
 @dataclass(frozen=True)
-class Fact:
+class TrialResult:
     """What a trial has shown."""
 
     area: str
     name: str
-    verdict: Verdict
+    status: TrialStatus
     detail: str
     """One line."""
     seconds: float
 
     def to_dict(self) -> dict[str, object]:
-        """The fact as JSON-ready data."""
+        """The result as JSON-ready data."""
         return asdict(self)
 
 
-def try_target(project: Project, target: str | None = None) -> Iterator[Fact]:
+def try_target(project: Project, target: str | None = None) -> Iterator[TrialResult]:
     """Run all trials of a target whose settings are complete; all that they create is removed."""
     with open_examination(project, target) as examination:
         examination.check_settings()
-        with Lab(examination) as lab:
-            yield (first := _try(lab, Trial("schema", "a schema for the trials", Lab.create)))
-            if first.verdict == "holds":
-                yield from (_try(lab, trial) for trial in find_trials(lab))
-                yield _try(lab, Trial("schema", "nothing is left", Lab.remove))
+        with ScratchSchema(examination) as scratch:
+            created = _try(
+                scratch, Trial("schema", "a schema for the trials", ScratchSchema.create)
+            )
+            yield created
+            if created.status == "holds":
+                yield from (_try(scratch, trial) for trial in find_trials(scratch))
+                yield _try(scratch, Trial("schema", "nothing is left", ScratchSchema.remove))
 
 
-def _try(lab: Lab, trial: Trial) -> Fact:
+def _try(scratch: ScratchSchema, trial: Trial) -> TrialResult:
     started = time.perf_counter()
-    verdict: Verdict = "holds"
+    status: TrialStatus = "holds"
     try:
-        detail = trial.run(lab)
+        detail = trial.run(scratch)
     except DiffersError as error:
-        verdict, detail = "differs", str(error)
+        status, detail = "differs", str(error)
     except LoaderError as error:
-        verdict, detail = "not allowed" if _is_denied(error) else "differs", error.message
+        status, detail = "not allowed" if _is_denied(error) else "differs", error.message
     except Exception as error:  # noqa: BLE001  an unexpected error is a finding of its trial
-        verdict, detail = "differs", f"{type(error).__name__}: {error}"
+        status, detail = "differs", f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - started, 3)
-    return Fact(trial.area, trial.name, verdict, _one_line(KNOWN.hide(detail)), seconds)
+    return TrialResult(trial.area, trial.name, status, _one_line(KNOWN.hide(detail)), seconds)
 
 
 def _is_denied(error: LoaderError) -> bool:
@@ -74,21 +77,21 @@ def _one_line(text: str) -> str:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-_COLOURS: Mapping[Verdict, str] = {"holds": "green", "not allowed": "yellow", "differs": "red"}
+_COLOURS: Mapping[TrialStatus, str] = {"holds": "green", "not allowed": "yellow", "differs": "red"}
 
 _WIDTHS = (len("transactions"), len("merge by DELETE and INSERT"), len("not allowed"))
 """The widths of the columns before the details."""
 
 
-def format_fact(fact: Fact, style: Style, *, verbose: bool = False) -> str:
-    """Format a fact as a line of the table."""
-    area, name, verdict = _WIDTHS
-    duration = f" ({fact.seconds:.1f} s)" if verbose else ""
-    shown = style(f"{fact.verdict:<{verdict}}", fg=_COLOURS[fact.verdict], bold=True)
-    return f"{fact.area:<{area}}  {fact.name:<{name}}  {shown}  {fact.detail}{duration}"
+def format_result(result: TrialResult, style: Style, *, verbose: bool = False) -> str:
+    """Format a result as a line of the table."""
+    area, name, status = _WIDTHS
+    duration = f" ({result.seconds:.1f} s)" if verbose else ""
+    shown = style(f"{result.status:<{status}}", fg=_COLOURS[result.status], bold=True)
+    return f"{result.area:<{area}}  {result.name:<{name}}  {shown}  {result.detail}{duration}"
 
 
-def format_counts(facts: Sequence[Fact]) -> str:
-    """Format how many facts have each verdict."""
-    counts = Counter(fact.verdict for fact in facts)
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+def format_counts(results: Sequence[TrialResult]) -> str:
+    """Format how many results have each status."""
+    counts = Counter(result.status for result in results)
+    return ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from loader.doctor.lab import Lab
 from loader.doctor.samples import SAMPLES, is_same
+from loader.doctor.scratch import ScratchSchema
 from loader.errors import LoaderError
 from loader.spec.rules import find_other_format
 
@@ -23,8 +23,8 @@ FORMATS = (
 class Transfers:
     """Loads and reads of all types in one table per format, of fewer where that fails."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, scratch: ScratchSchema) -> None:
+        self._scratch = scratch
         self._found: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def problems(self, name: str, compression: str) -> Mapping[str, str]:
@@ -56,17 +56,17 @@ class Transfers:
     def _load_and_read(
         self, columns: Mapping[str, str], staging: Mapping[str, str]
     ) -> list[tuple[str, str]]:
-        lab = self._lab
+        scratch = self._scratch
         name = "_".join((*staging.values(), "values"))
-        spec = lab.spec(name, {"id": "integer", **columns}, staging=staging)
+        spec = scratch.spec(name, {"id": "integer", **columns}, staging=staging)
         rows = list(_rows(columns))
-        with lab.session() as session:
-            lab.run(session, "drop_table", table=lab.table(name))
-        lab.load(spec, rows)
+        with scratch.session() as session:
+            scratch.run(session, "drop_table", table=scratch.table(name))
+        scratch.load(spec, rows)
         return [
             (data_type, f"{way} gives {row[column]!r} for {wanted[column]!r}")
-            for way in lab.reads
-            for row, wanted in zip(lab.read(spec, way), rows, strict=True)
+            for way in scratch.reads
+            for row, wanted in zip(scratch.read(spec, way), rows, strict=True)
             for column, data_type in columns.items()
             if not is_same(data_type, row[column], wanted[column])
         ]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from loader.doctor.lab import Lab
 from loader.doctor.samples import SAMPLES
+from loader.doctor.scratch import ScratchSchema
 from loader.doctor.transfers import FORMATS, Transfers, can_stage
 from loader.errors import VerifyError
 from loader.executor.results import LoadResult
@@ -20,7 +20,7 @@ from loader.warehouse.introspect import describe
 # --- values
 
 
-def try_values(lab: Lab, transfers: Transfers, data_type: str) -> str:
+def try_values(scratch: ScratchSchema, transfers: Transfers, data_type: str) -> str:
     """Send the values of a type through all formats that carry it, and read them in all ways."""
     formats = [one for one in FORMATS if can_stage(data_type, one[0])]
     problems = {
@@ -31,66 +31,66 @@ def try_values(lab: Lab, transfers: Transfers, data_type: str) -> str:
     if problems:
         raise DiffersError("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
     carriers = ", ".join(dict.fromkeys(name for name, _ in formats))
-    return f"{carriers}: COPY, {', '.join(lab.reads)}"
+    return f"{carriers}: COPY, {', '.join(scratch.reads)}"
 
 
 # --- tables
 
 
-def try_catalog_agrees(lab: Lab) -> str:
+def try_catalog_agrees(scratch: ScratchSchema) -> str:
     """Create a table with every type, and find no difference between it and its spec."""
     columns = {f"c{at}": data_type for at, data_type in enumerate(SAMPLES)}
-    spec = lab.spec(
+    spec = scratch.spec(
         "every_type",
         {"id": "integer", **columns},
         primary_key=["id"],
         description="a table of every type",
         staging={"format": "csv"},
     )
-    lab.project.apply(lab.project.changes([spec]))
-    (change,) = lab.project.changes([spec])
+    scratch.project.apply(scratch.project.changes([spec]))
+    (change,) = scratch.project.changes([spec])
     if change.differences:
         raise DiffersError("; ".join(map(describe_difference, change.differences)))
     return f"{len(spec.columns)} columns, primary key and comment are found as they were declared"
 
 
-def try_column_order(lab: Lab) -> str:
+def try_column_order(scratch: ScratchSchema) -> str:
     """Load a table whose columns lie in another order than those of its spec."""
     turned = {"b": "varchar(10)", "a": "varchar(10)", "id": "integer"}
-    lab.project.apply(lab.project.changes([lab.spec("turned", turned)]))
+    scratch.project.apply(scratch.project.changes([scratch.spec("turned", turned)]))
     wanted = [{"id": 1, "a": "is a", "b": "is b"}]
     for name, compression in FORMATS:
         staging = {"format": name, "compression": compression}
-        spec = lab.spec("turned", dict(reversed(turned.items())), staging=staging)
-        lab.load(spec, wanted)
-        if (found := lab.read(spec)) != wanted:
+        spec = scratch.spec("turned", dict(reversed(turned.items())), staging=staging)
+        scratch.load(spec, wanted)
+        if (found := scratch.read(spec)) != wanted:
             raise DiffersError(f"{name} ({compression}) gives {found} for {wanted}")
     return "columns are matched by name, in every format"
 
 
-def try_default(lab: Lab) -> str:
+def try_default(scratch: ScratchSchema) -> str:
     """Load without a column whose default is the present time."""
     at = {"data_type": "timestamp", "default": "now()"}
-    spec = lab.spec("defaults", {"id": "integer", "at": at})
-    lab.load(spec, [{"id": 1}])
-    ((row),) = lab.read(spec)
+    spec = scratch.spec("defaults", {"id": "integer", "at": at})
+    scratch.load(spec, [{"id": 1}])
+    ((row),) = scratch.read(spec)
     now = datetime.now(UTC).replace(tzinfo=None)
     if row["at"] is None or abs(row["at"] - now) > timedelta(hours=1):
         raise DiffersError(f"now() gave {row['at']}, while it is {now:%F %T} UTC")
     return "now() gave the present time in UTC"
 
 
-def try_rolled_back_ddl(lab: Lab) -> str:
+def try_rolled_back_ddl(scratch: ScratchSchema) -> str:
     """Create a table in a transaction that is rolled back."""
-    spec = lab.spec("rolled_back", {"id": "integer"})
-    (change,) = lab.project.changes([spec])
-    with lab.session() as session:
+    spec = scratch.spec("rolled_back", {"id": "integer"})
+    (change,) = scratch.project.changes([spec])
+    with scratch.session() as session:
         session.begin()
         for statement in change.statements:
             session.execute(statement.sql)
-        seen = describe(session, lab.renderer, lab.table(spec.name))
+        seen = describe(session, scratch.renderer, scratch.table(spec.name))
         session.rollback()
-        left = describe(session, lab.renderer, lab.table(spec.name))
+        left = describe(session, scratch.renderer, scratch.table(spec.name))
     if not isinstance(seen, LiveTable) or isinstance(left, LiveTable):
         raise DiffersError(f"the table was {_presence(seen)} before, {_presence(left)} after it")
     return "CREATE TABLE is seen inside its transaction, and undone with it"
@@ -100,20 +100,22 @@ def _presence(live: object) -> str:
     return "there" if isinstance(live, LiveTable) else "not there"
 
 
-def try_change(lab: Lab, name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+def try_change(
+    scratch: ScratchSchema, name: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> str:
     """Load a row, apply another spec, and find the row in it."""
     row = {"id": 1, "x": "é1"} if "x" in before and "char" in before["x"] else {"id": 1, "x": 7}
-    lab.load(lab.spec(name, before), [row])
-    spec = lab.spec(name, after)
-    changes = lab.project.changes([spec])
-    done = lab.project.apply(
+    scratch.load(scratch.spec(name, before), [row])
+    spec = scratch.spec(name, after)
+    changes = scratch.project.changes([spec])
+    done = scratch.project.apply(
         changes, allow_destructive=["*"], assume_no_policies=True, drop_old=True
     )
-    (left,) = lab.project.changes([spec])
+    (left,) = scratch.project.changes([spec])
     if left.differences:
         raise DiffersError("; ".join(map(describe_difference, left.differences)))
     wanted = [{**dict.fromkeys(after), **row}]
-    found = lab.read(spec)
+    found = scratch.read(spec)
     if found != wanted:
         raise DiffersError(f"the row was {wanted}, and is {found}")
     remedies = {one.remedy.replace("_", " the ") for change in done for one in change.differences}
@@ -123,28 +125,28 @@ def try_change(lab: Lab, name: str, before: Mapping[str, str], after: Mapping[st
 # --- loads
 
 
-def try_replace(lab: Lab) -> str:
+def try_replace(scratch: ScratchSchema) -> str:
     """Load a partition twice, and leave the other one alone."""
-    spec = _daily(lab, "replaced")
-    lab.load(spec, [_row(1, 1), _row(2, 2)], "auto")
-    result = lab.load(spec, [_row(3, 1)], "2026-01-01")
-    _expect_rows(lab, spec, [_row(2, 2), _row(3, 1)])
+    spec = _daily(scratch, "replaced")
+    scratch.load(spec, [_row(1, 1), _row(2, 2)], "auto")
+    result = scratch.load(spec, [_row(3, 1)], "2026-01-01")
+    _expect_rows(scratch, spec, [_row(2, 2), _row(3, 1)])
     return f"{result.rows_deleted} row of the partition made way for {result.rows_loaded} other"
 
 
-def try_append_once(lab: Lab) -> str:
+def try_append_once(scratch: ScratchSchema) -> str:
     """Append the same load twice."""
-    spec = lab.spec("appended", {"id": "integer"}, write_disposition="append")
-    statuses = [lab.load(spec, [{"id": 1}], load_id="once").status for _ in range(2)]
-    _expect_rows(lab, spec, [{"id": 1}])
+    spec = scratch.spec("appended", {"id": "integer"}, write_disposition="append")
+    statuses = [scratch.load(spec, [{"id": 1}], load_id="once").status for _ in range(2)]
+    _expect_rows(scratch, spec, [{"id": 1}])
     if statuses != ["loaded", "already_loaded"]:
         raise DiffersError(f"the same load was {statuses[0]}, then {statuses[1]}")
     return "a load that is run again with its id loads nothing twice"
 
 
-def try_merge(lab: Lab, strategy: str) -> str:
+def try_merge(scratch: ScratchSchema, strategy: str) -> str:
     """Merge rows by key: one that is there, one that is new, one that is older."""
-    spec = lab.spec(
+    spec = scratch.spec(
         f"merged_by_{strategy}",
         {"id": "integer", "x": "varchar(10)", "version": "integer"},
         primary_key=["id"],
@@ -155,9 +157,9 @@ def try_merge(lab: Lab, strategy: str) -> str:
     def row(number: int, x: str, version: int) -> dict[str, object]:
         return {"id": number, "x": x, "version": version}
 
-    lab.load(spec, [row(1, "old", 1), row(2, "kept", 5)])
-    result = lab.load(spec, [row(1, "new", 2), row(2, "older", 4), row(3, "more", 1)])
-    _expect_rows(lab, spec, [row(1, "new", 2), row(2, "kept", 5), row(3, "more", 1)])
+    scratch.load(spec, [row(1, "old", 1), row(2, "kept", 5)])
+    result = scratch.load(spec, [row(1, "new", 2), row(2, "older", 4), row(3, "more", 1)])
+    _expect_rows(scratch, spec, [row(1, "new", 2), row(2, "kept", 5), row(3, "more", 1)])
     return _describe_merge(result)
 
 
@@ -168,54 +170,56 @@ def _describe_merge(result: LoadResult) -> str:
     )
 
 
-def try_failed_check(lab: Lab) -> str:
+def try_failed_check(scratch: ScratchSchema) -> str:
     """Load rows that break a check, and find the table as it was."""
     checks = [{"metric": "invalid_values", "column": "id", "valid_values": [1], "must_be": 0}]
-    spec = lab.spec("checked", {"id": "integer"}, checks=checks)
-    lab.load(spec, [{"id": 1}])
+    spec = scratch.spec("checked", {"id": "integer"}, checks=checks)
+    scratch.load(spec, [{"id": 1}])
     try:
-        lab.load(spec, [{"id": -1}])
+        scratch.load(spec, [{"id": -1}])
     except VerifyError:
-        _expect_rows(lab, spec, [{"id": 1}])
+        _expect_rows(scratch, spec, [{"id": 1}])
         return "a failed check rolls back, and the table is unchanged"
     raise DiffersError("rows that break a check were committed")
 
 
-def _daily(lab: Lab, name: str) -> TableSpec:
+def _daily(scratch: ScratchSchema, name: str) -> TableSpec:
     daily = [{"expr": "day", "grain": "day"}]
-    return lab.spec(name, {"id": "integer", "day": "date"}, partition_by=daily)
+    return scratch.spec(name, {"id": "integer", "day": "date"}, partition_by=daily)
 
 
 def _row(number: int, day: int) -> dict[str, object]:
     return {"id": number, "day": date(2026, 1, day)}
 
 
-def _expect_rows(lab: Lab, spec: TableSpec, wanted: Sequence[Mapping[str, object]]) -> None:
-    if (found := lab.read(spec)) != list(wanted):
+def _expect_rows(
+    scratch: ScratchSchema, spec: TableSpec, wanted: Sequence[Mapping[str, object]]
+) -> None:
+    if (found := scratch.read(spec)) != list(wanted):
         raise DiffersError(f"the table holds {found}, where {list(wanted)} were loaded")
 
 
 # --- the catalog
 
 
-def try_query(lab: Lab, template: str) -> str:
+def try_query(scratch: ScratchSchema, template: str) -> str:
     """Run one query of the catalog about a table of the schema."""
-    with lab.session() as session:
-        names = {"schemas": [lab.schema], "names": ["every_type"], "prefix": "every_type"}
-        lab.run(session, template, **names)
+    with scratch.session() as session:
+        names = {"schemas": [scratch.schema], "names": ["every_type"], "prefix": "every_type"}
+        scratch.run(session, template, **names)
     return "the query runs"
 
 
-def find_trials(lab: Lab) -> list[Trial]:
+def find_trials(scratch: ScratchSchema) -> list[Trial]:
     """All trials of a target, in the order in which they are run."""
-    transfers = Transfers(lab)
+    transfers = Transfers(scratch)
     x = {"id": "integer", "x": "varchar(10)"}
     changes = {
         "add a column": (x, {**x, "y": "integer"}),
         "widen a VARCHAR": (x, {**x, "x": "varchar(20)"}),
         "change a type": ({**x, "x": "integer"}, {**x, "x": "bigint"}),
     }
-    queries = lab.renderer.names("live_")
+    queries = scratch.renderer.names("live_")
     return [
         *(
             Trial("values", kind, partial(try_values, transfers=transfers, data_type=kind))
@@ -241,5 +245,5 @@ def find_trials(lab: Lab) -> list[Trial]:
         Trial("loads", "merge by MERGE", partial(try_merge, strategy="merge")),
         Trial("loads", "failed check", try_failed_check),
         *(Trial("catalog", name, partial(try_query, template=name)) for name in queries),
-        *lab.examination.doctor.trials,
+        *scratch.examination.doctor.trials,
     ]

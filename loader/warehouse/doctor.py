@@ -55,7 +55,7 @@ class Step:
     needs: tuple[str, ...] = ("settings",)
 
 
-Verdict = Literal["holds", "differs", "not allowed"]
+TrialStatus = Literal["holds", "differs", "not allowed"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Trial:
     area: str
     name: str
     run: Callable[[Any], str]
-    """Tries it in a `Lab`, and returns what it has seen. Raises `DiffersError`; any
+    """Tries it in a `ScratchSchema`, and returns what it has seen. Raises `DiffersError`; any
     other error is a finding too."""
 
 
@@ -73,7 +73,7 @@ class DiffersError(Exception):
     """A trial has seen something else than Loader relies on."""
 
 
-class Lab(Protocol):
+class ScratchSchema(Protocol):
     """The schema of the trials, as a warehouse's own trials use it."""
 
     schema: str

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from loader.cli import main
 from loader.doctor import trials
-from loader.doctor.lab import Lab
 from loader.doctor.samples import SAMPLES
-from loader.doctor.thorough import Fact, try_target
+from loader.doctor.scratch import ScratchSchema
+from loader.doctor.thorough import TrialResult, try_target
 from loader.project import Project
 from loader.testing.redshift.faults import ChangeCopied, Error
 from loader.testing.redshift.server import RedshiftStandIn
@@ -25,26 +25,26 @@ from tests.golden import expect_block
 README = Path(__file__).parents[2] / "loader" / "warehouse" / "README.md"
 
 
-def hold(facts: Mapping[str, Fact]) -> dict[str, str]:
+def hold(results: Mapping[str, TrialResult]) -> dict[str, str]:
     """What does not hold → why."""
-    return {name: fact.detail for name, fact in facts.items() if fact.verdict != "holds"}
+    return {name: result.detail for name, result in results.items() if result.status != "holds"}
 
 
-def try_all(project: Project) -> dict[str, Fact]:
-    facts = {f"{fact.area}: {fact.name}": fact for fact in try_target(project)}
-    if len(facts) > 1:
-        assert facts.pop("schema: a schema for the trials").verdict == "holds"
-        assert facts.pop("schema: nothing is left").verdict == "holds"
-    assert all(fact.detail and "\n" not in fact.detail for fact in facts.values())
-    return facts
+def try_all(project: Project) -> dict[str, TrialResult]:
+    results = {f"{result.area}: {result.name}": result for result in try_target(project)}
+    if len(results) > 1:
+        assert results.pop("schema: a schema for the trials").status == "holds"
+        assert results.pop("schema: nothing is left").status == "holds"
+    assert all(result.detail and "\n" not in result.detail for result in results.values())
+    return results
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Run none but the trials of these names."""
     find = trials.find_trials
 
-    def find_some(lab: Lab) -> list[Trial]:
-        return [trial for trial in find(lab) if trial.name in names]
+    def find_some(scratch: ScratchSchema) -> list[Trial]:
+        return [trial for trial in find(scratch) if trial.name in names]
 
     monkeypatch.setattr("loader.doctor.thorough.find_trials", find_some)
     monkeypatch.setattr(
@@ -80,11 +80,10 @@ def test_all_holds_on_both_targets(on_redshift: Project, make_project: MakeProje
     assert {name for name in SAMPLES if f"values: {name}" in found["DuckDB"]} == set(SAMPLES)
     assert not (local.config.root / ".loader").exists()
     lines = ["| area | trial | the stand-in | DuckDB |", "|---|---|---|---|"]
-    for key, fact in found["the stand-in"].items():
+    for key, result in found["the stand-in"].items():
         there = found["DuckDB"].get(key)
-        lines.append(
-            f"| {fact.area} | {fact.name} | {fact.verdict} | {there.verdict if there else '-'} |"
-        )
+        on_duckdb = there.status if there else "-"
+        lines.append(f"| {result.area} | {result.name} | {result.status} | {on_duckdb} |")
     expect_block(README, "trials", "\n".join(lines))
 
 
@@ -96,13 +95,13 @@ def test_a_value_that_is_changed_differs(
     only(monkeypatch, "integer", "bigint", "boolean")
     copies = re.compile(rf"COPY .*a_bigint.*{staging}_", re.DOTALL)
     redshift.faults.add(copies, "before", ChangeCopied("a_bigint = a_bigint / 2"), times=99)
-    facts = try_all(on_redshift)
-    assert {name: fact.verdict for name, fact in facts.items()} == {
+    results = try_all(on_redshift)
+    assert {name: result.status for name, result in results.items()} == {
         "values: integer": "holds",
         "values: bigint": "differs",
         "values: boolean": "holds",
     }
-    assert staging in facts["values: bigint"].detail
+    assert staging in results["values: bigint"].detail
 
 
 def test_what_is_not_allowed_is_told(
@@ -111,9 +110,9 @@ def test_what_is_not_allowed_is_told(
     """A user who may not create schemas is not allowed to try, which is no difference."""
     redshift.add_user("reader", "pl4nted-passw0rd")
     settings = redshift_target(redshift, user="reader", password="pl4nted-passw0rd")
-    (fact,) = try_all(make_project({}, folder="reader", **settings)).values()
-    assert fact.verdict == "not allowed"
-    assert "permission denied for database" in fact.detail
+    (result,) = try_all(make_project({}, folder="reader", **settings)).values()
+    assert result.status == "not allowed"
+    assert "permission denied for database" in result.detail
 
 
 def test_a_lock_that_does_not_wait_differs(
@@ -123,8 +122,8 @@ def test_a_lock_that_does_not_wait_differs(
     only(monkeypatch, "wait for a lock", "snapshot after a lock")
     templates = {"redshift/lock.sql.j2": "SELECT {{ table_ledger.name|literal }}"}
     project = make_project({}, templates, **redshift_target(redshift))
-    facts = try_all(project)
-    assert {fact.verdict for fact in facts.values()} == {"differs"}
+    results = try_all(project)
+    assert {result.status for result in results.values()} == {"differs"}
 
 
 def test_serializable_databases_hold_too(
@@ -146,8 +145,8 @@ def test_a_datashare_is_tried_as_it_is_used(
         *("wait for a lock", "snapshot after a lock", "two tables at once", "conflict"),
         *("merge by MERGE", "change a type", "append once"),
     )
-    facts = try_all(make_project({}, **redshift_target(redshift, share="sales")))
-    refused = hold(facts)
+    results = try_all(make_project({}, **redshift_target(redshift, share="sales")))
+    refused = hold(results)
     assert list(refused) == ["tables: change a type"]
     assert "alter it on the producer" in refused["tables: change a type"]
     assert redshift.objects() == []
@@ -159,15 +158,15 @@ def test_an_error_of_a_trial_is_a_finding(
     """A trial that fails in a way that nobody foresaw differs, and the next ones are run."""
     only(monkeypatch, "append once", "failed check")
     monkeypatch.setattr(trials, "_expect_rows", lambda *_: 1 / 0)
-    facts = try_all(on_redshift)
-    assert [fact.detail.split(":")[0] for fact in facts.values()] == ["ZeroDivisionError"] * 2
+    results = try_all(on_redshift)
+    assert [result.detail.split(":")[0] for result in results.values()] == ["ZeroDivisionError"] * 2
 
 
 def test_an_interrupt_leaves_nothing(on_redshift: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials that are interrupted drop their schema and files all the same."""
 
-    def interrupt(lab: Lab) -> str:
-        lab.load(lab.spec("t", {"id": "integer"}), [{"id": 1}])
+    def interrupt(scratch: ScratchSchema) -> str:
+        scratch.load(scratch.spec("t", {"id": "integer"}), [{"id": 1}])
         raise KeyboardInterrupt
 
     found = [Trial("loads", "interrupted", interrupt)]
@@ -193,7 +192,7 @@ def test_the_command_prints_a_table(
     ]
     assert lines[-1] == "local: 4 holds"
     told = json.loads(run(project, "--format", "json").stdout)
-    assert [fact["verdict"] for fact in told["trials"]] == ["holds"] * 4
+    assert [result["status"] for result in told["trials"]] == ["holds"] * 4
     monkeypatch.setattr("loader.doctor.transfers.is_same", lambda *_: False)
     failed = run(project)
     assert failed.exit_code == 1

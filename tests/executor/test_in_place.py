@@ -293,14 +293,13 @@ def test_rows_that_staging_would_refuse_are_refused(place: Place, case: str) -> 
 def test_columns_in_another_order_are_never_swapped(place: Place) -> None:
     """A file is loaded by name, or refused where COPY goes by position, also into a new table."""
     project = place.project()
-    turned = dict(reversed(TYPES.items()))
+    turned = dict(reversed(list(TYPES.items())))
     for number in (1, 2):  # the first load creates the table
         name = place.file(f"{number}.parquet", [row(number)], turned)
-        try:
-            load(project, name)
-        except LoaderError as error:
-            assert "its columns in another order" in error.message
-            load(project, name, otherwise_stage=True)
+        result = load(project, name, otherwise_stage=True)
+        goes_by_name = project.config.settings().type == "duckdb"
+        assert result.in_place == goes_by_name
+        assert goes_by_name or "its columns in another order" in result.warnings[0]
         assert rows_of(project) == [row(number)]
 
 

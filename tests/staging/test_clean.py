@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import main
-from loader.doctor.lab import Lab
 from loader.doctor.report import check_target
+from loader.doctor.scratch import ScratchSchema
 from loader.doctor.thorough import try_target
 from loader.doctor.trials import find_trials
 from loader.errors import LoaderError
@@ -114,9 +114,9 @@ def test_all_that_loader_makes_is_known(
     assert not target or project.clean(NOW).removed == ()
 
 
-def _find_few_trials(lab: Lab) -> list[Trial]:
+def _find_few_trials(scratch: ScratchSchema) -> list[Trial]:
     """Trials that stage files, reject rows and unload."""
-    return [trial for trial in find_trials(lab) if trial.name in ("boolean", "append once")]
+    return [trial for trial in find_trials(scratch) if trial.name in ("boolean", "append once")]
 
 
 FOREIGN = [

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from loader.config import make_settings
-from loader.doctor.thorough import format_fact, try_target
+from loader.doctor.thorough import format_result, try_target
 from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject
 
@@ -55,10 +55,10 @@ def test_nothing_differs(make_project: MakeProject, monkeypatch: pytest.MonkeyPa
     """What loads rely on holds on the cluster, or the user is not allowed to try it."""
     for name, value in _AWS.items():
         monkeypatch.setenv(name, value)
-    facts = list(try_target(make_project({}, **cluster_target(_AWS))))
-    table = "\n".join(format_fact(fact, plain, verbose=True) for fact in facts)
+    results = list(try_target(make_project({}, **cluster_target(_AWS))))
+    table = "\n".join(format_result(result, plain, verbose=True) for result in results)
     print(table)
-    assert not [fact for fact in facts if fact.verdict == "differs"], table
+    assert not [result for result in results if result.status == "differs"], table
 
 
 def test_the_environment_names_a_target(redshift: RedshiftStandIn) -> None:

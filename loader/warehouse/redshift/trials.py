@@ -12,7 +12,7 @@ from loader.errors import ExecuteError
 from loader.plan.model import table_ledger
 from loader.spec.model import TableSpec
 from loader.warehouse.base import Session, transaction
-from loader.warehouse.doctor import DiffersError, Lab, Trial
+from loader.warehouse.doctor import DiffersError, ScratchSchema, Trial
 from loader.warehouse.retry import CANCELLED, take_turn
 
 _WAIT = 1_000
@@ -25,16 +25,16 @@ _PAUSE = 0.5
 """Seconds after which a statement is surely waiting for a lock."""
 
 
-def try_lock_wait(lab: Lab) -> str:
+def try_lock_wait(scratch: ScratchSchema) -> str:
     """Wait for the lock of another transaction, not longer than was asked."""
-    _make_table(lab, "waited_for")
-    with _two_sessions(lab) as (first, second), transaction(first):
-        _lock(lab, first, "waited_for")
-        lab.run(second, "lock_wait", milliseconds=_WAIT)
+    _make_table(scratch, "waited_for")
+    with _two_sessions(scratch) as (first, second), transaction(first):
+        _lock(scratch, first, "waited_for")
+        scratch.run(second, "lock_wait", milliseconds=_WAIT)
         started = time.monotonic()
         try:
             with transaction(second):
-                _lock(lab, second, "waited_for")
+                _lock(scratch, second, "waited_for")
         except ExecuteError as error:
             if error.code != CANCELLED:
                 raise
@@ -44,19 +44,19 @@ def try_lock_wait(lab: Lab) -> str:
     raise DiffersError("two loads of one table are at work at once")
 
 
-def try_lock_before_snapshot(lab: Lab) -> str:
+def try_lock_before_snapshot(scratch: ScratchSchema) -> str:
     """Wait for a lock, and then see what its holder has committed."""
-    _make_table(lab, "seen")
-    with _two_sessions(lab) as (first, second), ThreadPoolExecutor(1) as pool:
+    _make_table(scratch, "seen")
+    with _two_sessions(scratch) as (first, second), ThreadPoolExecutor(1) as pool:
         first.begin()
-        _lock(lab, first, "seen")
-        lab.run(first, "delete_all", table=lab.table("seen"))
-        lab.run(second, "lock_wait", milliseconds=_LONG_WAIT)
+        _lock(scratch, first, "seen")
+        scratch.run(first, "delete_all", table=scratch.table("seen"))
+        scratch.run(second, "lock_wait", milliseconds=_LONG_WAIT)
 
         def wait_and_count() -> int:
             with transaction(second):
-                _lock(lab, second, "seen")
-                return lab.count(second, "seen")
+                _lock(scratch, second, "seen")
+                return scratch.count(second, "seen")
 
         waiting = pool.submit(wait_and_count)
         time.sleep(_PAUSE)
@@ -67,33 +67,33 @@ def try_lock_before_snapshot(lab: Lab) -> str:
     return "a load whose turn comes sees what was committed meanwhile"
 
 
-def try_two_tables(lab: Lab) -> str:
+def try_two_tables(scratch: ScratchSchema) -> str:
     """Load two tables at once, whose loads write to the same ledger."""
-    specs = [_make_table(lab, name) for name in ("one", "other")]
-    with _two_sessions(lab) as sessions:
+    specs = [_make_table(scratch, name) for name in ("one", "other")]
+    with _two_sessions(scratch) as sessions:
         for session in sessions:
             session.begin()
         for do in (_lock_and_count, _write):
             for session, spec in zip(sessions, specs, strict=True):
-                do(lab, session, spec)
+                do(scratch, session, spec)
         for session in sessions:
             session.commit()
     return "transactions of different tables do not conflict"
 
 
-def try_conflict(lab: Lab) -> str:
+def try_conflict(scratch: ScratchSchema) -> str:
     """Change rows that another transaction has changed since they were read."""
-    spec = _make_table(lab, "contended")
-    table = lab.table(spec.name)
-    with _two_sessions(lab) as (first, second):
+    spec = _make_table(scratch, "contended")
+    table = scratch.table(spec.name)
+    with _two_sessions(scratch) as (first, second):
         first.begin()
-        lab.count(first, spec.name)
+        scratch.count(first, spec.name)
         with transaction(second):
-            lab.count(second, spec.name)
-            lab.run(second, "delete_all", table=table)
+            scratch.count(second, spec.name)
+            scratch.run(second, "delete_all", table=table)
         try:
-            lab.run(first, "delete_all", table=table)
-            lab.write_ledger(first, spec)
+            scratch.run(first, "delete_all", table=table)
+            scratch.write_ledger(first, spec)
             first.commit()
         except ExecuteError as error:
             if error.transient:
@@ -102,17 +102,17 @@ def try_conflict(lab: Lab) -> str:
     raise DiffersError("rows were deleted that another transaction had deleted")
 
 
-def try_rejected_row(lab: Lab) -> str:
+def try_rejected_row(scratch: ScratchSchema) -> str:
     """Let COPY reject a row, which the client cannot know to be wrong, and have it named."""
 
     def make_spec(*, nullable: bool) -> TableSpec:
         x = {"data_type": "integer", "nullable": nullable}
-        return lab.spec("strict", {"id": "integer", "x": x}, staging={"format": "csv"})
+        return scratch.spec("strict", {"id": "integer", "x": x}, staging={"format": "csv"})
 
-    lab.load(make_spec(nullable=False), [{"id": 1, "x": 1}])
+    scratch.load(make_spec(nullable=False), [{"id": 1, "x": 1}])
     started = time.monotonic()
     try:
-        lab.load(make_spec(nullable=True), [{"id": 1, "x": None}])
+        scratch.load(make_spec(nullable=True), [{"id": 1, "x": None}])
     except ExecuteError as error:
         named = re.search(r"^ *(\S+ row 1, x\b.*)", error.message, re.MULTILINE)
         if named is None:
@@ -121,34 +121,34 @@ def try_rejected_row(lab: Lab) -> str:
     raise DiffersError("COPY has put NULL into a column that is NOT NULL")
 
 
-def _make_table(lab: Lab, name: str) -> TableSpec:
+def _make_table(scratch: ScratchSchema, name: str) -> TableSpec:
     """A table with one row."""
-    spec = lab.spec(name, {"id": "integer"})
-    lab.load(spec, [{"id": 1}])
+    spec = scratch.spec(name, {"id": "integer"})
+    scratch.load(spec, [{"id": 1}])
     return spec
 
 
-def _lock(lab: Lab, session: Session, name: str) -> None:
+def _lock(scratch: ScratchSchema, session: Session, name: str) -> None:
     """Take the turn of a load of the table, as loads do."""
-    ledger = table_ledger(lab.schema, lab.table(name))
-    take_turn(session, lambda: lab.run(session, "lock", table_ledger=ledger))
+    ledger = table_ledger(scratch.schema, scratch.table(name))
+    take_turn(session, lambda: scratch.run(session, "lock", table_ledger=ledger))
 
 
-def _lock_and_count(lab: Lab, session: Session, spec: TableSpec) -> None:
-    _lock(lab, session, spec.name)
-    lab.count(session, spec.name)
+def _lock_and_count(scratch: ScratchSchema, session: Session, spec: TableSpec) -> None:
+    _lock(scratch, session, spec.name)
+    scratch.count(session, spec.name)
 
 
-def _write(lab: Lab, session: Session, spec: TableSpec) -> None:
-    lab.run(session, "delete_all", table=lab.table(spec.name))
-    lab.write_ledger(session, spec)
+def _write(scratch: ScratchSchema, session: Session, spec: TableSpec) -> None:
+    scratch.run(session, "delete_all", table=scratch.table(spec.name))
+    scratch.write_ledger(session, spec)
 
 
 @contextmanager
-def _two_sessions(lab: Lab) -> Iterator[tuple[Session, Session]]:
+def _two_sessions(scratch: ScratchSchema) -> Iterator[tuple[Session, Session]]:
     """Two sessions; what they leave open is rolled back."""
     with ExitStack() as stack:
-        yield (stack.enter_context(lab.session()), stack.enter_context(lab.session()))
+        yield (stack.enter_context(scratch.session()), stack.enter_context(scratch.session()))
 
 
 TRIALS = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Lab:
+class ScratchSchema:
     """A schema of its own on a target, with a ledger and staged files; all of it is removed."""
 
     def __init__(self, examination: Examination) -> None:
