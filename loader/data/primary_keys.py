@@ -20,6 +20,7 @@ from loader.data.cast.errors import show
 from loader.data.cast.partition_of_row import strip_trailing_blanks
 from loader.data.key_spill import HASH, OPTIONS, BufferedPart, KeyPart, KeySpill, gather
 from loader.errors import FrameError, StageError
+from loader.memory_database import open_memory_database
 
 SHOWN_KEYS = 5
 """The most duplicate keys that an error lists."""
@@ -29,6 +30,9 @@ BUFFER_BYTES = 16 << 20
 
 PASS_BYTES = 24 << 20
 """Bytes of keys that are compared at once; spilling by DuckDB itself would take minutes."""
+
+_FEW_BYTES = 1 << 20
+"""Bytes of keys below which opening a database takes longer than comparing them."""
 
 _MEMORY = "320MB"
 """The memory limit of DuckDB while it compares keys."""
@@ -155,7 +159,10 @@ class KeyIndex:
 
     def _run_query(self, query: str, keys: Any) -> duckdb.DuckDBPyRelation:
         if self._database is None:
-            self._database = duckdb.connect(config={"memory_limit": _MEMORY})
+            few = self._folder is None and self._buffered_bytes < _FEW_BYTES
+            self._database = (
+                open_memory_database() if few else duckdb.connect(config={"memory_limit": _MEMORY})
+            )
         self._database.register("keys", keys)
         return self._database.sql(query)
 

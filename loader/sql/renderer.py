@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from loader.errors import TemplateError
 from loader.sql import lexer
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import Dialect, Value
-from loader.sql.sandbox import Clock, LimitError, Sandbox
+from loader.sql.sandbox import Clock, CompiledTemplates, LimitError, Sandbox
 
 T = TypeVar("T")
 
@@ -72,6 +73,10 @@ class Rendered:
     path: str
 
 
+_COMPILED: defaultdict[tuple[str, str, str], CompiledTemplates] = defaultdict(CompiledTemplates)
+"""What renderers with the same filters have compiled: compiling takes longer than rendering."""
+
+
 class Renderer:
     """Renders the templates of one dialect.
 
@@ -94,6 +99,7 @@ class Renderer:
         self._commits = {re.compile(one): why for one, why in dialect.commits.items()}
         self._environment = Sandbox(
             clock,
+            bytecode_cache=_COMPILED[dialect.name, dialect.share, catalog],
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
             finalize=_only_sql,

@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping, Sequence
 from decimal import Decimal
 from functools import cached_property
+from types import CodeType
 from typing import Any, Literal, NoReturn
 
 import jinja2
 from jinja2 import filters, nodes
+from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, LoopContext, Macro
@@ -66,6 +68,23 @@ _GLOBALS = ("range", "dict", "cycler", "joiner", "namespace")
 
 class LimitError(Exception):
     """A template takes too long, or makes too much."""
+
+
+class CompiledTemplates(jinja2.BytecodeCache):
+    """Compiled templates of sandboxes with the same filters: Jinja applies these to constants."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Set the code of a template, unless its source was another one."""
+        checksum, code = self._found.get(bucket.key, ("", None))
+        bucket.code = code if checksum == bucket.checksum else None
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Remember the code of a template that was compiled."""
+        if bucket.code is not None:
+            self._found[bucket.key] = bucket.checksum, bucket.code
 
 
 class _Spent(threading.local):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -104,16 +105,26 @@ World = Callable[..., Table]
 
 
 @pytest.fixture(params=TARGETS)
-def world(request: pytest.FixtureRequest, make_project: MakeProject) -> World:
+def world(request: pytest.FixtureRequest, make_project: MakeProject) -> Iterator[World]:
     """Makes tables, on each of the warehouses."""
     options: dict[str, Any] = {"type": request.param}
     if request.param == "redshift":
         options = redshift_target(request.getfixturevalue("stand_in"))
+    opened = ExitStack()
 
     def make(**spec: Any) -> Table:
-        return Table(lambda data: make_project({"t.yml": data}, **options), spec)
+        table = Table(lambda data: make_project({"t.yml": data}, **options), spec)
+        if request.param == "duckdb":
+            opened.enter_context(kept_open(table.project))
+        return table
 
-    return make
+    with opened:
+        yield make
+
+
+def kept_open(project: Project) -> AbstractContextManager[object]:
+    """The database file, kept open: most of the time of a small load goes into opening it."""
+    return open_warehouse(project.config.settings(), project.config.root).session()
 
 
 # The partition kinds: two disjoint requests, and rows at the edges of each.
@@ -407,12 +418,13 @@ def live_through(table: Table, kind: Kind, disposition: str) -> None:
     """Load, load again, load the neighbour, load something else: the model says what is there."""
     first, second = filled(kind.in_first, 0, "one"), filled(kind.in_second, 100, "two")
     held: list[Row] = []
-    steps: Sequence[tuple[Any, list[Row], list[Row]]] = [
+    steps: list[tuple[Any, list[Row], list[Row]]] = [
         (kind.first, [], first),
-        (kind.first, first, first),
         (kind.second, first if not kind.partition_by else [], second),
         (kind.first, second if not kind.partition_by else first, first[:1]),
     ]
+    if kind is KINDS["date day"]:  # one way of cutting shows it for all
+        steps.insert(1, (kind.first, first, first))
     for request, there, rows in steps:
         # Of two rows of one key the one with the higher number is the last.
         older = [(*row[:-2], -1, "old") for row in rows] if disposition.endswith("last") else []
@@ -421,8 +433,7 @@ def live_through(table: Table, kind: Kind, disposition: str) -> None:
         assert result.status == "loaded"
         assert table.rows() == ordered(held)
     if kind.partition_by:
-        whole = table.rows()
-        assert ordered([*table.rows(kind.first), *table.rows(kind.second)]) == whole
+        assert ordered([*table.rows(kind.first), *table.rows(kind.second)]) == ordered(held)
         assert all(row[0] < 100 for row in table.rows(kind.first))
     assert table.left_behind() == []
 
@@ -442,7 +453,7 @@ def test_each_disposition_does_its_work_on_each_kind_of_slice(
         pytest.param(staging, disposition, id=f"{'-'.join(staging.values())}-{disposition}")
         for staging in STAGING
         for disposition in DISPOSITIONS
-        if disposition in ("replace", "delete_insert") or staging["compression"] == "gzip"
+        if disposition == "replace" or staging["compression"] == "gzip"
     ],
 )
 def test_how_rows_are_staged_makes_no_difference(

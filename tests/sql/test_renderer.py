@@ -262,6 +262,20 @@ def test_the_dialects_own_template_wins() -> None:
     ]
 
 
+def test_templates_that_are_compiled_once_keep_to_their_own_text_and_filters() -> None:
+    """Renderers share compiled templates, not another's text, dialect or name of its database."""
+    constant = "SELECT {{ 'it\\\\s'|literal }} FROM {{ 'main'|schema }}.t"
+    asked = [(constant, *of) for of in (("duckdb", "main"), ("redshift", "main"), ("duckdb", "x"))]
+    found = [
+        Renderer({"x.sql.j2": Template("x.sql.j2", text)}, get_adapter(dialect).dialect, catalog)
+        .render("x", {})
+        .sql
+        for text, dialect, catalog in [*asked, ("SELECT 1", "duckdb", "main"), asked[0]]
+    ]
+    assert len(set(found)) == 4
+    assert found[-1] == found[0]
+
+
 def test_blank_lines_go_and_the_last_semicolon() -> None:
     """A statement is printed without the blank lines its template leaves, and without its end."""
     text = "\n{% if true %}\n\n  SELECT 1   \n{% endif %}\n\n  , 2;\n\n"

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.memory_database import open_memory_database
 from loader.plan.figures import Figure
 
 Array = Any
@@ -31,7 +32,7 @@ class Checksums:
         if not self._figures:
             return []
         if self._connection is None:
-            self._connection = duckdb.connect(config={"threads": "1"})
+            self._connection = open_memory_database()
         columns = [_to_hashed_form(figure, batch.column(figure.column)) for figure in self._figures]
         names = [f"c{number}" for number in range(len(columns))]
         sums = ", ".join(f"sum(('0x' || left(md5({name}), 15))::BIGINT)" for name in names)

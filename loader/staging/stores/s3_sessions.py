@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import Loader, create_loader
 
 from loader.staging.stores.base import S3Endpoint, StoreOptions
@@ -26,10 +28,21 @@ def _service_descriptions() -> Loader:
     return create_loader()
 
 
+@cache
+def _builtin_handlers() -> HierarchicalEmitter:
+    """The hundreds of handlers that every session starts with."""
+    emitter = HierarchicalEmitter()
+    botocore.session.Session(event_hooks=emitter)
+    return emitter
+
+
 def core_session(endpoint: S3Endpoint | None = None) -> botocore.session.Session:
     """A session of botocore, without the user's profiles where a server is given."""
     own = None if endpoint is None else _NO_SETTINGS
-    session = botocore.session.Session(session_vars=own)
+    handlers = copy(_builtin_handlers())
+    session = botocore.session.Session(
+        session_vars=own, event_hooks=handlers, include_builtin_handlers=False
+    )
     session.register_component("data_loader", _service_descriptions())
     return session
 
