@@ -109,7 +109,9 @@ class Renderer:
         )
         self._environment.globals["newline"] = Sql("\n")
         self._environment.globals["share"] = dialect.share
-        self._environment.filters = {**self._environment.filters, **_filters(dialect, catalog)}
+        self._environment.filters |= _filters(dialect, catalog)
+        self._environment.filters["predicate"] = self._predicate
+        self._predicates: dict[bool, tuple[object, Sql]] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a template of that name for the dialect."""
@@ -148,6 +150,15 @@ class Renderer:
         except Exception as error:  # a template is a user's program: anything goes
             raise self._broken(template, error) from error
         return Rendered(self._one_statement(template, text), template.path)
+
+    def _predicate(self, slice_: object, exact: bool = False) -> Sql:
+        """The predicate of a slice, made once: it may be long, and most statements have it."""
+        known, sql = self._predicates.get(exact, (None, Sql()))
+        if known is not slice_:
+            template = self._environment.get_template("boxes" + SUFFIX)
+            sql = Sql(template.render(slice=_require_defined(slice_), exact=exact))
+            self._predicates[exact] = slice_, sql
+        return sql
 
     def _missing(self, name: str, wanted: str) -> TemplateError:
         hint = f"{self.dialect.name} cannot do `{name}`"

@@ -276,6 +276,33 @@ def test_templates_that_are_compiled_once_keep_to_their_own_text_and_filters() -
     assert found[-1] == found[0]
 
 
+def test_the_predicate_of_a_slice_is_rendered_once() -> None:
+    """All statements share what a slice renders to; another slice, and the exact form, do not."""
+    rendered: list[int] = []
+
+    class Part:
+        def __init__(self, key: int) -> None:
+            self.key = key
+
+        @property
+        def value(self) -> int:
+            rendered.append(self.key)
+            return self.key
+
+    found = renderer(
+        x="SELECT {{ slice|predicate }}",
+        y="SELECT {{ slice|predicate(true) }}",
+        boxes="{{ slice.value|literal }}{% if exact %} + 0{% endif %}",
+    )
+    one, two = Part(1), Part(2)
+    asked = [("x", one), ("x", one), ("y", one), ("x", two), ("y", two), ("x", two)]
+    assert [found.render(name, {"slice": slice_}).sql for name, slice_ in asked] == [
+        *("SELECT 1", "SELECT 1", "SELECT 1 + 0"),
+        *("SELECT 2", "SELECT 2 + 0", "SELECT 2"),
+    ]
+    assert rendered.count(2) == 2  # the sandbox looks twice at the first object of a type
+
+
 def test_blank_lines_go_and_the_last_semicolon() -> None:
     """A statement is printed without the blank lines its template leaves, and without its end."""
     text = "\n{% if true %}\n\n  SELECT 1   \n{% endif %}\n\n  , 2;\n\n"

@@ -53,6 +53,7 @@ TEMPLATES_UNKNOWN = {
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
 PARTS = {
+    "boxes",
     "check_rows",
     "columns",
     "convert",
