@@ -9,14 +9,17 @@ half-open windows (``expr >= a AND expr < b``). A slice is never empty: no key l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
 from itertools import product
 from math import prod
 
 from loader.errors import PlanError
 from loader.spec.partition_keys import example_key, parse_key
 from loader.spec.periods import (
+    Bound,
     Dimension,
     KeyValue,
     Partition,
@@ -24,6 +27,11 @@ from loader.spec.periods import (
     check_partition_count,
 )
 from loader.spec.ranges import RangeKeys, find_window, parse_range
+
+_PERIODS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+"""Grains whose periods are all of one length."""
+
+_MANY_WINDOWS = 50
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,29 @@ class Part:
     def __post_init__(self) -> None:
         if bool(self.values) == bool(self.windows):
             raise PlanError(f"no keys are given for the partition `{self.dimension.name}`")
+
+    @cached_property
+    def starts(self) -> tuple[Bound, ...]:
+        """The start of each period in many windows, where the column itself shows the period.
+
+        A warehouse compares each row with each window, but finds a start in a list at once.
+        """
+        dimension = self.dimension
+        length = _PERIODS.get(dimension.grain or "")
+        in_utc = dimension.timezone == "UTC" == (dimension.column_timezone or "UTC")
+        shown = dimension.data_type.name == "date" or (
+            dimension.data_type.name == "timestamp" and in_utc
+        )
+        if length is None or not shown or len(self.windows) < _MANY_WINDOWS:
+            return ()
+        return tuple(start for window in self.windows for start in _list_starts(window, length))
+
+
+def _list_starts(window: Window, length: timedelta) -> Iterator[Bound]:
+    start = window.start
+    while not isinstance(start, str) and start < window.end:  # type: ignore[operator]  # of one type
+        yield start
+        start += length
 
 
 @dataclass(frozen=True)

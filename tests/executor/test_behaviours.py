@@ -345,6 +345,14 @@ KINDS: Mapping[str, Kind] = {
         days("2013-01-30", "2013-02-01"),
         days("2013-02-02", "2013-02-03"),
     ),
+    "hours with gaps": Kind(
+        {"p": "timestamp"},
+        [{"expr": "p", "grain": "hour"}],
+        [f"2013-01-{day:02}-{hour:02}:00" for day in range(1, 6) for hour in range(0, 24, 2)],
+        [f"2013-01-{day:02}-{hour:02}:00" for day in range(1, 6) for hour in range(1, 24, 2)],
+        stamps("2013-01-01T00:00:00", "2013-01-01T00:59:59.999999", "2013-01-05T22:00:00"),
+        stamps("2013-01-01T01:00:00", "2013-01-05T21:59:59.999999", "2013-01-05T23:59:59.999999"),
+    ),
     "list": Kind(
         {"p": "date"},
         [{"expr": "p", "grain": "month"}],

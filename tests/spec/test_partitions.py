@@ -371,6 +371,30 @@ def test_a_span_of_time_is_its_periods() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dim", "listed"),
+    [
+        (dimension("date", "day"), True),
+        (dimension("timestamp", "day"), True),
+        (dimension("timestamp", "hour"), True),
+        (dimension("timestamptz", "day"), False),
+        (dimension("varchar(10)", "day"), False),
+        (dimension("timestamp", "day", timezone="Asia/Tokyo"), False),
+        (dimension("timestamp", "day", column_timezone="Asia/Tokyo"), False),
+        (dimension("timestamp", "day", timezone="UTC", column_timezone="UTC"), True),
+    ],
+)
+def test_many_windows_list_their_periods_where_the_column_shows_them(
+    dim: Dimension, listed: bool
+) -> None:
+    """The starts are those of the periods asked for, one by one, though some windows touch."""
+    for count in (10, 80):
+        days = [date(2013, 1, 1) + timedelta(days=40 * n + m) for n in range(count) for m in (0, 1)]
+        part = make_slice([dim], [str(day) for day in days]).boxes[0].parts[0]
+        one_by_one = [window(dim, str(day)).start for day in days]
+        assert list(part.starts) == (one_by_one if listed and count == 80 else [])
+
+
+@pytest.mark.parametrize(
     "request_",
     [[], {"d": []}, (), {}, [{}], "2013-01-02..2013-01-01", "..", "2013-01-01..", set()],
 )

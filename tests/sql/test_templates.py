@@ -61,6 +61,7 @@ PARTS = {
     "grantee",
     "iam_role",
     "now",
+    "period",
     "same_text",
     "shared_default",
     "shared_type",
