@@ -15,7 +15,9 @@ import duckdb
 import tenacity
 
 from loader.errors import ExecuteError
+from loader.fair_semaphore import FairSemaphore
 from loader.warehouse.base import Row
+from loader.warehouse.duckdb.file_queue import wait_in_queue
 from loader.warehouse.duckdb.settings import DuckDBTarget
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ BATCH_ROWS = 65_536
 MAX_THREADS = 4
 """The most threads: each one that reads staged files uses memory."""
 
-_writers: dict[Path, threading.RLock] = {}
+_writers: dict[Path, FairSemaphore] = {}
 _writers_lock = threading.Lock()
 
 _HELD_BY = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
@@ -66,33 +68,39 @@ class DuckDB:
             ExecuteError: another process held it for longer than ``lock_timeout``, or it is not a
                 database.
         """
-        if not write:
-            with self._connection(read_only=True) as session:
-                yield session
-            return
         with _writers_lock:
-            turn = _writers.setdefault(self.path, threading.RLock())
-        with turn, self._connection(read_only=False) as session:
-            yield session
-
-    @contextmanager
-    def _connection(self, *, read_only: bool) -> Iterator[DuckDBSession]:
-        connection = self._wait_for_lock(read_only=read_only)
-        try:
+            turn = _writers.setdefault(self.path, FairSemaphore())
+        with ExitStack() as stack:
+            if write:
+                stack.enter_context(turn)
+                first = stack.enter_context(wait_in_queue(self.path, self._settings.lock_timeout))
+                connection = self._open(read_only=False, first=first)
+            else:
+                connection = self._open_to_read(turn)
+            stack.callback(self._close, connection)
             # Timestamps with and without a time zone are compared in UTC on every machine.
             connection.execute("SET TimeZone = 'UTC'")
             # stdout is for results only.
             connection.execute("SET enable_progress_bar = false")
             yield DuckDBSession(connection)
-        finally:
-            with _lock_folder(self.path.parent):
-                connection.close()
 
-    def _wait_for_lock(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _open_to_read(self, writers: FairSemaphore) -> duckdb.DuckDBPyConnection:
+        if writers.is_held:  # this process has its place in the queue, and reads beside its writer
+            return self._open(read_only=True)
+        # The next may come once the file is open: readers do not exclude each other.
+        with wait_in_queue(self.path, self._settings.lock_timeout) as first:
+            return self._open(read_only=True, first=first)
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        with _lock_folder(self.path.parent):
+            connection.close()
+
+    def _open(self, *, read_only: bool, first: bool = True) -> duckdb.DuckDBPyConnection:
+        """Open the file, and wait for programs that hold it; only the first in the queue waits."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_in_use),
-            wait=tenacity.wait_random_exponential(0.05, max=2),
-            stop=tenacity.stop_after_delay(self._settings.lock_timeout),
+            wait=tenacity.wait_random(0.02, 0.2),
+            stop=tenacity.stop_after_delay(self._settings.lock_timeout if first else 0),
             reraise=True,
         )
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from loader.warehouse.redshift.sessions import (
     make_statement_error,
     opening_statements,
     returns_count,
+    wait_to_write,
 )
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -78,17 +79,18 @@ class DataApi:
         return True
 
     @contextmanager
-    def session(self, *, write: bool = True) -> Iterator[DataApiSession]:  # noqa: ARG002  one kind
-        """Open a session.
+    def session(self, *, write: bool = True) -> Iterator[DataApiSession]:
+        """Open a session; to write, when it is the turn of this thread.
 
         Raises:
             ExecuteError: the API cannot be reached, or rejects the login.
         """
-        session = connect_with_retries(self._connect)
-        try:
-            yield session
-        finally:
-            session.close()
+        with wait_to_write(self._settings) if write else nullcontext():
+            session = connect_with_retries(self._connect)
+            try:
+                yield session
+            finally:
+                session.close()
 
     def _connect(self) -> DataApiSession:
         settings = self._settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from loader.warehouse.redshift.sessions import (
     make_error,
     opening_statements,
     returns_count,
+    wait_to_write,
 )
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -56,18 +57,19 @@ class Redshift:
         return True
 
     @contextmanager
-    def session(self, *, write: bool = True) -> Iterator[DriverSession]:  # noqa: ARG002  one kind
-        """Open a connection.
+    def session(self, *, write: bool = True) -> Iterator[DriverSession]:
+        """Open a connection; to write, when it is the turn of this thread.
 
         Raises:
             ExecuteError: it cannot be reached, or rejects the login.
         """
         KNOWN.add(self._settings.password)
-        connection = connect_with_retries(self._connect)
-        try:
-            yield DriverSession(connection)
-        finally:
-            _close(connection)
+        with wait_to_write(self._settings) if write else nullcontext():
+            connection = connect_with_retries(self._connect)
+            try:
+                yield DriverSession(connection)
+            finally:
+                _close(connection)
 
     def _connect(self) -> Any:
         settings = self._settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tenacity
 
 from loader.errors import ExecuteError
+from loader.fair_semaphore import FairSemaphore
 from loader.redaction import KNOWN
 from loader.sql.dialects.redshift import DIALECT
 from loader.warehouse.base import Row
@@ -26,6 +28,9 @@ BATCH_ROWS = 65_536
 
 _CONNECT_ATTEMPTS = 5
 
+_writers: dict[tuple[object, ...], FairSemaphore] = {}
+_writers_lock = threading.Lock()
+
 T = TypeVar("T")
 
 
@@ -35,6 +40,16 @@ def opening_statements(settings: RedshiftTarget) -> Iterator[str]:
     yield "SET timezone TO 'UTC'"
     for name, value in settings.session.outside_loads.parameters().items():
         yield f"SET {name} TO {DIALECT.literal(value)}"
+
+
+def wait_to_write(settings: RedshiftTarget) -> FairSemaphore:
+    """The ``with`` block in which a load is one of the ``max_connections`` of this process."""
+    place = (settings.host, settings.cluster_identifier, settings.work_group, settings.secret_id)
+    with _writers_lock:
+        return _writers.setdefault(
+            (*place, settings.port, settings.database, settings.max_connections),
+            FairSemaphore(settings.max_connections),
+        )
 
 
 def connect_with_retries(connect: Callable[[], T]) -> T:

@@ -80,6 +80,8 @@ class RedshiftTarget(TargetSettings):
     """The key of `aws:kms`; if empty, the account's default key, and for UNLOAD the bucket's."""
     session: TargetSession = TargetSession()
     """What is SET in every session; specs may say more for their loads."""
+    max_connections: int = Field(default=16, ge=1)
+    """Loads and changes of this process that are connected at once; more wait for their turn."""
     unload_rows: int = Field(default=100_000, ge=0)
     """Reads of more rows than this use UNLOAD instead of the connection."""
 
