@@ -14,8 +14,8 @@ from loader.executor.runner import OnStatement, TransactionRunner
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live
-from loader.plan.loading import MergeCounts
-from loader.plan.model import Evolution, Plan, Statement, ledger_slice
+from loader.plan.loading import Evolution, MergeCounts
+from loader.plan.model import Plan, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
@@ -40,10 +40,10 @@ class Outcome:
     """The result of a transaction."""
 
     plan: Plan
+    rows_loaded: int
     record: LoadRecord | None = None
     """The ledger's record, if another run has committed this load id; this run did nothing then."""
     rows_deleted: int = 0
-    rows_loaded: int = 0
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
     """Failed checks of severity warning, with sample rows."""
@@ -140,29 +140,22 @@ class LoadTransaction(TransactionRunner):
             PlanError, ExecuteError, VerifyError: see `execute`.
         """
         self._live, self._warnings, self._plan = "unseen", [], self._opening
-        record = None
         try:
             self.run()
         except AlreadyLoadedError as found:
-            record = self._check_record(found.record)
-        except _CommittedByAnother as found:
             record = found.record
-        if record is not None:
-            return Outcome(self._plan, record, rows_loaded=record.rows, evolution=self._evolved)
+            self._check_record(record)
+            return Outcome(self._plan, record.rows, record, evolution=self._evolved)
         answers = self.answers
         return Outcome(
             self._plan,
+            rows_loaded=self._rows,
             rows_deleted=answers.rows_deleted,
-            rows_loaded=self._rows if self._copies else 0,
             rows_after=answers.rows_after,
             warnings=self._warnings,
             merge_counts=answers.merge_counts,
             evolution=self._plan.evolution,
         )
-
-    @property
-    def _copies(self) -> bool:
-        return any(statement.role == "copy" for statement in self._plan.statements)
 
     def new_answers(self) -> Answers:
         """New answers, which know only the number of staged rows."""
@@ -203,11 +196,10 @@ class LoadTransaction(TransactionRunner):
             return
         self._live = describe(session, self._renderer, self._table)
         plan = self._build(self._live, Evolution())
-        if plan.outside:
-            with self._retry_if_changed(session):
-                for statement in plan.outside:
-                    self.run_statement(session, statement)
-            self._evolved += plan.evolution
+        with self._retry_if_changed(session):
+            for statement in plan.outside:
+                self.run_statement(session, statement)
+                self._evolved += statement.evolves  # it stays, whatever becomes of the next one
 
     # --- the transaction
 
@@ -292,7 +284,6 @@ class LoadTransaction(TransactionRunner):
             hint="fix the data, or change the check in the spec",
             details=[failure_details(result) for result in found],
             statement=fatal[0].sql,
-            rolled_back=True,
         )
 
     # --- after a COMMIT whose outcome is not known
@@ -346,16 +337,20 @@ class LoadTransaction(TransactionRunner):
         return record is not None
 
     def _accept(self, record: LoadRecord) -> None:
-        """Check whether a record is this run's own, or of another run with the same load id."""
+        """Check that a record is this run's own.
+
+        Raises:
+            AlreadyLoadedError: another run with the same load id has committed first.
+            ExecuteError: a load of another slice has the same load id.
+        """
         self._check_record(record)
         own = f"{self._plan.stage.prefix}/manifest.json" if self._rows else None
         if record.manifest != own:
-            raise _CommittedByAnother(record)
+            raise AlreadyLoadedError(record)
 
-    def _check_record(self, record: LoadRecord) -> LoadRecord:
+    def _check_record(self, record: LoadRecord) -> None:
         plan = self._plan
         check_same_load(record, plan.load_id, self._table, ledger_slice(plan.slice))
-        return record
 
     def _find_after_loss(self) -> LoadRecord | None:
         """Find the ledger's record, after the transaction of the lost connection has ended."""
@@ -372,11 +367,3 @@ class LoadTransaction(TransactionRunner):
                     if statement.role == "lock" or isinstance(statement.expects, NotLoaded):
                         rows = session.execute(statement.sql)
             return LoadRecord.of(rows)
-
-
-class _CommittedByAnother(Exception):  # noqa: N818  # an outcome, not an error
-    """Another run with the same load id has committed first."""
-
-    def __init__(self, record: LoadRecord) -> None:
-        super().__init__()
-        self.record = record

@@ -7,7 +7,7 @@ from itertools import chain
 
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import Step
+from loader.plan.loading import Evolution, Step
 from loader.spec.model import Column, TableSpec
 from loader.spec.primary_key import declares_key
 from loader.sql.renderer import Renderer, Table
@@ -44,7 +44,8 @@ def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
             column = spec.by_name[one.column]
             why = f"the live column is {one.live}; this cannot run inside the transaction"
             name = f"widen the column {column.name}"
-            yield Step(name, why, "widen_column", facts={"column": column})
+            widened = Evolution(widened=(column.name,))
+            yield Step(name, why, "widen_column", facts={"column": column}, evolves=widened)
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:
@@ -81,7 +82,8 @@ def declared_key(spec: TableSpec, live: LiveTable | None = None) -> dict[str, ob
 
 def add_column(column: Column, why: str) -> Step:
     """The step that adds a column."""
-    return Step(f"add the column {column.name}", why, "add_column", facts={"column": column})
+    name, facts = f"add the column {column.name}", {"column": column}
+    return Step(name, why, "add_column", facts=facts, evolves=Evolution(added=(column.name,)))
 
 
 def _add(spec: TableSpec, renderer: Renderer, one: Difference) -> Iterator[Step]:

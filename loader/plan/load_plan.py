@@ -17,10 +17,9 @@ from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, Loading, Role, Step
+from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Role, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
-    Evolution,
     LoadRequest,
     Plan,
     StagePlan,

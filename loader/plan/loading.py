@@ -67,6 +67,24 @@ class MergeCounts:
 
 
 @dataclass(frozen=True)
+class Evolution:
+    """Columns of a live table that a load changes, as its `schema_contract` allows."""
+
+    added: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
+
+    def __add__(self, other: Evolution) -> Evolution:
+        return Evolution(self.added + other.added, self.widened + other.widened)
+
+    def __str__(self) -> str:
+        return "".join(
+            f"; {change} before: {', '.join(columns)}"
+            for change, columns in (("widened", self.widened), ("added", self.added))
+            if columns
+        )
+
+
+@dataclass(frozen=True)
 class Step:
     """A statement before it is rendered: name, reason, template and the template's facts."""
 
@@ -79,6 +97,8 @@ class Step:
     """Text that a short plan shows instead of this step and neighbours of the same group."""
     expects: Expectation | None = None
     """The expected result; None when the result does not matter."""
+    evolves: Evolution = Evolution()
+    """The column of the live table that it adds or widens."""
 
 
 @dataclass(frozen=True)

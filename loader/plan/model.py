@@ -12,7 +12,7 @@ from typing import Literal
 from loader.plan.expectations import DELETED, Expectation, Number
 from loader.plan.figures import Figure, Kind, Level, Statistics
 from loader.plan.live_table import Live
-from loader.plan.loading import Role
+from loader.plan.loading import Evolution, Role
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.session import SessionSettings
@@ -94,6 +94,8 @@ class Statement:
     """Text that a short plan shows instead of this statement and neighbours of the same group."""
     expects: Expectation | None = None
     """The expected result; None when the result does not matter."""
+    evolves: Evolution = field(default_factory=Evolution)
+    """The column of the live table that it adds or widens."""
 
     @property
     def project_template(self) -> str | None:
@@ -115,24 +117,6 @@ class Statement:
             "role": self.role,
             "when": self.when,
         }
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """Columns of a live table that a load changes, as its `schema_contract` allows."""
-
-    added: tuple[str, ...] = ()
-    widened: tuple[str, ...] = ()
-
-    def __add__(self, other: Evolution) -> Evolution:
-        return Evolution(self.added + other.added, self.widened + other.widened)
-
-    def __str__(self) -> str:
-        return "".join(
-            f"; {change} before: {', '.join(columns)}"
-            for change, columns in (("widened", self.widened), ("added", self.added))
-            if columns
-        )
 
 
 @dataclass(frozen=True)
@@ -172,7 +156,7 @@ class Plan:
     """The number of rows to load, if known."""
     notes: tuple[str, ...] = ()
     """Notes for the reader: placeholders, and what is not known yet."""
-    evolution: Evolution = Evolution()
+    evolution: Evolution = field(default_factory=Evolution)
     """Columns of the live table that the load adds or widens."""
 
     @property
@@ -267,7 +251,7 @@ class LoadRequest:
     live: Live = "unseen"
     order: tuple[str, ...] = ()
     """The live table's columns in order, as of staging."""
-    evolved: Evolution = Evolution()
+    evolved: Evolution = field(default_factory=Evolution)
     """Columns that were changed for this load before its transaction."""
     version: str = ""
     """The version of Loader that the ledger records."""

@@ -43,6 +43,7 @@ def statement_of(
         when=when,
         group=step.group,
         expects=step.expects,
+        evolves=step.evolves,
     )
 
 

@@ -30,8 +30,13 @@ TESTS: Mapping[str, Sequence[str]] = {
     "staging/stager": _STAGING,
     "staging/chunk_queue": _STAGING,
     "executor/answers": ["executor/test_answers", *_EXECUTOR],
-    "executor/runner": ["executor/test_runner", *_EXECUTOR, "executor/test_apply"],
-    "executor/transaction": [*_EXECUTOR, "executor/test_checks", "executor/test_hooks"],
+    "executor/runner": [
+        *("executor/test_runner", "executor/test_transaction", *_EXECUTOR, "executor/test_apply"),
+    ],
+    "executor/transaction": [
+        *("executor/test_transaction", *_EXECUTOR, "executor/test_checks", "executor/test_hooks"),
+    ],
+    "warehouse/retry": ["executor/test_transaction", "executor/test_runner"],
 }
 """The test files that are about each module."""
 
@@ -62,8 +67,7 @@ def main() -> int:
 
 def _run(module: str, arguments: argparse.Namespace) -> int:
     path = ROOT / "loader" / f"{module}.py"
-    names = (ON_REDSHIFT if arguments.stand_in else TESTS)[module]
-    files = [f"tests/{name}.py" for name in names]
+    files = arguments.tests or _files_about(module, stand_in=arguments.stand_in)
     started = time.monotonic()
     chosen = [*files, "-k", f"not ({SLOW})"]
     reach = record(module, chosen, arguments.baseline, stand_in=arguments.stand_in)
@@ -91,6 +95,11 @@ def _run(module: str, arguments: argparse.Namespace) -> int:
             print(f"  {number} of {len(picked)}, {alive} alive", flush=True)
     print(f"\n{module}: {len(picked)} mutants of {len(every)}, {alive} alive\n", flush=True)
     return alive
+
+
+def _files_about(module: str, *, stand_in: bool) -> list[str]:
+    """The test files about a module."""
+    return [f"tests/{name}.py" for name in (ON_REDSHIFT if stand_in else TESTS)[module]]
 
 
 def _that_reach(mutant: Mutant, reach: Mapping[str, Reach], seconds: float) -> list[str]:
@@ -124,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         "--line",
         type=lambda text: set(map(int, text.split(","))),
         help="the mutants of the statements at these lines, separated by commas",
+    )
+    parser.add_argument(
+        "--tests", nargs="+", metavar="FILE", help="by these test files alone, for any module"
     )
     parser.add_argument(
         "--stand-in", action="store_true", help="by the tests that need the stand-in for Redshift"
