@@ -22,6 +22,7 @@ from loader.plan.figures import Figure
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.primary_key import requires_unique_keys
+from loader.sql.dialects.base import Dialect
 from loader.staging.staged import Staged
 from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
@@ -72,6 +73,26 @@ class Destination:
     """Key of the file for rejected rows; outside the prefix, since it is kept longer."""
 
 
+def make_layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
+    """How a warehouse wants the rows of a table staged.
+
+    Args:
+        spec: The table.
+        dialect: Of the warehouse.
+        order: The live table's columns, where COPY goes by position.
+    """
+    staged_as = spec.staging.resolve(dialect.staging_format).format
+    return Layout(
+        order,
+        documents=dialect.documents.get(staged_as, "text"),
+        default_format=dialect.staging_format,
+        document_bytes=dialect.document_bytes.get(staged_as),
+        empty_is_null=staged_as == "csv" and dialect.empty_is_null,
+        nul_in_text=dialect.nul_in_text,
+        ignores_trailing_blanks=dialect.ignores_trailing_blanks,
+    )
+
+
 def ingest(
     spec: TableSpec,
     frame: Frame,
@@ -105,7 +126,7 @@ def ingest(
                 destination.store,
                 destination.prefix,
                 conformer.schema,
-                spec.staging,
+                spec.staging.resolve(layout.default_format),
                 figures=figures(conformer.columns),
                 progress=progress,
             )

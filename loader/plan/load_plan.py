@@ -33,7 +33,7 @@ from loader.plan.model import (
 )
 from loader.plan.read_plan import check_key_spelling
 from loader.plan.statements import statement_of, table_facts
-from loader.spec.model import Column, TableSpec, in_order
+from loader.spec.model import Column, Staging, TableSpec, in_order
 from loader.spec.partitions import Slice
 from loader.spec.session import select_hooks
 from loader.sql.renderer import Renderer, Unknown
@@ -67,6 +67,7 @@ def plan_load(
     preview = request.load_id == PREVIEW_LOAD_ID
     check_share(spec, renderer)
     check_key_spelling(request.slice, renderer)
+    check_staging(spec, renderer)
     chosen, notes = choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
@@ -79,9 +80,9 @@ def plan_load(
         full_refresh=request.full_refresh,
         stage=StagePlan(
             prefix,
-            spec.staging.format,
-            spec.staging.compression,
-            spec.staging.file_size,
+            builder.staging.format,
+            builder.staging.compression,
+            builder.staging.file_size,
             tuple(column.name for column in columns),
         ),
         setup=tuple(builder.setup()),
@@ -94,6 +95,21 @@ def plan_load(
         notes=(*notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
     )
+
+
+def check_staging(spec: TableSpec, renderer: Renderer) -> None:
+    """Check that the warehouse loads files of the format that a spec names.
+
+    Raises:
+        PlanError: it does not.
+    """
+    form, dialect = spec.staging.format, renderer.dialect
+    if form != "auto" and not renderer.has(f"copy_{form}"):
+        raise PlanError(
+            f"{spec.table} has `staging: {{format: {form}}}`, which {dialect.title} cannot load",
+            hint="remove `format`, so that each warehouse has its own, or set"
+            f" `format: {dialect.staging_format}`",
+        )
 
 
 def plan_ledger_upgrade(
@@ -239,6 +255,7 @@ class _Builder:
             self.spec,
             self.slice,
             rows,
+            self.staging.format,
             counts_copied,
             self.columns,
             figures,
@@ -278,6 +295,16 @@ class _Builder:
             steps += alter(self.spec, self.renderer, self.additions)
         for step in steps:
             yield self._outside(step)
+
+    @cached_property
+    def staging(self) -> Staging:
+        """How the rows are staged for this warehouse."""
+        return self.spec.staging.resolve(self.renderer.dialect.staging_format)
+
+    @property
+    def _files(self) -> str:
+        """The staged files, as a pattern."""
+        return f"{self.prefix}/part-*{'.arrow' * (self.staging.format == 'arrow')}"
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
@@ -341,7 +368,8 @@ class _Builder:
             )
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
-        return statement_of(step, self.spec, self.renderer, self._facts, when=when)
+        statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)
+        return replace(statement, attached=self._files) if step.attaches else statement
 
     def _outside(self, step: Step) -> Statement:
         return statement_of(step, self.spec, self.renderer, self._facts, inside=False)
@@ -354,7 +382,7 @@ class _Builder:
             "columns": self.columns,
             "keys": spec.primary_key,
             "slice": self.slice,
-            "compression": spec.staging.compression,
+            "compression": self.staging.compression,
             "disposition": "replace" if self.request.full_refresh else spec.write_disposition,
             "null_marker": "\\N",
             "load": self._load_facts(),
@@ -384,7 +412,7 @@ class _Builder:
             else Unknown("figures of the columns"),
             "columns_changed": self._columns_changed(),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
-            "files_glob": f"{self.prefix}/part-*",
+            "files_glob": self._files,
             "uris": self.request.in_place.uris if self.request.in_place else (),
             "iam_role": self.target.iam_role,
         }

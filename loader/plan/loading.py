@@ -79,6 +79,8 @@ class Step:
     """Text that a short plan shows instead of this step and neighbours of the same group."""
     expects: Expectation | None = None
     """The expected result; None when the result does not matter."""
+    attaches: bool = False
+    """Whether the session makes the staged files readable first, under the name of their path."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Loading:
     """None means the whole table."""
     rows: int | None
     """Rows staged; None when not known yet, which is planned like more than zero."""
+    staging_format: str
+    """The format of the staged files."""
     counts_copied: bool
     """Whether the number of rows that COPY loaded needs a query of its own."""
     columns: tuple[Column, ...]

@@ -94,6 +94,9 @@ class Statement:
     """Text that a short plan shows instead of this statement and neighbours of the same group."""
     expects: Expectation | None = None
     """The expected result; None when the result does not matter."""
+    attached: str = ""
+    """Arrow files that the session makes readable first, under this name: their folder, and a
+    pattern of their names. Empty for most statements."""
 
     @property
     def project_template(self) -> str | None:
