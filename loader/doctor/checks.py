@@ -29,6 +29,7 @@ from loader.plan.model import (
     missing_ledger_columns,
     stage_prefix,
 )
+from loader.plan.staging import resolve_staging
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
@@ -329,7 +330,7 @@ class Examination:
         line = json.dumps(dict(zip(("number", "word"), self.row, strict=True)))
         frame = open_files(["-"], Source(), io.BytesIO(line.encode()))
         rejects = f"{self.prefix}/rejects.parquet"
-        layout = make_layout(self.spec, self.renderer.dialect)
+        layout = make_layout(self.spec, self.renderer)
         destination = Destination(self.store, prefix, rejects)
         return ingest(self.spec, frame, destination, layout=layout).staged
 
@@ -355,7 +356,7 @@ class Examination:
 
     @property
     def _format(self) -> str:
-        return self.renderer.dialect.staging_format
+        return resolve_staging(self.spec, self.renderer).format
 
     @cached_property
     def stage_table(self) -> Table:

@@ -33,8 +33,7 @@ from loader.plan.model import (
 )
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
-from loader.sql.dialects.base import Dialect
-from loader.sql.renderer import Table
+from loader.sql.renderer import Renderer, Table
 from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
@@ -241,7 +240,7 @@ class Load:
             slice_=self.request.slice,
             discover=self.request.auto,
             progress=report,
-            layout=make_layout(self.spec, renderer.dialect, order),
+            layout=make_layout(self.spec, renderer, order),
             figures=lambda columns: compared_figures(self.spec, renderer, target, columns),
         )
 
@@ -345,7 +344,7 @@ class _BeforeStaging:
 
 
 def with_data(
-    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect
+    spec: TableSpec, request: LoadRequest, frame: object, renderer: Renderer
 ) -> LoadRequest:
     """Add the columns, rows and partitions of the data to a request.
 
@@ -354,7 +353,7 @@ def with_data(
         SourceError: the frame cannot be read.
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    layout = make_layout(spec, dialect)
+    layout = make_layout(spec, renderer)
     inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
     return replace(
         _with_partitions(spec, request, inspected.keys),

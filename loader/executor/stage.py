@@ -19,10 +19,11 @@ from loader.data.files.footers import Footer
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.plan.figures import Figure
+from loader.plan.staging import resolve_staging
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.primary_key import requires_unique_keys
-from loader.sql.dialects.base import Dialect
+from loader.sql.renderer import Renderer
 from loader.staging.staged import Staged
 from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
@@ -73,19 +74,19 @@ class Destination:
     """Key of the file for rejected rows; outside the prefix, since it is kept longer."""
 
 
-def make_layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
+def make_layout(spec: TableSpec, renderer: Renderer, order: tuple[str, ...] = ()) -> Layout:
     """How a warehouse wants the rows of a table staged.
 
     Args:
         spec: The table.
-        dialect: Of the warehouse.
+        renderer: Of the warehouse.
         order: The live table's columns, where COPY goes by position.
     """
-    staged_as = spec.staging.resolve(dialect.staging_format).format
+    staged_as, dialect = resolve_staging(spec, renderer).format, renderer.dialect
     return Layout(
         order,
         documents=dialect.documents.get(staged_as, "text"),
-        default_format=dialect.staging_format,
+        format=staged_as,
         document_bytes=dialect.document_bytes.get(staged_as),
         empty_is_null=staged_as == "csv" and dialect.empty_is_null,
         nul_in_text=dialect.nul_in_text,
@@ -126,7 +127,7 @@ def ingest(
                 destination.store,
                 destination.prefix,
                 conformer.schema,
-                spec.staging.resolve(layout.default_format),
+                spec.staging.resolve(layout.format),
                 figures=figures(conformer.columns),
                 progress=progress,
             )

@@ -32,6 +32,7 @@ from loader.plan.model import (
     stage_prefix,
 )
 from loader.plan.read_plan import check_key_spelling
+from loader.plan.staging import resolve_staging
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, Staging, TableSpec, in_order
 from loader.spec.partitions import Slice
@@ -67,7 +68,6 @@ def plan_load(
     preview = request.load_id == PREVIEW_LOAD_ID
     check_share(spec, renderer)
     check_key_spelling(request.slice, renderer)
-    check_staging(spec, renderer)
     chosen, notes = choose_slice(spec, request, preview=preview)
     prefix = f"{target.staging.rstrip('/')}/{stage_prefix(spec, request.load_id, request.run)}"
     columns = in_order(spec.staged_columns(request.present), request.order)
@@ -95,21 +95,6 @@ def plan_load(
         notes=(*notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
     )
-
-
-def check_staging(spec: TableSpec, renderer: Renderer) -> None:
-    """Check that the warehouse loads files of the format that a spec names.
-
-    Raises:
-        PlanError: it does not.
-    """
-    form, dialect = spec.staging.format, renderer.dialect
-    if form != "auto" and not renderer.has(f"copy_{form}"):
-        raise PlanError(
-            f"{spec.table} has `staging: {{format: {form}}}`, which {dialect.title} cannot load",
-            hint="remove `format`, so that each warehouse has its own, or set"
-            f" `format: {dialect.staging_format}`",
-        )
 
 
 def plan_ledger_upgrade(
@@ -299,7 +284,7 @@ class _Builder:
     @cached_property
     def staging(self) -> Staging:
         """How the rows are staged for this warehouse."""
-        return self.spec.staging.resolve(self.renderer.dialect.staging_format)
+        return resolve_staging(self.spec, self.renderer)
 
     @property
     def _files(self) -> str:

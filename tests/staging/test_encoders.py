@@ -24,11 +24,13 @@ from loader.errors import StageError
 from loader.spec.model import Staging
 from loader.staging.encoders.base import JSON_METADATA
 from loader.staging.encoders.open import file_suffix, open_writer
+from loader.warehouse.duckdb.arrow_files import ArrowFiles
 
 CODECS = {
     "parquet": ("snappy", "zstd", "gzip", "none"),
     "csv": ("gzip", "zstd", "none"),
     "json": ("gzip", "zstd", "none"),
+    "arrow": ("none", "lz4", "zstd"),
 }
 STAGINGS = [
     Staging(format=form, compression=codec) for form, codecs in CODECS.items() for codec in codecs
@@ -119,6 +121,7 @@ def _read(path: Path, staging: Staging, declared: dict[str, str]) -> pa.Table:
     compression = f"compression = {_literal(staging.compression)}"
     source = {
         "parquet": "read_parquet(?)",
+        "arrow": "attached",
         "csv": f"""read_csv(?, auto_detect = false, header = true, delim = ',', quote = '"',
             escape = '"', nullstr = '\\N', allow_quoted_nulls = false, new_line = '\\n',
             parallel = false, columns = {{{columns}}}, {compression})""",
@@ -129,13 +132,16 @@ def _read(path: Path, staging: Staging, declared: dict[str, str]) -> pa.Table:
     names = {name: '"' + name.replace('"', '""') + '"' for name in declared}
     plain = ", ".join(
         f"unhex({names[name]}) AS {names[name]}"
-        if kind == "BLOB" and staging.format != "parquet"
+        if kind == "BLOB" and staging.format not in ("parquet", "arrow")
         else names[name]
         for name, kind in declared.items()
     )
     with duckdb.connect() as connection:
         connection.execute("SET timezone = 'America/New_York'")
         query = f"SELECT {plain} FROM {source}"
+        if staging.format == "arrow":
+            connection.register("attached", ArrowFiles([path]))
+            return connection.sql(query).to_arrow_table()
         return connection.sql(query, params=[str(path)]).to_arrow_table()
 
 
