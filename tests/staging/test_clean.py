@@ -52,7 +52,7 @@ FORMATS = [
     ("csv", "gzip"),
     ("csv", "none"),
     ("json", "zstd"),
-    ("arrow", "none"),
+    ("auto", "auto"),
 ]
 
 
