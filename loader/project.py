@@ -163,7 +163,7 @@ class Project:
         if frame is not None:
             from loader.executor.load import with_data
 
-            request = with_data(spec, request, frame, self.renderer(target).dialect)
+            request = with_data(spec, request, frame, self.renderer(target))
         return plan_load(spec, self.renderer(target), place, request)
 
     def load(

@@ -72,6 +72,9 @@ def _check_templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
     if entry.spec is None:
         return
     dialect = renderer.dialect.name
+    form = entry.spec.staging.format
+    if form != "auto" and not renderer.has(f"copy_{form}"):
+        return  # the table is of other warehouses, and a plan for this one says so
     target = Target("validate", dialect, "staging", "loader", "role")
     # Verifying values and verifying counts use different templates.
     for spec in (entry.spec, entry.spec.model_copy(update={"verify": "counts"})):

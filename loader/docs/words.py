@@ -262,10 +262,20 @@ def _grants(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("{} to {}", privilege, grantees)
 
 
+_STAGED_AS = {
+    "auto": "Arrow on DuckDB, Parquet on Redshift",
+    "arrow": "Arrow",
+    "parquet": "Parquet",
+    "csv": "CSV",
+    "json": "JSON",
+}
+"""The words for staging formats."""
+
+
 def _staging(spec: TableSpec) -> Iterator[Markup]:
     staging = spec.staging
-    packed = "" if staging.compression == "none" else f" ({staging.compression})"
-    kind = {"parquet": "Parquet", "csv": "CSV", "json": "JSON"}[staging.format]
+    packed = "" if staging.compression in ("none", "auto") else f" ({staging.compression})"
+    kind = _STAGED_AS[staging.format]
     yield Markup("{}{} in files of about {}.").format(kind, packed, format_size(staging.file_size))
     yield {
         "always": sentence("Staged files are always kept."),

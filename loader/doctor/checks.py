@@ -17,7 +17,7 @@ from loader.data.files.open import open_files
 from loader.doctor.ledger import make_load_facts
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.context import TargetContext
-from loader.executor.stage import Destination, ingest
+from loader.executor.stage import Destination, ingest, make_layout
 from loader.plan.dispositions import steps
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_load
@@ -29,6 +29,7 @@ from loader.plan.model import (
     missing_ledger_columns,
     stage_prefix,
 )
+from loader.plan.staging import resolve_staging
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
@@ -36,7 +37,7 @@ from loader.staging.staged import Staged
 from loader.staging.stores.base import Store
 from loader.version import version
 from loader.warehouse.adapter import Adapter
-from loader.warehouse.base import Row, Session
+from loader.warehouse.base import Row, Session, run_statement
 from loader.warehouse.doctor import AGAIN, CommonCheck, Doctor, Step, StepResult
 from loader.warehouse.introspect import describe
 from loader.warehouse.registry import open_staging, open_warehouse
@@ -298,13 +299,14 @@ class Examination:
             staged = self._stage(prefix)
             session.begin()
             for statement in self._statements(staged):
-                session.execute(statement.sql)
+                run_statement(session, statement)
             found = self.run(
                 "select", table=self.stage_table, columns=self.spec.columns, slice=None, limit=None
             )
         if [tuple(row) for row in found] != [self.row]:
             return StepResult("the loaded row differs from the staged row", "failed", AGAIN)
-        return StepResult("a row was staged as Parquet, loaded and read back")
+        form = self._format.capitalize()
+        return StepResult(f"a row was staged as {form}, loaded and read back")
 
     @contextmanager
     def removed(self, prefix: str) -> Iterator[None]:
@@ -328,7 +330,9 @@ class Examination:
         line = json.dumps(dict(zip(("number", "word"), self.row, strict=True)))
         frame = open_files(["-"], Source(), io.BytesIO(line.encode()))
         rejects = f"{self.prefix}/rejects.parquet"
-        return ingest(self.spec, frame, Destination(self.store, prefix, rejects)).staged
+        layout = make_layout(self.spec, self.renderer)
+        destination = Destination(self.store, prefix, rejects)
+        return ingest(self.spec, frame, destination, layout=layout).staged
 
     def _statements(self, staged: Staged) -> list[Statement]:
         """The statements of the load that fill the temporary table."""
@@ -341,12 +345,18 @@ class Examination:
         location = f"{self.doctor.location}/{self.prefix}"
         target = replace(self.context.target, staging=location, verify="values")
         plan = plan_load(self.spec, self.renderer, target, request)
-        names = {step.name for step in self._steps() if step.template in _LOADING}
+        loading = ("create_stage", f"copy_{self._format}", "copied")
+        names = {step.name for step in self._steps() if step.template in loading}
         return [statement for statement in plan.statements if statement.name in names]
 
     def _steps(self) -> Iterator[Any]:
         counts = self.renderer.has("copied")
-        return steps(Loading(self.spec, None, 1, counts, self.spec.columns), full_refresh=False)
+        loading = Loading(self.spec, None, 1, self._format, counts, self.spec.columns)
+        return steps(loading, full_refresh=False)
+
+    @property
+    def _format(self) -> str:
+        return resolve_staging(self.spec, self.renderer).format
 
     @cached_property
     def stage_table(self) -> Table:
@@ -356,8 +366,6 @@ class Examination:
         assert isinstance(table, Table)
         return table
 
-
-_LOADING = ("create_stage", "copy_parquet", "copied")
 
 _RUN = "doctor"
 """The run id of the check; its load id is unique, so the run id need not be."""

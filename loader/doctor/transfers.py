@@ -9,6 +9,7 @@ from loader.doctor.samples import SAMPLES, is_same
 from loader.doctor.scratch import ScratchSchema
 from loader.errors import LoaderError
 from loader.spec.rules import find_other_format
+from loader.sql.renderer import Renderer
 
 FORMATS = (
     ("parquet", "snappy"),
@@ -16,8 +17,14 @@ FORMATS = (
     ("csv", "gzip"),
     ("csv", "zstd"),
     ("json", "gzip"),
+    ("arrow", "none"),
 )
-"""Staging format and compression."""
+"""Staging format and compression; not every warehouse loads each."""
+
+
+def list_formats(renderer: Renderer) -> list[tuple[str, str]]:
+    """The formats that a warehouse loads."""
+    return [one for one in FORMATS if renderer.has(f"copy_{one[0]}")]
 
 
 class Transfers:

@@ -8,7 +8,7 @@ from functools import partial
 
 from loader.doctor.samples import SAMPLES
 from loader.doctor.scratch import ScratchSchema
-from loader.doctor.transfers import FORMATS, Transfers, can_stage
+from loader.doctor.transfers import Transfers, can_stage, list_formats
 from loader.errors import VerifyError
 from loader.executor.results import LoadResult
 from loader.plan.live_table import LiveTable
@@ -22,7 +22,7 @@ from loader.warehouse.introspect import describe
 
 def try_values(scratch: ScratchSchema, transfers: Transfers, data_type: str) -> str:
     """Send the values of a type through all formats that carry it, and read them in all ways."""
-    formats = [one for one in FORMATS if can_stage(data_type, one[0])]
+    formats = [one for one in list_formats(scratch.renderer) if can_stage(data_type, one[0])]
     problems = {
         f"{name} ({compression})": problem
         for name, compression in formats
@@ -59,7 +59,7 @@ def try_column_order(scratch: ScratchSchema) -> str:
     turned = {"b": "varchar(10)", "a": "varchar(10)", "id": "integer"}
     scratch.project.apply(scratch.project.changes([scratch.spec("turned", turned)]))
     wanted = [{"id": 1, "a": "is a", "b": "is b"}]
-    for name, compression in FORMATS:
+    for name, compression in list_formats(scratch.renderer):
         staging = {"format": name, "compression": compression}
         spec = scratch.spec("turned", dict(reversed(turned.items())), staging=staging)
         scratch.load(spec, wanted)

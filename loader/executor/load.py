@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
-from loader.data.cast.layout import Layout
 from loader.data.chunk import Frame
 from loader.data.files.open import open_files
 from loader.data.frames import open_frame
@@ -17,7 +16,7 @@ from loader.executor.after_commit import run_after_commit
 from loader.executor.context import TargetContext
 from loader.executor.in_place import NotInPlaceError, check_unchanged, inspect_files
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
-from loader.executor.stage import Destination, Ingested, ingest, inspect
+from loader.executor.stage import Destination, Ingested, ingest, inspect, make_layout
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.drift.remedies import explain_stuck_columns, fit_to_live, may_be_stuck
@@ -34,8 +33,7 @@ from loader.plan.model import (
 )
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
-from loader.sql.dialects.base import Dialect
-from loader.sql.renderer import Table
+from loader.sql.renderer import Renderer, Table
 from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
@@ -242,7 +240,7 @@ class Load:
             slice_=self.request.slice,
             discover=self.request.auto,
             progress=report,
-            layout=_layout(self.spec, renderer.dialect, order),
+            layout=make_layout(self.spec, renderer, order),
             figures=lambda columns: compared_figures(self.spec, renderer, target, columns),
         )
 
@@ -345,20 +343,8 @@ class _BeforeStaging:
     """The columns that stay narrower than declared."""
 
 
-def _layout(spec: TableSpec, dialect: Dialect, order: tuple[str, ...] = ()) -> Layout:
-    staged_as = spec.staging.format
-    return Layout(
-        order,
-        documents=dialect.documents.get(staged_as, "text"),
-        document_bytes=dialect.document_bytes.get(staged_as),
-        empty_is_null=staged_as == "csv" and dialect.empty_is_null,
-        nul_in_text=dialect.nul_in_text,
-        ignores_trailing_blanks=dialect.ignores_trailing_blanks,
-    )
-
-
 def with_data(
-    spec: TableSpec, request: LoadRequest, frame: object, dialect: Dialect
+    spec: TableSpec, request: LoadRequest, frame: object, renderer: Renderer
 ) -> LoadRequest:
     """Add the columns, rows and partitions of the data to a request.
 
@@ -367,7 +353,7 @@ def with_data(
         SourceError: the frame cannot be read.
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    layout = _layout(spec, dialect)
+    layout = make_layout(spec, renderer)
     inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
     return replace(
         _with_partitions(spec, request, inspected.keys),

@@ -101,7 +101,7 @@ def review_loads(
             from loader.executor.load import with_data  # noqa: PLC0415
 
             opened, types = peek(frame)
-            request = with_data(spec, request, opened, renderer.dialect)
+            request = with_data(spec, request, opened, renderer)
         requests.append(request)
     counts = {
         spec.table: plan_counts(spec, renderer, [request.slice])[0].sql

@@ -10,7 +10,7 @@ from functools import partial
 from loader.errors import ExecuteError
 from loader.executor.answers import Answers
 from loader.plan.model import Statement
-from loader.warehouse.base import Row, Session, Warehouse, transaction
+from loader.warehouse.base import Row, Session, Warehouse, run_statement, transaction
 from loader.warehouse.retry import take_turn
 
 OnStatement = Callable[[Statement], None]
@@ -124,7 +124,7 @@ class TransactionRunner(ABC):
 
     def _execute(self, session: Session, statement: Statement) -> list[Row]:
         try:
-            return session.execute(statement.sql)
+            return run_statement(session, statement)
         except ExecuteError as error:
             more = self.explain(session, statement, error) if self.explain else ""
             raise ExecuteError(

@@ -19,9 +19,11 @@ from loader.data.files.footers import Footer
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.plan.figures import Figure
+from loader.plan.staging import resolve_staging
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.primary_key import requires_unique_keys
+from loader.sql.renderer import Renderer
 from loader.staging.staged import Staged
 from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
@@ -72,6 +74,26 @@ class Destination:
     """Key of the file for rejected rows; outside the prefix, since it is kept longer."""
 
 
+def make_layout(spec: TableSpec, renderer: Renderer, order: tuple[str, ...] = ()) -> Layout:
+    """How a warehouse wants the rows of a table staged.
+
+    Args:
+        spec: The table.
+        renderer: Of the warehouse.
+        order: The live table's columns, where COPY goes by position.
+    """
+    staged_as, dialect = resolve_staging(spec, renderer).format, renderer.dialect
+    return Layout(
+        order,
+        documents=dialect.documents.get(staged_as, "text"),
+        format=staged_as,
+        document_bytes=dialect.document_bytes.get(staged_as),
+        empty_is_null=staged_as == "csv" and dialect.empty_is_null,
+        nul_in_text=dialect.nul_in_text,
+        ignores_trailing_blanks=dialect.ignores_trailing_blanks,
+    )
+
+
 def ingest(
     spec: TableSpec,
     frame: Frame,
@@ -105,7 +127,7 @@ def ingest(
                 destination.store,
                 destination.prefix,
                 conformer.schema,
-                spec.staging,
+                spec.staging.resolve(layout.format),
                 figures=figures(conformer.columns),
                 progress=progress,
             )

@@ -297,12 +297,15 @@ def _target_facts(target: Table) -> dict[str, object]:
 def _copy(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    template, why = f"copy_{loading.spec.staging.format}", "load the staged files"
+    template, why = f"copy_{loading.staging_format}", "load the staged files"
+    attaches = loading.staging_format == "arrow" and not loading.copy_in_place
+    if attaches:
+        why += ", which the session attaches under the name of their path"
     if loading.copy_in_place:
         template, why = loading.copy_in_place, "load the files from where they lie"
     facts = {"target": target}
     copied = RowCount((STAGED,), "rows were loaded", "staged", optional=True)
-    yield Step("copy", why, template, "copy", facts, expects=copied)
+    yield Step("copy", why, template, "copy", facts, expects=copied, attaches=attaches)
     if loading.counts_copied:
         why = "COPY must have loaded exactly the staged rows"
         copied = replace(copied, optional=False)

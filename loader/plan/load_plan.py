@@ -31,8 +31,9 @@ from loader.plan.model import (
     stage_prefix,
 )
 from loader.plan.read_plan import check_key_spelling
+from loader.plan.staging import resolve_staging
 from loader.plan.statements import statement_of, table_facts
-from loader.spec.model import Column, TableSpec, in_order
+from loader.spec.model import Column, Staging, TableSpec, in_order
 from loader.spec.partitions import Slice
 from loader.spec.session import select_hooks
 from loader.sql.renderer import Renderer, Unknown
@@ -78,9 +79,9 @@ def plan_load(
         full_refresh=request.full_refresh,
         stage=StagePlan(
             prefix,
-            spec.staging.format,
-            spec.staging.compression,
-            spec.staging.file_size,
+            builder.staging.format,
+            builder.staging.compression,
+            builder.staging.file_size,
             tuple(column.name for column in columns),
         ),
         setup=tuple(builder.setup()),
@@ -238,6 +239,7 @@ class _Builder:
             self.spec,
             self.slice,
             rows,
+            self.staging.format,
             counts_copied,
             self.columns,
             figures,
@@ -277,6 +279,16 @@ class _Builder:
             steps += alter(self.spec, self.renderer, self.additions)
         for step in steps:
             yield self._outside(step)
+
+    @cached_property
+    def staging(self) -> Staging:
+        """How the rows are staged for this warehouse."""
+        return resolve_staging(self.spec, self.renderer)
+
+    @property
+    def _files(self) -> str:
+        """The staged files, as a pattern."""
+        return f"{self.prefix}/part-*{'.arrow' * (self.staging.format == 'arrow')}"
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:
@@ -340,7 +352,8 @@ class _Builder:
             )
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
-        return statement_of(step, self.spec, self.renderer, self._facts, when=when)
+        statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)
+        return replace(statement, attached=self._files) if step.attaches else statement
 
     def _outside(self, step: Step) -> Statement:
         return statement_of(step, self.spec, self.renderer, self._facts, inside=False)
@@ -353,7 +366,7 @@ class _Builder:
             "columns": self.columns,
             "keys": spec.primary_key,
             "slice": self.slice,
-            "compression": spec.staging.compression,
+            "compression": self.staging.compression,
             "disposition": "replace" if self.request.full_refresh else spec.write_disposition,
             "null_marker": "\\N",
             "load": self._load_facts(),
@@ -383,7 +396,7 @@ class _Builder:
             else Unknown("figures of the columns"),
             "columns_changed": self._columns_changed(),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
-            "files_glob": f"{self.prefix}/part-*",
+            "files_glob": self._files,
             "uris": self.request.in_place.uris if self.request.in_place else (),
             "iam_role": self.target.iam_role,
         }

@@ -99,6 +99,8 @@ class Step:
     """The expected result; None when the result does not matter."""
     evolves: Evolution = Evolution()
     """The column of the live table that it adds or widens."""
+    attaches: bool = False
+    """Whether the session makes the staged files readable first, under the name of their path."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Loading:
     """None means the whole table."""
     rows: int | None
     """Rows staged; None when not known yet, which is planned like more than zero."""
+    staging_format: str
+    """The format of the staged files."""
     counts_copied: bool
     """Whether the number of rows that COPY loaded needs a query of its own."""
     columns: tuple[Column, ...]

@@ -96,6 +96,9 @@ class Statement:
     """The expected result; None when the result does not matter."""
     evolves: Evolution = field(default_factory=Evolution)
     """The column of the live table that it adds or widens."""
+    attached: str = ""
+    """Arrow files that the session makes readable first, under this name: their folder, and a
+    pattern of their names. Empty for most statements."""
 
     @property
     def project_template(self) -> str | None:

@@ -285,6 +285,7 @@ TemplateName = Literal[
     "copy_parquet",
     "copy_csv",
     "copy_json",
+    "copy_arrow",
     "create_stage",
     "merge_delete",
     "merge_insert",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loader.spec.checks import OPERATORS
-from loader.spec.model import TableSpec
+from loader.spec.model import COMPRESSIONS, TableSpec
 
 ID = "urn:loader:table-spec:v1"
 
@@ -47,8 +47,17 @@ _BETWEEN: dict[str, dict[str, Any]] = {
         "then": _given("start"),
     },
     "Staging": {
-        "if": _is("format", "csv", "json"),
-        "then": {"properties": {"compression": {"not": {"const": "snappy"}}}},
+        "allOf": [
+            {
+                "if": _is("format", form),
+                "then": {"properties": {"compression": {"enum": ["auto", *compressions]}}},
+            }
+            for form, compressions in COMPRESSIONS.items()
+        ],
+        "anyOf": [
+            _is("format", *COMPRESSIONS),
+            {"properties": {"compression": {"enum": ["auto", *COMPRESSIONS["parquet"]]}}},
+        ],
     },
 }
 """The rules of the models' validators that involve several keys."""

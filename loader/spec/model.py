@@ -6,6 +6,7 @@ The types of single fields are in `loader.spec.fields`, the rules between fields
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -123,13 +124,24 @@ class SchemaContract(Model):
         return rejected <= self.max_rejects
 
 
+COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
+    "parquet": ("snappy", "zstd", "gzip", "none"),
+    "csv": ("gzip", "zstd", "none"),
+    "json": ("gzip", "zstd", "none"),
+    "arrow": ("none", "lz4", "zstd"),
+}
+"""Staging format → the compressions it takes, its default first."""
+
+
 class Staging(Model):
     """How rows are staged for the warehouse."""
 
-    format: Literal["parquet", "csv", "json"] = "parquet"
-    """Format of the staged files."""
-    compression: Literal["snappy", "zstd", "gzip", "none"] = "snappy"
-    """parquet: snappy (default), zstd, gzip or none; csv and json: gzip (default), zstd or none."""
+    format: Literal["auto", "parquet", "csv", "json", "arrow"] = "auto"
+    """Format of the staged files. `auto`: what the warehouse loads fastest, which is Arrow IPC on
+    DuckDB and Parquet on Redshift. Redshift does not load `arrow`."""
+    compression: Literal["auto", "snappy", "zstd", "gzip", "lz4", "none"] = "auto"
+    """parquet: snappy (default), zstd, gzip or none; csv and json: gzip (default), zstd or none;
+    arrow: none (default), lz4 or zstd. Without a `format` it is that of Parquet files."""
     file_size: Bytes = 128 << 20
     """Target size of one staged file, in bytes or as `64MB`; KB, MB and GB are powers of 1024."""
     keep: Literal["always", "failed", "never"] = "failed"
@@ -139,16 +151,38 @@ class Staging(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_compression(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("format") in ("csv", "json"):
-            return {"compression": "gzip", **data}
+    def _fill_in(cls, data: Any) -> Any:
+        """Fill in the compression of a format, and the format of a compression."""
+        if not isinstance(data, dict):
+            return data
+        form, compression = data.get("format", "auto"), data.get("compression", "auto")
+        if form == "auto" and compression != "auto":
+            return {**data, "format": "parquet"}
+        if isinstance(form, str) and form in COMPRESSIONS and compression == "auto":
+            return {**data, "compression": COMPRESSIONS[form][0]}
         return data
 
     @model_validator(mode="after")
     def _compression_fits(self) -> Staging:
-        if self.format != "parquet" and self.compression == "snappy":
-            raise ValueError(f"compression: {self.format} takes gzip, zstd or none, not `snappy`")
+        taken = COMPRESSIONS.get(self.format)
+        if taken is not None and self.compression not in taken:
+            *most, last = taken
+            raise ValueError(
+                f"compression: {self.format} takes {', '.join(most)} or {last},"
+                f" not `{self.compression}`"
+            )
         return self
+
+    def resolve(self, default: str = "parquet") -> Staging:
+        """These options with a format and a compression.
+
+        Args:
+            default: The format that the warehouse loads fastest, which `auto` stands for.
+        """
+        if self.format != "auto":
+            return self
+        chosen = {"format": default, "compression": COMPRESSIONS[default][0]}
+        return self.model_copy(update=chosen)
 
 
 class Source(Model):

@@ -75,10 +75,11 @@ def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
             yield Problem("an identity column has no default", (*loc, "default"))
         if column.nullable:
             yield Problem("an identity column is never null", (*loc, "nullable"))
-    instead = find_other_format(kind, spec.staging.format)
+    staged_as = spec.staging.resolve().format
+    instead = find_other_format(kind, staged_as)
     if instead and column.identity is None:
         yield Problem(
-            f"Redshift cannot load {kind} from {spec.staging.format}",
+            f"Redshift cannot load {kind} from {staged_as}",
             (*loc, "data_type"),
             f"set staging: {{format: {instead}}}",
         )

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from loader.spec.comments import NO_REMARKS, Remarks, comment
-from loader.spec.model import Staging, TableSpec
+from loader.spec.model import COMPRESSIONS, Staging, TableSpec
 
 _LISTED = ("columns", "partition_by", "checks")
 """Sections with one line for each entry."""
@@ -38,7 +38,7 @@ def declared(spec: TableSpec) -> dict[str, Any]:
 
 def _staging(staging: Staging, data: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(data)
-    if staging.format != "parquet" and staging.compression == "gzip":
+    if staging.compression == COMPRESSIONS.get(staging.format, ("auto",))[0]:
         found.pop("compression", None)
     if "file_size" in found and staging.file_size % (1 << 20) == 0:
         found["file_size"] = f"{staging.file_size >> 20}MB"

@@ -117,6 +117,11 @@ class Renderer:
         """Whether there is a template of that name for the dialect."""
         return name not in self.dialect.lacks and self._find(name + SUFFIX) is not None
 
+    def is_replaced(self, name: str) -> bool:
+        """Whether the project has a template of its own of that name."""
+        found = self._find(name + SUFFIX)
+        return found is not None and not found.path.startswith(OWN)
+
     def names(self, prefix: str) -> list[str]:
         """The templates for the dialect whose names begin so, sorted."""
         found = (path.rpartition("/")[2].removesuffix(SUFFIX) for path in self._templates)

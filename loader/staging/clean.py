@@ -23,7 +23,7 @@ _MOST_FOREIGN = 1_000
 
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _RUN = rf"{_NAME}/{_NAME}/[0-9a-f]{{12}}"
-_FILES = r"part-\d{5,}\.(?:parquet|csv|json)(?:\.gz|\.zst)?|manifest\.json"
+_FILES = r"part-\d{5,}\.(?:arrow|parquet|csv|json)(?:\.gz|\.zst)?|manifest\.json"
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UNLOADED = r"(?:\d+_part_\d+)\.parquet|manifest"
 _DOCTOR = (

@@ -89,7 +89,7 @@ class Stager:
         store: Where the files go.
         prefix: The key prefix of the files, which no other run may use.
         schema: The schema of all batches.
-        staging: Format, compression, file size, and what to keep.
+        staging: Format, compression, file size, and what to keep; `auto` is Parquet.
         writers: Files written at once; default the number of cores, at most four. With one, the
             files hold the rows in the order of the stream.
         figures: The figures to compute from the rows.
@@ -110,7 +110,7 @@ class Stager:
         self._store = store
         self._prefix = prefix
         self._schema = schema
-        self._staging = staging
+        self._staging = staging.resolve()
         self._writers = writers or min(os.cpu_count() or 1, _MAX_WRITERS)
         self._progress = progress
         self._figures = FigureCollector(figures)

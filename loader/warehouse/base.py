@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from loader.errors import ExecuteError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from loader.plan.model import Statement
 
 Row = tuple[Any, ...]
 
@@ -35,6 +37,31 @@ class Session(Protocol):
 
     def begin(self) -> None:
         """Start the transaction."""
+
+
+@runtime_checkable
+class AttachesFiles(Session, Protocol):
+    """A session that reads Arrow files."""
+
+    def attach(self, files: str) -> None:
+        """Make files readable as a table of this name, for the statements that follow.
+
+        Args:
+            files: A folder, and a pattern of file names in it: ``folder/part-*``.
+        """
+
+
+def run_statement(session: Session, statement: Statement) -> list[Row]:
+    """Run a statement of a plan, and return its rows.
+
+    Raises:
+        ExecuteError: it failed.
+    """
+    if statement.attached:
+        if not isinstance(session, AttachesFiles):
+            raise ExecuteError("this warehouse cannot read Arrow files", statement=statement.sql)
+        session.attach(statement.attached)
+    return session.execute(statement.sql)
 
 
 class Warehouse(Protocol):

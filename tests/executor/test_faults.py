@@ -31,7 +31,7 @@ from loader.errors import (
 )
 from loader.executor.results import LoadResult
 from loader.project import Project
-from loader.warehouse.base import Row, Session, Warehouse
+from loader.warehouse.base import AttachesFiles, Row, Session, Warehouse
 from loader.warehouse.registry import open_warehouse
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -140,6 +140,8 @@ class _BrokenSession:
     def __init__(self, inner: Session, fault: Fault) -> None:
         self._inner, self._fault = inner, fault
         self.rollback, self.stream = inner.rollback, inner.stream
+        if isinstance(inner, AttachesFiles):
+            self.attach = inner.attach
 
     def begin(self) -> None:
         self._inner.begin()
@@ -563,7 +565,7 @@ def test_staged_files_stay_as_keep_says(
         assert (result.staged is not None) == (keep == "always")
     kept = [path for path in staged(lab.project) if path not in stays]
     if keep == "always" or (keep == "failed" and fails):
-        assert [Path(path).name for path in kept] == ["manifest.json", "part-00000.parquet"]
+        assert [Path(path).name for path in kept] == ["manifest.json", "part-00000.arrow"]
     else:
         assert kept == []
     assert bool(stays) == (keep == "always")

@@ -164,7 +164,7 @@ Planted = Callable[..., tuple[Project, TableSpec]]
 def _copy_template(staged: str, changes: dict[str, str]) -> str:
     """Loader's own template with other expressions for some columns."""
     own = (Path(__file__).parents[2] / "templates/duckdb" / f"copy_{staged}.sql.j2").read_text()
-    from_ = own[own.index("FROM read_") :]
+    from_ = own[own.index("\nFROM ") :] if staged != "csv" else own[own.index("FROM read_") :]
     names = ", ".join(f'"{name}"' for name in COLUMNS)
     read = {"bin": "unhex(bin)"} if staged == "csv" else {}
     whole = ", ".join(f'{read.get(name, name)} AS "{name}"' for name in COLUMNS)
@@ -184,9 +184,8 @@ def planted(request: pytest.FixtureRequest, make_project: MakeProject) -> Plante
         stand_in = request.getfixturevalue("stand_in")
         target = redshift_target(stand_in)
 
-    def make(
-        plant: Plant | None, staged: str = "parquet", **spec: Any
-    ) -> tuple[Project, TableSpec]:
+    def make(plant: Plant | None, staged: str = "", **spec: Any) -> tuple[Project, TableSpec]:
+        staged = staged or ("arrow" if stand_in is None else "parquet")
         data = {
             "schema": "s",
             "name": "t",

@@ -339,9 +339,9 @@ def test_staging_is_of_a_format_that_carries_all_columns() -> None:
     """Parquet, unless a type or documents without one shape need another format."""
     clock, shaped, free = pa.array([time(1)]), pa.array([[1]]), objects([1], {"a": 2})
     mapped = pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int8()))
-    assert infer(pa.table({"a": [1]})).staging.format == "parquet"
+    assert infer(pa.table({"a": [1]})).staging.format == "auto"
     assert infer(pa.table({"a": clock})).staging.format == "csv"
-    assert infer(pa.table({"a": shaped})).staging.format == "parquet"
+    assert infer(pa.table({"a": shaped})).staging.format == "auto"
     assert infer(pa.table({"a": shaped, "b": clock})).staging.format == "csv"
     assert infer(pa.table({"a": mapped})).staging.format == "json"
     assert infer(pd.DataFrame({"a": free})).staging.format == "json"

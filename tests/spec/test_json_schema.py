@@ -101,6 +101,9 @@ WRONG = [
     small(tags={"a b": "x"}),
     small(staging={"format": "csv", "compression": "snappy"}),
     small(staging={"format": "json", "compression": "snappy"}),
+    small(staging={"format": "arrow", "compression": "gzip"}),
+    small(staging={"format": "parquet", "compression": "lz4"}),
+    small(staging={"compression": "lz4"}),
     *(small(staging={"file_size": size}) for size in ("0MB", "0.0 GB", "00kb", 0)),
     *(
         small(schema_contract={"bad_rows": "reject", "max_rejects": share})
@@ -131,6 +134,8 @@ RIGHT = [
     small(tags={"a/b": "x", "c": ""}),
     small(staging={"format": "csv", "compression": "zstd"}),
     small(staging={"compression": "snappy"}),
+    small(staging={"format": "arrow", "compression": "lz4"}),
+    small(staging={"format": "auto", "compression": "auto"}),
     *(small(staging={"file_size": size}) for size in ("0.5MB", "10 kb", "1.5GB", 10)),
     *(
         small(schema_contract={"bad_rows": "reject", "max_rejects": share})

@@ -159,7 +159,10 @@ def test_keys_and_identities_are_not_null() -> None:
 def test_defaults_follow_from_other_fields() -> None:
     """The asset key comes from schema and name, the compression from the format."""
     assert accepted().asset_key == "s/t"
-    assert accepted().staging.compression == "snappy"
+    assert accepted().staging.resolve().compression == "snappy"
+    assert accepted().staging.resolve("arrow").compression == "none"
+    assert accepted(staging={"format": "arrow"}).staging.compression == "none"
+    assert accepted(staging={"compression": "zstd"}).staging.format == "parquet"
     assert accepted(staging={"format": "csv"}).staging.compression == "gzip"
     assert accepted(staging={"format": "json"}).staging.compression == "gzip"
     assert accepted(staging={"file_size": "1.5 GB"}).staging.file_size == 3 << 29

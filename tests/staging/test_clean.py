@@ -47,7 +47,13 @@ SPEC: Mapping[str, Any] = {
     "schema_contract": {"bad_rows": "reject", "max_rejects": 9},
     "write_disposition": "append",
 }
-FORMATS = [("parquet", "snappy"), ("csv", "gzip"), ("csv", "none"), ("json", "zstd")]
+FORMATS = [
+    ("parquet", "snappy"),
+    ("csv", "gzip"),
+    ("csv", "none"),
+    ("json", "zstd"),
+    ("auto", "auto"),
+]
 
 
 @pytest.fixture(params=["duckdb", "redshift"])

@@ -20,15 +20,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.errors import StageError
+from loader.errors import ExecuteError, StageError
 from loader.spec.model import Staging
 from loader.staging.encoders.base import JSON_METADATA
 from loader.staging.encoders.open import file_suffix, open_writer
+from loader.warehouse.duckdb.arrow_files import ArrowFiles
+from loader.warehouse.duckdb.driver import DuckDBSession
 
 CODECS = {
     "parquet": ("snappy", "zstd", "gzip", "none"),
     "csv": ("gzip", "zstd", "none"),
     "json": ("gzip", "zstd", "none"),
+    "arrow": ("none", "lz4", "zstd"),
 }
 STAGINGS = [
     Staging(format=form, compression=codec) for form, codecs in CODECS.items() for codec in codecs
@@ -119,6 +122,7 @@ def _read(path: Path, staging: Staging, declared: dict[str, str]) -> pa.Table:
     compression = f"compression = {_literal(staging.compression)}"
     source = {
         "parquet": "read_parquet(?)",
+        "arrow": "attached",
         "csv": f"""read_csv(?, auto_detect = false, header = true, delim = ',', quote = '"',
             escape = '"', nullstr = '\\N', allow_quoted_nulls = false, new_line = '\\n',
             parallel = false, columns = {{{columns}}}, {compression})""",
@@ -129,13 +133,16 @@ def _read(path: Path, staging: Staging, declared: dict[str, str]) -> pa.Table:
     names = {name: '"' + name.replace('"', '""') + '"' for name in declared}
     plain = ", ".join(
         f"unhex({names[name]}) AS {names[name]}"
-        if kind == "BLOB" and staging.format != "parquet"
+        if kind == "BLOB" and staging.format not in ("parquet", "arrow")
         else names[name]
         for name, kind in declared.items()
     )
     with duckdb.connect() as connection:
         connection.execute("SET timezone = 'America/New_York'")
         query = f"SELECT {plain} FROM {source}"
+        if staging.format == "arrow":
+            connection.register("attached", ArrowFiles([path]))
+            return connection.sql(query).to_arrow_table()
         return connection.sql(query, params=[str(path)]).to_arrow_table()
 
 
@@ -389,3 +396,25 @@ def test_parquet_row_groups_are_large(folder: Path) -> None:
     sizes = [metadata.row_group(n).num_rows * 65_535 for n in range(metadata.num_row_groups)]
     assert len(sizes) == 3
     assert max(sizes) < 40 << 20
+
+
+def test_attached_files_are_scanned_as_often_as_asked(tmp_path: Path) -> None:
+    """Attached Arrow files are all read, in order, in each scan; without any it is an error."""
+    staging = Staging(format="arrow")
+    for number in (1, 0):
+        batch = pa.RecordBatch.from_pydict({"a": [number * 2, number * 2 + 1]})
+        _write(tmp_path / f"part-0000{number}.arrow", staging, batch)
+    with duckdb.connect() as connection:
+        session = DuckDBSession(connection)
+        name = f"{tmp_path}/part-*.arrow"
+        for _ in range(2):  # a rollback drops the view, and a retry makes it again
+            session.begin()
+            session.attach(name)
+            for _ in range(2):
+                assert session.execute(f'SELECT a FROM "{name}"') == [(0,), (1,), (2,), (3,)]
+            session.rollback()
+        with pytest.raises(ExecuteError, match="no files match"):
+            session.attach(f"{tmp_path}/other-*.arrow")
+        (tmp_path / "part-00000.arrow").write_bytes(b"no Arrow file")
+        with pytest.raises(ExecuteError, match="cannot read the staged files"):
+            session.attach(name)

@@ -25,6 +25,8 @@ class Layout:
     """The live table's columns in its order; the staged columns follow it."""
     documents: Literal["text", "json", "nested"] = "text"
     """How SUPER values are staged: as JSON text, embedded in JSON lines, or as nested Parquet."""
+    format: str = "parquet"
+    """The format of the staged files, where the spec leaves it to the warehouse."""
     document_bytes: int | None = None
     """The most bytes of a SUPER value, where the files hold less than the type does."""
     empty_is_null: bool = False

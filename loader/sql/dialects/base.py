@@ -54,6 +54,9 @@ class Dialect:
     catalogs: frozenset[str] = frozenset()
     """Databases that are always there: a schema of such a name needs its own database in front."""
 
+    staging_format: str = "parquet"
+    """The staging format that it loads fastest, for specs that name none."""
+
     documents: Mapping[str, Literal["text", "json", "nested"]] = field(default_factory=dict)
     """What SUPER values travel as in a staging format, when it is not JSON text."""
 

@@ -135,6 +135,7 @@ DIALECT = Dialect(
     spelling=str,
     known=_parse_live_type,
     spec_type=_spec_type,
+    staging_format="arrow",
     keeps_lengths=False,
     has_layout=False,
     has_grants=False,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from loader.spec.model import Staging
+from loader.staging.encoders.arrow import ArrowWriter
 from loader.staging.encoders.base import FileWriter
 from loader.staging.encoders.parquet import ParquetWriter
 from loader.staging.encoders.text_lines import CsvWriter, JsonNumbersWriter, JsonWriter
@@ -16,14 +17,15 @@ _WRITERS: dict[str, Callable[[Staging, io.BufferedIOBase, pa.Schema], FileWriter
     "parquet": ParquetWriter,
     "csv": CsvWriter,
     "json": JsonWriter,
+    "arrow": ArrowWriter,
 }
 """By staging format."""
 
 
 def file_suffix(staging: Staging) -> str:
     """The suffix of staged files, without a leading dot: ``parquet``, ``csv.gz``."""
-    if staging.format == "parquet":
-        return "parquet"
+    if staging.format in ("parquet", "arrow"):
+        return staging.format
     return staging.format + {"gzip": ".gz", "zstd": ".zst", "none": ""}[staging.compression]
 
 

@@ -184,6 +184,23 @@ class DuckDBSession:
         except duckdb.Error as error:
             raise _execute_error(error, sql) from error
 
+    def attach(self, files: str) -> None:
+        """Make Arrow files a view of this name, until the transaction ends.
+
+        Args:
+            files: A folder, and a pattern of file names in it: ``folder/part-*``.
+
+        Raises:
+            ExecuteError: there are no such files, or they are not Arrow files.
+        """
+        from loader.warehouse.duckdb.arrow_files import find_arrow_files  # noqa: PLC0415
+
+        found = find_arrow_files(files)
+        try:
+            self._connection.register(files, found)
+        except duckdb.Error as error:
+            raise _execute_error(error, f"-- attach {files}") from error
+
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
         """Run a query and stream its rows in batches, in DuckDB's own types."""
         try:

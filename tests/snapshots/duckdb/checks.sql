@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01
--- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -55,11 +55,10 @@ DELETE FROM "s"."t"
 WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02';
 
--- 5. copy: load the staged files
+-- 5. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
 
 -- 6. verify values: the slice day=2013-01-01 must hold exactly the staged rows, with their values
 SELECT

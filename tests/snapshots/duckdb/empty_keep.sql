@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01
--- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";

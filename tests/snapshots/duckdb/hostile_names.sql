@@ -1,5 +1,5 @@
 -- se"lect; --.ta'ble \ ü on local (duckdb): replace d; --=2013-01-01|l b=it's  \
--- stages parquet/snappy files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1
+-- stages arrow/none files in .loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -93,14 +93,13 @@ break" IN ('it''s
 
 \');
 
--- 8. copy: load the staged files
+-- 8. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "se""lect; --"."ta'ble
 \ ü" ("a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select")
 SELECT "a""b", "line
 break", "drop table t; --", "{{ 7 * 7 }}", "naïve 名前 🚀", "select"
-FROM read_parquet('.loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/se_lect__--.ta_ble____-b9967f26/load-1/run-1/part-*.arrow";
 
 -- 9. verify values: the slice d; --=2013-01-01|l b=it's  \ must hold exactly the staged rows, with their values
 SELECT

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01|carrier=<carrier>
--- stages parquet/snappy files in .loader/staging/s.t/load_id_-dfd245b6/run-1
+-- stages arrow/none files in .loader/staging/s.t/load_id_-dfd245b6/run-1
 -- no partition is given: day=2013-01-01|carrier=<carrier> is a PLACEHOLDER for the one you load
 
 -- create the ledger's schema (only when it is missing): for the ledger
@@ -67,11 +67,10 @@ WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-02'
   AND "carrier" IN ('<carrier>');
 
--- 6. copy: load the staged files
+-- 6. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load_id_-dfd245b6/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/s.t/load_id_-dfd245b6/run-1/part-*.arrow";
 
 -- 7. verify values: the slice day=2013-01-01|carrier=<carrier> must hold exactly the staged rows, with their values
 SELECT

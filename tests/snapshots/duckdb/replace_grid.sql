@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions)
--- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -66,11 +66,10 @@ WHERE "day" >= DATE '2013-01-01'
   AND "day" < DATE '2013-01-03'
   AND "carrier" IN ('AA', 'UA');
 
--- 6. copy: load the staged files
+-- 6. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
 
 -- 7. verify values: the slice day=2013-01-01|carrier=AA, day=2013-01-01|carrier=UA, … day=2013-01-02|carrier=UA (4 partitions) must hold exactly the staged rows, with their values
 SELECT

@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -63,11 +63,10 @@ COMMENT ON COLUMN "s"."t"."at" IS 'When.';
 -- 7. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 8. copy: load the staged files
+-- 8. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "s"."t" ("day", "carrier", "at", "doc", "raw")
 SELECT "day", "carrier", "at", "doc", "raw"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
 
 -- 9. verify values: the whole table must hold exactly the staged rows, with their values
 SELECT

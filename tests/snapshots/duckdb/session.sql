@@ -1,5 +1,5 @@
 -- s.t on local (duckdb): replace of the whole table
--- stages parquet/snappy files in .loader/staging/s.t/load-1/run-1
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
 -- the hook `refresh_view` is skipped: it has no template for DuckDB
 
 -- create the ledger's schema (only when it is missing): for the ledger
@@ -60,11 +60,10 @@ ANALYZE "s"."t";
 -- 5. delete all rows: replace reloads the table; DELETE, since TRUNCATE would commit
 DELETE FROM "s"."t";
 
--- 6. copy: load the staged files
+-- 6. copy: load the staged files, which the session attaches under the name of their path
 INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
 SELECT "id", "day", "at", "seen", "carrier", "amount"
-FROM read_parquet('.loader/staging/s.t/load-1/run-1/part-*', binary_as_string = false,
-    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
 
 -- 7. verify values: the whole table must hold exactly the staged rows, with their values
 SELECT
