@@ -6,7 +6,7 @@ from typing import Any
 import loader
 from loader.data.cast.layout import Layout
 from loader.data.frames import open_frame
-from loader.executor.stage import Destination, Ingested, ingest
+from loader.executor.stage import Destination, Ingested, StageOptions, ingest
 from loader.plan.figures import Level, figures_of
 from loader.plan.model import stage_prefix
 from loader.staging.stores.base import Store
@@ -31,11 +31,13 @@ def stage(
         spec,
         open_frame(frame),
         Destination(store, prefix, f"rejects/{prefix}.parquet"),
-        layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
-        figures=lambda columns: figures_of(
-            [(column.name, column.data_type) for column in columns],
-            get_adapter("redshift").dialect,
-            verify,
+        StageOptions(
+            layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
+            figures=lambda columns: figures_of(
+                [(column.name, column.data_type) for column in columns],
+                get_adapter("redshift").dialect,
+                verify,
+            ),
         ),
     )
 
