@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from loader.errors import FrameError, LoaderError, SourceError, StageError
@@ -44,11 +45,13 @@ def _session(builder: Any, **options: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    """A session with two executor processes."""
+def spark(_redshift_server: RedshiftStandIn) -> Iterator[Any]:
+    """A session with two executor processes, which find the S3 of the stand-in."""
     from pyspark.sql import SparkSession
 
-    session = _session(SparkSession.builder.master("local-cluster[2,1,1024]"))
+    variables = _redshift_server.environment().items()
+    executors = {f"spark.executorEnv.{name}": value for name, value in variables}
+    session = _session(SparkSession.builder.master("local-cluster[2,1,1024]"), **executors)
     yield session
     session.stop()
 
@@ -324,22 +327,76 @@ spark.stop()
     assert facts(project) == ALL
 
 
-def test_thousands_of_tasks_report_little(
-    make_project: MakeProject, spark: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a task reports is a few kilobytes at most, however many tasks there are."""
-    from loader.executor.spark import load, outcome
+def test_memory_of_the_driver_is_flat(make_project: MakeProject, spark: Any) -> None:
+    """A load of 1,000 tasks takes about as much memory in this process as one of ten."""
+    import tracemalloc
 
-    sizes: list[int] = []
-
-    def order(encoded: Any) -> Any:
-        found = list(encoded)
-        sizes.extend(map(len, found))
-        return outcome.order_outcomes(found)
-
-    monkeypatch.setattr(load, "order_outcomes", order)
     project = make_project({"t.yml": spec()})
-    project.load(project.spec("s/t"), frame_of(spark, partitions=1_000))
-    assert facts(project) == ALL
-    assert len(sizes) == 1_000
-    assert max(sizes) < 2_000
+    peaks = []
+    for partitions in (10, 10, 1_000):
+        tracemalloc.start()
+        project.load(project.spec("s/t"), frame_of(spark, partitions=partitions))
+        peaks.append(tracemalloc.get_traced_memory()[1] / (1 << 20))
+        tracemalloc.stop()
+        assert facts(project) == ALL
+    print(f"peaks of 10 and 1,000 partitions: {peaks[1]:.1f} and {peaks[2]:.1f} MB")
+    assert peaks[2] < peaks[1] + 8
+
+
+READ: Mapping[str, tuple[str, Any]] = {
+    "i2": ("smallint", -7),
+    "i8": ("bigint", 2**53 + 1),
+    "d": ("decimal(38,10)", Decimal("1234567890.0000000001")),
+    "f": ("double precision", 0.1),
+    "b": ("boolean", True),
+    "t": ("varchar(99)", "ünï"),
+    "day": ("date", date(2026, 1, 2)),
+    "ts": ("timestamp", datetime(2026, 1, 1, 0, 0, 0, 1)),
+    "tz": ("timestamptz", datetime(2026, 7, 1, 4, tzinfo=UTC)),
+    "ti": ("time", time(23, 59, 59, 999_999)),
+    "v": ("varbyte(4)", b"\x00\xff"),
+    "s": ("super", '{"a":[1,null]}'),
+}
+
+
+@pytest.mark.parametrize("unload_rows", [None, 0, 1_000])
+def test_a_table_is_read_as_a_spark_frame(
+    make_project: MakeProject, spark: Any, request: pytest.FixtureRequest, unload_rows: int | None
+) -> None:
+    """Executors read the rows of a table, from UNLOAD or from files of this process, each time."""
+    target: Mapping[str, Any] = {}
+    if unload_rows is not None:
+        stand_in: RedshiftStandIn = request.getfixturevalue("redshift")
+        target = redshift_target(stand_in, unload_rows=unload_rows)
+    columns = [{"name": name, "data_type": kind} for name, (kind, _) in READ.items()]
+    whole = {"schema": "s", "name": "t", "columns": columns, "staging": {"format": "csv"}}
+    project = make_project({"t.yml": whole}, **target)
+    values = {name: [value, None] for name, (_, value) in READ.items()}
+    rows = pa.table(values)
+    project.load(project.spec("s/t"), rows)
+    found = project.read(project.spec("s/t"), as_="spark", spark=spark)
+    assert found.columns == list(READ)
+    assert found.count() == 2
+    (row,) = found.where("i8 IS NOT NULL").collect()
+    wanted = {name: value for name, (_, value) in READ.items()}
+    wanted |= {"ti": "23:59:59.999999", "v": bytearray(b"\x00\xff")}
+    zone = datetime(2026, 7, 1, 4, tzinfo=UTC).astimezone().replace(tzinfo=None)
+    assert row.asDict() == wanted | {"tz": zone}
+    again = project.load(project.spec("s/t"), found)
+    assert again.rows_loaded == 2
+    exact: Any = project.read(project.spec("s/t"), as_="arrow")
+    assert sorted(map(repr, exact.to_pylist())) == sorted(map(repr, rows.to_pylist()))
+    few = project.read(project.spec("s/t"), as_="spark", columns=["t"], limit=1)
+    assert (few.columns, few.count()) == (["t"], 1)
+    assert project.clean(dry_run=True).foreign == 0
+
+
+def test_reading_takes_a_session(make_project: MakeProject, spark: Any) -> None:
+    """A table without rows is an empty DataFrame; one that is not there is told at once."""
+    project = make_project({"t.yml": spec()})
+    with pytest.raises(LoaderError, match="there is no table"):
+        project.read(project.spec("s/t"), as_="spark")
+    project.load(project.spec("s/t"), frame_of(spark, 1))
+    project.load(project.spec("s/t"), frame_of(spark, 0), full_refresh=True)
+    found = project.read(project.spec("s/t"), as_="spark")
+    assert (found.columns, found.count()) == (["id", "day", "x"], 0)

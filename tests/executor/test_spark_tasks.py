@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +20,7 @@ from loader.data.cast.tally import Tally
 from loader.data.from_spark import find_cause, is_spark_frame
 from loader.errors import FrameError, LoaderError, PlanError, SourceError, StageError
 from loader.executor.spark.errors import to_loader_error
-from loader.executor.spark.load import _make_task
 from loader.executor.spark.outcome import decode_outcome
-from loader.executor.spark.task import TaskSettings
 from loader.project import Project
 from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
@@ -384,17 +383,43 @@ def test_documents_have_one_type_in_all_files(
         project.load(project.spec("s/t"), bad)
 
 
-def test_what_is_sent_has_no_password(make_project: MakeProject, redshift: RedshiftStandIn) -> None:
+def test_what_is_sent_has_no_password(
+    make_project: MakeProject, redshift: RedshiftStandIn, cluster: Cluster
+) -> None:
     """A task is told the staging location, and nothing of how to log in to the warehouse."""
-    project = make_project({"t.yml": spec()}, **redshift_target(redshift, password="hunter2-9"))
-    context = project.context()
-    store = context.staging_store
-    sent = pickle.dumps(store)
-    assert b"hunter2-9" not in sent
-    assert pickle.loads(sent).root == store.root
-    assert pickle.loads(sent) is pickle.loads(sent)
-    assert _make_task.__code__.co_varnames[0] == "settings"
-    assert not any("settings" in name for name in TaskSettings.__dataclass_fields__)
+    target = redshift_target(redshift)
+    project = make_project({"t.yml": spec()}, **target)
+    sent: list[bytes] = []
+
+    def send(task: Task, batches: Sequence[pa.RecordBatch]) -> list[bytes]:
+        sent.extend(pickle.dumps(cell.cell_contents) for cell in task.__closure__ or ())
+        return run_once(task, batches)
+
+    cluster.runs = {0: send}
+    project.load(project.spec("s/t"), cluster.frame([row(1)], schema=ROWS))
+    (settings,) = sent
+    assert redshift.bucket.encode() in settings
+    assert str(target["password"]).encode() not in settings
+    assert str(target["user"]).encode() + b"@" not in settings
+    first, second = pickle.loads(settings), pickle.loads(settings)
+    assert first.store is second.store  # the tasks of a process share its connections
+    assert len(settings) < 10_000
+
+
+def test_a_session_is_needed_to_read(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without PySpark, or without a session, what to do is told."""
+    project = make_project({"t.yml": spec()})
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(LoaderError, match="Spark is not installed") as missing:
+        project.read(project.spec("s/t"), as_="spark")
+    assert "loader[spark]" in str(missing.value.hint)
+    sessions = SimpleNamespace(SparkSession=SimpleNamespace(getActiveSession=lambda: None))
+    monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(sql=sessions))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", sessions)
+    with pytest.raises(PlanError, match="none is active"):
+        project.read(project.spec("s/t"), as_="spark")
 
 
 TRACEBACKS = {
@@ -443,8 +468,8 @@ def test_tallies_add_up(partitions: list[list[tuple[int, bool]]]) -> None:
     tallies = []
     for number, rows in enumerate(partitions):
         tally = Tally(rows_read=len(rows), partitions={})
-        for at, (key, good) in enumerate(rows):
-            if good:
+        for at, (key, fits) in enumerate(rows):
+            if fits:
                 known = dict(tally.partitions or {})
                 tally.partitions = {**known, (str(key),): known.get((str(key),), 0) + 1}
             else:
@@ -453,18 +478,17 @@ def test_tallies_add_up(partitions: list[list[tuple[int, bool]]]) -> None:
                 tally.report.add(chunk, [found], 1)
         tallies.append(tally)
     total = Tally.total(tallies)
-    rows = [
-        (number, at, *one) for number, part in enumerate(partitions) for at, one in enumerate(part)
+    good = Counter((str(key),) for part in partitions for key, fits in part if fits)
+    bad = [
+        (f"partition {number}", at + 1)
+        for number, part in enumerate(partitions)
+        for at, (_, fits) in enumerate(part)
+        if not fits
     ]
-    bad = [one for one in rows if not one[3]]
-    assert (total.rows_read, total.rows_rejected) == (len(rows), len(bad))
-    good = sorted({str(one[2]) for one in rows if one[3]})
-    assert total.partitions == {
-        (key,): sum(one[3] and str(one[2]) == key for one in rows) for key in good
-    }
-    if bad:
-        first = total.report.details()[0]
-        assert (first["origin"], first["first_row"]) == (f"partition {bad[0][0]}", bad[0][1] + 1)
+    assert (total.rows_read, total.rows_rejected) == (good.total() + len(bad), len(bad))
+    assert total.partitions == good
+    for first in total.report.details():
+        assert (first["origin"], first["first_row"]) == bad[0]
         assert first["rows"] == len(bad)
     assert Tally.total([*tallies, Tally()]).partitions is None
 

@@ -44,25 +44,9 @@ def stage_by_executors(
         SourceError: Spark cannot compute the rows.
         StageError: executors cannot write the files, or this process cannot see them.
     """
-    matched = match_columns(spec, check_names(tuple(frame.columns), "the frame"))
-    layout, discover = options.layout, options.discover
-    first = _first_chunk(spec, frame, layout)
-    conformer = Conformer(
-        spec, matched, options.slice, discover=discover, layout=layout, first=first
-    )
-    rejects = destination.rejects.rpartition("/")[0]
-    settings = TaskSettings(
-        spec,
-        matched,
-        options.slice,
-        discover,
-        layout,
-        conformer.shapes,
-        tuple(options.figures(conformer.columns)),
-        destination.store,
-        destination.prefix,
-        rejects,
-    )
+    first = _first_chunk(spec, frame, options.layout)
+    settings = make_settings(spec, tuple(frame.columns), destination, options, first)
+    rejects = settings.rejects
     try:
         outcomes = order_outcomes(_run_tasks(frame, settings))
         tally = _check_rows(spec, outcomes, settings)
@@ -80,13 +64,52 @@ def stage_by_executors(
         options.progress(staged.rows, staged.bytes, len(files))
     return Ingested(
         staged,
-        frozenset(matched),
+        frozenset(settings.matched),
         tally.rows_read,
         tally.rows_rejected,
         destination.store.uri(rejects) if _has_rejects(outcomes) else None,
-        tuple(tally.partition_keys(spec.dimensions)) if discover else (),
+        tuple(tally.partition_keys(spec.dimensions)) if options.discover else (),
         tally.partition_rows(spec.dimensions),
         keys_unchecked=requires_unique_keys(spec),
+    )
+
+
+def make_settings(
+    spec: TableSpec,
+    columns: Sequence[str],
+    destination: Destination,
+    options: StageOptions,
+    first: Chunk | None,
+) -> TaskSettings:
+    """What the tasks of a load are told.
+
+    Args:
+        spec: The table.
+        columns: The columns of the data.
+        destination: Where the files go.
+        options: How rows are staged.
+        first: Some rows, which give nested documents their Parquet type.
+
+    Raises:
+        FrameError: columns do not fit the spec, or the documents have no one type.
+        SourceError: a column name occurs twice.
+    """
+    matched = match_columns(spec, check_names(columns, "the frame"))
+    layout, discover = options.layout, options.discover
+    conformer = Conformer(
+        spec, matched, options.slice, discover=discover, layout=layout, first=first
+    )
+    return TaskSettings(
+        spec,
+        matched,
+        options.slice,
+        discover,
+        layout,
+        conformer.shapes,
+        tuple(options.figures(conformer.columns)),
+        destination.store,
+        destination.prefix,
+        destination.rejects.rpartition("/")[0],
     )
 
 
