@@ -56,7 +56,7 @@ class Project:
       partitioned table it is a placeholder.
     - ``target``: the name of a target; None is the project's default target.
     - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
-      reader, a dataset, or an iterable of these, which is streamed.
+      reader, a dataset, or an iterable of these, which is streamed; or a Spark DataFrame.
 
     Errors: `ConfigError` for invalid settings, `PlanError` for an impossible request,
     `TemplateError` for an invalid template, `FrameError` for data that does not match its spec,

@@ -296,7 +296,7 @@ def test_an_asset_may_return_it(make_project: MakeProject, spark: Any) -> None:
 
 def test_connect_is_the_same(make_project: MakeProject, tmp_path: Path) -> None:
     """A frame of Spark Connect is loaded by the same code, in a process of its own."""
-    pytest.importorskip("grpc")
+    pytest.importorskip("google.rpc")
     import subprocess
 
     project = make_project({"t.yml": spec(primary_key=["id"])})

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from loader.data.cast.tally import Tally
 from loader.data.from_spark import find_cause, is_spark_frame
-from loader.errors import FrameError, LoaderError, PlanError, SourceError, StageError
+from loader.errors import ConfigError, FrameError, LoaderError, PlanError, SourceError, StageError
 from loader.executor.spark.errors import to_loader_error
 from loader.executor.spark.outcome import decode_outcome
 from loader.project import Project
@@ -361,6 +361,40 @@ def test_an_error_that_no_attempt_can_avoid_is_raised_as_it_is(
     )
     with pytest.raises(PlanError, match="cannot be determined"):
         project.load(project.spec("s/t"), cluster.frame([row(1)], schema=ROWS), "auto")
+
+
+def test_executors_have_the_version_of_the_driver(
+    make_project: MakeProject, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of Loader in the executors is told before it can do anything else."""
+    project = make_project({"t.yml": spec()})
+    monkeypatch.setattr("loader.executor.spark.task.version", lambda: "0.0.1")
+    with pytest.raises(ConfigError, match=r"executors of Spark have Loader 0\.0\.1"):
+        project.load(project.spec("s/t"), cluster.frame([row(1)], schema=ROWS))
+
+
+def test_an_interrupted_load_cancels_its_job(make_project: MakeProject, cluster: Cluster) -> None:
+    """Ctrl-C, or a run that Dagster ends, stops the tasks of the load and of no other."""
+    project = make_project({"t.yml": spec()})
+    calls: list[tuple[str, str]] = []
+    frame = cluster.frame([row(1)], schema=ROWS)
+    frame.sparkSession = SimpleNamespace(
+        addTag=lambda tag: calls.append(("add", tag)),
+        interruptTag=lambda tag: calls.append(("interrupt", tag)),
+        removeTag=lambda tag: calls.append(("remove", tag)),
+    )
+    project.load(project.spec("s/t"), frame)
+    assert [call for call, _ in calls] == ["add", "remove"]
+
+    def interrupted(task: Task, batches: Sequence[pa.RecordBatch]) -> list[bytes]:
+        raise KeyboardInterrupt
+
+    cluster.runs = {0: interrupted}
+    with pytest.raises(KeyboardInterrupt):
+        project.load(project.spec("s/t"), frame)
+    assert [call for call, _ in calls[2:]] == ["add", "interrupt", "remove"]
+    assert len({tag for _, tag in calls[2:]}) == 1
+    assert stored(project) == []
 
 
 def test_documents_have_one_type_in_all_files(

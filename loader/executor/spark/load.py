@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from loader.data.cast.conformer import Conformer
@@ -24,6 +26,7 @@ from loader.spec.primary_key import requires_unique_keys
 from loader.staging.figures.collector import FigureCollector
 from loader.staging.keep import clean_up_failed
 from loader.staging.staged import write_manifest
+from loader.version import version
 
 _SAMPLE_ROWS = 1_000
 """Rows that give nested documents their Parquet type."""
@@ -44,8 +47,9 @@ def stage_by_executors(
         SourceError: Spark cannot compute the rows.
         StageError: executors cannot write the files, or this process cannot see them.
     """
+    columns = _find_columns(frame)
     first = _first_chunk(spec, frame, options.layout)
-    settings = make_settings(spec, tuple(frame.columns), destination, options, first)
+    settings = make_settings(spec, columns, destination, options, first)
     rejects = settings.rejects
     try:
         outcomes = order_outcomes(_run_tasks(frame, settings))
@@ -110,7 +114,15 @@ def make_settings(
         destination.store,
         destination.prefix,
         destination.rejects.rpartition("/")[0],
+        version(),
     )
+
+
+def _find_columns(frame: Any) -> tuple[str, ...]:
+    try:
+        return tuple(frame.columns)
+    except Exception as error:  # Connect analyses a frame only when it is asked for its columns
+        raise to_loader_error(error) from error
 
 
 def _first_chunk(spec: TableSpec, frame: Any, layout: Layout) -> Chunk | None:
@@ -124,10 +136,32 @@ def _first_chunk(spec: TableSpec, frame: Any, layout: Layout) -> Chunk | None:
 def _run_tasks(frame: Any, settings: TaskSettings) -> Iterator[bytes]:
     """The encoded outcomes: Spark returns one for each partition, of one of its attempts."""
     try:
-        rows = frame.mapInArrow(_make_task(settings), "outcome binary").collect()
+        with _cancelled_with(frame):
+            rows = frame.mapInArrow(_make_task(settings), "outcome binary").collect()
     except Exception as error:
         raise to_loader_error(error) from error
     return (bytes(row[0]) for row in rows)
+
+
+@contextmanager
+def _cancelled_with(frame: Any) -> Iterator[None]:
+    """Cancel the jobs of this block when it is interrupted, where the session has tags for that."""
+    session: Any = getattr(frame, "sparkSession", None)
+    if not hasattr(session, "addTag"):
+        yield
+        return
+    tag = f"loader-{uuid.uuid4()}"
+    session.addTag(tag)
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        with suppress(Exception):
+            session.interruptTag(tag)
+        raise
+    finally:
+        session.removeTag(tag)
 
 
 def _make_task(settings: TaskSettings) -> Callable[[Iterable[Any]], Iterator[Any]]:

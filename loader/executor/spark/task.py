@@ -20,7 +20,7 @@ from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import Layout
 from loader.data.cast.tally import Tally
 from loader.data.combine_batches import combine_small_chunks
-from loader.errors import FrameError, PlanError
+from loader.errors import ConfigError, FrameError, PlanError
 from loader.executor.rejects import RejectsFile
 from loader.executor.spark.outcome import TaskOutcome, encode_outcome
 from loader.executor.stage import stage_chunks
@@ -30,6 +30,7 @@ from loader.spec.partitions import Slice
 from loader.staging.staged import StagedFile
 from loader.staging.stager import Stager
 from loader.staging.stores.base import Store
+from loader.version import version
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class TaskSettings:
     """Key prefix of the load's files."""
     rejects: str
     """Key prefix of the files of rejected rows."""
+    version: str
+    """The version of Loader that the task must be of."""
 
 
 def stage_partition(
@@ -62,12 +65,21 @@ def stage_partition(
     """
     attempt = f"{partition:05d}-{secrets.token_hex(4)}"
     try:
+        _check_version(settings.version)
         outcome = _stage(settings, batches, partition, attempt)
-    except (FrameError, PlanError) as error:
+    except (ConfigError, FrameError, PlanError) as error:
         outcome = TaskOutcome(partition, attempt, Tally(), error=error)
     pa.default_memory_pool().release_unused()  # the next task of this process may need little
     encoded = pa.array([encode_outcome(outcome)], pa.binary())
     yield pa.RecordBatch.from_arrays([encoded], names=["outcome"])
+
+
+def _check_version(expected: str) -> None:
+    if version() != expected:
+        raise ConfigError(
+            f"the executors of Spark have Loader {version()}, and the driver has {expected}",
+            hint="install the same version on both sides",
+        )
 
 
 def _stage(
