@@ -102,7 +102,8 @@ CASES: tuple[Case, ...] = (
     Load("in-place-limit", "in_place_limit", "dataset", limit="in-place-limit"),
     Load("in-place", "in_place", "dataset", limit="in-place-limit"),
     # `uv run --extra spark python -m tests.benchmarks --only spark --rows 5000000`
-    Load("spark-limit", "spark_limit", "dataset", limit="spark-limit", extra="spark"),
+    Load("spark-writers", "spark_writers", "dataset", limit="spark-writers", extra="spark"),
+    Load("spark-limit", "spark_rows", "dataset", limit="spark-limit", extra="spark"),
     Load("spark", "spark", "dataset", limit="spark-limit", extra="spark"),
     Load("stream-limit", "limit", "stream", limit="stream-limit"),
     Load("stream", "loader_api", "stream", limit="stream-limit"),
