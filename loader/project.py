@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from loader.config import Config, TargetSettings, find_config, make_config
 from loader.executor.context import TargetContext, make_target
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+    from pyspark.sql import DataFrame as SparkFrame
+    from pyspark.sql import SparkSession
 
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
@@ -54,7 +56,7 @@ class Project:
       partitioned table it is a placeholder.
     - ``target``: the name of a target; None is the project's default target.
     - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
-      reader, a dataset, or an iterable of these, which is streamed.
+      reader, a dataset, or an iterable of these, which is streamed; or a Spark DataFrame.
 
     Errors: `ConfigError` for invalid settings, `PlanError` for an impossible request,
     `TemplateError` for an invalid template, `FrameError` for data that does not match its spec,
@@ -191,6 +193,7 @@ class Project:
         resumes, report = load_id is not None, on_progress or (lambda _: None)
         return Load(spec, request, context, resumes, report).run(frame)
 
+    @overload
     def read(
         self,
         spec: TableSpec,
@@ -200,17 +203,46 @@ class Project:
         limit: int | None = None,
         as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
         target: str | None = None,
-    ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader:
+    ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader: ...
+
+    @overload
+    def read(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        as_: Literal["spark"],
+        target: str | None = None,
+        spark: SparkSession | None = None,
+    ) -> SparkFrame: ...
+
+    def read(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        as_: str = "pandas",
+        target: str | None = None,
+        spark: SparkSession | None = None,
+    ) -> Any:
         """Read a table, or a slice of it, with the spec's types.
 
         ``columns`` selects and orders the columns, default all; ``limit`` is the maximum number of
-        rows, any of them; ``as_="batches"`` returns a stream, in constant memory.
+        rows, any of them; ``as_="batches"`` returns a stream, in constant memory. ``as_="spark"``
+        returns a DataFrame of the session ``spark``, default the active one; its executors read
+        files in the staging location, which `clean` removes after some days.
         """
         from loader.executor.read import Reading
 
         chosen = choose_slice(spec, partition)
         statement = plan_read(spec, self.renderer(target), chosen, columns, limit)
-        return Reading(spec, statement, chosen, columns, limit, self.context(target)).read(as_)
+        return Reading(spec, statement, chosen, columns, limit, self.context(target)).read(
+            as_, spark
+        )
 
     def check(
         self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None

@@ -50,6 +50,7 @@ HOMES: dict[str, set[str]] = {
     "numpy": {"data", "staging"},
     "pandas": {"executor", "project"},
     "polars": {"executor", "project"},
+    "pyspark": {"executor", "project"},
     "pyarrow": {
         "data",
         "doctor",

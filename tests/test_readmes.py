@@ -69,6 +69,11 @@ ENVIRONMENT = {
 TOOLS = {"ruff", "mypy"}
 """What `uv run` runs besides, as `.ci/run` does."""
 
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
+"""The extras that `uv run` may add."""
+
 SHOWN = {
     "cli/ (+ output/)": "the map of the modules; `test_architecture` holds imports to it",
 }
@@ -166,6 +171,9 @@ def check_command(words: list[str]) -> None:
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]  # a variable for this command
     bare = words[2:] if words[:2] == ["uv", "run"] else words
+    if bare[0] == "--extra":
+        assert bare[1] in EXTRAS, f"there is no extra `{bare[1]}`"
+        bare = bare[2:]
     match bare:
         case ["loader", *rest]:
             run_loader(rest)

@@ -20,11 +20,12 @@ from loader.data.from_arrow import open_array, open_relation, open_stream
 from loader.data.from_dataset import open_dataset
 from loader.data.from_pandas import open_pandas
 from loader.data.from_polars import open_lazy_frame, open_polars
+from loader.data.from_spark import is_spark_frame, open_spark
 from loader.data.read_errors import raise_source_errors
 from loader.errors import SourceError
 
 SUPPORTED = (
-    "a pandas, Polars or PyArrow table, a DuckDB relation, a polars.LazyFrame,"
+    "a pandas, Polars, PyArrow or Spark table, a DuckDB relation, a polars.LazyFrame,"
     " a pyarrow.RecordBatchReader, a PyArrow dataset, anything else with __arrow_c_stream__,"
     " or an iterable of these"
 )
@@ -145,6 +146,7 @@ _OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame | None]], 
     (_is_instance("pyarrow", "Dataset"), open_dataset),
     (_is_instance("pyarrow", "Scanner"), open_dataset),
     (_is_instance("duckdb", "DuckDBPyRelation"), open_relation),
+    (is_spark_frame, open_spark),
     (lambda obj: hasattr(obj, "__arrow_c_stream__"), open_stream),
     (lambda obj: hasattr(obj, "__arrow_c_array__"), open_array),
 )

@@ -17,7 +17,7 @@ from loader.data.files.open import open_files
 from loader.doctor.ledger import make_load_facts
 from loader.errors import ConfigError, ExecuteError, LoaderError
 from loader.executor.context import TargetContext
-from loader.executor.stage import Destination, ingest, make_layout
+from loader.executor.stage import Destination, StageOptions, ingest, make_layout
 from loader.plan.dispositions import steps
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_load
@@ -330,9 +330,9 @@ class Examination:
         line = json.dumps(dict(zip(("number", "word"), self.row, strict=True)))
         frame = open_files(["-"], Source(), io.BytesIO(line.encode()))
         rejects = f"{self.prefix}/rejects.parquet"
-        layout = make_layout(self.spec, self.renderer)
+        options = StageOptions(layout=make_layout(self.spec, self.renderer))
         destination = Destination(self.store, prefix, rejects)
-        return ingest(self.spec, frame, destination, layout=layout).staged
+        return ingest(self.spec, frame, destination, options).staged
 
     def _statements(self, staged: Staged) -> list[Statement]:
         """The statements of the load that fill the temporary table."""

@@ -19,7 +19,7 @@ from loader.plan.load_plan import compared_figures
 from loader.plan.model import LoadRequest
 from loader.spec.model import Column, TableSpec
 from loader.staging.figures.collector import FigureCollector
-from loader.staging.staged import MANIFEST, Staged, StagedFile, encode_manifest
+from loader.staging.staged import Staged, StagedFile, write_manifest
 
 _TYPES = frozenset(
     {
@@ -214,7 +214,4 @@ def _write_manifest(
     files = tuple(
         StagedFile(footer.uri, footer.rows, footer.bytes) for footer in footers if footer.rows
     )
-    store, key = destination.store, f"{destination.prefix}/{MANIFEST}"
-    with store.create(key) as sink:
-        sink.write(encode_manifest(files))
-    return Staged(store.uri(destination.prefix), store.uri(key), files, figures)
+    return write_manifest(destination.store, destination.prefix, files, figures)

@@ -10,13 +10,22 @@ from dataclasses import asdict, dataclass, replace
 from loader.data.chunk import Frame
 from loader.data.files.open import open_files
 from loader.data.frames import open_frame
+from loader.data.from_spark import is_spark_frame
 from loader.data.in_place import InPlace
 from loader.errors import FrameError, SourceError, StageError
 from loader.executor.after_commit import run_after_commit
 from loader.executor.context import TargetContext
 from loader.executor.in_place import NotInPlaceError, check_unchanged, inspect_files
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
-from loader.executor.stage import Destination, Ingested, ingest, inspect, make_layout
+from loader.executor.spark.load import stage_by_executors
+from loader.executor.stage import (
+    Destination,
+    Ingested,
+    StageOptions,
+    ingest,
+    inspect,
+    make_layout,
+)
 from loader.executor.transaction import Outcome, execute
 from loader.plan.drift.compare import additions
 from loader.plan.drift.remedies import explain_stuck_columns, fit_to_live, may_be_stuck
@@ -227,22 +236,25 @@ class Load:
             return replace(staged, notes=(f"the files were staged: {error.message}",))
 
     def _stage(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
-        opened = frame if isinstance(frame, Frame) else open_frame(frame)
         renderer, target = self.context.renderer, self.context.target
+        opened = None
+        if not is_spark_frame(frame):
+            opened = frame if isinstance(frame, Frame) else open_frame(frame)
 
         def report(rows: int, size: int, files: int) -> None:
-            self.on_progress(Progress("staging", rows, size, files, opened.rows))
+            total = opened.rows if opened else None
+            self.on_progress(Progress("staging", rows, size, files, total))
 
-        return ingest(
-            self.spec,
-            opened,
-            destination,
-            slice_=self.request.slice,
-            discover=self.request.auto,
-            progress=report,
-            layout=make_layout(self.spec, renderer, order),
-            figures=lambda columns: compared_figures(self.spec, renderer, target, columns),
+        options = StageOptions(
+            self.request.slice,
+            self.request.auto,
+            report,
+            make_layout(self.spec, renderer, order),
+            lambda columns: compared_figures(self.spec, renderer, target, columns),
         )
+        if opened is None:
+            return stage_by_executors(self.spec, frame, destination, options)
+        return ingest(self.spec, opened, destination, options)
 
     def _execute(self, ingested: Ingested, before: _BeforeStaging) -> Outcome:
         staged = ingested.staged
@@ -253,6 +265,7 @@ class Load:
             present=ingested.present or None,
             staged=facts,
             keys_alike=ingested.keys_alike,
+            keys_unchecked=ingested.keys_unchecked,
             order=before.order,
             in_place=self._files_in_place(ingested),
         )

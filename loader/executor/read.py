@@ -16,15 +16,16 @@ from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
 from loader.executor.context import TargetContext
+from loader.executor.spark.read import find_session, frame_of_files, write_files
 from loader.plan.model import Statement
 from loader.plan.read_plan import chosen_columns
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import OWN
-from loader.warehouse.adapter import Read
+from loader.warehouse.adapter import Read, unload_prefix
 from loader.warehouse.base import Session
 
-FORMS = ("pandas", "polars", "arrow", "batches")
+FORMS = ("pandas", "polars", "arrow", "batches", "spark")
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,24 @@ class Reading:
     limit: int | None
     context: TargetContext
 
-    def read(self, form: str) -> Any:
+    def read(self, form: str, spark: Any = None) -> Any:
         """Run the SELECT and return its rows as ``form``.
 
+        Args:
+            form: One of `FORMS`.
+            spark: For ``"spark"`` the session; None is the active one.
+
         Raises:
-            PlanError: there is no such form.
+            PlanError: there is no such form, or no session.
             ExecuteError: the table does not exist, or cannot be read.
-            LoaderError: Polars is requested but not installed.
+            LoaderError: Polars or Spark is requested but not installed.
         """
         if form not in FORMS:
             raise PlanError(f"a table is read as {', '.join(FORMS)}, not as `{form}`")
         names = self.columns or [column.name for column in self.spec.columns]
         schema = arrow_schema([self.spec.by_name[name] for name in names])
+        if form == "spark":
+            return self._read_in_executors(find_session(spark), schema)
         failures: list[Exception] = []
         batches = self._batches(schema, failures)
         # The first batch is fetched now, so that errors are raised here.
@@ -61,6 +68,16 @@ class Reading:
             _FAILURES[stream] = failures
             return stream
         return _FORMS[form](reader.read_all(), self.spec)
+
+    def _read_in_executors(self, session: Any, schema: pa.Schema) -> Any:
+        """A DataFrame of files that the warehouse or this process writes."""
+        store, context = self.context.staging_store, self.context
+        with table_session(self.spec, context, " to read") as warehouse:
+            files = context.adapter.unload(context.settings, warehouse, self._read(schema))
+        if files is None:
+            prefix = unload_prefix(self.spec.table)
+            files = list(write_files(self._batches(schema, []), store, prefix))
+        return frame_of_files(session, files, store, schema)
 
     def _batches(self, schema: pa.Schema, failures: list[Exception]) -> Iterator[pa.RecordBatch]:
         found = table_session(self.spec, self.context, " to read")
@@ -78,7 +95,11 @@ class Reading:
 
     def _rows(self, session: Session, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         context = self.context
-        read = Read(
+        return context.adapter.stream(context.settings, session, self._read(schema))
+
+    def _read(self, schema: pa.Schema) -> Read:
+        context = self.context
+        return Read(
             self.spec,
             self.statement.sql,
             schema,
@@ -88,7 +109,6 @@ class Reading:
             lambda: context.staging_store,
             own_select=not self.statement.template.startswith(OWN),
         )
-        return context.adapter.stream(context.settings, session, read)
 
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)

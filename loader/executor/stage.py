@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
-from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import PLAIN, Layout
 from loader.data.cast.match_columns import match_columns
-from loader.data.chunk import Frame
+from loader.data.chunk import Chunk, Frame
 from loader.data.files.footers import Footer
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
+from loader.executor.rejects import RejectsFile
 from loader.plan.figures import Figure
 from loader.plan.staging import resolve_staging
 from loader.spec.model import Column, TableSpec
@@ -57,6 +56,8 @@ class Ingested:
     """Rows staged for each partition, when there may be several."""
     keys_alike: tuple[str, ...] = ()
     """The first few different primary keys that the warehouse may treat as equal."""
+    keys_unchecked: bool = False
+    """Whether the warehouse has to look for duplicate primary keys."""
     footers: tuple[Footer, ...] = ()
     """The files that are loaded from where they lie; then none is staged."""
     notes: tuple[str, ...] = ()
@@ -94,16 +95,24 @@ def make_layout(spec: TableSpec, renderer: Renderer, order: tuple[str, ...] = ()
     )
 
 
+@dataclass(frozen=True)
+class StageOptions:
+    """What the rows of a load must be, and what is taken of them."""
+
+    slice: Slice | None = None
+    """The slice that is loaded; rows outside of it are refused."""
+    discover: bool = False
+    """Whether the partitions are those found in the data."""
+    progress: Progress | None = None
+    layout: Layout = PLAIN
+    figures: FiguresOf = _no_figures
+
+
 def ingest(
     spec: TableSpec,
     frame: Frame,
     destination: Destination,
-    *,
-    slice_: Slice | None = None,
-    discover: bool = False,
-    progress: Progress | None = None,
-    layout: Layout = PLAIN,
-    figures: FiguresOf = _no_figures,
+    options: StageOptions = StageOptions(),  # it cannot be changed
 ) -> Ingested:
     """Stage a frame for its table, and collect the figures of its columns.
 
@@ -118,8 +127,14 @@ def ingest(
     matched = match_columns(spec, frame.columns) if frame.columns else {}
     chunks = iter(frame.chunks)
     first = list(islice(chunks, 1))
+    layout, discover = options.layout, options.discover
     conformer = Conformer(
-        spec, matched, slice_, discover=discover, layout=layout, first=next(iter(first), None)
+        spec,
+        matched,
+        options.slice,
+        discover=discover,
+        layout=layout,
+        first=next(iter(first), None),
     )
     with ExitStack() as stack:
         stager = stack.enter_context(
@@ -128,22 +143,17 @@ def ingest(
                 destination.prefix,
                 conformer.schema,
                 spec.staging.resolve(layout.format),
-                figures=figures(conformer.columns),
-                progress=progress,
+                figures=options.figures(conformer.columns),
+                progress=options.progress,
             )
         )
         keys = stack.enter_context(_key_index(spec, layout)) if requires_unique_keys(spec) else None
         kept = spec.staging.keep != "never"
-        rejects = stack.enter_context(_Rejects(destination, kept_by_failures=kept))
+        rejects = stack.enter_context(
+            RejectsFile(destination.store, destination.rejects, kept_by_failures=kept)
+        )
         try:
-            for chunk in chain(first, chunks):
-                conformed = conformer.conform(chunk)
-                if conformed.rejects is not None:
-                    rejects.write(conformed.rejects)
-                if not conformer.failed and conformed.batch.num_rows:
-                    stager.write(conformed.batch)
-                    if keys is not None:
-                        keys.add(conformed.batch)
+            stage_chunks(chain(first, chunks), conformer, stager, rejects, keys)
             conformer.finish()
             alike = keys.check(spec.table) if keys is not None else ()
             check_not_empty(spec, conformer.rows_read > conformer.rows_rejected)
@@ -159,10 +169,32 @@ def ingest(
         conformer.rows_read,
         conformer.rows_rejected,
         rejects.uri,
-        tuple(conformer.partition_keys()) if discover else (),
-        conformer.partition_rows(),
+        tuple(conformer.tally.partition_keys(spec.dimensions)) if discover else (),
+        conformer.tally.partition_rows(spec.dimensions),
         alike,
     )
+
+
+def stage_chunks(
+    chunks: Iterable[Chunk],
+    conformer: Conformer,
+    stager: Stager,
+    rejects: RejectsFile,
+    keys: KeyIndex | None = None,
+) -> None:
+    """Cast and stage chunks; after too many bad rows, only look for further ones.
+
+    Raises:
+        StageError: files cannot be written.
+    """
+    for chunk in chunks:
+        conformed = conformer.conform(chunk)
+        if conformed.rejects is not None:
+            rejects.write(conformed.rejects)
+        if not conformer.failed and conformed.batch.num_rows:
+            stager.write(conformed.batch)
+            if keys is not None:
+                keys.add(conformed.batch)
 
 
 @dataclass(frozen=True)
@@ -205,7 +237,7 @@ def inspect(
         frozenset(matched),
         conformer.rows_read - conformer.rows_rejected,
         conformer.rows_rejected,
-        tuple(conformer.partition_keys()),
+        tuple(conformer.tally.partition_keys(spec.dimensions)),
         alike,
     )
 
@@ -225,42 +257,3 @@ def check_not_empty(spec: TableSpec, there_are_rows: bool) -> None:
 
 def _key_index(spec: TableSpec, layout: Layout) -> KeyIndex:
     return KeyIndex(spec.primary_key, ignores_trailing_blanks=layout.ignores_trailing_blanks)
-
-
-class _Rejects:
-    """The Parquet file of rejected rows, which is created with the first one."""
-
-    def __init__(self, destination: Destination, *, kept_by_failures: bool) -> None:
-        self._destination = destination
-        self._kept_by_failures = kept_by_failures
-        self._stack = ExitStack()
-        self._writer: pq.ParquetWriter | None = None
-        self.uri: str | None = None
-
-    def __enter__(self) -> _Rejects:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, FrameError) and self.uri and self._kept_by_failures:
-            # They show what is wrong, so they are kept.
-            error.message += f"\nthe rejected rows are kept in {self.uri}"
-            self._stack.close()
-        else:
-            self._stack.__exit__(kind, error, trace)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        if self._writer is None:
-            store, key = self._destination.store, self._destination.rejects
-            sink = self._stack.enter_context(store.create(key))
-            self._writer = pq.ParquetWriter(sink, batch.schema)
-            self._stack.callback(self._writer.close)
-            self.uri = store.uri(key)
-        names = self._writer.schema.names
-        absent = pa.nulls(batch.num_rows, pa.string())
-        columns = [batch.column(name) if name in batch.schema.names else absent for name in names]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._writer.schema))

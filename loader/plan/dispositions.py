@@ -61,12 +61,14 @@ def _replace(loading: Loading) -> Iterator[Step]:
         yield _count(loading, why, (STAGED,))
     yield from _look_for_equal_keys(loading, loading.table)
     yield from _check_rows(loading, loading.table)
+    yield from _look_for_duplicate_keys(loading, loading.table)
 
 
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    staged = bool(loading.figures or loading.keys_alike or loading.copy_in_place)
+    in_warehouse = loading.copy_in_place or loading.keys_unchecked
+    staged = bool(loading.figures or loading.keys_alike or in_warehouse)
     if staged:
         # Only the new rows are read, not the growing table.
         yield from _stage(loading, "rows are verified before they are inserted into the table")
@@ -221,6 +223,7 @@ def _stage(loading: Loading, why: str) -> Iterator[Step]:
         why = "the stage must hold exactly the staged rows, with their values"
         yield from _verify(loading, STAGE, why)
     yield from _check_rows(loading, STAGE)
+    yield from _look_for_duplicate_keys(loading, STAGE)
 
 
 def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
@@ -264,15 +267,26 @@ def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
         )
         long = {**facts, "limits": limits}
         yield Step("look for long values", why, "long_values", "verify", long, expects=too_long)
+
+
+def _look_for_duplicate_keys(loading: Loading, target: Table) -> Iterator[Step]:
+    """Look for duplicate keys, if that was not done while the rows were staged."""
+    spec, in_place = loading.spec, loading.copy_in_place
+    if not (in_place or loading.keys_unchecked) or loading.rows == 0:
+        return
     if requires_unique_keys(spec):
-        why = "each primary key must be there once"
+        keys = ", ".join(spec.primary_key)
+        rows = f"the files of {spec.table} have" if in_place else f"the data of {spec.table} has"
         repeated = Zero(
-            f"the files of {spec.table} have <count> more than once",
+            f"{rows} <count> more than once",
             "primary key",
             "",
             "keep one row of each key in the files, or stage them without --in-place: that names"
-            " the rows",
+            " the rows"
+            if in_place
+            else f"keep one row of each key: group the rows by {keys} to find those with more",
         )
+        why, facts = "each primary key must be there once", _target_facts(target)
         yield Step("look for duplicate keys", why, "equal_keys", "verify", facts, expects=repeated)
 
 

@@ -246,6 +246,7 @@ class _Builder:
             there,
             self.request.keys_alike,
             copy_in_place,
+            self.request.keys_unchecked,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))

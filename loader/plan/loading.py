@@ -127,6 +127,8 @@ class Loading:
     copy_in_place: str = ""
     """The template that copies files from where they lie; empty for staged files. Rows that were
     not staged are checked in the warehouse."""
+    keys_unchecked: bool = False
+    """Whether duplicate primary keys have to be looked for in the warehouse."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:

@@ -260,6 +260,8 @@ class LoadRequest:
     """The version of Loader that the ledger records."""
     auto: bool = False
     """Whether the partitions are those found in the data."""
+    keys_unchecked: bool = False
+    """Whether nobody has compared the primary keys of the data with each other yet."""
     in_place: FilesInPlace | None = None
     """For files that are not staged."""
     no_partitions: bool = False

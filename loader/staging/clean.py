@@ -23,18 +23,21 @@ _MOST_FOREIGN = 1_000
 
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _RUN = rf"{_NAME}/{_NAME}/[0-9a-f]{{12}}"
-_FILES = r"part-\d{5,}\.(?:arrow|parquet|csv|json)(?:\.gz|\.zst)?|manifest\.json"
+_TASK = r"\d{5,}-[0-9a-f]{8}"
+_PART = r"part-\d{5,}\.(?:arrow|parquet|csv|json)(?:\.gz|\.zst)?"
+_FILES = rf"(?:task-{_TASK}/)?(?:{_PART})?|manifest\.json"
+_REJECTS = rf"rejects(?:-{_TASK})?\.parquet"
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _UNLOADED = r"(?:\d+_part_\d+)\.parquet|manifest"
 _DOCTOR = (
     rf"probe\.txt|rejects\.parquet|unload/([^/]+/{_UUID}/)?(?:{_UNLOADED})"
-    rf"|{_NAME}/{_NAME}/doctor/(?:{_FILES})|{_RUN}/(?:{_FILES})|rejects/{_RUN}/rejects\.parquet"
+    rf"|{_NAME}/{_NAME}/doctor/(?:{_FILES})|{_RUN}/(?:{_FILES})|rejects/{_RUN}/{_REJECTS}"
 )
 
 _LAYOUT = tuple(
     re.compile(rf"(?P<run>{run})/(?:{files})?")
     for run, files in (
-        (rf"rejects/{_RUN}", r"rejects\.parquet"),
+        (rf"rejects/{_RUN}", _REJECTS),
         (rf"unload/[^/]+/{_UUID}", _UNLOADED),
         (r"doctor/[0-9a-f]{32}", _DOCTOR),
         (_RUN, _FILES),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loader.plan.figures import Figure, Value
+from loader.staging.stores.base import Store
 
 MANIFEST = "manifest.json"
 
@@ -55,3 +56,17 @@ def encode_manifest(files: Sequence[StagedFile]) -> bytes:
         for file in files
     ]
     return json.dumps({"entries": entries}, indent=2).encode()
+
+
+def write_manifest(
+    store: Store, prefix: str, files: Sequence[StagedFile], figures: Mapping[Figure, Value]
+) -> Staged:
+    """Write the manifest of the files of a load below its prefix.
+
+    Raises:
+        StageError: it cannot be written.
+    """
+    key = f"{prefix}/{MANIFEST}"
+    with store.create(key) as file:
+        file.write(encode_manifest(files))
+    return Staged(store.uri(prefix), store.uri(key), tuple(files), figures)

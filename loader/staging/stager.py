@@ -11,7 +11,7 @@ import io
 import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +19,13 @@ from typing import Any, Self
 import pyarrow as pa
 
 from loader.errors import StageError
-from loader.plan.figures import Figure
+from loader.plan.figures import Figure, Value
 from loader.spec.model import Staging
 from loader.staging.chunk_queue import ChunkQueue, StoppedError
 from loader.staging.encoders.open import file_suffix, open_writer
 from loader.staging.figures.collector import FigureCollector
 from loader.staging.keep import apply_keep, clean_up_failed
-from loader.staging.staged import MANIFEST, Staged, StagedFile, encode_manifest
+from loader.staging.staged import Staged, StagedFile, write_manifest
 from loader.staging.stores.base import Store
 
 Progress = Callable[[int, int, int], None]
@@ -169,6 +169,33 @@ class Stager:
         Raises:
             StageError: a writer has failed.
         """
+        files = self._join_writers()
+        staged = write_manifest(self._store, self._prefix, files, self.figures)
+        self._end()
+        return staged
+
+    @property
+    def figures(self) -> Mapping[Figure, Value]:
+        """The figures of all rows so far."""
+        return self._figures.values
+
+    def close_files(self) -> tuple[StagedFile, ...]:
+        """Wait for the writers; returns their files, which no manifest lists yet.
+
+        Raises:
+            StageError: a writer has failed.
+        """
+        files = self._join_writers()
+        self._end()
+        return files
+
+    def discard(self) -> None:
+        """Give the load up and remove all its files, regardless of `keep`."""
+        self._stop_writers()
+        self._store.delete(self._prefix)
+        self._closed = True
+
+    def _join_writers(self) -> tuple[StagedFile, ...]:
         if self._chunk:
             self._enqueue_chunk()
         self._queue.end()
@@ -177,21 +204,12 @@ class Stager:
                 thread.join(_POLL_SECONDS)
                 self._report_progress()
         self._queue.raise_error()
-        files = tuple(file for _, file in sorted(self._files.items()))
-        manifest = f"{self._prefix}/{MANIFEST}"
-        with self._store.create(manifest) as file:
-            file.write(encode_manifest(files))
+        return tuple(file for _, file in sorted(self._files.items()))
+
+    def _end(self) -> None:
         self._closed = True
         self._report_progress()
         self._figures.close()
-        uris = self._store.uri(self._prefix), self._store.uri(manifest)
-        return Staged(*uris, files, self._figures.values)
-
-    def discard(self) -> None:
-        """Give the load up and remove all its files, regardless of `keep`."""
-        self._stop_writers()
-        self._store.delete(self._prefix)
-        self._closed = True
 
     def _enqueue_chunk(self) -> None:
         chunk, size = self._chunk, self._chunk_size

@@ -6,11 +6,12 @@ needs it, so that plans need no driver.
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from loader.plan.model import Plan, Target
 from loader.sql.dialects.base import Dialect
@@ -52,6 +53,18 @@ class Read:
     """Opens the target's staging location, for reads that use it."""
     own_select: bool = False
     """Whether the SELECT is of the project's own template, so that no other query will do."""
+
+
+class RowsFile(Protocol):
+    """A file with rows of a read. It can be pickled, for processes of other machines."""
+
+    def batches(self, store: Store) -> Iterator[pa.RecordBatch]:
+        """Its rows."""
+
+
+def unload_prefix(table: str) -> str:
+    """A new key prefix for the files of a read; `loader clean` knows it."""
+    return f"unload/{table}/{uuid.uuid4()}"
 
 
 class Adapter(ABC, Generic[S]):
@@ -148,6 +161,22 @@ class Adapter(ABC, Generic[S]):
             ExecuteError: the rows cannot be read.
         """
         return session.stream(read.sql, read.schema)
+
+    def unload(
+        self,
+        settings: S,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        read: Read,  # noqa: ARG002
+    ) -> Sequence[RowsFile] | None:
+        """Let the warehouse write the rows of a read to files below `unload_prefix`.
+
+        Returns:
+            The files, which stay there; None where rows are better streamed.
+
+        Raises:
+            ExecuteError: the rows cannot be written.
+        """
+        return None
 
     def copy_explainer(self) -> ExplainCopy | None:
         """The function that finds rows a failed COPY rejected; None when its error names them."""

@@ -22,6 +22,8 @@ class Load:
     peer: bool = False
     s3: Kind | None = None
     """The server that it needs, if it writes to S3."""
+    extra: str | None = None
+    """The extra of this repository that it needs: then it runs only when named."""
 
     @property
     def streams(self) -> bool:
@@ -51,6 +53,7 @@ class Command:
     """Where it runs; `None` is this repository."""
     streams: bool = False
     """Whether it is so long that it runs once, and only when named."""
+    extra: str | None = None
 
 
 Case = Load | Command
@@ -98,6 +101,10 @@ CASES: tuple[Case, ...] = (
     Load("to-csv-gzip", "csv_gzip", "pandas", limit="limit-pandas", peer=True),
     Load("in-place-limit", "in_place_limit", "dataset", limit="in-place-limit"),
     Load("in-place", "in_place", "dataset", limit="in-place-limit"),
+    # `uv run --extra spark python -m tests.benchmarks --only spark --rows 5000000`
+    Load("spark-writers", "spark_writers", "dataset", limit="spark-writers", extra="spark"),
+    Load("spark-limit", "spark_rows", "dataset", limit="spark-limit", extra="spark"),
+    Load("spark", "spark", "dataset", limit="spark-limit", extra="spark"),
     Load("stream-limit", "limit", "stream", limit="stream-limit"),
     Load("stream", "loader_api", "stream", limit="stream-limit"),
     Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3="moto"),
@@ -158,6 +165,7 @@ TARGETS = (
     Target("loader-pandas", 1.3, of="limit-pandas"),
     Target("loader-dagster", 0.5, of="dagster-duckdb-pandas"),
     Target("in-place", 1.3, of="in-place-limit"),
+    Target("spark", 1.25, of="spark-limit"),
     Target("stream", 700, measure="peak_mb"),
     Target("s3-loader-pandas", 0.4, of="s3-awswrangler"),
     Target("s3-loader-pandas", 1 / 6, of="s3-to-csv-gzip"),
@@ -181,7 +189,8 @@ def select(only: Sequence[str], *, peers: bool) -> list[Case]:
         raise LookupError(f"no case `{unknown[0]}`; there are {', '.join(c.name for c in CASES)}")
     if only:
         return [case for case in CASES if any(_is_named(case, name) for name in only)]
-    return [case for case in CASES if not case.streams and (peers or not case.peer)]
+    usual = [case for case in CASES if not case.streams and case.extra is None]
+    return [case for case in usual if peers or not case.peer]
 
 
 def _is_named(case: Case, name: str) -> bool:

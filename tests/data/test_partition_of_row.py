@@ -85,7 +85,7 @@ def test_keys_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(10):
         discovery.find_errors(pa.record_batch([pa.array(days * 3)], ["d"]), set())
     assert sorted(named) == days
-    assert discovery.rows() == {day.isoformat(): 30 for day in days}
+    assert discovery.counts == {(day.isoformat(),): 30 for day in days}
 
 
 def test_windows_in_any_order_hold_their_values() -> None:

@@ -134,8 +134,8 @@ def test_every_form_holds_the_same_rows(small: Project) -> None:
         found = small.read(spec, as_=form)
         assert isinstance(found, kind)
         assert ids(found) == [1, 2, 3, None]
-    with pytest.raises(PlanError, match="spark"):
-        small.read(spec, as_="spark")  # type: ignore[arg-type]  # what is refused
+    with pytest.raises(PlanError, match="not as `excel`"):
+        small.read(spec, as_="excel")  # type: ignore[call-overload]  # what is refused
 
 
 def test_partitions_and_columns_are_picked(small: Project) -> None:

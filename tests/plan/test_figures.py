@@ -40,6 +40,43 @@ def collect(kind: Kind, data_type: str, *batches: Sequence[Any]) -> Value:
     return collector.values[figure]
 
 
+MERGED: dict[str, tuple[Any, ...]] = {
+    "bigint": (None, 0, -(2**63), 2**63 - 1),
+    "decimal(38,10)": (None, Decimal("-1.5"), Decimal("9" * 28)),
+    "decimal(9,2)": (None, Decimal("-1.25"), Decimal("7")),
+    "double precision": (None, 0.1, -0.0, float("nan"), float("inf"), 5e-324),
+    "boolean": (None, True, False),
+    "date": (None, date(1, 1, 1), date(9999, 12, 31)),
+    "timestamp": (None, datetime(1, 1, 1), datetime(2026, 1, 1, 0, 0, 0, 1)),
+    "char(3)": (None, "a", "b  ", ""),
+    "varchar(9)": (None, "", "a", "\U0001f600é", "z\0"),
+    "varbyte(9)": (None, b"", b"\xff\0"),
+}
+
+
+@given(st.sampled_from(list(MERGED)), st.lists(st.lists(st.integers(0, 5)), max_size=4), st.data())
+def test_figures_of_parts_are_those_of_the_whole(
+    data_type: str, parts: list[list[int]], data: st.DataObject
+) -> None:
+    """However rows are split, figures that are merged in any order are those of all rows."""
+    kind, known = parse(data_type), MERGED[data_type]
+    figures = figures_of([("x", kind)], get_adapter("duckdb").dialect, "checksums")
+    assert figures
+    values = [[known[at % len(known)] for at in part] for part in parts]
+
+    def collect_all(rows: list[Any]) -> FigureCollector:
+        collector = FigureCollector(figures)
+        array = pa.array(rows, arrow_type(kind))
+        collector.add(pa.RecordBatch.from_arrays([array], names=["x"]))
+        collector.close()
+        return collector
+
+    merged = FigureCollector(figures)
+    for part in data.draw(st.permutations(values)):
+        merged.merge(collect_all(part).values)
+    assert merged.values == collect_all([value for part in values for value in part]).values
+
+
 OPAQUE = get_adapter("duckdb").dialect.opaque | get_adapter("redshift").dialect.opaque
 
 INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)

@@ -21,6 +21,7 @@ from loader.data.cast.partition_of_row import (
 )
 from loader.data.cast.rejects import reject_rows
 from loader.data.cast.report import ErrorReport, RowErrors
+from loader.data.cast.tally import Tally
 from loader.data.cast.value_checks import check_values
 from loader.data.chunk import Chunk
 from loader.errors import FrameError
@@ -52,6 +53,7 @@ class Conformer:
         discover: Whether to collect the partitions of the rows; rows without one are refused.
         layout: What the warehouse requires of staged rows.
         first: The first chunk, which gives nested documents their Parquet type.
+        shapes: These types by column, where they are known; then ``first`` is not looked at.
     """
 
     columns: tuple[Column, ...]
@@ -60,6 +62,8 @@ class Conformer:
     """Their Arrow schema."""
     rows_read: int
     """Rows seen so far."""
+    shapes: Mapping[str, Any]
+    """The nested Parquet types of documents, by column."""
 
     def __init__(
         self,
@@ -70,12 +74,13 @@ class Conformer:
         discover: bool = False,
         layout: Layout = PLAIN,
         first: Chunk | None = None,
+        shapes: Mapping[str, Any] | None = None,
     ) -> None:
         self._spec, self._matched, self._layout = spec, matched, layout
         self.columns = in_order(spec.staged_columns(frozenset(matched)), layout.order)
-        self._shapes: dict[str, Any] = {}
-        if layout.documents == "nested" and first is not None:
-            self._shapes = self._find_shapes(first)
+        self.shapes = dict(shapes or {})
+        if layout.documents == "nested" and first is not None and shapes is None:
+            self.shapes = self._find_shapes(first)
         self.schema = self._staged_schema()
         self.rows_read = 0
         self._rejects = spec.schema_contract.bad_rows == "reject"
@@ -136,51 +141,24 @@ class Conformer:
         return Conformed(batch.filter(mask_without(bad, chunk.rows)), rejects)
 
     def finish(self) -> None:
-        """Fail the load when rows were refused, or more of them than `max_rejects` allows.
+        """Fail the load when too many rows were refused; raises what `Tally.check` does."""
+        self.tally.check(self._spec)
 
-        Raises:
-            FrameError: with the first refused row of each column, and the number of further ones.
-        """
-        rows, contract = self.rows_rejected, self._spec.schema_contract
-        if rows == 0 or (self._rejects and contract.allows(rows, self.rows_read)):
-            return
-        origin = next(iter(self._report.origins)) if len(self._report.origins) == 1 else ""
-        of = f" of {'the frame' if origin == 'frame' else origin}" if origin else ""
-        head = f"1 row{of} does" if rows == 1 else f"{rows:,} rows{of} do"
-        head += f" not fit {self._spec.table}"
-        if self._rejects:
-            head += f", of {self.rows_read:,} read, and max_rejects allows {contract.max_rejects}"
-        lines = [f"{head}; nothing was loaded", *self._report.lines()]
-        details = self._report.details()
-        raise FrameError("\n".join(lines), hint=self._hint(), details=details)
-
-    def _hint(self) -> str | None:
-        if any(check.found for check in self._trailing_blanks):
-            return (
-                "trim the text in the data, or partition by it without blanks:"
-                " partition_by: [{expr: rtrim(…), data_type: …}]"
-            )
-        if self._slice_check is not None and self._slice_check.found_other_partitions:
-            return "name the partitions of these rows too, or load with the partition `auto`"
-        if not self._rejects:
-            return "schema_contract: {bad_rows: reject} sets such rows aside instead"
-        return None
-
-    def partition_keys(self) -> list[dict[str, str]]:
-        """With `discover`: the partitions of the good rows, each as dimension → key, in order."""
-        return self._discovery.keys() if self._discovery else []
-
-    def partition_rows(self) -> dict[str, int] | None:
-        """The number of good rows of each partition, by `partitions.cell_name`.
-
-        None unless partitions are discovered, or several of them are loaded.
-        """
-        return self._discovery.rows() if self._discovery else None
+    @property
+    def tally(self) -> Tally:
+        """What was read and refused so far, and with `discover` the partitions of the others."""
+        return Tally(
+            self.rows_read,
+            self._report,
+            any(check.found for check in self._trailing_blanks),
+            self._slice_check is not None and self._slice_check.found_other_partitions,
+            self._discovery.counts if self._discovery else None,
+        )
 
     def _staged_schema(self) -> Any:
         fields = []
         for column in self.columns:
-            kind = self._shapes.get(column.name, arrow_type(column.data_type))
+            kind = self.shapes.get(column.name, arrow_type(column.data_type))
             embedded = self._layout.documents == "json" and column.data_type.name == "super"
             metadata = JSON_METADATA if embedded else None
             fields.append(pa.field(column.name, kind, metadata=metadata))
@@ -211,7 +189,7 @@ class Conformer:
 
     def _cast_column(self, chunk: Chunk, column: Column) -> ColumnCast | DocumentCast:
         cast = self._cast_flat(chunk, column)
-        shape = self._shapes.get(column.name)
+        shape = self.shapes.get(column.name)
         return cast if shape is None else DocumentCast(cast, shape)
 
     def _cast_flat(self, chunk: Chunk, column: Column) -> ColumnCast:

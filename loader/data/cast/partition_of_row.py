@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
 from loader.errors import PlanError
-from loader.spec.partition_keys import cell_name, locate
+from loader.spec.partition_keys import locate
 from loader.spec.partitions import Part, Slice
 from loader.spec.periods import Dimension, KeyValue, Window
 
@@ -287,18 +287,10 @@ class PartitionDiscovery:
                 self._counts[keys] += number
         return {} if complete else self._rows_without_partition(rows, names, values, bad)
 
-    def keys(self) -> list[dict[str, str]]:
-        """The partitions found, in the order of their keys."""
-        names = [dimension.name for dimension in self._dimensions]
-        return [dict(zip(names, keys, strict=True)) for keys in sorted(self._counts)]
-
-    def rows(self) -> dict[str, int] | None:
-        """The number of rows of each partition; None where an expression could not be evaluated."""
-        if self._unevaluable:
-            return None
-        return {
-            cell_name(self._dimensions, keys): self._counts[keys] for keys in sorted(self._counts)
-        }
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], int] | None:
+        """The rows of each partition by its keys; None where an expression is not evaluable."""
+        return None if self._unevaluable else self._counts
 
     def _find_keys(self, cells: tuple[Any, ...]) -> tuple[str, ...] | None:
         """The keys of a cell; None where it belongs to no partition."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loader.data.chunk import Chunk
 
@@ -49,6 +49,16 @@ class ErrorReport:
                     chunk.origin, chunk.first_row + first, found.describe(first)
                 )
             self.errors[found.name].rows += len(found.rows)
+
+    def merge(self, other: ErrorReport) -> None:
+        """Add the rows of another report; the first row of a column stays that of this one."""
+        self.rows += other.rows
+        self.origins |= other.origins
+        for name, found in other.errors.items():
+            if name in self.errors:
+                self.errors[name].rows += found.rows
+            else:
+                self.errors[name] = replace(found)
 
     def lines(self) -> list[str]:
         """One line of the message for each column."""

@@ -64,20 +64,28 @@ class FigureCollector:
         """Release what computes checksums."""
         self._checksums.close()
 
+    def merge(self, values: Mapping[Figure, Value]) -> None:
+        """Add the figures of rows that another collector has seen."""
+        for figure, value in values.items():
+            self._combine(figure, value)
+
     def _combine(self, figure: Figure, value: Value) -> None:
-        before = self._values[figure]
-        if before is None or value is None:
-            self._values[figure] = value if before is None else before
-        elif figure.kind == "minimum":
-            self._values[figure] = min(before, value)
-        elif figure.kind == "maximum":
-            self._values[figure] = max(before, value)
-        else:
-            self._values[figure] = before + value  # type: ignore[operator]  # both are integers
+        self._values[figure] = _combine_values(figure.kind, self._values[figure], value)
 
 
 def _initial_value(kind: Kind) -> Value:
     return None if kind in ("minimum", "maximum") else 0
+
+
+def _combine_values(kind: Kind, first: Value, second: Value) -> Value:
+    """The figure of two sets of rows together; in any order the same."""
+    if first is None or second is None:
+        return second if first is None else first
+    if kind == "minimum":
+        return min(first, second)
+    if kind == "maximum":
+        return max(first, second)
+    return first + second  # type: ignore[operator]  # both are integers
 
 
 class _ColumnFigures:

@@ -1,7 +1,7 @@
 """The interface of stores, which keep staged files under keys below one root: a folder or S3.
 
 A file appears under its key only when it is complete, so that listing or copying a prefix never
-meets a partial file.
+meets a partial file. Stores can be pickled, for processes of other machines that write to them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ class Store(Protocol):
 
     def read(self, key: str) -> bytes:
         """Read all bytes of a complete file."""
+
+    def move(self, key: str, to: str) -> str:
+        """Give a complete file another key, where that copies no bytes; returns the key it has."""
 
     def delete(self, prefix: str) -> None:
         """Remove all files below the prefix; there may be none."""

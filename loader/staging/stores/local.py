@@ -66,6 +66,17 @@ class FolderStore:
                 hint="if the files of this load were removed, run it again",
             ) from error
 
+    def move(self, key: str, to: str) -> str:
+        """Rename a file, and remove the folders that become empty; returns its new key."""
+        path, target = self._path_of(key), self._path_of(to)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        except OSError as error:
+            raise self._stage_error("move", path, error) from error
+        self._remove_empty_folders(path.parent)
+        return to
+
     def delete(self, prefix: str) -> None:
         """Remove the folder of the prefix, and the folders above it that become empty."""
         path = self._path_of(prefix)

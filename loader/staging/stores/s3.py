@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import boto3.session
@@ -73,6 +73,7 @@ class S3Store:
     """
 
     def __init__(self, bucket: str, prefix: str, options: StoreOptions) -> None:
+        self._arguments = bucket, prefix, options
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -88,6 +89,9 @@ class S3Store:
         )
         meta.events.register_first("needs-retry.s3", _retry_at_once)
         self._transfers = TransferManager(self._client, _TRANSFER, executor_cls=DaemonExecutor)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _open_once, self._arguments
 
     def uri(self, key: str) -> str:
         """The key as an S3 URL."""
@@ -120,6 +124,10 @@ class S3Store:
             with closing(answer["Body"]) as body:
                 data: bytes = body.read()
         return data
+
+    def move(self, key: str, to: str) -> str:  # noqa: ARG002
+        """Leave the object where it is: to rename one is to copy it."""
+        return key
 
     def delete(self, prefix: str) -> None:
         """Remove the objects below the prefix, then its incomplete uploads."""
@@ -244,6 +252,12 @@ class S3Store:
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
+
+
+@cache
+def _open_once(bucket: str, prefix: str, options: StoreOptions) -> S3Store:
+    """The store that was pickled; the tasks of one process share it, with its connections."""
+    return S3Store(bucket, prefix, options)
 
 
 def _encryption_parameters(options: StoreOptions) -> dict[str, str]:

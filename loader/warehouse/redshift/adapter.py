@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from loader.plan.figures import Level
 from loader.plan.model import Target
 from loader.sql.dialects.base import Dialect
 from loader.sql.dialects.redshift import DIALECT, through_share
-from loader.warehouse.adapter import Adapter, ExplainCopy, Read
+from loader.warehouse.adapter import Adapter, ExplainCopy, Read, RowsFile
 from loader.warehouse.base import Session, Warehouse
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from loader.staging.stores.base import Store
     from loader.warehouse.doctor import Doctor
+    from loader.warehouse.redshift.unload import Unload
 
 
 class RedshiftAdapter(Adapter[RedshiftTarget]):
@@ -74,13 +75,24 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         self, settings: RedshiftTarget, session: Session, read: Read
     ) -> Generator[pa.RecordBatch, None, None]:
         """Stream the rows of a read; large reads use UNLOAD to the bucket."""
-        if read.renderer.has("unload") and not read.own_select:
-            from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
+        unload = self._find_unload(settings, session, read)
+        return unload.batches(session) if unload else super().stream(settings, session, read)
 
-            unload = Unload(read, settings)
-            if unload.is_worth_it(session):
-                return unload.batches(session)
-        return super().stream(settings, session, read)
+    def unload(
+        self, settings: RedshiftTarget, session: Session, read: Read
+    ) -> Sequence[RowsFile] | None:
+        """Write a large read to the bucket with UNLOAD; small ones are streamed."""
+        unload = self._find_unload(settings, session, read)
+        return unload.files(session) if unload else None
+
+    def _find_unload(self, settings: RedshiftTarget, session: Session, read: Read) -> Unload | None:
+        """The UNLOAD of a read, if it is large enough and not of a template of the project."""
+        from loader.warehouse.redshift.unload import Unload  # noqa: PLC0415  # pyarrow is slow to import
+
+        if read.own_select or not read.renderer.has("unload"):
+            return None
+        unload = Unload(read, settings)
+        return unload if unload.is_worth_it(session) else None
 
     def copy_explainer(self) -> ExplainCopy | None:
         """The function that reads the system views of load errors."""

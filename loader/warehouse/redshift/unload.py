@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -17,7 +16,7 @@ from loader.errors import ExecuteError
 from loader.sql.renderer import Sql, Table
 from loader.staging.int96 import UNIT
 from loader.staging.stores.base import Store
-from loader.warehouse.adapter import Read
+from loader.warehouse.adapter import Read, unload_prefix
 from loader.warehouse.base import Session, as_whole_number
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -60,37 +59,38 @@ class Unload:
             ExecuteError: UNLOAD failed, or its manifest does not match the files.
             StageError: the bucket cannot be read.
         """
-        store = self.read.open_store()
-        # The URL ends with a slash; otherwise UNLOAD would append the file names to it.
-        prefix = f"unload/{self.read.spec.table}/{uuid.uuid4()}"
-        facts = {
-            "query": Sql(self._render("select_unload", self._template_facts())),
-            "url": f"{store.uri(prefix)}/",
-            "load": access(self.settings),
-        }
+        store, prefix = self.read.open_store(), unload_prefix(self.read.spec.table)
         try:
-            session.execute(self._render("unload", facts))
-            for key, rows in _read_manifest(store, prefix):
-                content = io.BytesIO(store.read(key))
-                file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
-                if rows is not None and file.metadata.num_rows != rows:
-                    raise ExecuteError(
-                        f"{store.uri(key)} has {file.metadata.num_rows:,} rows, but the manifest of"
-                        f" UNLOAD has {rows:,}"
-                    )
-                for batch in file.iter_batches(BATCH_ROWS):
-                    yield self._convert(batch)
+            for key, rows in self._write(session, store, prefix):
+                yield from self._make_file(key, rows).batches(store)
         finally:
             store.delete(prefix)
 
-    def _convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Convert columns that are unloaded as text to their types."""
-        names, types = self.read.schema.names, self.read.spec.by_name
-        columns = [
-            _CONVERSIONS.get(types[name].data_type.name, _keep_unchanged)(column)
-            for name, column in zip(names, batch.columns, strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(columns, names=names)
+    def files(self, session: Session) -> list[UnloadedFile]:
+        """Unload the slice and leave its files, for others to read.
+
+        Raises:
+            ExecuteError: UNLOAD failed, or its manifest does not match the files.
+            StageError: the bucket cannot be read.
+        """
+        store, prefix = self.read.open_store(), unload_prefix(self.read.spec.table)
+        return [self._make_file(*found) for found in self._write(session, store, prefix)]
+
+    def _write(self, session: Session, store: Store, prefix: str) -> list[tuple[str, int | None]]:
+        """Run the UNLOAD; returns the keys of its files with their row counts."""
+        facts = {
+            "query": Sql(self._render("select_unload", self._template_facts())),
+            # The URL ends with a slash; otherwise UNLOAD would append the file names to it.
+            "url": f"{store.uri(prefix)}/",
+            "load": access(self.settings),
+        }
+        session.execute(self._render("unload", facts))
+        return _read_manifest(store, prefix)
+
+    def _make_file(self, key: str, rows: int | None) -> UnloadedFile:
+        names = self.read.schema.names
+        kinds = tuple(self.read.spec.by_name[name].data_type.name for name in names)
+        return UnloadedFile(key, rows, tuple(names), kinds)
 
     def _render(self, template: str, facts: Mapping[str, Any]) -> str:
         return self.read.renderer.render(template, facts).sql
@@ -103,6 +103,39 @@ class Unload:
             "slice": self.read.slice,
             "limit": self.read.limit,
         }
+
+
+@dataclass(frozen=True)
+class UnloadedFile:
+    """A file of an UNLOAD, which any process that reaches the bucket can read."""
+
+    key: str
+    rows: int | None
+    """As the manifest has it."""
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    """The names of the columns' types in the spec."""
+
+    def batches(self, store: Store) -> Iterator[pa.RecordBatch]:
+        """The rows of the file, where columns that are unloaded as text have their types.
+
+        Raises:
+            ExecuteError: it has another number of rows than the manifest says.
+            StageError: it cannot be read.
+        """
+        content = io.BytesIO(store.read(self.key))
+        file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
+        if self.rows is not None and file.metadata.num_rows != self.rows:
+            raise ExecuteError(
+                f"{store.uri(self.key)} has {file.metadata.num_rows:,} rows, but the manifest of"
+                f" UNLOAD has {self.rows:,}"
+            )
+        for batch in file.iter_batches(BATCH_ROWS):
+            columns = [
+                _CONVERSIONS.get(kind, _keep_unchanged)(column)
+                for kind, column in zip(self.kinds, batch.columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, names=list(self.names))
 
 
 def _read_manifest(store: Store, prefix: str) -> list[tuple[str, int | None]]:

@@ -30,6 +30,10 @@ class NullStore:
         """Nothing."""
         return b""
 
+    def move(self, key: str, to: str) -> str:
+        """There is nothing to move."""
+        return to
+
     def delete(self, prefix: str) -> None:
         """There is nothing to remove."""
 

@@ -6,9 +6,10 @@ from typing import Any
 import loader
 from loader.data.cast.layout import Layout
 from loader.data.frames import open_frame
-from loader.executor.stage import Destination, Ingested, ingest
+from loader.executor.stage import Destination, Ingested, StageOptions, ingest
 from loader.plan.figures import Level, figures_of
 from loader.plan.model import stage_prefix
+from loader.spec.model import TableSpec
 from loader.staging.stores.base import Store
 from loader.warehouse.registry import get_adapter
 from tests.benchmarks.workers.loader_api import SPECS
@@ -24,18 +25,27 @@ def stage(
     Rows are matched, cast and checked, keys compared if the spec is given one, figures collected,
     files and manifest written.
     """
+    spec, destination, options = request(store, primary_key=primary_key, verify=verify)
+    return ingest(spec, open_frame(frame), destination, options)
+
+
+def request(
+    store: Store, *, primary_key: tuple[str, ...] = (), verify: Level = "values"
+) -> tuple[TableSpec, Destination, StageOptions]:
+    """What is staged, where, and how."""
     project = loader.Project(specs=SPECS, templates=None, root=SPECS)
     spec = project.spec("tpch/lineitem").model_copy(update={"primary_key": primary_key})
     prefix = stage_prefix(spec, "benchmark", "run")
-    return ingest(
+    return (
         spec,
-        open_frame(frame),
-        Destination(store, prefix, f"rejects/{prefix}.parquet"),
-        layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
-        figures=lambda columns: figures_of(
-            [(column.name, column.data_type) for column in columns],
-            get_adapter("redshift").dialect,
-            verify,
+        Destination(store, prefix, f"rejects/{prefix}/rejects.parquet"),
+        StageOptions(
+            layout=Layout(tuple(column.name for column in spec.columns), documents="nested"),
+            figures=lambda columns: figures_of(
+                [(column.name, column.data_type) for column in columns],
+                get_adapter("redshift").dialect,
+                verify,
+            ),
         ),
     )
 
