@@ -171,7 +171,7 @@ def check_command(words: list[str]) -> None:
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]  # a variable for this command
     bare = words[2:] if words[:2] == ["uv", "run"] else words
-    if bare[0] == "--extra":
+    while bare[0] == "--extra":
         assert bare[1] in EXTRAS, f"there is no extra `{bare[1]}`"
         bare = bare[2:]
     match bare:

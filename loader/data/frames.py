@@ -17,6 +17,7 @@ from loader.data.chunk import Chunk, Frame, Values
 from loader.data.column_names import check_same_columns
 from loader.data.combine_batches import combine_small_chunks
 from loader.data.from_arrow import open_array, open_relation, open_stream
+from loader.data.from_cluster import open_dask, open_ray
 from loader.data.from_dataset import open_dataset
 from loader.data.from_pandas import open_pandas
 from loader.data.from_polars import open_lazy_frame, open_polars
@@ -25,8 +26,9 @@ from loader.data.read_errors import raise_source_errors
 from loader.errors import SourceError
 
 SUPPORTED = (
-    "a pandas, Polars, PyArrow or Spark table, a DuckDB relation, a polars.LazyFrame,"
-    " a pyarrow.RecordBatchReader, a PyArrow dataset, anything else with __arrow_c_stream__,"
+    "a pandas, Polars, PyArrow, Spark or Dask table, a Ray dataset, a DuckDB relation, a"
+    " polars.LazyFrame, a pyarrow.RecordBatchReader, a PyArrow dataset, anything else with"
+    " __arrow_c_stream__,"
     " or an iterable of these"
 )
 
@@ -147,6 +149,8 @@ _OPENERS: tuple[tuple[Callable[[object], bool], Callable[[Any], Frame | None]], 
     (_is_instance("pyarrow", "Scanner"), open_dataset),
     (_is_instance("duckdb", "DuckDBPyRelation"), open_relation),
     (is_spark_frame, open_spark),
+    (_is_instance("dask", "DataFrame"), open_dask),
+    (_is_instance("ray", "Dataset"), open_ray),
     (lambda obj: hasattr(obj, "__arrow_c_stream__"), open_stream),
     (lambda obj: hasattr(obj, "__arrow_c_array__"), open_array),
 )
