@@ -20,6 +20,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from pyarrow import feather
 
 from loader.cli import main
 from loader.cli.output.plans import COMMENT_LIMIT
@@ -315,10 +316,14 @@ def test_plan_touches_nothing(project: Path) -> None:
     assert sorted(project.rglob("*")) == before
 
 
-def test_planned_sql_runs_as_it_is(project: Path) -> None:
-    """The SQL of a plan runs in DuckDB once the files are where it says, and gives the table."""
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_planned_sql_runs_as_it_is(project: Path, form: str) -> None:
+    """The SQL of a plan runs in DuckDB once the files are where it says, and gives the table.
+
+    Arrow files are a table that the session names like them.
+    """
     spec = project / "specs" / "shop" / "orders.yml"
-    spec.write_text(spec.read_text() + "staging: {keep: always}\n")
+    spec.write_text(spec.read_text() + f"staging: {{keep: always, format: {form}}}\n")
     _, answer, _ = run(f"{LOAD} --format json")
     staged = Path(json.loads(answer)["staged"])
     warehouse = project / ".loader" / "warehouse.duckdb"
@@ -332,6 +337,10 @@ def test_planned_sql_runs_as_it_is(project: Path) -> None:
     (run_folder,) = (project / ".loader" / "staging" / "shop.orders" / "one").iterdir()
     script = script.replace("<run>", run_folder.name)
     with duckdb.connect(warehouse) as connection:
+        if form == "arrow":
+            (file,) = run_folder.glob("part-*.arrow")
+            name = run_folder.relative_to(project) / "part-*.arrow"
+            connection.register(str(name), feather.read_table(file))
         connection.execute(script)
         again = connection.execute("SELECT * FROM shop.orders ORDER BY ALL").fetchall()
     assert again == loaded
