@@ -255,6 +255,9 @@ class ScriptedSession:
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         raise AssertionError("a load streams nothing")
 
+    def attach(self, files: str) -> None:
+        """Nothing: the scene has no files."""
+
     def begin(self) -> None:
         assert self.state in ("idle", "lost")
         self._act("BEGIN")
