@@ -45,6 +45,15 @@ class MakeProject(Protocol):
         """Specs by path below ``specs/``, templates likewise, and settings of the target."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the soak."""
+    group = parser.getgroup("soak")
+    told = "How long `-m soak` loads, on both targets together; may be a fraction."
+    group.addoption("--soak-minutes", type=float, default=60.0, help=told)
+    told = "The seed of `-m soak`, as a failure tells it; another one each time by default."
+    group.addoption("--soak-seed", type=int, default=None, help=told)
+
+
 @pytest.fixture(autouse=True)
 def _no_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without cloud accounts, colours, or files of the home folder."""

@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"escaping", "text_tables", "version"},
     {"redaction"},
     {"errors"},
-    {"atomic_write", "fair_semaphore", "memory_database", "parallel", "text_files"},
+    {"atomic_write", "fair_semaphore", "interrupts", "memory_database", "parallel", "text_files"},
     {"scaffold", "sql"},
     {"spec"},
     {"contracts", "plan"},

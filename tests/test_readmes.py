@@ -272,6 +272,8 @@ def check_pytest(words: Sequence[str]) -> None:
     parser.add_argument("-k")
     parser.add_argument("-n", type=int)
     parser.add_argument("-s", action="store_true")
+    parser.add_argument("--soak-minutes", type=float)
+    parser.add_argument("--soak-seed", type=int)
     parser.add_argument("--redshift-isolation", choices=["snapshot", "serializable"])
     given = parser.parse_args(list(words))
     assert given.m is None or given.m in markers(), given.m

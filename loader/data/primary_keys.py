@@ -20,6 +20,7 @@ from loader.data.cast.errors import show
 from loader.data.cast.partition_of_row import strip_trailing_blanks
 from loader.data.key_spill import HASH, OPTIONS, BufferedPart, KeyPart, KeySpill, gather
 from loader.errors import FrameError, StageError
+from loader.interrupts import run_interruptibly
 from loader.memory_database import open_memory_database
 
 SHOWN_KEYS = 5
@@ -151,27 +152,36 @@ class KeyIndex:
         key = ", ".join(map(compared, self._names))
         same = all(compared(name) == name for name in self._names)
         spellings = f"row({key}), row({key})" if same else f"min({row}), max({row})"
-        return self._run_query(
+        found: list[tuple[Any, ...]] = self._run_query(
             f"SELECT {key}, {spellings}, count(*), count(*) OVER () FROM keys"
             f" GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT {SHOWN_KEYS}",
             pa.RecordBatchReader.from_batches(self._last.schema, keys),
-        ).fetchall()
+            lambda result: result.fetchall(),
+        )
+        return found
 
-    def _run_query(self, query: str, keys: Any) -> duckdb.DuckDBPyRelation:
+    def _run_query(
+        self, query: str, keys: Any, fetch: Callable[[duckdb.DuckDBPyRelation], Any]
+    ) -> Any:
         if self._database is None:
             few = self._folder is None and self._buffered_bytes < _FEW_BYTES
             self._database = (
                 open_memory_database() if few else duckdb.connect(config={"memory_limit": _MEMORY})
             )
-        self._database.register("keys", keys)
-        return self._database.sql(query)
+        database = self._database
+        database.register("keys", keys)
+        return run_interruptibly(lambda: fetch(database.sql(query)), database.interrupt)
 
     def _add_hashes(self, keys: Any) -> Any:
         """A table of keys with their hashes, which are equal where keys are equal or similar."""
         compared = ", ".join(map(self._similarity_expression, self._names))
         # DuckDB keeps the order of the rows.
-        hashes = self._run_query(f"SELECT hash({compared}) AS hash FROM keys", keys)
-        return keys.append_column(HASH, hashes.to_arrow_table()["hash"].combine_chunks())
+        hashes = self._run_query(
+            f"SELECT hash({compared}) AS hash FROM keys",
+            keys,
+            lambda result: result.to_arrow_table()["hash"].combine_chunks(),
+        )
+        return keys.append_column(HASH, hashes)
 
     def _equality_expression(self, name: str) -> str:
         """The SQL expression of a key column by which equal keys are found."""

@@ -72,7 +72,11 @@ class Load:
         if not self.request.auto:
             self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
-            before = with_retries(lambda: self._prepare(stack))
+            try:
+                before = with_retries(lambda: self._prepare(stack))
+            except BaseException as error:
+                self._add_note(error, f"nothing was loaded into {self.spec.table}")
+                raise
             result = before.earlier or replace(self, spec=before.spec)._run(frame, before)
         return self._run_hooks(result)
 

@@ -167,6 +167,20 @@ def test_a_failure_names_the_staged_files_that_stay(lab: MakeLab, how: str, keep
     assert found.rows() == 0
 
 
+def test_who_is_interrupted_before_staging_is_told_that_nothing_was_loaded(
+    lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the warehouse is waited for says what it means for the table."""
+    found = lab()
+    monkeypatch.setattr(
+        "loader.executor.load.Load._prepare", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt) as caught:
+        found.load()
+    assert "nothing was loaded into s.t" in told(caught.value)
+    assert found.left() == []
+
+
 def test_refused_data_leaves_and_names_nothing(lab: MakeLab) -> None:
     """Files of rows that do not fit are of no use: they go, whatever `keep` says."""
     found = lab(staging={"keep": "always"})

@@ -174,7 +174,15 @@ def survives(module: str, source: str, tests: Sequence[str], limit: float) -> bo
 
 
 def _pytest(tests: Sequence[str], folder: str, plugin: object) -> int:
-    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-m", "not slow and not cluster"]
+    options = [
+        "-o",
+        "addopts=",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "-m",
+        "not slow and not cluster and not soak",
+    ]
     options += ["-p", "loader.testing.plugin", "-p", "_hypothesis_pytestplugin"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there already
     if isinstance(plugin, _Selected):

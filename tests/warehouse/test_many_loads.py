@@ -199,3 +199,24 @@ def test_a_place_in_the_queue_is_no_more_than_a_convenience(
     with wait_in_queue(path, 5) as first:
         assert first
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("moment", ["fcntl.flock", "os.utime"])
+def test_who_is_interrupted_leaves_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A signal that comes just when the file is locked keeps nobody waiting afterwards."""
+    path = tmp_path / "x.duckdb"
+    module, name = moment.split(".")
+    real = getattr(getattr(file_queue, module), name)
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as signal:
+        signal.setattr(f"loader.warehouse.duckdb.file_queue.{moment}", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught, wait_in_queue(path, 5):
+            pass
+    with wait_in_queue(path, 0.1) as first:
+        assert first, caught  # what is raised keeps alive what was locked

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
 from loader.errors import PlanError
+from loader.interrupts import run_interruptibly
 from loader.spec.partition_keys import locate
 from loader.spec.partitions import Part, Slice
 from loader.spec.periods import Dimension, KeyValue, Window
@@ -78,18 +79,22 @@ class PartitionExpressions:
                 }
             )
             self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.register("batch", pa.Table.from_batches([batch]))
+        connection = self._connection
+        connection.register("batch", pa.Table.from_batches([batch]))
         # A row whose expression fails belongs to no partition, like NULL.
         query = f"SELECT TRY(({dimension.expr})) AS value FROM batch"
         try:
-            found = self._connection.sql(query).to_arrow_table()["value"].combine_chunks()
+            result = run_interruptibly(
+                lambda: connection.sql(query).to_arrow_table(), connection.interrupt
+            )
+            found = result["value"].combine_chunks()
             return pc.cast(found, arrow_type(dimension.data_type))
         except duckdb.Error as error:
             return error
         except pa.ArrowException as error:
             return duckdb.Error(str(error))
         finally:
-            self._connection.unregister("batch")
+            connection.unregister("batch")
 
 
 class SliceCheck:

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.interrupts import run_interruptibly
 from loader.memory_database import open_memory_database
 from loader.plan.figures import Figure
 
@@ -33,14 +34,18 @@ class Checksums:
             return []
         if self._connection is None:
             self._connection = open_memory_database()
+        connection = self._connection
         columns = [_to_hashed_form(figure, batch.column(figure.column)) for figure in self._figures]
         names = [f"c{number}" for number in range(len(columns))]
         sums = ", ".join(f"sum(('0x' || left(md5({name}), 15))::BIGINT)" for name in names)
-        self._connection.register("batch", pa.table(columns, names=names))
+        connection.register("batch", pa.table(columns, names=names))
         try:
-            (row,) = self._connection.execute(f"SELECT {sums} FROM batch").fetchall()
+            (row,) = run_interruptibly(
+                lambda: connection.execute(f"SELECT {sums} FROM batch").fetchall(),
+                connection.interrupt,
+            )
         finally:
-            self._connection.unregister("batch")
+            connection.unregister("batch")
         return [(figure, int(total or 0)) for figure, total in zip(self._figures, row, strict=True)]
 
     def close(self) -> None:

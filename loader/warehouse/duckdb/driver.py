@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import tenacity
 
 from loader.errors import ExecuteError
 from loader.fair_semaphore import FairSemaphore
+from loader.interrupts import run_interruptibly
 from loader.warehouse.base import Row
 from loader.warehouse.duckdb.file_queue import wait_in_queue
 from loader.warehouse.duckdb.settings import DuckDBTarget
@@ -178,7 +178,7 @@ class DuckDBSession:
     def execute(self, sql: str) -> list[Row]:
         """Run one statement and return its rows; INSERT and DELETE return their row count."""
         try:
-            return _run_interruptibly(
+            return run_interruptibly(
                 lambda: self._connection.execute(sql).fetchall(), self._connection.interrupt
             )
         except duckdb.Error as error:
@@ -204,7 +204,10 @@ class DuckDBSession:
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:  # noqa: ARG002
         """Run a query and stream its rows in batches, in DuckDB's own types."""
         try:
-            reader = self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+            reader = run_interruptibly(
+                lambda: self._connection.sql(sql).to_arrow_reader(BATCH_ROWS),
+                self._connection.interrupt,
+            )
         except duckdb.Error as error:
             raise _execute_error(error, sql) from error
         try:
@@ -213,33 +216,6 @@ class DuckDBSession:
             # DuckDB waits for open results when its file is opened again.
             reader.close()
             del reader
-
-
-def _run_interruptibly(action: Callable[[], list[Row]], interrupt: Callable[[], None]) -> list[Row]:
-    """Run an action in a thread of its own, so that a signal interrupts it at once.
-
-    Python handles signals only between bytecodes of its main thread, and a DuckDB query can block
-    that thread for minutes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return action()
-    answer: Future[list[Row]] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(action())
-        except BaseException as error:  # noqa: BLE001  raised in the main thread
-            answer.set_exception(error)
-
-    thread = threading.Thread(target=work, name="loader-duckdb", daemon=True)
-    try:
-        thread.start()
-        return answer.result()
-    finally:
-        # Repeated, since DuckDB ignores an interrupt before the query has begun.
-        while thread.is_alive() and not answer.done():
-            interrupt()
-            thread.join(0.05)
 
 
 @contextmanager

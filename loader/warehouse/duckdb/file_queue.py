@@ -30,15 +30,18 @@ def wait_in_queue(path: Path, timeout: float) -> Iterator[bool]:
         timeout: Seconds to wait while the first one in the queue is the same.
     """
     handle = _open_lock_file(path)
-    if handle is not None and _lock(handle, timeout):
-        with suppress(OSError):
-            os.utime(handle)
-        try:
-            yield True
-        finally:
-            os.close(handle)
-    else:
-        yield handle is None
+    if handle is None:
+        yield True
+        return
+    place = _Place(handle)
+    try:
+        first = place.wait(timeout)
+        if first:
+            with suppress(OSError):
+                os.utime(handle)
+        yield first
+    finally:  # also when a signal comes as soon as the file is locked
+        place.leave()
 
 
 def _open_lock_file(path: Path) -> int | None:
@@ -53,55 +56,57 @@ def _open_lock_file(path: Path) -> int | None:
     return None
 
 
-def _lock(handle: int, timeout: float) -> bool:
-    """Lock a file; False if that takes too long, and then the file is closed later."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _Waiting(handle).wait(timeout)
-    except OSError:
-        os.close(handle)
-        return False
-    return True
+class _Place:
+    """A place in the queue: an open lock file, and maybe a thread that waits for its lock.
 
-
-class _Waiting:
-    """A thread that waits for the lock: a call of ``flock`` has no timeout."""
+    A call of ``flock`` has no timeout, so that such a thread may stay when the place is given up;
+    then it closes the file.
+    """
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self._lock = threading.Lock()
         self._locked = threading.Event()
-        self._given_up = False
+        self._waits = False
+        """Whether the thread has the file, until it is locked."""
+        self._left = False
 
     def wait(self, timeout: float) -> bool:
-        thread = threading.Thread(target=self._flock, name="loader-queue", daemon=True)
-        began = time.time()
-        thread.start()
+        """Lock the file; False if that takes too long, and then the place is given up."""
         try:
-            while not self._locked.is_set():
-                moved = max(began, os.fstat(self._handle).st_mtime)
-                left = moved + timeout - time.time()
-                if left <= 0:
-                    break
-                self._locked.wait(left)
-        except BaseException:  # Ctrl-C
-            if not self._give_up():
-                os.close(self._handle)
-            raise
-        return not self._give_up()
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._wait_in_thread(timeout)
+        except OSError:
+            return False
+        return True
 
-    def _give_up(self) -> bool:
-        """Leave the queue; False if the file is locked already."""
+    def leave(self) -> None:
+        """Let the next one come."""
         with self._lock:
-            self._given_up = not self._locked.is_set()
-        return self._given_up
+            owned, self._left = not self._left and not self._waits, True
+        if owned:
+            os.close(self._handle)
+
+    def _wait_in_thread(self, timeout: float) -> bool:
+        began = time.time()
+        self._waits = True
+        threading.Thread(target=self._flock, name="loader-queue", daemon=True).start()
+        while not self._locked.is_set():
+            moved = max(began, os.fstat(self._handle).st_mtime)
+            left = moved + timeout - time.time()
+            if left <= 0:
+                self.leave()
+                return False
+            self._locked.wait(left)
+        return True
 
     def _flock(self) -> None:
         with suppress(OSError):
             fcntl.flock(self._handle, fcntl.LOCK_EX)
         with self._lock:
-            if self._given_up:
-                os.close(self._handle)
-            else:
+            self._waits = False
+            if not self._left:
                 self._locked.set()
+                return
+        os.close(self._handle)

@@ -1,0 +1,56 @@
+"""Samples of what a process or a server holds, and whether it grows."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEAST = 30
+"""Fewer samples than this in the life of a process tell nothing of growth."""
+
+LEAST_OF_MEMORY = 90
+"""Likewise of memory and of the threads of libraries, which the first dozens of loads settle."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much more the last third may hold than the one before it, and why."""
+
+    absolute: float
+    share: float
+    why: str
+
+
+ALLOWED = {
+    "rss": Allowance(16_384, 0.08, "KB; allocators keep pages, and large loads come at random"),
+    "fds": Allowance(4, 0, "Polars opens three when it is first used; one of a pool may be open"),
+    "threads": Allowance(4, 0, "those of an upload pool end when its store is collected"),
+    "native": Allowance(4, 0.1, "pools of Arrow, Polars and DuckDB start threads when needed"),
+    "connections": Allowance(1, 0, "loads connect at random times"),
+    "locks": Allowance(3, 0, "those of a load that happens to be in its transaction"),
+    "unexplained": Allowance(0, 0, "nobody else stages there"),
+    "temporary": Allowance(0, 0, "nobody else writes there"),
+}
+
+
+def find_growth(name: str, values: Sequence[float]) -> str:
+    """Compare the medians of the last two thirds; what is wrong, or nothing.
+
+    >>> find_growth("fds", [4] * 10 + [5] * 20)
+    ''
+    >>> find_growth("fds", list(range(60)))
+    'fds grow: medians of thirds 9.5, 29.5, 49.5; 4 more is allowed'
+    """
+    third = len(values) // 3
+    if third * 3 < (LEAST_OF_MEMORY if name in ("rss", "native") else LEAST):
+        return ""
+    parts = [values[place * third : (place + 1) * third] for place in range(3)]
+    first, middle, last = (statistics.median(part) for part in parts)
+    allowed = ALLOWED[name]
+    room = max(allowed.absolute, allowed.share * middle)
+    if last - middle <= room:
+        return ""
+    return (
+        f"{name} grow: medians of thirds {first:g}, {middle:g}, {last:g}; {room:g} more is allowed"
+    )

@@ -1,0 +1,127 @@
+"""Signals while DuckDB computes: what the handler raises arrives, and at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from loader.data.cast.partition_of_row import PartitionExpressions
+from loader.data.primary_keys import KeyIndex
+from loader.interrupts import run_interruptibly
+from loader.plan.figures import Figure
+from loader.spec.model import TableSpec
+from loader.staging.figures.checksums import Checksums
+from loader.warehouse.duckdb.driver import DuckDBSession
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timers of signals")
+
+ROWS = 300_000
+"""So many that each computation takes a moment."""
+
+
+class StoppedError(BaseException):
+    """What the handler of this test raises, as Dagster's raises an exception of its own."""
+
+
+@pytest.fixture(scope="module")
+def batch() -> pa.RecordBatch:
+    """Rows whose keys do not ascend."""
+    numbers = pa.array(np.arange(ROWS) * 7_919 % ROWS)
+    return pa.record_batch({"id": numbers, "t": pc.cast(numbers, pa.string())})
+
+
+SPEC = TableSpec.model_validate(
+    {
+        "schema": "s",
+        "name": "t",
+        "columns": [
+            {"name": "id", "data_type": "bigint"},
+            {"name": "t", "data_type": "varchar(40)"},
+        ],
+        "primary_key": ["t"],
+        "partition_by": [{"expr": "md5(md5(t))", "data_type": "varchar(40)"}],
+    }
+)
+
+
+def compare_keys(batch: pa.RecordBatch) -> None:
+    """Look for primary keys that are there twice."""
+    with KeyIndex(SPEC.primary_key) as index:
+        index.add(batch)
+        index.check("s.t")
+
+
+def find_partitions(batch: pa.RecordBatch) -> None:
+    """Evaluate a partition expression."""
+    PartitionExpressions(SPEC.dimensions).values(batch)
+
+
+def sum_checksums(batch: pa.RecordBatch) -> None:
+    """Take the checksums of a column."""
+    Checksums([Figure("t", SPEC.by_name["t"].data_type, "checksum")]).compute(batch)
+
+
+def open_stream(_: pa.RecordBatch) -> None:
+    """Begin to read the result of a query that takes long."""
+    sql = "SELECT max(md5(range::VARCHAR)) AS m FROM range(1000000)"
+    session = DuckDBSession(duckdb.connect())
+    list(session.stream(sql, pa.schema([("m", pa.string())])))
+
+
+@pytest.mark.parametrize("work", [compare_keys, find_partitions, sum_checksums, open_stream])
+def test_a_signal_interrupts_what_duckdb_computes(
+    batch: pa.RecordBatch, work: Callable[[pa.RecordBatch], None]
+) -> None:
+    """The handler's own exception ends a computation, not one that DuckDB makes instead of it."""
+    began = time.monotonic()
+    work(batch)
+    usual = time.monotonic() - began
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with pytest.raises(StoppedError):  # noqa: PT012  # the signal comes somewhere in it
+            signal.setitimer(signal.ITIMER_REAL, usual / 2)
+            work(batch)
+            time.sleep(usual)  # this time it was faster
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    work(batch)
+
+
+def test_a_signal_before_the_thread_has_begun_lets_nothing_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is interrupted before it has begun never begins: nobody would wait for its end."""
+    late = threading.Event()
+
+    def start(thread: threading.Thread) -> None:
+        late_start = partial(_run_late, thread, late)
+        begin(threading.Thread(target=late_start, daemon=True))
+        raise StoppedError
+
+    begin, ran = threading.Thread.start, []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(StoppedError):
+        run_interruptibly(lambda: ran.append(True), lambda: None)
+    assert late.wait(10)
+    assert ran == []
+
+
+def _run_late(thread: threading.Thread, late: threading.Event) -> None:
+    time.sleep(0.1)
+    thread.run()
+    late.set()
