@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from types import TracebackType
-from typing import Self
 
 
 class FairSemaphore:
@@ -26,19 +25,20 @@ class FairSemaphore:
         """Whether a thread is in one of its blocks."""
         return bool(self._depths)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> int:
+        """Wait for the turn of this thread; returns how many of its blocks the thread is in."""
         thread, turn = threading.get_ident(), threading.Event()
         with self._lock:
             if thread in self._depths or (self._free and not self._waiting):
                 self._enter(thread)
-                return self
+                return self._depths[thread]
             self._waiting.append((thread, turn))
         try:
             turn.wait()
         except BaseException:  # Ctrl-C
             self._give_up(thread, turn)
             raise
-        return self
+        return 1
 
     def __exit__(
         self,

@@ -183,6 +183,17 @@ def test_readers_read_while_a_writer_of_their_process_is_at_work(
         session.commit()
 
 
+def test_a_session_inside_another_one_does_not_wait_for_it(make_project: MakeProject) -> None:
+    """A thread that writes to a file may open it once more: it is the first in the queue."""
+    project = make_project({"t.yml": SPEC}, lock_timeout=60)
+    warehouse = open_warehouse(project.config.settings(), project.config.root)
+    started = time.monotonic()
+    with warehouse.session() as outer, warehouse.session() as inner:
+        outer.execute("CREATE TABLE made AS SELECT 1 AS one")
+        assert inner.execute("SELECT one FROM made") == [(1,)]
+    assert time.monotonic() - started < 30
+
+
 def test_a_place_in_the_queue_is_no_more_than_a_convenience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,8 +72,10 @@ class DuckDB:
             turn = _writers.setdefault(self.path, FairSemaphore())
         with ExitStack() as stack:
             if write:
-                stack.enter_context(turn)
-                first = stack.enter_context(wait_in_queue(self.path, self._settings.lock_timeout))
+                first = True
+                if stack.enter_context(turn) == 1:  # otherwise this thread is the first already
+                    queue = wait_in_queue(self.path, self._settings.lock_timeout)
+                    first = stack.enter_context(queue)
                 connection = self._open(read_only=False, first=first)
             else:
                 connection = self._open_to_read(turn)
