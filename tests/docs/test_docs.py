@@ -317,7 +317,7 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
     for told in (
         *("None declared.", "replace: replaces the whole table."),
         *("A load without rows leaves the table unchanged.", "A load with an invalid row fails."),
-        *("Not declared; Redshift chooses.", "Parquet (snappy) in files of about 128 MB."),
+        *("Not declared; Redshift chooses.", "Parquet on Redshift in files of about 128 MB."),
         *("1 column", "Loads do not change the live table; loader apply does."),
     ):
         assert told.lower() in page.text.lower(), told

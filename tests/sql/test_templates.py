@@ -80,6 +80,7 @@ def plans(dialect: str) -> Iterator[Plan]:
         if "live" in request:
             request["live"] = live(spec, dialect, *request["live"])
         yield make_plan(spec, dialect, **request)
+    yield make_plan(make_spec(staging={"format": "parquet"}), dialect)
     yield make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
 
 

@@ -37,6 +37,7 @@ STAGINGS = [
     Staging(format=form, compression=codec) for form, codecs in CODECS.items() for codec in codecs
 ]
 CSV, JSON = (Staging(format=form, compression="none") for form in ("csv", "json"))
+PARQUET = Staging(format="parquet")
 
 UTC = pa.timestamp("us", "UTC")
 TEXTS = ["", "\\N", '"', '""', "\n", "\r", "\r\n", ",", "\\", '\\"', "\0", "\x1f", "\ufeff", "NULL"]
@@ -349,6 +350,7 @@ def test_suffixes() -> None:
         *["parquet"] * 4,
         *["csv.gz", "csv.zst", "csv"],
         *["json.gz", "json.zst", "json"],
+        *["arrow"] * 3,
     ]
 
 
@@ -363,7 +365,7 @@ def test_gzip_files_hold_no_time_and_no_name(folder: Path) -> None:
 
 def test_parquet_types_are_those_redshift_reads(folder: Path) -> None:
     """Decimals are fixed bytes of their precision, times are µs, and no Arrow schema is kept."""
-    path = _write(folder / "types.parquet", Staging(), _batch([]), schema=SCHEMA)
+    path = _write(folder / "types.parquet", PARQUET, _batch([]), schema=SCHEMA)
     metadata = pq.read_metadata(path)
     found = {
         column.path: (column.physical_type, column.length, str(column.logical_type))
@@ -384,14 +386,14 @@ def test_parquet_types_are_those_redshift_reads(folder: Path) -> None:
 def test_parquet_row_groups_are_large(folder: Path) -> None:
     """Small batches are collected: one row group for many, cut by bytes and not by rows."""
     narrow = pa.record_batch({"n": pa.array(range(1000), pa.int64())})
-    path = _write(folder / "narrow.parquet", Staging(), *[narrow] * 500)
+    path = _write(folder / "narrow.parquet", PARQUET, *[narrow] * 500)
     metadata = pq.read_metadata(path)
     # Whole groups of the size DuckDB stores, then what is left.
     rows = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
     assert rows == [4 * 122_880, 500_000 - 4 * 122_880]
     assert metadata.row_group(0).column(0).statistics.has_min_max
     wide = pa.record_batch({"text": pa.array(["x" * 65_535] * 64)})
-    path = _write(folder / "wide.parquet", Staging(), *[wide] * 24)
+    path = _write(folder / "wide.parquet", PARQUET, *[wide] * 24)
     metadata = pq.read_metadata(path)
     sizes = [metadata.row_group(n).num_rows * 65_535 for n in range(metadata.num_row_groups)]
     assert len(sizes) == 3

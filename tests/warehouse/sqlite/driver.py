@@ -229,8 +229,8 @@ def _epoch_us(text: str | None) -> int | None:
 
 
 def _date_trunc(unit: str, text: str | None) -> str | None:
-    assert unit == "month"
-    return None if text is None else f"{text[:7]}-01 00:00:00.000000"
+    kept, rest = {"month": (7, "-01 00:00:00.000000"), "hour": (13, ":00:00.000000")}[unit]
+    return None if text is None else text[:kept] + rest
 
 
 class _Sum:
