@@ -67,7 +67,7 @@ class FairSemaphore:
             return
         del self._depths[thread]
         self._free += 1
-        while self._free and self._waiting:
+        if self._waiting:
             waiter, turn = self._waiting.popleft()
             self._enter(waiter)
             turn.set()

@@ -8,10 +8,8 @@ import duckdb
 
 
 def open_memory_database() -> duckdb.DuckDBPyConnection:
-    """A connection of its own to the one database of this process; with one thread, in UTC."""
-    connection = _database().cursor()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    """A connection of its own to the one database of this process, which has one thread."""
+    return _database().cursor()
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from loader.errors import LoaderError, Problem, SpecError, TemplateError
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Target
+from loader.plan.staging import can_load
 from loader.project import Project
 from loader.spec.catalog import Entry
 from loader.sql.renderer import OWN, SUFFIX, Renderer
@@ -72,8 +73,7 @@ def _check_templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
     if entry.spec is None:
         return
     dialect = renderer.dialect.name
-    form = entry.spec.staging.format
-    if form != "auto" and not renderer.has(f"copy_{form}"):
+    if not can_load(renderer, entry.spec.staging.format):
         return  # the table is of other warehouses, and a plan for this one says so
     target = Target("validate", dialect, "staging", "loader", "role")
     # Verifying values and verifying counts use different templates.

@@ -28,8 +28,7 @@ from loader.errors import SourceError
 SUPPORTED = (
     "a pandas, Polars, PyArrow, Spark or Dask table, a Ray dataset, a DuckDB relation, a"
     " polars.LazyFrame, a pyarrow.RecordBatchReader, a PyArrow dataset, anything else with"
-    " __arrow_c_stream__,"
-    " or an iterable of these"
+    " __arrow_c_stream__, or an iterable of these"
 )
 
 

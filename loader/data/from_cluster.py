@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from loader.data.batches import number_batches, number_chunks
+from loader.data.batches import number_chunks, read_batches
 from loader.data.chunk import Chunk, Frame
 from loader.data.column_names import check_names
 from loader.data.from_pandas import open_pandas
@@ -42,5 +42,4 @@ def open_ray(obj: Any) -> Frame:
     except Exception as error:  # Ray runs tasks to find the schema
         raise unreadable_frame(error) from error
     blocks = obj.iter_batches(batch_size=None, batch_format="pyarrow")
-    batches = (batch for block in raise_source_errors(blocks) for batch in block.to_batches())
-    return Frame(names, number_batches(batches, "frame"))
+    return Frame(names, read_batches(batch for block in blocks for batch in block.to_batches()))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from loader.doctor.samples import SAMPLES, is_same
 from loader.doctor.scratch import ScratchSchema
 from loader.errors import LoaderError
+from loader.plan.staging import can_load
 from loader.spec.rules import find_other_format
 from loader.sql.renderer import Renderer
 
@@ -24,7 +25,7 @@ FORMATS = (
 
 def list_formats(renderer: Renderer) -> list[tuple[str, str]]:
     """The formats that a warehouse loads."""
-    return [one for one in FORMATS if renderer.has(f"copy_{one[0]}")]
+    return [one for one in FORMATS if can_load(renderer, one[0])]
 
 
 class Transfers:

@@ -67,8 +67,7 @@ def _replace(loading: Loading) -> Iterator[Step]:
 def _append(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
-    in_warehouse = loading.copy_in_place or loading.keys_unchecked
-    staged = bool(loading.figures or loading.keys_alike or in_warehouse)
+    staged = bool(loading.figures or loading.keys_alike or loading.keys_unchecked)
     if staged:
         # Only the new rows are read, not the growing table.
         yield from _stage(loading, "rows are verified before they are inserted into the table")
@@ -272,9 +271,7 @@ def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
 def _look_for_duplicate_keys(loading: Loading, target: Table) -> Iterator[Step]:
     """Look for duplicate keys, if that was not done while the rows were staged."""
     spec, in_place = loading.spec, loading.copy_in_place
-    if not (in_place or loading.keys_unchecked) or loading.rows == 0:
-        return
-    if requires_unique_keys(spec):
+    if loading.keys_unchecked and loading.rows != 0 and requires_unique_keys(spec):
         keys = ", ".join(spec.primary_key)
         rows = f"the files of {spec.table} have" if in_place else f"the data of {spec.table} has"
         repeated = Zero(

@@ -246,7 +246,7 @@ class _Builder:
             there,
             self.request.keys_alike,
             copy_in_place,
-            self.request.keys_unchecked,
+            self.request.keys_unchecked or in_place is not None,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -289,7 +289,8 @@ class _Builder:
     @property
     def _files(self) -> str:
         """The staged files, as a pattern."""
-        return f"{self.prefix}/part-*{'.arrow' * (self.staging.format == 'arrow')}"
+        suffix = ".arrow" if self.staging.format == "arrow" else ""
+        return f"{self.prefix}/part-*{suffix}"
 
     @cached_property
     def additions(self) -> tuple[Difference, ...]:

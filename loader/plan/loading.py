@@ -128,7 +128,8 @@ class Loading:
     """The template that copies files from where they lie; empty for staged files. Rows that were
     not staged are checked in the warehouse."""
     keys_unchecked: bool = False
-    """Whether duplicate primary keys have to be looked for in the warehouse."""
+    """Whether duplicate primary keys have to be looked for in the warehouse, as for files in
+    place."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:

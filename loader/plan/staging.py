@@ -7,6 +7,11 @@ from loader.spec.model import Staging, TableSpec
 from loader.sql.renderer import Renderer
 
 
+def can_load(renderer: Renderer, form: str) -> bool:
+    """Whether the warehouse of a renderer loads a staging format, which may be `auto`."""
+    return form == "auto" or renderer.has(f"copy_{form}")
+
+
 def resolve_staging(spec: TableSpec, renderer: Renderer) -> Staging:
     """How rows are staged for the warehouse of a renderer, with a format and a compression.
 
@@ -14,7 +19,7 @@ def resolve_staging(spec: TableSpec, renderer: Renderer) -> Staging:
         PlanError: the warehouse does not load the format that the spec names.
     """
     form, dialect = spec.staging.format, renderer.dialect
-    if form != "auto" and not renderer.has(f"copy_{form}"):
+    if not can_load(renderer, form):
         raise PlanError(
             f"{spec.table} has `staging: {{format: {form}}}`, which {dialect.title} cannot load",
             hint="remove `format`, so that each warehouse has its own, or set"

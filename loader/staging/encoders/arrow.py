@@ -7,10 +7,7 @@ import io
 import pyarrow as pa
 
 from loader.spec.model import Staging
-from loader.staging.encoders.row_groups import GroupWriter
-
-_GROUP_ROWS = 122_880
-"""Rows of one record batch: those of DuckDB's own row groups, which it inserts in parallel."""
+from loader.staging.encoders.row_groups import GROUP_MULTIPLE, GroupWriter
 
 
 class ArrowWriter(GroupWriter):
@@ -23,7 +20,7 @@ class ArrowWriter(GroupWriter):
     """
 
     def __init__(self, staging: Staging, sink: io.BufferedIOBase, schema: pa.Schema) -> None:
-        super().__init__(staging, sink, schema, _GROUP_ROWS)
+        super().__init__(staging, sink, schema, GROUP_MULTIPLE)
         packed = None if staging.compression == "none" else staging.compression
         self._writer = pa.ipc.new_file(
             pa.PythonFile(sink, mode="w"),

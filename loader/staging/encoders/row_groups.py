@@ -13,7 +13,7 @@ from loader.staging.encoders.base import is_full
 _GROUP_BYTES = 32 << 20
 """The most Arrow bytes of a row group, which one writer holds in memory."""
 
-_GROUP_MULTIPLE = 122_880
+GROUP_MULTIPLE = 122_880
 """Rows of DuckDB's own row groups; multiples of it are inserted in parallel without a copy."""
 
 
@@ -82,7 +82,7 @@ class GroupWriter(ABC):
 
     def _write_group(self) -> None:
         start = self._sink.tell()
-        whole = self._buffered_rows - self._buffered_rows % _GROUP_MULTIPLE or self._buffered_rows
+        whole = self._buffered_rows - self._buffered_rows % GROUP_MULTIPLE or self._buffered_rows
         table = pa.Table.from_batches(self._buffer, self._schema)
         self.write_group(table.slice(0, whole))
         written = self._buffered_bytes * whole / self._buffered_rows

@@ -33,22 +33,22 @@ def wait_in_queue(path: Path, timeout: float) -> Iterator[bool]:
     if handle is None:
         yield True
         return
-    place = _Place(handle)
+    lock = _FileLock(handle)
     try:
-        first = place.wait(timeout)
+        first = lock.acquire(timeout)
         if first:
             with suppress(OSError):
                 os.utime(handle)
         yield first
     finally:  # also when a signal comes as soon as the file is locked
-        place.leave()
+        lock.release()
 
 
 def _open_lock_file(path: Path) -> int | None:
-    name = f"loader-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
-    file = Path(tempfile.gettempdir()) / name
     if "fcntl" not in globals():
         return None
+    name = f"loader-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
+    file = Path(tempfile.gettempdir()) / name
     flags = os.O_RDONLY | os.O_NOFOLLOW
     for more in (os.O_CREAT, 0):  # a file of another user may be opened, but not with O_CREAT
         with suppress(OSError):
@@ -56,10 +56,10 @@ def _open_lock_file(path: Path) -> int | None:
     return None
 
 
-class _Place:
-    """A place in the queue: an open lock file, and maybe a thread that waits for its lock.
+class _FileLock:
+    """The lock on an open file, and maybe a thread that waits for it.
 
-    A call of ``flock`` has no timeout, so that such a thread may stay when the place is given up;
+    A call of ``flock`` has no timeout, so that such a thread may stay when the lock is given up;
     then it closes the file.
     """
 
@@ -69,10 +69,10 @@ class _Place:
         self._locked = threading.Event()
         self._waits = False
         """Whether the thread has the file, until it is locked."""
-        self._left = False
+        self._released = False
 
-    def wait(self, timeout: float) -> bool:
-        """Lock the file; False if that takes too long, and then the place is given up."""
+    def acquire(self, timeout: float) -> bool:
+        """Lock the file; False if that takes too long, and then the lock is given up."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -81,10 +81,10 @@ class _Place:
             return False
         return True
 
-    def leave(self) -> None:
-        """Let the next one come."""
+    def release(self) -> None:
+        """Close the file, or leave that to the thread that waits."""
         with self._lock:
-            owned, self._left = not self._left and not self._waits, True
+            owned, self._released = not self._released and not self._waits, True
         if owned:
             os.close(self._handle)
 
@@ -96,7 +96,7 @@ class _Place:
             moved = max(began, os.fstat(self._handle).st_mtime)
             left = moved + timeout - time.time()
             if left <= 0:
-                self.leave()
+                self.release()
                 return False
             self._locked.wait(left)
         return True
@@ -106,7 +106,7 @@ class _Place:
             fcntl.flock(self._handle, fcntl.LOCK_EX)
         with self._lock:
             self._waits = False
-            if not self._left:
+            if not self._released:
                 self._locked.set()
                 return
         os.close(self._handle)
