@@ -85,6 +85,21 @@ def stand_in(redshift: RedshiftStandIn) -> RedshiftStandIn:
     return redshift
 
 
+@pytest.fixture(params=["duckdb", "redshift"])
+def each_target(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The settings of a target of each kind."""
+    if request.param == "duckdb":
+        return {}
+    stand_in: RedshiftStandIn = request.getfixturevalue("redshift")
+    return redshift_target(stand_in)
+
+
+def stored_keys(project: Project, *prefixes: str) -> list[str]:
+    """The keys of the files that a project's target has stored below some prefixes."""
+    store = project.context().staging_store
+    return [key for prefix in prefixes for key, _ in store.list(prefix)]
+
+
 def redshift_target(stand_in: RedshiftStandIn, **changes: Any) -> dict[str, Any]:
     """The settings of a target that is the stand-in, with changes."""
     return stand_in.target(**changes)

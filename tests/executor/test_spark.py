@@ -17,7 +17,7 @@ import pytest
 from loader.errors import FrameError, LoaderError, SourceError, StageError
 from loader.project import Project
 from loader.testing.redshift.server import RedshiftStandIn
-from tests.conftest import MakeProject, redshift_target
+from tests.conftest import MakeProject, redshift_target, stored_keys
 
 pytest.importorskip("pyspark")
 
@@ -56,14 +56,10 @@ def spark(_redshift_server: RedshiftStandIn) -> Iterator[Any]:
     session.stop()
 
 
-@pytest.fixture(params=["duckdb", "redshift"])
-def make(request: pytest.FixtureRequest, make_project: MakeProject) -> Callable[..., Project]:
+@pytest.fixture
+def make(each_target: dict[str, Any], make_project: MakeProject) -> Callable[..., Project]:
     """Makes a project with the table `s.t`, on each target."""
-    target: Mapping[str, Any] = {}
-    if request.param == "redshift":
-        stand_in: RedshiftStandIn = request.getfixturevalue("redshift")
-        target = redshift_target(stand_in)
-    return lambda **changes: make_project({"t.yml": spec(**changes)}, **target)
+    return lambda **changes: make_project({"t.yml": spec(**changes)}, **each_target)
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -87,11 +83,6 @@ def facts(project: Project) -> tuple[Any, ...]:
 ALL = (ROWS, ROWS * (ROWS - 1) // 2, ROWS)
 
 
-def stored(project: Project) -> list[str]:
-    store = project.context().staging_store
-    return [key for where in ("s.t", "rejects") for key, _ in store.list(where)]
-
-
 def test_executors_stage_and_one_copy_loads(make: Callable[..., Project], spark: Any) -> None:
     """Many, empty and uneven partitions become one verified load, and nothing is left behind."""
     project = make(partition_by=[{"expr": "day", "grain": "day"}], primary_key=["id"])
@@ -106,7 +97,7 @@ def test_executors_stage_and_one_copy_loads(make: Callable[..., Project], spark:
         "maximum": ROWS - 1,
         "sum": ALL[1],
     }
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 def test_rows_of_a_shuffle_are_loaded_once(make: Callable[..., Project], spark: Any) -> None:
@@ -159,7 +150,7 @@ def test_rows_that_do_not_fit_are_told_by_partition(
         project.load(project.spec("s/t"), frame)
     assert "3 rows do not fit s.t" in refused.value.message
     assert "partition 1 row 5: 'much too long'" in refused.value.message
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 def test_keys_of_two_partitions_are_found(make: Callable[..., Project], spark: Any) -> None:
@@ -227,7 +218,7 @@ def test_lost_attempts_leave_nothing(
         spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
     assert marker.exists()
     assert facts(project) == ALL
-    files = [key for key in stored(project) if "/part-" in key]
+    files = [key for key in stored_keys(project, "s.t", "rejects") if "/part-" in key]
     assert len(files) == result.files_staged
     if project.config.settings().type == "duckdb":
         assert not any("/task-" in key for key in files)
@@ -256,7 +247,7 @@ def test_errors_are_told_without_a_traceback(
             project.load(project.spec("s/t"), bad)
         assert "Traceback" not in failed.value.message
         assert "\tat " not in failed.value.message
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
     (tmp_path / "file").write_text("")
     project = make_project({"t.yml": spec()}, staging=str(tmp_path / "file" / "folder"))
     with pytest.raises(StageError, match="in an executor of Spark: cannot write"):

@@ -23,7 +23,7 @@ from loader.executor.spark.errors import to_loader_error
 from loader.executor.spark.outcome import decode_outcome
 from loader.project import Project
 from loader.testing.redshift.server import RedshiftStandIn
-from tests.conftest import MakeProject, redshift_target
+from tests.conftest import MakeProject, redshift_target, stored_keys
 
 Task = Callable[[Iterator[Any]], Iterator[Any]]
 Run = Callable[[Task, Sequence[pa.RecordBatch]], list[bytes]]
@@ -99,24 +99,15 @@ def spec(**changes: Any) -> dict[str, Any]:
     return {"schema": "s", "name": "t", "columns": listed, **changes}
 
 
-@pytest.fixture(params=["duckdb", "redshift"])
-def make(request: pytest.FixtureRequest, make_project: MakeProject) -> Callable[..., Project]:
+@pytest.fixture
+def make(each_target: dict[str, Any], make_project: MakeProject) -> Callable[..., Project]:
     """Makes a project with the table `s.t`, on each target."""
-    target: Mapping[str, Any] = {}
-    if request.param == "redshift":
-        stand_in: RedshiftStandIn = request.getfixturevalue("redshift")
-        target = redshift_target(stand_in)
-    return lambda **changes: make_project({"t.yml": spec(**changes)}, **target)
+    return lambda **changes: make_project({"t.yml": spec(**changes)}, **each_target)
 
 
 def ids(project: Project) -> list[Any]:
     found: Any = project.read(project.spec("s/t"), as_="arrow")
     return sorted(found["id"].to_pylist())
-
-
-def stored(project: Project) -> list[str]:
-    store = project.context().staging_store
-    return [key for where in ("s.t", "rejects") for key, _ in store.list(where)]
 
 
 def test_partitions_become_one_load(make: Callable[..., Project], cluster: Cluster) -> None:
@@ -130,7 +121,7 @@ def test_partitions_become_one_load(make: Callable[..., Project], cluster: Clust
     assert result.rows_read == result.rows_staged == result.rows_loaded == 20
     assert result.partition_rows == {"2026-01-01": 7, "2026-01-02": 7, "2026-01-03": 6}
     assert result.files_staged == 3
-    names = sorted(key.rpartition("/")[2] for key in stored(project))
+    names = sorted(key.rpartition("/")[2] for key in stored_keys(project, "s.t", "rejects"))
     assert names[0] == "manifest.json"
     assert len(names) == 4
     again = project.load(
@@ -150,7 +141,7 @@ def test_a_frame_without_rows_is_as_any_other(
         strict = make(on_empty="fail")
         with pytest.raises(FrameError, match="on_empty: fail"):
             strict.load(strict.spec("s/t"), frame)
-        assert stored(strict) == []
+        assert stored_keys(strict, "s.t", "rejects") == []
 
 
 def test_bad_rows_are_told_with_partition_and_row(
@@ -171,7 +162,7 @@ def test_bad_rows_are_told_with_partition_and_row(
     assert "partition 1 row 2: 'long'" in told
     assert "(2 more rows)" in told
     assert "partition 1 row 4: 'never'" in told
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 @pytest.mark.parametrize(("limit", "fits"), [(3, True), (2, False), ("50%", True), ("40%", False)])
@@ -192,7 +183,7 @@ def test_rejected_rows_of_all_partitions_are_kept(
         with pytest.raises(FrameError, match="max_rejects allows") as refused:
             project.load(project.spec("s/t"), frame)
         told = refused.value.message
-    keys = [key for key in stored(project) if key.startswith("rejects/")]
+    keys = [key for key in stored_keys(project, "s.t", "rejects") if key.startswith("rejects/")]
     store = project.context().staging_store
     assert store.uri(keys[0].rpartition("/")[0]) in told
     tables = [pq.read_table(pa.BufferReader(store.read(key))) for key in keys]
@@ -248,9 +239,9 @@ def test_attempts_that_do_not_count_leave_nothing(
     frame = cluster.frame([row(1)], [row(2), row(3), bad], [row(4)], schema=ROWS)
     result = project.load(project.spec("s/t"), frame)
     assert ids(project) == [1, 2, 3, 4]
-    staged = [key for key in stored(project) if "/part-" in key]
+    staged = [key for key in stored_keys(project, "s.t", "rejects") if "/part-" in key]
     assert len(staged) == (3 if keep == "always" else 0)
-    assert sum("rejects-" in key for key in stored(project)) == 1
+    assert sum("rejects-" in key for key in stored_keys(project, "s.t", "rejects")) == 1
     assert result.rows_rejected == 1
 
 
@@ -274,7 +265,7 @@ def test_an_attempt_that_ends_too_late_is_never_loaded(
     project.load(project.spec("s/t"), frame, on_progress=finish)
     assert ids(project) == [1, 2]
     assert not late
-    assert sum("/part-" in key for key in stored(project)) == 3
+    assert sum("/part-" in key for key in stored_keys(project, "s.t", "rejects")) == 3
     cleaned = project.clean(older_than=None, dry_run=True)
     assert cleaned.foreign == 0
 
@@ -292,7 +283,7 @@ def test_a_failed_job_leaves_nothing(make: Callable[..., Project], cluster: Clus
         with pytest.raises(SourceError, match="Task 0 failed 4 times") as failed:
             project.load(project.spec("s/t"), frame)
         assert "org.x" not in failed.value.message
-        assert len(stored(project)) == kept
+        assert len(stored_keys(project, "s.t", "rejects")) == kept
         assert ("are kept in" in failed.value.message) == bool(kept)
 
 
@@ -304,7 +295,7 @@ def test_a_partition_that_is_returned_twice_is_refused(
     cluster.runs = {0: lambda task, batches: [*run_once(task, batches), *run_once(task, batches)]}
     with pytest.raises(StageError, match="two results of partition 0"):
         project.load(project.spec("s/t"), cluster.frame([row(1)], schema=ROWS))
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 def test_files_that_the_driver_does_not_see_fail_the_load(
@@ -336,7 +327,7 @@ def test_plans_fetch_the_rows(make: Callable[..., Project], cluster: Cluster) ->
     bad = cluster.frame([row(1)], [row(2, x="long")], schema=ROWS)
     with pytest.raises(FrameError, match="row 2: 'long'"):
         project.plan(project.spec("s/t"), "auto", frame=bad)
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 def test_columns_are_matched_before_a_task_runs(
@@ -394,7 +385,7 @@ def test_an_interrupted_load_cancels_its_job(make_project: MakeProject, cluster:
         project.load(project.spec("s/t"), frame)
     assert [call for call, _ in calls[2:]] == ["add", "interrupt", "remove"]
     assert len({tag for _, tag in calls[2:]}) == 1
-    assert stored(project) == []
+    assert stored_keys(project, "s.t", "rejects") == []
 
 
 def test_documents_have_one_type_in_all_files(

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from loader.project import Project
+from tests.soak.fault_injection import DuckDBFaultInjector, FaultInjector, RedshiftFaultInjector
 from tests.soak.jobs import WORKERS, make_job
 from tests.soak.journal import Journal
-from tests.soak.mischief import DuckDBMischief, Mischief, RedshiftMischief
 from tests.soak.worker import Orders, work
 
 if TYPE_CHECKING:
@@ -85,20 +85,20 @@ class Bench:
             for worker in range(WORKERS)
         ]
         self.places = [Place(one, Journal(one.journal)) for one in orders]
-        self.mischief = self._make_mischief()
+        self.injector = self._make_injector()
 
-    def _make_mischief(self) -> Mischief:
+    def _make_injector(self) -> FaultInjector:
         if self.stand_in is not None:
-            return RedshiftMischief(self.stand_in, self.chance)
+            return RedshiftFaultInjector(self.stand_in, self.chance)
         settings: Any = self.project.config.settings()
         file = self.project.config.root / settings.database
-        return DuckDBMischief(file, self.forks, self.chance)
+        return DuckDBFaultInjector(file, self.forks, self.chance)
 
     def run(self, seconds: float) -> None:
         """Let workers load for so long while things break, and then end what they have begun."""
         ends = time.monotonic() + seconds
-        due = dict.fromkeys(("signal", "strike", "sample", "list"), time.monotonic() + 2)
-        every = {"signal": (3, 9), "strike": (0.3, 1.5), "sample": (1, 1), "list": (4, 4)}
+        due = dict.fromkeys(("signal", "fault", "sample", "list"), time.monotonic() + 2)
+        every = {"signal": (3, 9), "fault": (0.3, 1.5), "sample": (1, 1), "list": (4, 4)}
         try:
             while time.monotonic() < ends:
                 self._look_after_workers()
@@ -107,7 +107,7 @@ class Bench:
                         getattr(self, f"_{name}")()
                         due[name] = time.monotonic() + self.chance.uniform(*every[name])
                 time.sleep(0.05)
-            self.mischief.end()
+            self.injector.stop()
             self._stop()
         finally:
             for place in self.places:
@@ -184,10 +184,10 @@ class Bench:
     def _is_under_way(self, place: Place) -> bool:
         return bool(place.journal.story(place.journal.next_number()).attempts)
 
-    # --- mischief and samples
+    # --- faults and samples
 
-    def _strike(self) -> None:
-        self.mischief.strike()
+    def _fault(self) -> None:
+        self.injector.inject()
 
     def _sample(self) -> None:
         for place in self.places:

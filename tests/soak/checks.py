@@ -18,7 +18,7 @@ SHOWN = 3
 """How many differences of one table are told."""
 
 
-def judge(bench: Bench) -> list[str]:
+def find_problems(bench: Bench) -> list[str]:
     """Everything that must not be, one line each."""
     found = [*bench.findings]
     for place in bench.places:
@@ -30,17 +30,17 @@ def judge(bench: Bench) -> list[str]:
         ]
         if not place.journal.counts["loaded"]:
             found.append(f"worker {place.orders.worker} has loaded nothing: give it more time")
-    found += _judge_sessions(bench)
-    found += _judge_samples(bench)
+    found += _check_sessions(bench)
+    found += _check_samples(bench)
     loaded = _read_ledger(bench.project)
-    found += _judge_ledger(bench, loaded)
+    found += _check_ledger(bench, loaded)
     for table in table_names():
-        found += _judge_table(bench, table, loaded)
-    found += _judge_staging(bench)
+        found += _check_table(bench, table, loaded)
+    found += _check_staging(bench)
     return found
 
 
-def _judge_sessions(bench: Bench) -> Iterator[str]:
+def _check_sessions(bench: Bench) -> Iterator[str]:
     if bench.stand_in is None:
         return
     ends = time.monotonic() + 15
@@ -51,7 +51,7 @@ def _judge_sessions(bench: Bench) -> Iterator[str]:
         yield f"{locks} locks of ledgers are held"
 
 
-def _judge_samples(bench: Bench) -> Iterator[str]:
+def _check_samples(bench: Bench) -> Iterator[str]:
     for name, values in bench.samples.items():
         if name != "temporary" and (told := find_growth(name, values)):
             yield told
@@ -73,7 +73,7 @@ def _read_ledger(project: Project) -> Counter[tuple[str, str, int]]:
     return Counter((entry.table_name, entry.load_id, entry.rows_loaded) for entry in entries)
 
 
-def _judge_ledger(bench: Bench, loaded: Counter[tuple[str, str, int]]) -> Iterator[str]:
+def _check_ledger(bench: Bench, loaded: Counter[tuple[str, str, int]]) -> Iterator[str]:
     twice = {key: count for key, count in loaded.items() if count > 1}
     yield from (f"{key} is in the ledger {count} times" for key, count in twice.items())
     known = set()
@@ -105,7 +105,7 @@ def _jobs_of(
                 yield job
 
 
-def _judge_table(bench: Bench, table: str, loaded: Counter[tuple[str, str, int]]) -> Iterator[str]:
+def _check_table(bench: Bench, table: str, loaded: Counter[tuple[str, str, int]]) -> Iterator[str]:
     wanted: Contents = {}
     for place in bench.places:
         wanted |= fold(_jobs_of(bench, place, table, loaded))
@@ -129,7 +129,7 @@ def _judge_table(bench: Bench, table: str, loaded: Counter[tuple[str, str, int]]
 # --- what is left
 
 
-def _judge_staging(bench: Bench) -> Iterator[str]:
+def _check_staging(bench: Bench) -> Iterator[str]:
     for load_id in sorted(bench.find_unexplained())[:SHOWN]:
         yield f"{load_id} has left staged files, though nothing has gone wrong"
     broken = bench.counts["SIGKILL"] + sum(p.journal.counts["reads failed"] for p in bench.places)
@@ -160,14 +160,16 @@ def summarize(bench: Bench, seconds: float) -> str:
     for place in bench.places:
         counts += place.journal.counts
         errors += place.journal.errors
-    counts += Counter({f"broken: {name}": count for name, count in bench.mischief.counts.items()})
+    counts += Counter({f"broken: {name}": count for name, count in bench.injector.counts.items()})
     lines = [f"{bench.kind}, seed {bench.seed}, {seconds:.0f} s"]
     lines += [f"  {count:>7,}  {name}" for name, count in sorted(counts.items()) if count]
     lines += [f"  {count:>7,}  {text}" for text, count in errors.most_common()]
     for place in bench.places:
         for pid, rests in place.journal.rests.items():
             if len(rests) >= 9:
-                lines.append(f"  worker {place.orders.worker}, process {pid}: {_tell_life(rests)}")
+                lines.append(
+                    f"  worker {place.orders.worker}, process {pid}: {_describe_life(rests)}"
+                )
         peak = bench.peaks.get(place.orders.worker, 0) / 1024
         lines.append(f"  worker {place.orders.worker}: peak {peak:.0f} MB")
     for name, values in bench.samples.items():
@@ -177,7 +179,7 @@ def summarize(bench: Bench, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _tell_life(rests: list[dict[str, Any]]) -> str:
+def _describe_life(rests: list[dict[str, Any]]) -> str:
     quarters = [rests[place * (len(rests) - 1) // 4] for place in range(5)]
     megabytes = ", ".join(f"{rest['rss'] / 1024:.0f}" for rest in quarters)
     fds = ", ".join(str(rest["fds"]) for rest in quarters)

@@ -27,19 +27,19 @@ COPY = re.compile(r"^\s*COPY\b", re.I)
 COMMIT = re.compile(r"^\s*COMMIT\b", re.I)
 
 
-class Mischief(Protocol):
+class FaultInjector(Protocol):
     """What makes faults from outside of the workers."""
 
     counts: Counter[str]
 
-    def strike(self) -> None:
+    def inject(self) -> None:
         """Make one fault, which may meet a load or none."""
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Make no more faults, and wait until those that last are over."""
 
 
-class RedshiftMischief:
+class RedshiftFaultInjector:
     """Faults of the stand-in: one at a time waits for its statement or request."""
 
     def __init__(self, stand_in: RedshiftStandIn, chance: random.Random) -> None:
@@ -48,13 +48,13 @@ class RedshiftMischief:
         self._pending: tuple[str, Any] | None = None
         self._holders: list[threading.Thread] = []
 
-    def strike(self) -> None:
+    def inject(self) -> None:
         """Let the next fault wait instead of the one before, which may not have fired."""
         self._count()
         name, add = self._chance.choice(list(self._faults().items()))
         self._pending = (name, add())
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Take the faults away, and wait for the sessions that hold locks."""
         self._count()
         for thread in self._holders:
@@ -112,7 +112,7 @@ class RedshiftMischief:
             held.rollback()
 
 
-class DuckDBMischief:
+class DuckDBFaultInjector:
     """Another program that holds the database file for a moment."""
 
     def __init__(self, file: Path, forks: ForkServerContext, chance: random.Random) -> None:
@@ -120,17 +120,17 @@ class DuckDBMischief:
         self._file, self._forks, self._chance = file, forks, chance
         self._holder: BaseProcess | None = None
 
-    def strike(self) -> None:
+    def inject(self) -> None:
         """Let another process hold the file, if none does and it is a good moment."""
         if self._chance.random() < 0.8 or not self._file.exists():
             return
         if self._holder is None or not self._holder.is_alive():
-            self.end()
+            self.stop()
             facts = (self._file, self._chance.uniform(0.2, 2), self._chance.random() < 0.5)
             self._holder = self._forks.Process(target=hold_file, args=facts)
             self._holder.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Wait until the file is free."""
         if self._holder is not None:
             self._holder.join()

@@ -15,8 +15,8 @@ import pytest
 
 from tests.conftest import MakeProject, redshift_target
 from tests.soak.bench import Bench
+from tests.soak.checks import find_problems, summarize
 from tests.soak.jobs import make_specs
-from tests.soak.verdict import judge, summarize
 
 if TYPE_CHECKING:
     from loader.testing.redshift.server import RedshiftStandIn
@@ -62,7 +62,7 @@ def test_an_hour_of_faults_leaves_what_the_ledger_says(
     bench = Bench(kind, seed, project, folder, dict(os.environ), stand_in)
     began = time.monotonic()
     bench.run(seconds)
-    found = judge(bench)
+    found = find_problems(bench)
     with capsys.disabled():
         print(summarize(bench, time.monotonic() - began))
     if found:

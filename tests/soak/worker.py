@@ -229,7 +229,7 @@ class Worker:
             print(f"{job.load_id} of {job.table} ({kind}, {fault}): {type(stop).__name__}: {notes}")
             told |= {"outcome": "interrupted", "uncertain": True, "leaves": True}
             return told | {"error": f"{type(stop).__name__}: {notes[:40]}"}
-        except Exception as error:  # noqa: BLE001  # which ones may come is judged there
+        except Exception as error:  # noqa: BLE001  # which ones may come is checked there
             self.signals.loading = False
             return told | self._tell_error(job, kind, fault, error)
         story = self.journal.story(job.number)
