@@ -11,12 +11,30 @@ import pytest
 from loader.fair_semaphore import FairSemaphore
 
 
-def start(work: Callable[..., None], *arguments: object) -> threading.Thread:
-    """A thread that is at work, or waits for its turn."""
-    thread = threading.Thread(target=work, args=arguments)
+def start(
+    semaphore: FairSemaphore, work: Callable[..., None], *arguments: object
+) -> threading.Thread:
+    """A thread that is at work, or in the queue."""
+    entered = threading.Event()
+
+    def run() -> None:
+        entered.set()
+        work(*arguments)
+
+    thread = threading.Thread(target=run)
+    places = seats(semaphore)
     thread.start()
-    time.sleep(0.02)
-    return thread
+    assert entered.wait(10)
+    for _ in range(10_000):
+        if seats(semaphore) > places:
+            return thread
+        time.sleep(0.001)
+    raise AssertionError("the thread never came to the semaphore")
+
+
+def seats(semaphore: FairSemaphore) -> int:
+    """How many threads are in blocks or wait for their turn."""
+    return len(semaphore._depths) + len(semaphore._waiting)
 
 
 def join(*threads: threading.Thread) -> None:
@@ -27,25 +45,28 @@ def join(*threads: threading.Thread) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_threads_go_on_in_the_order_in_which_they_came(count: int) -> None:
-    """At most so many are in their blocks at once, and nobody overtakes."""
+    """As many as it lets in are in their blocks at once, no more, and nobody overtakes."""
     semaphore = FairSemaphore(count)
     order: list[int] = []
     inside: set[int] = set()
     most: list[int] = []
+    together = threading.Barrier(count, timeout=10)
 
     def work(number: int) -> None:
         with semaphore:
             order.append(number)
             inside.add(number)
+            together.wait()
             most.append(len(inside))
-            time.sleep(0.05)
+            together.wait()
             inside.discard(number)
 
     with semaphore:
-        threads = [start(work, number) for number in range(9)]
+        threads = [start(semaphore, work, number) for number in range(9)]
     join(*threads)
-    assert order == sorted(order)
-    assert max(most) == count
+    groups = [set(order[at : at + count]) for at in range(0, 9, count)]
+    assert groups == [set(range(at, at + count)) for at in range(0, 9, count)]
+    assert set(most) == {count}
     assert not semaphore.is_held
 
 
@@ -59,7 +80,7 @@ def test_a_thread_may_come_again_while_others_wait() -> None:
             order.append("other")
 
     with semaphore:
-        thread = start(work)
+        thread = start(semaphore, work)
         with semaphore:
             order.append("own")
         assert semaphore.is_held
@@ -93,7 +114,7 @@ def test_who_is_interrupted_leaves_the_queue(monkeypatch: pytest.MonkeyPatch, la
 
     with semaphore:
         monkeypatch.setattr(threading.Event, "wait", interrupted)
-        threads = [start(give_up), start(work)]
+        threads = [start(semaphore, give_up), start(semaphore, work)]
         time.sleep(0 if late else 0.2)
     join(*threads)
     assert order == ["next"]
