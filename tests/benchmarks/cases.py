@@ -156,7 +156,7 @@ class Target:
 
 
 TARGETS = (
-    Target("loader-arrow", 1.2, of="limit-arrow"),
+    Target("loader-arrow", 0.75, of="limit-arrow"),
     Target("loader-arrow", 1.1, of="loader-arrow-counts"),
     Target("loader-pandas", 1.1, of="loader-pandas-counts"),
     Target("s3-loader-arrow", 1.1, of="s3-loader-arrow-counts"),
