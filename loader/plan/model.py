@@ -264,6 +264,8 @@ class LoadRequest:
     """Whether nobody has compared the primary keys of the data with each other yet."""
     in_place: FilesInPlace | None = None
     """For files that are not staged."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 
