@@ -295,12 +295,13 @@ class Project:
         return count_rows(spec, slices, self.context(target))
 
     def history(
-        self, select: str | None = None, limit: int = 20, *, target: str | None = None
+        self, select: str | Sequence[str] = (), limit: int = 20, *, target: str | None = None
     ) -> list[LedgerEntry]:
         """The latest loads of a target, or of the tables that match ``select``."""
         from loader.executor.history import read_history
 
-        specs = [entry.spec for entry in self.catalog.select([select])] if select else []
+        words = [select] if isinstance(select, str) else list(select)
+        specs = [entry.spec for entry in self.catalog.select(words)] if words else []
         tables = [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
         return read_history(self.context(target), tables, limit)
 

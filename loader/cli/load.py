@@ -15,6 +15,7 @@ from loader.cli.options import (
     format_size,
     format_table,
     parse_partitions,
+    select_tables,
     show_progress,
 )
 from loader.escaping import escape_line
@@ -154,7 +155,7 @@ def read(
 
 
 @main.command()
-@click.argument("select", required=False)
+@select_tables()
 @click.option(
     "--limit",
     metavar="N",
@@ -164,7 +165,7 @@ def read(
     help="The maximum number of loads to show.",
 )
 @common_options()
-def history(context: Context, select: str | None, limit: int) -> None:
+def history(context: Context, select: tuple[str, ...], limit: int) -> None:
     """Show the loads in the ledger, newest first."""
     entries = context.project().history(select, limit, target=context.target)
     data = [entry.to_dict() for entry in entries]

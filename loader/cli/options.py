@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from loader.cli.framework import Context
+from loader.cli.framework import Command, Context
 from loader.escaping import escape_line
 from loader.text_tables import align
 
 if TYPE_CHECKING:
     from loader.executor.results import OnProgress
     from loader.spec.partitions import Request
+
+_TAGS = "loader.tags"
+
+
+def select_tables(metavar: str = "[SELECT...]") -> Callable[[Command], Command]:
+    """Add SELECT… and --tag; the command gets both as ``select``, for `Catalog.select`."""
+
+    def keep_tags(context: click.Context, _: click.Parameter, values: Sequence[str]) -> None:
+        context.meta[_TAGS] = [f"tag:{value}" for value in values]
+
+    def add_tags(
+        context: click.Context, _: click.Parameter, values: Sequence[str]
+    ) -> tuple[str, ...]:
+        return (*values, *context.meta[_TAGS])
+
+    def decorate(command: Command) -> Command:
+        option = click.option(
+            "--tag",
+            metavar="KEY[=VALUE]",
+            multiple=True,
+            expose_value=False,
+            is_eager=True,
+            callback=keep_tags,
+            help="Only tables with this tag; may repeat.",
+        )
+        argument = click.argument("select", metavar=metavar, nargs=-1, callback=add_tags)
+        return argument(option(command))
+
+    return decorate
+
 
 PARTITION = click.option(
     "--partition",
