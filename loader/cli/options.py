@@ -11,10 +11,11 @@ import click
 
 from loader.cli.framework import Command, Context
 from loader.escaping import escape_line
-from loader.text_tables import align
+from loader.text_tables import align, format_count
 
 if TYPE_CHECKING:
     from loader.executor.results import OnProgress
+    from loader.executor.run import OnTableProgress
     from loader.spec.partitions import Request
 
 _TAGS = "loader.tags"
@@ -60,6 +61,16 @@ FULL_REFRESH = click.option(
 )
 
 
+RELOAD = "Load all files, also those that have been loaded."
+
+
+def format_no_new_files(skipped: int) -> str:
+    """Say that there are no files to load, and how many have been loaded before."""
+    if not skipped:
+        return "no new files"
+    return f"no new files; {format_count(skipped, 'file')} loaded before"
+
+
 def parse_partitions(values: Sequence[str]) -> Request | None:
     """Convert the values of --partition into a partition request."""
     if "auto" in values and len(values) > 1:
@@ -85,6 +96,20 @@ def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]
     from loader.cli.output.progress import live_progress  # noqa: PLC0415  # rich is slow to import
 
     return live_progress()
+
+
+def show_run_progress(
+    context: Context,
+) -> AbstractContextManager[tuple[OnTableProgress | None, Callable[[str], None]]]:
+    """A progress callback for many tables, with a line for each on a terminal; None in a pipe.
+
+    The second callback removes the line of a table.
+    """
+    if context.quiet or context.json or not sys.stderr.isatty():
+        return nullcontext((None, lambda _: None))
+    from loader.cli.output.progress import live_run_progress  # noqa: PLC0415  # rich is slow to import
+
+    return live_run_progress()
 
 
 def format_size(size: int) -> str:

@@ -19,7 +19,6 @@ from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import read_document
 from loader.text_files import UnreadableError, is_folder, read_text
 
-
 TAG = "tag:"
 """What a tag begins with among names of tables."""
 
