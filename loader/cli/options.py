@@ -113,7 +113,9 @@ def show_run_progress(
 
 
 def format_size(size: int) -> str:
-    """Format a number of bytes as kB or MB."""
+    """Format a number of bytes as B, kB or MB."""
+    if size < 100:
+        return f"{size} B"
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 

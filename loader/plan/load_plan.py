@@ -17,7 +17,7 @@ from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Role, Step
+from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -41,6 +41,8 @@ from loader.spec.session import select_hooks
 from loader.sql.renderer import Renderer, Table, Unknown
 
 _FILES_PER_STATEMENT = 500
+
+_FILE_FACTS = {"file_columns": FILE_COLUMNS}
 
 _LABEL_BYTES = 320
 """The longest query group (``r_query_group``)."""
@@ -228,13 +230,17 @@ class _Builder:
             routine.append(("create the ledger of the table", why, "table_ledger_create"))
             why = "from a ledger that an earlier version made"
             routine.append(("copy earlier loads of the table", why, "table_ledger_fill"))
+        facts: Mapping[str, object] = {"schema": self.target.ledger_schema}
+        steps = [
+            Step(name, why, template, "schema" if template == "create_schema" else "run", facts)
+            for name, why, template in routine
+        ]
         if self.files is not None:
-            routine.append(("create the ledger of files", "the files of each load", "files_create"))
-        facts = {"schema": self.target.ledger_schema, "file_columns": FILE_COLUMNS}
-        for name, why, template in routine:
-            role: Role = "schema" if template == "create_schema" else "run"
-            step = Step(name, why, template, role, facts, group="the ledger")
-            yield self._statement(step, when="only when it is missing")
+            name, why, facts = "create the ledger of files", "the files of each load", _FILE_FACTS
+            steps.append(Step(name, why, "files_create", facts=facts))
+        for step in steps:
+            one = replace(step, group="the ledger")
+            yield self._statement(one, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:
         if self.target.ledger_schema:
