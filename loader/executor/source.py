@@ -130,8 +130,7 @@ def select_files(
         ExecuteError: the ledger cannot be read.
     """
     known = _Known((), table_exists=True)
-    once = source.own and spec.source.load == "new"
-    once = once and not source.reload and not request.full_refresh
+    once = _loads_once(spec, source, request)
     if once and session is not None:
         known = _find_known(spec, context, session)
     elif once:
@@ -173,7 +172,18 @@ def open_for_plan(
     known = _Known((), table_exists=True)
     _check_found(listing)
     selected = _select(spec, frame, request, listing, known, once=False)
-    return selected.request, open_files([file.data for file in selected.files], spec.source)
+    files = selected.request.files
+    assert files is not None
+    request = replace(
+        selected.request, files=replace(files, once=_loads_once(spec, frame, request))
+    )
+    return request, open_files([file.data for file in selected.files], spec.source)
+
+
+def _loads_once(spec: TableSpec, source: SourceFiles, request: LoadRequest) -> bool:
+    """Whether files that the ledger knows are not loaded again."""
+    again = source.reload or request.full_refresh
+    return source.own and spec.source.load == "new" and not again
 
 
 def _check_partition(spec: TableSpec, source: SourceFiles, request: LoadRequest) -> None:

@@ -184,7 +184,7 @@ def _matches(entry: Entry, pattern: str) -> bool:
 def _in_folder(entries: Sequence[Entry], folder: str) -> list[Entry]:
     """The spec files in a folder, which is relative to the project or to the working directory."""
     name = os.path.normpath(folder) + os.sep
-    real = Path(os.path.realpath(folder)) if is_folder(Path(folder)) else None
+    real = Path(os.path.realpath(folder)) if folder and is_folder(Path(folder)) else None
     return [
         entry
         for entry in entries
