@@ -14,16 +14,14 @@ A table whose spec has source files (``source: {files: […]}``) needs no entry 
 
 import difflib
 import fnmatch
-import glob
 import importlib
 import inspect
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,9 +31,8 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from loader.atomic_write import write_text
 from loader.dagster_io.checks import op_name
 from loader.dagster_io.definitions import asset_checks, asset_spec
-from loader.dagster_io.metadata import failure
-from loader.dagster_io.partitions import select
-from loader.errors import LoaderError, PlanError, SpecError
+from loader.data.source_files import SourceFiles
+from loader.errors import PlanError, SpecError
 from loader.project import Project
 from loader.spec import file_patterns
 from loader.spec.catalog import Entry, read_entry
@@ -212,7 +209,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
                     " the IO manager finds its spec by asset_key",
                     hint="set asset_key in the spec instead",
                 )
-            rows = self._find_rows(context, project, entry, source, asset, folder)
+            rows = self._find_rows(context, project, entry, source, folder)
             deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in source.deps]
             if rows is not None:
                 assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool))
@@ -227,7 +224,6 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         project: Project,
         entry: Entry,
         source: TableRows,
-        asset: dg.AssetSpec,
         folder: Path,
     ) -> Rows | None:
         """The function that returns the rows of a table; None if it has no source."""
@@ -244,10 +240,12 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             for name in files:
                 for message, hint in file_patterns.problems(name, table.dimensions):
                     raise _entry_error(entry.name, message, hint)
-            return _Files(table, files, folder, asset.partitions_def)
+            return _make_files(files, folder)
         if table.source.files:
-            root = project.config.root
-            return _Files(table, table.source.files, root, asset.partitions_def)
+            for name in table.source.files:  # which `loader run` could split by itself
+                for message, hint in file_patterns.problems(name, table.dimensions):
+                    raise PlanError(f"{entry.shown}: source.files: {message}", hint=hint)
+            return _make_files(table.source.files, project.config.root)
         return None
 
 
@@ -310,45 +308,10 @@ def _import_function(context: dg.ComponentLoadContext, key: str, path: str) -> R
     return rows
 
 
-@dataclass(frozen=True)
-class _Files:
-    """Reads the files for the partitions of a run."""
-
-    table: TableSpec
-    names: tuple[str, ...]
-    folder: Path
-    partitions: dg.PartitionsDefinition | None
-
-    def __call__(self, context: dg.AssetExecutionContext) -> Any:
-        from loader.data.in_place import open_source  # noqa: PLC0415  # pyarrow is slow to import
-
-        try:
-            keys = None if self.partitions is None else context.partition_keys
-            return open_source(list(self._patterns(keys)), self.table.source)
-        except LoaderError as error:
-            if error.transient:
-                raise
-            raise failure(error) from error
-
-    def _patterns(self, keys: Sequence[str] | None) -> Iterator[str]:
-        dimensions = self.table.dimensions
-        cells = [{}] if keys is None else self._cells(keys)
-        for cell, name in product(cells, self.names):
-            yield _join_path(self.folder, file_patterns.file_name(name, dimensions, cell))
-
-    def _cells(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """The partition keys by dimension, for each partition of the run."""
-        assert self.partitions is not None
-        dimensions = self.table.dimensions
-        return [
-            {d.name: partition.key for d, partition in zip(dimensions, row, strict=True)}
-            for cell in select(self.table, self.partitions, keys).cells.values()
-            for row in product(*(cell[dimension.name] for dimension in dimensions))
-        ]
-
-
-def _join_path(folder: Path, name: str) -> str:
-    return name if "://" in name else os.path.join(glob.escape(str(folder.absolute())), name)  # noqa: PTH118  # a pattern, not a path
+def _make_files(names: Sequence[str], folder: Path) -> Rows:
+    """The function that names the files of a run; the IO manager lists, reads and records them."""
+    files = SourceFiles(tuple(names), folder.absolute(), own=True)
+    return lambda _: files
 
 
 def _make_asset(

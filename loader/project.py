@@ -16,9 +16,10 @@ from loader.config import Config, TargetSettings, find_config, make_config
 from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
+from loader.plan.chosen_slice import full_refresh_conflict
 from loader.plan.live_table import Live
 from loader.plan.load_plan import plan_load
-from loader.plan.model import PREVIEW_LOAD_ID, Plan, Target
+from loader.plan.model import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read
 from loader.plan.table_changes import TableChange, select_allowed
 from loader.spec.catalog import Catalog, read_catalog
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
 
+    from loader.data.source_files import SourceFiles
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
-    from loader.executor.history import LedgerEntry
+    from loader.executor.history import LedgerEntry, LedgerFile
+    from loader.executor.run import OnTable, OnTableProgress, RunResult
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -164,9 +167,23 @@ class Project:
         request = make_request(spec, partition, load_id, full_refresh=full_refresh)
         if frame is not None:
             from loader.executor.load import with_data
+            from loader.executor.source import open_for_plan
 
+            request, frame = open_for_plan(spec, frame, request, self.config.root)
             request = with_data(spec, request, frame, self.renderer(target))
         return plan_load(spec, self.renderer(target), place, request)
+
+    def source(
+        self, spec: TableSpec, *, reload: bool = False, in_place: bool = False
+    ) -> SourceFiles:
+        """The files that a spec names in its ``source``, as the data of a load or a plan.
+
+        With ``load: new`` in the spec, `load` loads those that the ledger does not know; with
+        ``reload`` all of them. `PlanError` if the spec names no files.
+        """
+        from loader.executor.source import own_source
+
+        return own_source(spec, self.config.root, reload=reload, in_place=in_place)
 
     def load(
         self,
@@ -192,6 +209,63 @@ class Project:
         request = replace(request, run=uuid.uuid4().hex[:12])
         resumes, report = load_id is not None, on_progress or (lambda _: None)
         return Load(spec, request, context, resumes, report).run(frame)
+
+    def run(
+        self,
+        select: Sequence[str] = (),
+        partition: Request | None = None,
+        *,
+        target: str | None = None,
+        jobs: int | None = None,
+        full_refresh: bool = False,
+        reload: bool = False,
+        dry_run: bool = False,
+        on_table: OnTable | None = None,
+        on_progress: OnTableProgress | None = None,
+    ) -> RunResult:
+        """Load every selected table from the files that its spec names, several at a time.
+
+        ``select`` is as for `Catalog.select`, by default all tables; specs that name no files are
+        skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
+        others: its error is in the result. ``reload`` loads all files, also those that the ledger
+        knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
+        called when a table is done, with the number of all; ``on_progress`` with the name of a
+        table after each step of its load, in the thread that loads it.
+        """
+        from loader.executor.load import Load
+        from loader.executor.run import JOBS, RunResult, plan_table, run_tables
+        from loader.executor.source import find_runnable, own_source, select_files
+
+        if full_refresh and partition is not None:
+            raise full_refresh_conflict()
+        started = time.perf_counter()
+        specs, skipped = find_runnable(self.catalog.select(select), select)
+        context = self.context(target)
+
+        def make(spec: TableSpec) -> tuple[SourceFiles, LoadRequest]:
+            given = partition if spec.partition_by or len(specs) == 1 else None
+            request = make_request(spec, given, str(uuid.uuid4()), full_refresh=full_refresh)
+            source = own_source(spec, self.config.root, reload=reload)
+            return source, replace(request, run=uuid.uuid4().hex[:12])
+
+        def load(spec: TableSpec, report: OnProgress) -> LoadResult:
+            source, request = make(spec)
+            return Load(spec, request, context, False, report).run(source)
+
+        if dry_run:
+            tables = tuple(
+                plan_table(spec, lambda spec: select_files(spec, *make(spec), context))
+                for spec in specs
+            )
+        else:
+            tables = run_tables(
+                specs,
+                load,
+                jobs=jobs or JOBS,
+                on_table=on_table or (lambda _, __: None),
+                on_progress=on_progress or (lambda _, __: None),
+            )
+        return RunResult(tables, time.perf_counter() - started, skipped)
 
     @overload
     def read(
@@ -295,14 +369,33 @@ class Project:
         return count_rows(spec, slices, self.context(target))
 
     def history(
-        self, select: str | None = None, limit: int = 20, *, target: str | None = None
+        self,
+        select: str | Sequence[str] | None = None,
+        limit: int = 20,
+        *,
+        target: str | None = None,
     ) -> list[LedgerEntry]:
         """The latest loads of a target, or of the tables that match ``select``."""
         from loader.executor.history import read_history
 
-        specs = [entry.spec for entry in self.catalog.select([select])] if select else []
-        tables = [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
-        return read_history(self.context(target), tables, limit)
+        return read_history(self.context(target), self._tables(select), limit)
+
+    def history_files(
+        self,
+        select: str | Sequence[str] | None = None,
+        limit: int = 20,
+        *,
+        target: str | None = None,
+    ) -> list[LedgerFile]:
+        """The files of the latest loads of a target, or of the tables that match ``select``."""
+        from loader.executor.history import read_files
+
+        return read_files(self.context(target), self._tables(select), limit)
+
+    def _tables(self, select: str | Sequence[str] | None) -> list[Table]:
+        words = [select] if isinstance(select, str) else list(select or ())
+        specs = [entry.spec for entry in self.catalog.select(words)] if words else []
+        return [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """Describe the live table, or say that the table or its schema does not exist."""

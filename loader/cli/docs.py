@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from loader.cli.framework import Context, common_options, main
+from loader.cli.options import select_tables
 from loader.text_tables import format_count
 
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @click.option(
     "-o",
     "--output",

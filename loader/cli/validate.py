@@ -16,13 +16,14 @@ from loader.cli.framework import (
     print_error,
     stdout_errors,
 )
+from loader.cli.options import select_tables
 from loader.errors import LoaderError, SpecError
 from loader.redaction import KNOWN
 from loader.text_tables import format_count
 
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @common_options("github")
 def validate(context: Context, select: tuple[str, ...]) -> int:
     """Check specs and templates, and report every error.

@@ -80,8 +80,10 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         "slice": result.slice or "the whole table",
         "rows_loaded": result.rows_loaded,
     }
-    if result.status == "already_loaded":
-        return found  # an earlier attempt has reported the other numbers
+    if result.files_read is not None:
+        found |= {"files_read": result.files_read, "files_skipped": result.files_skipped}
+    if result.status in ("no_new_files", "already_loaded"):
+        return found  # nothing was done; an earlier attempt has reported its own numbers
     found |= {
         "rows_read": result.rows_read,
         "rows_rejected": result.rows_rejected,

@@ -100,6 +100,8 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
             f"{result.table}{where}: already loaded by an earlier attempt of this step:"
             f" {result.rows_loaded:,} rows"
         )
+    elif result.status == "no_new_files":
+        context.log.info(f"{result.table}: no new files; {result.files_skipped:,} loaded before")
     else:
         action = f"loaded, {result.rows_deleted:,} deleted"
         if result.merge_counts:

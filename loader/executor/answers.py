@@ -14,6 +14,7 @@ from loader.plan.expectations import (
     DELETED,
     STAGED,
     CheckHolds,
+    FilesNotLoaded,
     MergeCounted,
     NotLoaded,
     Number,
@@ -37,6 +38,14 @@ class AlreadyLoadedError(Exception):
     def __init__(self, record: LoadRecord) -> None:
         super().__init__()
         self.record = record
+
+
+class FilesLoadedError(Exception):
+    """Ends the transaction, because another load has committed some of its files meanwhile."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(example)
+        self.example = example
 
 
 @dataclass
@@ -74,14 +83,14 @@ class Answers:
 
         Raises:
             AlreadyLoadedError: the ledger has the load.
+            FilesLoadedError: the ledger has some of its files.
             VerifyError: the result is not as expected.
         """
         if statement.role == "copy":
             self.copied_by = statement.template
         match statement.expects:
-            case NotLoaded():
-                if record := LoadRecord.of(rows):
-                    raise AlreadyLoadedError(record)
+            case NotLoaded() | FilesNotLoaded() as expected:
+                self._check_ledger(statement, rows, expected)
             case Number(name, optional):
                 if rows or not optional:
                     self._keep(name, self.numbers.get(name, 0) + whole_number(statement, rows))
@@ -98,6 +107,15 @@ class Answers:
                 result = evaluate_check(check, statement, rows)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
+
+    def _check_ledger(
+        self, statement: Statement, rows: list[Row], expected: NotLoaded | FilesNotLoaded
+    ) -> None:
+        if isinstance(expected, FilesNotLoaded):
+            if whole_number(statement, [row[:1] for row in rows]):
+                raise FilesLoadedError(str(rows[0][1]))
+        elif record := LoadRecord.of(rows):
+            raise AlreadyLoadedError(record)
 
     def _keep(self, name: str | None, number: int) -> None:
         if name is not None:

@@ -96,7 +96,19 @@ def check_unchanged(table: str, footers: Sequence[Footer]) -> None:
     Raises:
         ExecuteError: some are not.
     """
-    changed = list(changed_files(footers))
+    report_changed(table, list(changed_files(footers)))
+
+
+def report_changed(table: str, changed: Sequence[str]) -> None:
+    """Fail if files have changed while they were loaded.
+
+    Args:
+        table: The table that was loaded.
+        changed: The names of the files that have.
+
+    Raises:
+        ExecuteError: there are some.
+    """
     if changed:
         names = "".join(f"\n  {name}" for name in changed[:_SHOWN])
         more = f"\n  and {len(changed) - _SHOWN:,} more" if len(changed) > _SHOWN else ""

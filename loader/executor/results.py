@@ -12,7 +12,7 @@ from loader.plan.loading import MergeCounts
 from loader.plan.model import Plan
 from loader.spec.checks import Check
 
-Status = Literal["loaded", "already_loaded", "empty"]
+Status = Literal["loaded", "already_loaded", "empty", "no_new_files"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class LoadResult:
 
     status: Status
     """loaded; already_loaded, if the ledger had the load id, with ``rows_loaded`` from the ledger;
-    empty, if there were no rows."""
+    empty, if there were no rows; no_new_files, if the ledger had all files, so that nothing was
+    done."""
     load_id: str
     table: str
     target: str
@@ -72,6 +73,10 @@ class LoadResult:
     in_place: bool = False
     """Whether the files were loaded from where they lie; then ``rows_staged`` and the like are of
     these files."""
+    files_read: int | None = None
+    """Files that the rows are from; None for a frame."""
+    files_skipped: int = 0
+    """Files that were not loaded since they have been, with `load: new`."""
     rejects: str | None = None
     """The Parquet file with rejected rows and their reasons."""
     seconds: Mapping[str, float] | None = None

@@ -23,6 +23,11 @@ class NotLoaded:
 
 
 @dataclass(frozen=True)
+class FilesNotLoaded:
+    """A count of zero, then a name: files that another load has committed meanwhile."""
+
+
+@dataclass(frozen=True)
 class Number:
     """One whole number, which is added to the number of its name."""
 
@@ -82,4 +87,6 @@ class CheckHolds:
     check: Check
 
 
-Expectation = NotLoaded | Number | RowCount | Zero | Values | MergeCounted | CheckHolds
+Expectation = (
+    NotLoaded | FilesNotLoaded | Number | RowCount | Zero | Values | MergeCounted | CheckHolds
+)

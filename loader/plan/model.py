@@ -13,6 +13,7 @@ from loader.plan.expectations import DELETED, Expectation, Number
 from loader.plan.figures import Figure, Kind, Level, Statistics
 from loader.plan.live_table import Live
 from loader.plan.loading import Evolution, Role
+from loader.plan.source_files import FilesOfLoad
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.session import SessionSettings
@@ -157,6 +158,8 @@ class Plan:
     """The spec's hooks that run after COMMIT."""
     rows: int | None = None
     """The number of rows to load, if known."""
+    files: FilesOfLoad | None = None
+    """The files that the ledger records; None for frames."""
     notes: tuple[str, ...] = ()
     """Notes for the reader: placeholders, and what is not known yet."""
     evolution: Evolution = field(default_factory=Evolution)
@@ -264,6 +267,8 @@ class LoadRequest:
     """Whether nobody has compared the primary keys of the data with each other yet."""
     in_place: FilesInPlace | None = None
     """For files that are not staged."""
+    files: FilesOfLoad | None = None
+    """The files that the data comes from; None for frames."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 
@@ -338,6 +343,14 @@ def table_ledger(ledger_schema: str, table: Table) -> Table:
     if name != full or "_" in schema:  # a_b.c is another table than a.b_c
         name += "-" + _digest(f"{schema}\0{table.name}")
     return Table(ledger_schema, f"loads_{name}")
+
+
+def file_ledger(ledger_schema: str, table: Table, *, per_table: bool) -> Table:
+    """The ledger of the files of a table's loads, which is its own where tables have ledgers."""
+    if not per_table:
+        return Table(ledger_schema, "files")
+    own = table_ledger(ledger_schema, table).name.removeprefix("loads")
+    return Table(ledger_schema, f"files{own}")
 
 
 def _slug(text: str) -> str:

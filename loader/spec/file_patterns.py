@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import glob
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
@@ -22,7 +23,7 @@ from loader.sql.datatypes import DataType
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A dimension in braces, and the text before it."""
 
     before: str
@@ -31,10 +32,22 @@ class _Place:
     format: str
 
 
-def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, str | None]]:
+def have_places(names: Sequence[str], dimensions: Sequence[Dimension]) -> bool:
+    """Whether file names hold partition keys, so that each partition has its own files."""
+    known = {dimension.name for dimension in dimensions}
+    for name in names:
+        with suppress(ValueError):  # what is wrong with a name is found by `problems`
+            if any(place.dimension in known for place in split_name(name)):
+                return True
+    return False
+
+
+def problems(
+    name: str, dimensions: Sequence[Dimension], *, placed: bool = True
+) -> Iterator[tuple[str, str | None]]:
     """What is wrong with a file name for a table with these dimensions: messages and hints.
 
-    Every dimension has a placeholder, so that each partition has its own files.
+    With ``placed`` every dimension has a placeholder, so that each partition has its own files.
     """
     if any(True for _ in find_credentials(name)):
         yield (
@@ -43,7 +56,7 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
         )
         return
     try:
-        places = [place for place in _places(name) if place.dimension is not None]
+        places = [place for place in split_name(name) if place.dimension is not None]
     except ValueError as error:
         yield f"`{name}`: {error}", "write {{ and }} for braces that name no dimension"
         return
@@ -60,7 +73,7 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
                 f"`{place.dimension}` has no grain, so `{place.format}` cannot write its keys",
                 f"write {{{place.dimension}}}",
             )
-    if wrong:
+    if wrong or not placed:
         return
     for dimension in dimensions:
         formats = [place.format for place in places if place.dimension == dimension.name]
@@ -85,7 +98,7 @@ def file_name(name: str, dimensions: Sequence[Dimension], keys: Mapping[str, str
     """
     known = {dimension.name: dimension for dimension in dimensions}
     parts = []
-    for place in _places(name):
+    for place in split_name(name):
         parts.append(place.before)
         if place.dimension is not None:
             dimension = known[place.dimension]
@@ -105,12 +118,17 @@ def period_start(dimension: Dimension, key: object) -> datetime:
     return cell.start.astimezone(ZoneInfo(dimension.timezone))
 
 
-def _places(name: str) -> list[_Place]:
+def split_name(name: str) -> list[Place]:
+    """The placeholders of a name; the last may be text alone.
+
+    Raises:
+        ValueError: braces are not closed, or hold something else.
+    """
     found = []
     for before, field, format_, conversion in Formatter().parse(name):
         if field is not None and (not field or conversion or "{" in (format_ or "")):
             raise ValueError("a place holds a dimension's name, and a format behind a colon")
-        found.append(_Place(before, field, format_ or ""))
+        found.append(Place(before, field, format_ or ""))
     return found
 
 

@@ -222,8 +222,14 @@ class Source(Model):
     """Whether the warehouse reads Parquet files from where they lie: never, always (an error where
     it cannot), or where it can; the others are staged."""
     files: FileNames = ()
-    """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
-    `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""
+    """The files that `loader run` and Dagster load, as paths or globs, relative to the project, or
+    `s3://…`; `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""
+    load: Literal["all", "new"] = "all"
+    """Which of `files` a run loads: all, or only those that are new or changed by what the ledger
+    knows of earlier loads. With `replace` it loads the partitions that have such files."""
+    changed: Literal["reload", "fail"] | None = None
+    """With `load: new`, a file that has changed since it was loaded: load it again, or an error;
+    default `reload`, but `fail` with `append`, which cannot take the earlier rows back."""
 
 
 class TableSpec(Model):
@@ -278,7 +284,7 @@ class TableSpec(Model):
     staging: Staging = Staging()
     """The files that rows are staged in."""
     source: Source = Source()
-    """The format of the files that this table is loaded from: delimiter, encoding and so on."""
+    """The files that this table is loaded from, and their format: delimiter, encoding and so on."""
     verify: Literal["values", "counts", "checksums"] | None = None
     """What is compared with the staged rows before COMMIT: figures of all values, only row counts,
     or figures with checksums of text and binary values; default the project's `verify`, or
@@ -356,6 +362,11 @@ class TableSpec(Model):
             format=entry.format,
             week_start=entry.week_start,
         )
+
+    @property
+    def reloads_changed_files(self) -> bool:
+        """Whether a file that has changed since it was loaded is loaded again, and no error."""
+        return (self.source.changed or "reload") == "reload" and self.write_disposition != "append"
 
     def staged_columns(self, present: frozenset[str] | None = None) -> tuple[Column, ...]:
         """The columns that are staged and loaded, in table order.

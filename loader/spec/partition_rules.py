@@ -13,6 +13,7 @@ from loader.spec.dagster_options import PartitionKeys
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partition_keys import canonical_key, parse_key
 from loader.spec.periods import CLOCK, Dimension, Partition, Window
+from loader.spec.source_rules import source_problems
 from loader.sql import lexer
 from loader.sql.dialects.redshift import check_functions
 
@@ -133,8 +134,15 @@ def key_problems(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _source_files(spec: TableSpec) -> Iterator[Problem]:
-    for at, name in enumerate(spec.source.files):
-        for message, hint in file_patterns.problems(name, spec.dimensions):
+    found = list(_file_names(spec))
+    yield from found or source_problems(spec)
+
+
+def _file_names(spec: TableSpec) -> Iterator[Problem]:
+    files, dimensions = spec.source.files, spec.dimensions
+    placed = file_patterns.have_places(files, dimensions)
+    for at, name in enumerate(files):
+        for message, hint in file_patterns.problems(name, dimensions, placed=placed):
             yield Problem(message, ("source", "files", at), hint)
 
 

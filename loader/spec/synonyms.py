@@ -131,6 +131,10 @@ KEY_SYNONYMS: dict[str, dict[str, str]] = {
         "path": "files",
         "paths": "files",
         "uri": "files",
+        "incremental": "load: new",
+        "mode": "load",
+        "new_files_only": "load: new",
+        "on_change": "changed",
     },
     "schema_contract": {
         "columns": "extra_columns",

@@ -196,6 +196,35 @@ def test_a_table_from_files_of_its_spec(location: Location) -> None:
     assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
 
 
+def test_new_files_of_a_partition(location: Location) -> None:
+    """With `load: new` a run loads a partition that has new files, from all of them, or nothing."""
+    source = {"source": {"files": "data/{date}/*.csv", "load": "new"}}
+    location.spec(table(**BY_DAY, **source))
+    location.file("data/2013-01-02/a.csv", "day,origin,n\n2013-01-02,EWR,1\n")
+
+    def run() -> dict[str, Any]:
+        done = location.run("s/t", partition_key="2013-01-02")
+        assert done.success
+        (event,) = done.asset_materializations_for_node("s__t")
+        return {
+            name: event.metadata[name].value for name in ("status", "files_read", "rows_loaded")
+        }
+
+    assert run() == {"status": "loaded", "files_read": 1, "rows_loaded": 1}
+    assert run() == {"status": "no_new_files", "files_read": 0, "rows_loaded": 0}
+    location.file("data/2013-01-02/b.csv", "day,origin,n\n2013-01-02,JFK,2\n")
+    assert run() == {"status": "loaded", "files_read": 2, "rows_loaded": 2}
+    assert location.rows() == [("2013-01-02", "EWR", 1), ("2013-01-02", "JFK", 2)]
+    (text,) = failures(location.run("s/t", partition_key="2013-01-03"))
+    assert "no file matches" in text
+
+
+def test_files_of_a_partitioned_table_are_named_by_partition(location: Location) -> None:
+    """`loader run` may split files by their rows; a run of Dagster is of some partitions."""
+    location.spec(table(**BY_DAY, source={"files": "data/all.csv"}))
+    assert "`data/all.csv` has no place for the partitions of `date`" in location.fails()
+
+
 def test_files_of_a_spec_are_below_the_project(location: Location) -> None:
     """Paths in a spec begin at the folder of the project's settings, wherever the specs are."""
     (location.sandbox.project_root / "loader.toml").write_text("")

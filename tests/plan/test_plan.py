@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from loader.plan.model import (
     table_ledger,
 )
 from loader.plan.read_plan import plan_read
+from loader.plan.source_files import FilesOfLoad, SourceFile
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -56,6 +58,10 @@ TARGETS = {
     ),
 }
 
+FILES = (
+    SourceFile("in/it's [1].csv", 12, 1_700_000_000_000_000_000, "sha256:ab\\c"),
+    SourceFile("s3://bucket/in/b.csv", 0, None, "5d41402abc4b2a76b9719d911017c592"),
+)
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "data_type": "bigint"},
     {"name": "day", "data_type": "date"},
@@ -134,6 +140,30 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 frozenset({Figure("id", parse("bigint"), "minimum")}),
             ),
         },
+    ),
+    "append_new_files": (
+        {"write_disposition": "append", "source": {"files": "in/*.csv", "load": "new"}},
+        {"files": FilesOfLoad(FILES, once=True)},
+    ),
+    "replace_days_with_new_files": (
+        {"partition_by": DAY, "source": {"files": "in/{day}/*.csv", "load": "new"}},
+        {
+            "partition": ["2013-01-01", "2013-01-02"],
+            "files": FilesOfLoad(
+                tuple(replace(file, partition="2013-01-01") for file in FILES),
+                once=True,
+                known=("load-0", "it's"),
+                partitions=("2013-01-01", "2013-01-02"),
+            ),
+        },
+    ),
+    "replace_whole_from_files": (
+        {"source": {"files": "in/*.csv"}},
+        {"files": FilesOfLoad(FILES)},
+    ),
+    "preview_of_new_files": (
+        {"write_disposition": "append", "source": {"files": "in/*.csv", "load": "new"}},
+        {"load_id": PREVIEW_LOAD_ID, "run": "", "staged": None},
     ),
     "replace_whole_json": ({"staging": {"format": "json", "compression": "none"}}, {}),
     "replace_day": ({"partition_by": DAY}, {"partition": "2013-01-01"}),

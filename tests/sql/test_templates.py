@@ -58,6 +58,7 @@ PARTS = {
     "columns",
     "convert",
     "dimension",
+    "files_earlier",
     "grantee",
     "iam_role",
     "now",
@@ -105,6 +106,10 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
                 kept = {"tables": tables, "added": ("a", "b"), "present": ("b",)}
                 found = renderer(dialect).render(name, {**facts, **kept})
                 yield found.path, found.sql
+    ledger = {"table": Table("s", "it's"), "file_ledger": Table("loader", "files")}
+    for name, more in (("files_known", {}), ("files_history", {"load_ids": ("it's", "b")})):
+        found = renderer(dialect).render(name, {**ledger, **more})
+        yield found.path, found.sql
     yield from rendered_for_changes(dialect)
     session = renderer(dialect).render("session", {})
     yield session.path, session.sql

@@ -27,7 +27,7 @@ from loader.data.files.csv import DelimiterError
 from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.inputs import Input
-from loader.errors import LoaderError, SourceError
+from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
 from loader.text_files import is_folder, path_exists
 
@@ -65,12 +65,15 @@ _READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
 """Raised for files that cannot be read; the last one for column names."""
 
 
-def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
+def open_files(
+    patterns: Sequence[str | DataFile], source: Source, stdin: BinaryIO | None = None
+) -> Frame:
     """Open all files that the patterns match, as one stream.
 
-    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), or ``-`` for standard
-    input. All files must have the same columns, in any order; of JSON lines, a later file may lack
-    some, which are NULL there. A file in S3 is downloaded to a temporary file when its turn comes.
+    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), ``-`` for standard
+    input, or a file that was found before. All files must have the same columns, in any order; of
+    JSON lines, a later file may lack some, which are NULL there. A file in S3 is downloaded to a
+    temporary file when its turn comes.
 
     Raises:
         SourceError: a pattern matches nothing, or a file cannot be read in its format. The first
@@ -129,12 +132,15 @@ def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Ite
 # Names
 
 
-def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
+def expand_pattern(pattern: str | DataFile, stdin: BinaryIO | None) -> list[DataFile]:
     """The files that a pattern matches.
 
     Raises:
-        SourceError: there is none.
+        NoFilesError: there is none.
+        SourceError: they cannot be listed, or the pattern is a folder.
     """
+    if isinstance(pattern, DataFile):
+        return [pattern]
     if pattern == "-":
         if stdin is None:
             raise SourceError("`-` means standard input, which is not available here")
@@ -150,7 +156,7 @@ def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
         return [DataFile(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # keeps the spelling of the pattern
     if not found:
-        raise SourceError(f"no file matches {pattern}", hint=_suggest_files(path))
+        raise NoFilesError(f"no file matches {pattern}", hint=_suggest_files(path))
     return [DataFile(name) for name in found]
 
 
