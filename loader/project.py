@@ -57,7 +57,8 @@ class Project:
     - ``partition``: a key, a range ``A..B``, a mapping by dimension, or a list of these; for loads
       also ``"auto"``, the partitions found in the data. None is the whole table; in the plan of a
       partitioned table it is a placeholder.
-    - ``target``: the name of a target; None is the project's default target.
+    - ``target``: the name of a target; None is the target that LOADER_TARGET names, or else the
+      project's default target.
     - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
       reader, a dataset, or an iterable of these, which is streamed; or a Spark DataFrame.
 
@@ -86,15 +87,14 @@ class Project:
         With ``forks`` a large number of specs is read by several processes; single-threaded
         programs only.
         """
-        project = cls.of(find_config(Path(start) if start is not None else None))
-        project._forks = forks
-        return project
+        return cls.of(find_config(Path(start) if start is not None else None), forks=forks)
 
     @classmethod
-    def of(cls, config: Config) -> Project:
+    def of(cls, config: Config, *, forks: bool = False) -> Project:
         """A project with the given settings."""
         project = cls.__new__(cls)
         project.config = config
+        project._forks = forks
         return project
 
     @cached_property

@@ -66,6 +66,7 @@ class TableIOManager(dg.ConfigurableIOManager):
                 templates=self.templates,
                 root=os.curdir,
                 targets={_TARGET: self._settings()},
+                target=_TARGET,
             )
         return self._project
 

@@ -68,6 +68,7 @@ def inspect_files(
     footers = read_footers(files.files)
     problems = [*_find_obstacles(spec, request), *_find_unreadable(footers, context)]
     matched = match_columns(spec, footers[0].schema.names)
+    problems += _find_earlier_names(matched)
     columns = [column for column in spec.columns if column.name in matched]
     problems += _find_differences(footers, columns, context, order or tuple(spec.by_name))
     if problems:
@@ -132,6 +133,13 @@ def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
         yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
     if spec.source.columns:
         yield "source.columns renames columns, and COPY reads them by their own names"
+
+
+def _find_earlier_names(matched: Mapping[str, str]) -> Iterator[str]:
+    """Columns that have another name in the files, as `renamed_from` allows."""
+    for name, found in matched.items():
+        if name.casefold() != found.casefold():
+            yield f"`{name}` is `{found}` in the files, and COPY reads columns by their own names"
 
 
 def _find_unreadable(footers: Sequence[Footer], context: TargetContext) -> Iterator[str]:

@@ -25,6 +25,7 @@ from loader.executor.in_place import (
     inspect_files,
     report_changed,
 )
+from loader.executor.renames import refuse_earlier_name
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.source import Selected, select_files
 from loader.executor.spark.load import stage_by_executors
@@ -163,10 +164,15 @@ class Load:
         warehouse = self.context.warehouse
         if not warehouse.keeps_session_open:
             earlier = self._find_earlier(None) if self.resumes else None
+            if self.spec.renamed_from and earlier is None and warehouse.exists():
+                with warehouse.session(write=False) as opened:
+                    self._check_name(opened)
             return _BeforeStaging(earlier, self.spec)
         with ExitStack() as attempt:
             session = attempt.enter_context(warehouse.session())
             earlier = self._find_earlier(session) if self.resumes else None
+            if self.spec.renamed_from and earlier is None:
+                self._check_name(session)
             live = self._live(session) if earlier is None else None
             spec = fit_to_live(self.spec, self.context.renderer, live) if live else self.spec
             stack.enter_context(attempt.pop_all())
@@ -240,6 +246,11 @@ class Load:
         except StageError as leftover:
             return [leftover.message]
         return []
+
+    def _check_name(self, session: Session) -> None:
+        """Check that the table does not still have an earlier name, before anything is staged."""
+        live = describe(session, self.context.renderer, self._table)
+        refuse_earlier_name(session, self.context.renderer, self.spec, live)
 
     def _live(self, session: Session) -> LiveTable | None:
         """The live table, if rows must be staged in the order of its columns.

@@ -14,6 +14,7 @@ from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest
 from loader.plan.read_plan import plan_counts
+from loader.plan.renames import find_earlier, names_to_inspect
 from loader.plan.review import Review, deletes, live_for_load
 from loader.plan.table_changes import (
     Probe,
@@ -145,11 +146,23 @@ def _inspect_all(
     if not context.warehouse.exists():
         return [_Inspected("no schema", drift(spec, renderer, "no schema"), {}) for spec in specs]
     with context.warehouse.session(write=False) as session:
-        found = inspect(session, renderer, [table_of(spec) for spec in specs])
-        lives = [found[table_of(spec)] for spec in specs]
-        drifts = [drift(spec, renderer, live) for spec, live in zip(specs, lives, strict=True)]
+        target = context.target
+        names = (name for spec in specs for name in names_to_inspect(spec, renderer, target))
+        found = inspect(session, renderer, list(dict.fromkeys(names)))
+        earlier = [find_earlier(spec, renderer, target, found) for spec in specs]
+        lives = [
+            found[old.table if old else table_of(spec)]
+            for spec, old in zip(specs, earlier, strict=True)
+        ]
+        drifts = [
+            drift(spec, renderer, live, old)
+            for spec, live, old in zip(specs, lives, earlier, strict=True)
+        ]
         probes = [
-            (*find_probes(spec, renderer, live, differing), *more(spec, live))
+            (
+                *find_probes(spec, renderer, live, differing),
+                *(() if differing.earlier else more(spec, live)),
+            )
             for spec, live, differing in zip(specs, lives, drifts, strict=True)
         ]
         flat = [probe.sql for some in probes for probe in some]

@@ -10,6 +10,7 @@ from loader.errors import ExecuteError, VerifyError
 from loader.executor.answers import AlreadyLoadedError, Answers
 from loader.executor.check_results import add_sample, describe_failure, failure_details
 from loader.executor.create_ledger import create_ledger
+from loader.executor.renames import refuse_earlier_name
 from loader.executor.runner import OnStatement, TransactionRunner
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
 from loader.plan.figures import Figure, Value
@@ -233,6 +234,7 @@ class LoadTransaction(TransactionRunner):
         """Take the lock, read the live table, and run the plan that is built for it."""
         self.take_lock(session, self._opening.statements)
         self._live = describe(session, self._renderer, self._table)
+        refuse_earlier_name(session, self._renderer, self._opening.spec, self._live)
         self._plan = self._build(self._live, self._evolved)
         for statement in self._plan.statements:
             if statement.role == "lock":

@@ -214,7 +214,7 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
 
     with _no_collection():
         entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
-        return Catalog(folder, tuple(_unique(entries)))
+        return Catalog(folder, tuple(_without_claims(list(_unique(entries)))))
 
 
 _ENOUGH = 200
@@ -251,6 +251,32 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
             hint="add a different asset_key to one of them",
         )
         yield replace(entry, spec=None, problems=(*entry.problems, problem))
+
+
+def _without_claims(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries, wrong where the earlier name of a table is that of another spec's table.
+
+    The live table of that name could be either of them.
+    """
+    owners = {entry.spec.table: entry for entry in entries if entry.spec}
+    for entry in entries:
+        for name in entry.spec.renamed_from if entry.spec else ():
+            other = owners.setdefault(name, entry)
+            if other is not entry:
+                problem = Problem(
+                    f"`{name}` belongs to {other.shown}: it is its table, or an earlier name of it",
+                    ("renamed_from",),
+                    "remove it here once the live table is renamed",
+                )
+                entry = replace(entry, spec=None, problems=(_located(problem, entry),))  # noqa: PLW2901
+                break
+        yield entry
+
+
+def _located(problem: Problem, entry: Entry) -> Problem:
+    """A problem of a spec that was valid by itself, with its place in the file."""
+    document, _ = read_document(read_text(entry.path), entry.shown)
+    return document.locate(problem) if document else replace(problem, path=entry.shown)
 
 
 def read_entry(path: Path, root: Path) -> Entry:

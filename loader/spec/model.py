@@ -36,7 +36,7 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
-from loader.spec.names import ColumnName, Name, SchemaName
+from loader.spec.names import ColumnName, EarlierColumns, EarlierTables, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
 from loader.spec.session import Hook, SessionSettings
 
@@ -52,6 +52,9 @@ class Column(Model):
     """Whether it may hold NULL; columns of `primary_key` and identities may not."""
     description: StrictStr | None = None
     """What a value means, with its unit."""
+    renamed_from: EarlierColumns = ()
+    """Its earlier name, or a list of them: `loader apply` renames the live column, which keeps its
+    values, and loads take data with either name."""
     encode: Encoding | None = None
     """Compression encoding. Redshift only."""
     default: Expression | None = None
@@ -241,6 +244,9 @@ class TableSpec(Model):
     """The schema; created if it does not exist."""
     name: Name
     """The table's name."""
+    renamed_from: EarlierTables = ()
+    """Its earlier name as `schema.table`, or a list of them: `loader apply` renames the live table,
+    which keeps its rows and its history of loads."""
     asset_key: AssetKey = ""
     """The Dagster asset that fills it; default `<schema>/<name>`."""
     description: StrictStr | None = None

@@ -15,6 +15,7 @@ from loader.spec.column_names import check_column, check_repeated, list_names
 from loader.spec.fields import duration_seconds
 from loader.spec.model import Column, Merge, TableSpec
 from loader.spec.partition_rules import key_problems, partition_problems
+from loader.spec.rename_rules import rename_problems
 from loader.sql.dialects.redshift import (
     ENCODINGS,
     KEY_TYPES,
@@ -31,6 +32,7 @@ _DIST_WORDS = ("even", "all", "auto")
 def problems(spec: TableSpec) -> Iterator[Problem]:
     """Find problems between the fields of a spec; each field is valid by itself."""
     yield from _columns(spec)
+    yield from rename_problems(spec)
     yield from _keys(spec)
     partitions = list(partition_problems(spec))
     yield from partitions

@@ -52,6 +52,13 @@ SESSIONS: dict[str, list[str]] = {
         *("validate --format github", "validate shop/orders --format github"),
         *("validate shop/ordres --format github", "validate --format github --bananas"),
     ],
+    "validate_settings": [
+        *("edit: bigint -> bigit", "settings: port = -> prot =", "validate"),
+        *('settings: target = "local" -> target = "prd"', "validate", "validate --format github"),
+        *("settings: specs = -> spec =", "validate shop/orders", "plan"),
+        *("settings: [targets.prod] -> [tool.loader.targets.prod]", "validate", "plan"),
+        *("settings: [tool.loader -> [tool loader", "validate", "validate --format github"),
+    ],
     "plan": [
         *("plan", "plan shop/orders", "plan shop.orders -q", "plan 'shop/*'"),
         *("plan specs/shop/orders.yml --partition 2026-01-01", "plan shop/ordrs"),
@@ -124,9 +131,10 @@ SESSIONS: dict[str, list[str]] = {
 
 
 def edit(line: str, project: Path) -> None:
-    """Change the spec as a person would: ``edit: old -> new``."""
-    old, new = line.removeprefix("edit: ").split(" -> ")
-    path = project / "specs" / "shop" / "orders.yml"
+    """Change the spec as a person would: ``edit: old -> new``; or the settings."""
+    what, _, words = line.partition(": ")
+    old, new = words.split(" -> ")
+    path = project / {"edit": "specs/shop/orders.yml", "settings": "loader.toml"}[what]
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -176,7 +184,7 @@ def test_sessions(name: str, project: Path) -> None:
     """Every command tells what was reviewed: answers on stdout, the rest on stderr."""
     told = []
     for line in SESSIONS[name]:
-        if line.startswith("edit: "):
+        if line.startswith(("edit: ", "settings: ")):
             edit(line, project)
             told += [f"# {line}", ""]
             continue

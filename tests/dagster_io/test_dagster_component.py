@@ -198,7 +198,7 @@ def test_a_table_from_files_of_its_spec(location: Location) -> None:
 
 def test_new_files_of_a_partition(location: Location) -> None:
     """With `load: new` a run loads a partition that has new files, from all of them, or nothing."""
-    source = {"source": {"files": "data/{date}/*.csv", "load": "new"}}
+    source: dict[str, Any] = {"source": {"files": "data/{date}/*.csv", "load": "new"}}
     location.spec(table(**BY_DAY, **source))
     location.file("data/2013-01-02/a.csv", "day,origin,n\n2013-01-02,EWR,1\n")
 

@@ -194,6 +194,8 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
 
 _TOTALS = (
     ("create table", "table to create", "tables to create"),
+    ("rename table", "table to rename", "tables to rename"),
+    ("rename column", "column to rename", "columns to rename"),
     ("add column", "column to add", "columns to add"),
     ("widen column", "column to widen", "columns to widen"),
     ("drop column", "column to drop", "columns to drop"),

@@ -15,7 +15,8 @@ def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
     """Map each staged column of the table to its column in the data.
 
     Names match exactly, or else ignoring case where only one column does. The name that
-    `source.columns` gives is looked up first, then the table's own.
+    `source.columns` gives is looked up first, then the table's own, then earlier ones: those of
+    `renamed_from` that no other column has now.
 
     Args:
         spec: The table.
@@ -33,7 +34,8 @@ def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
         found = _find_candidates(spec, column, present)
         if len(found) > 1:
             names = ", ".join(f"`{name}`" for name in found)
-            problems.append(("ambiguous", column.name, f"matches {names}"))
+            how = ", one of them by renamed_from" if column.renamed_from else ""
+            problems.append(("ambiguous", column.name, f"matches {names}{how}"))
         if found and column.identity is None:
             matched[column.name] = found[0]
         elif found and spec.schema_contract.extra_columns == "fail":
@@ -55,13 +57,21 @@ def _is_required(spec: TableSpec, column: Column) -> bool:
 
 def _find_candidates(spec: TableSpec, column: Column, present: Sequence[str]) -> list[str]:
     """The data columns that may belong to a table column; more than one where it is ambiguous."""
-    for name in dict.fromkeys([spec.source.columns.get(column.name, column.name), column.name]):
-        if name in present:
-            return [name]
-        similar = [other for other in present if other.casefold() == name.casefold()]
-        if similar:
-            return similar
-    return []
+    renamed = spec.source.columns
+    taken = {*spec.by_name, *(name for key, name in renamed.items() if key != column.name)}
+    earlier = [name for name in column.renamed_from if name not in taken]
+    names = [name for old in earlier for name in _find_name(old, present)]
+    for name in dict.fromkeys([renamed.get(column.name, column.name), column.name]):
+        if found := _find_name(name, present):
+            return list(dict.fromkeys([*found, *names]))
+    return names
+
+
+def _find_name(name: str, present: Sequence[str]) -> list[str]:
+    """The data columns with a name; those that differ in case only if none has it exactly."""
+    if name in present:
+        return [name]
+    return [other for other in present if other.casefold() == name.casefold()]
 
 
 def _find_extra(
