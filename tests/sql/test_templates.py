@@ -16,6 +16,7 @@ from loader.plan.backups import PREFIX
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer, Sql, Table
@@ -172,12 +173,14 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     access = {"iam_role": "default", "encryption": "aws:kms", "kms_key_id": "k'"}
     unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": access}
     errors = {"prefix": "s3://b/'", "limit": 5}
+    ledgers = {"file_ledger": Table("loader", "files_it's"), "earlier": Table("loader", "files_b")}
     several: dict[str, Any] = {
         "select_unload": select,
         "unload": unload,
         "lock_wait": {"milliseconds": 60_000},
         "load_errors": errors,
         "load_errors_stl": errors,
+        "files_fill": {**ledgers, "file_columns": FILE_COLUMNS},
         "isolation": {"database": "d"},
         "isolation_config": {"database": "d"},
     }
