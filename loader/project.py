@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from loader.config import Config, TargetSettings, find_config, make_config
+from loader.errors import PlanError
 from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
@@ -240,6 +241,10 @@ class Project:
             raise full_refresh_conflict()
         started = time.perf_counter()
         specs, skipped = find_runnable(self.catalog.select(select), select)
+        if partition is not None and len(specs) > 1 and not any(s.partition_by for s in specs):
+            raise PlanError(
+                "partitions are given, but no selected table has some", hint="remove --partition"
+            )
         context = self.context(target)
 
         def make(spec: TableSpec) -> tuple[SourceFiles, LoadRequest]:

@@ -212,7 +212,9 @@ class _Builder:
                 yield self._statement(step) if inside else self._outside(step)
 
     def notes(self) -> Iterator[str]:
-        """Notes about hooks without a template in this dialect."""
+        """Notes about files that the ledger knows, and hooks without a template in this dialect."""
+        if self.request.staged is None and self.files is not None and self.files.once:
+            yield "a load takes only files that the ledger does not know (source: {load: new})"
         for hook in self.spec.hooks:
             if not self.renderer.has(hook.template):
                 dialect = self.renderer.dialect.title

@@ -98,6 +98,8 @@ def test_partitions_of_a_run(make_project: MakeProject) -> None:
     }
     only = project.run(["s/good"], DAY)
     assert "has no partitions" in str(only.failed[0].error)
+    with pytest.raises(PlanError, match="no selected table has some"):
+        project.run(["s/good", "s/bad"], DAY)
     with pytest.raises(PlanError, match="cannot have a partition"):
         project.run(partition=DAY, full_refresh=True)
 

@@ -70,6 +70,19 @@ def load(project: Project, rows: list[Row], load_id: str, **request: Any) -> Loa
     return project.load(spec, frame(rows), partition, load_id=load_id, **request)
 
 
+def test_new_files_are_loaded_once(consumer: Consumer) -> None:
+    """The ledger of files is in the share too: the second run does nothing."""
+    project = consumer.project(source={"files": "in/*.csv", "load": "new"})
+    (project.config.root / "in").mkdir()
+    for number in (1, 2):
+        path = project.config.root / "in" / f"{number}.csv"
+        path.write_text(f"id,p,v\n{number},a,x\n")
+        assert project.run().rows_loaded == 1
+    assert [table.status for table in project.run().tables] == ["no_new_files"]
+    assert consumer.rows() == [(1, "a", "x"), (2, "a", "x")]
+    assert consumer.stand_in.query('SELECT count(*) FROM "shared/loader"."files_s_t"') == [(2,)]
+
+
 @pytest.mark.parametrize("case", ["replace_day", "append", "merge", "merge_statement"])
 def test_plans_name_the_tables_of_the_share(case: str) -> None:
     """Every statement names tables in three parts, and no database is named for temporary ones."""
