@@ -238,12 +238,16 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             if not files:
                 raise _entry_error(entry.name, "has an empty list of files", "add a file")
             for name in files:
-                for message, hint in file_patterns.problems(name, table.dimensions):
+                for message, hint in file_patterns.problems(
+                    name, table.dimensions, table.path_keys
+                ):
                     raise _entry_error(entry.name, message, hint)
             return _make_files(files, folder)
         if table.source.files:
             for name in table.source.files:  # which `loader run` could split by itself
-                for message, hint in file_patterns.problems(name, table.dimensions):
+                for message, hint in file_patterns.problems(
+                    name, table.dimensions, table.path_keys
+                ):
                     raise PlanError(f"{entry.shown}: source.files: {message}", hint=hint)
             return _make_files(table.source.files, project.config.root)
         return None

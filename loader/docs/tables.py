@@ -41,7 +41,7 @@ class ColumnRow:
     classification: str
     encode: str
     details: tuple[tuple[str, str], ...]
-    """Default and identity, if declared."""
+    """Where its values come from, default and identity, if declared."""
     description: str
 
 
@@ -180,6 +180,8 @@ def _column(spec: TableSpec, column: Column, renderers: Sequence[Renderer]) -> C
         "sort": column.name in spec.sort,
     }
     details = []
+    if column.from_ is not None:
+        details.append(("from", str(column.from_)))
     if column.default is not None:
         details.append(("default", column.default))
     if column.identity is not None:

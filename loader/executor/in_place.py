@@ -131,8 +131,11 @@ def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
         yield "`--partition auto` looks for the partitions in the rows: name them"
     if spec.schema_contract.bad_rows == "reject":
         yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
-    if spec.source.columns:
-        yield "source.columns renames columns, and COPY reads them by their own names"
+    in_data = [column for column in spec.columns if column.is_in_data]
+    if any(spec.name_in_data(column) != column.name for column in in_data):
+        yield "`from` or source.columns renames columns, and COPY reads them by their own names"
+    for column in spec.load_columns:
+        yield f"`{column.name}`: `from: {column.from_}` is not in the files, which COPY reads alone"
 
 
 def _find_earlier_names(matched: Mapping[str, str]) -> Iterator[str]:

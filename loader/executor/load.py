@@ -26,6 +26,7 @@ from loader.executor.in_place import (
     report_changed,
 )
 from loader.executor.renames import refuse_earlier_name
+from loader.executor.request import facts_of
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.source import Selected, select_files
 from loader.executor.spark.load import stage_by_executors
@@ -330,6 +331,7 @@ class Load:
             report,
             make_layout(self.spec, renderer, order),
             lambda columns: compared_figures(self.spec, renderer, target, columns),
+            facts_of(self.request),
         )
         if opened is None:
             return stage_by_executors(self.spec, frame, destination, options)
@@ -458,7 +460,14 @@ def with_data(
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = make_layout(spec, renderer)
-    inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
+    inspected = inspect(
+        spec,
+        opened,
+        slice_=request.slice,
+        discover=request.auto,
+        layout=layout,
+        facts=facts_of(request),
+    )
     return replace(
         _with_partitions(spec, request, inspected.keys),
         present=inspected.present or None,

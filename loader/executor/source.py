@@ -24,10 +24,12 @@ from loader.plan.source_files import (
     with_versions,
 )
 from loader.spec.catalog import Entry
+from loader.spec.file_keys import glob_of
 from loader.spec.file_patterns import have_places
 from loader.spec.model import TableSpec
 from loader.spec.partition_keys import canonical_key, cell_name, parse_key
 from loader.spec.partitions import Slice, make_slice
+from loader.spec.path_keys import FilePath
 from loader.sql.renderer import Table
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
@@ -151,7 +153,17 @@ def list_source(spec: TableSpec, source: SourceFiles, request: LoadRequest, root
         return list_files(source.names, root, source.folder)
     _check_partition(spec, source, request)
     partitions = None if request.slice is None else list(_partitions(request.slice))
-    return list_files(source.names, root, source.folder, spec.dimensions, partitions)
+    names = source.names
+    if not have_places(names, spec.dimensions):
+        names = tuple(map(glob_of, names))
+    listing = list_files(names, root, source.folder, spec.dimensions, partitions)
+    return replace(listing, files=tuple(_with_path(one, source.names) for one in listing.files))
+
+
+def _with_path(listed: ListedFile, names: Sequence[str]) -> ListedFile:
+    """The file with the path that columns have: as the ledger names it, wherever this runs."""
+    path = FilePath(listed.fact.path, tuple(name for name in names if "{" in name))
+    return replace(listed, data=replace(listed.data, as_path=path))
 
 
 def open_for_plan(

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from loader.plan.expectations import DELETED, Expectation, Number
@@ -269,6 +270,8 @@ class LoadRequest:
     """For files that are not staged."""
     files: FilesOfLoad | None = None
     """The files that the data comes from; None for frames."""
+    loaded_at: datetime | None = None
+    """When the load began, in UTC, for columns that have it; None in previews without data."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from loader.spec.checks import Check
+from loader.spec.column_source import FromField
 from loader.spec.dagster_options import DagsterOptions
 from loader.spec.fields import (
     AssetKey,
@@ -50,6 +51,11 @@ class Column(Model):
     """Redshift's type, such as `varchar(40)`; DuckDB's is derived from it."""
     nullable: StrictBool = True
     """Whether it may hold NULL; columns of `primary_key` and identities may not."""
+    from_: FromField | None = Field(default=None, alias="from")
+    """Where its values come from: a column of the data that is called otherwise (`Order ID`, or
+    `{column: file}` where the name is also a keyword); the `file` of the row and its number there
+    (`file_row`); the time and id of the load (`loaded_at`, `load_id`); a folder or placeholder of
+    the file's path (`path.day`); or the same value for all rows (`{constant: eu}`)."""
     description: StrictStr | None = None
     """What a value means, with its unit."""
     renamed_from: EarlierColumns = ()
@@ -66,6 +72,11 @@ class Column(Model):
     classification: StrictStr | None = None
     """Any word, such as `pii`; becomes a tag of the column in Dagster. Values of the column are not
     shown in sample rows of failed checks, or in figures of results, ledger and Dagster."""
+
+    @property
+    def is_in_data(self) -> bool:
+        """Whether its values are in the data, and not facts of the load, the file or the spec."""
+        return self.identity is None and (self.from_ is None or self.from_.is_data)
 
 
 class PartitionBy(Model):
@@ -220,13 +231,15 @@ class Source(Model):
     timezone: Zone | None = None
     """The time zone of timestamps without an offset, for `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = Field(default={})
-    """Column of the table → its name in the file, if it differs."""
+    """Column of the table → its name in the file, if it differs; `from` of the column says the
+    same."""
     in_place: Literal["auto", "always", "never"] = "never"
     """Whether the warehouse reads Parquet files from where they lie: never, always (an error where
     it cannot), or where it can; the others are staged."""
     files: FileNames = ()
     """The files that `loader run` and Dagster load, as paths or globs, relative to the project, or
-    `s3://…`; `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""
+    `s3://…`; `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`. Any
+    other placeholder stands for whatever is there, for a column with `from: path.<placeholder>`."""
     load: Literal["all", "new"] = "all"
     """Which of `files` a run loads: all, or only those that are new or changed by what the ledger
     knows of earlier loads. With `replace` it loads the partitions that have such files."""
@@ -373,6 +386,23 @@ class TableSpec(Model):
     def reloads_changed_files(self) -> bool:
         """Whether a file that has changed since it was loaded is loaded again, and no error."""
         return (self.source.changed or "reload") == "reload" and self.write_disposition != "append"
+
+    def name_in_data(self, column: Column) -> str:
+        """What the data calls a column that `is_in_data`."""
+        if column.from_ is not None:
+            return column.from_.name
+        return self.source.columns.get(column.name, column.name)
+
+    @cached_property
+    def load_columns(self) -> tuple[Column, ...]:
+        """The columns whose values are facts of the load, the file or the spec."""
+        return tuple(column for column in self.columns if column.from_ and not column.from_.is_data)
+
+    @cached_property
+    def path_keys(self) -> frozenset[str]:
+        """The keys that columns take from the paths of files."""
+        sources = (column.from_ for column in self.load_columns)
+        return frozenset(found.name for found in sources if found and found.kind == "path")
 
     def staged_columns(self, present: frozenset[str] | None = None) -> tuple[Column, ...]:
         """The columns that are staged and loaded, in table order.

@@ -142,7 +142,8 @@ def _file_names(spec: TableSpec) -> Iterator[Problem]:
     files, dimensions = spec.source.files, spec.dimensions
     placed = file_patterns.have_places(files, dimensions)
     for at, name in enumerate(files):
-        for message, hint in file_patterns.problems(name, dimensions, placed=placed):
+        found = file_patterns.problems(name, dimensions, spec.path_keys, placed=placed)
+        for message, hint in found:
             yield Problem(message, ("source", "files", at), hint)
 
 

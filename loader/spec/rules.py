@@ -12,6 +12,7 @@ from itertools import combinations
 
 from loader.errors import Loc, Problem
 from loader.spec.column_names import check_column, check_repeated, list_names
+from loader.spec.column_source_rules import column_source_problems
 from loader.spec.fields import duration_seconds
 from loader.spec.model import Column, Merge, TableSpec
 from loader.spec.partition_rules import key_problems, partition_problems
@@ -56,6 +57,9 @@ def _columns(spec: TableSpec) -> Iterator[Problem]:
         yield from _column(spec, column, ("columns", at))
     if all(column.identity is not None for column in spec.columns):
         yield Problem("every column is an identity: there is nothing to load", ("columns",))
+    elif not any(column.is_in_data for column in spec.columns):
+        yield Problem("no column is in the data: there is nothing to load", ("columns",))
+    yield from column_source_problems(spec)
 
 
 def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
@@ -180,7 +184,7 @@ def _csv_files(spec: TableSpec) -> Iterator[Problem]:
             "add `header: false`, or use `columns: {…}` to rename columns of the file",
         )
     if not source.header and not source.names:
-        staged = [source.columns.get(column.name, column.name) for column in spec.staged_columns()]
+        staged = [spec.name_in_data(column) for column in spec.columns if column.is_in_data]
         yield Problem(
             "files without a header need the names of their columns, in the files' order",
             ("source", "header"),
@@ -214,17 +218,20 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _source_columns(spec: TableSpec) -> Iterator[Problem]:
-    renamed = spec.source.columns
-    for name in renamed:
+    for name in spec.source.columns:
         yield from check_column(spec, name, ("source", "columns", name))
-    takers: dict[str, str] = {}
-    for column in sorted(spec.staged_columns(), key=lambda column: column.name in renamed):
-        taken = renamed.get(column.name, column.name)
-        other = takers.setdefault(taken, column.name)
-        if other != column.name:
+    takers: dict[str, Column] = {}
+    in_data = [column for column in spec.columns if column.is_in_data]
+    # Names that are given come last: the problem is told where one of them is.
+    for column in sorted(in_data, key=lambda column: spec.name_in_data(column) != column.name):
+        taken = spec.name_in_data(column)
+        other = takers.setdefault(taken, column)
+        if other.name != column.name:
+            at = spec.columns.index(column)
+            given = ("source", "columns", column.name)
             yield Problem(
-                f"the file's column `{taken}` is already read as `{other}`",
-                ("source", "columns", column.name),
+                f"the file's column `{taken}` is already read as `{other.name}`",
+                ("columns", at, "from") if column.from_ else given,
                 "each column of a file fills one column of the table",
             )
 

@@ -29,6 +29,7 @@ from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.inputs import Input
 from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
+from loader.spec.path_keys import FilePath
 from loader.text_files import is_folder, path_exists
 
 __all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
@@ -84,12 +85,17 @@ def open_files(
         raise SourceError("no file was given")
     named: dict[str, DataFile] = {}
     for file in files:
-        named.setdefault(_unique_name(file), file)
+        path = file.as_path if file.as_path.name else _file_path(file, source)
+        named.setdefault(_unique_name(file), replace(file, as_path=path))
     unique = list(named.values())
     first = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    return Frame(first.columns, _chain_files(first, unique, source), rows)
+    paths = tuple(file.as_path for file in unique)
+    return Frame(first.columns, _chain_files(first, unique, source), rows, paths)
+
+
+_UNNAMED = FilePath()
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,19 @@ class DataFile:
     """An object in S3, which has to be downloaded first."""
     local: str = ""
     """The downloaded file."""
+    as_path: FilePath = _UNNAMED
+    """What columns have of its path; without a name that is how the file is named here."""
 
     @property
     def path(self) -> str:
         """The path of its bytes."""
         return self.local or self.name
+
+
+def _file_path(file: DataFile, source: Source) -> FilePath:
+    if file.stream:
+        return _UNNAMED
+    return FilePath(file.name, tuple(pattern for pattern in source.files if "{" in pattern))
 
 
 def _unique_name(file: DataFile) -> str:
@@ -124,9 +138,7 @@ def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Ite
         check_same_columns(frame.columns, wanted, file.name, files[0].name)
         for chunk in frame.chunks:
             lacking = {name: [None] * chunk.rows for name in first.columns if name not in wanted}
-            yield Chunk(
-                {**chunk.columns, **lacking}, chunk.rows, chunk.origin, chunk.first_row, chunk.text
-            )
+            yield replace(chunk, columns={**chunk.columns, **lacking})
 
 
 # Names
@@ -302,7 +314,8 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
 
     def chunks() -> Iterator[Chunk]:
         try:
-            yield from frame.chunks
+            for chunk in frame.chunks:
+                yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
         except _READ_ERRORS as error:
