@@ -194,20 +194,22 @@ class Project:
         *,
         target: str | None = None,
         full_refresh: bool = False,
+        allow_shrink: bool = False,
         load_id: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> LoadResult:
         """Stage a frame and load it in one verified transaction; an error leaves the table as is.
 
-        A ``load_id`` that is already in the ledger is skipped. ``on_progress`` is called with a
-        `Progress` after each step.
+        A ``load_id`` that is already in the ledger is skipped. ``allow_shrink`` loads although the
+        spec's guards say that too many rows are lost, which is a warning then. ``on_progress`` is
+        called with a `Progress` after each step.
         """
         from loader.executor.load import Load
 
         context = self.context(target)
         chosen = load_id if load_id is not None else str(uuid.uuid4())
         request = make_request(spec, partition, chosen, full_refresh=full_refresh)
-        request = replace(request, run=uuid.uuid4().hex[:12])
+        request = replace(request, run=uuid.uuid4().hex[:12], allow_shrink=allow_shrink)
         resumes, report = load_id is not None, on_progress or (lambda _: None)
         return Load(spec, request, context, resumes, report).run(frame)
 

@@ -11,6 +11,7 @@ import click
 
 from loader.cli.framework import Context, common_options, main, stdout_errors, style
 from loader.cli.options import (
+    ALLOW_SHRINK,
     FULL_REFRESH,
     PARTITION,
     RELOAD,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.argument("files", metavar="[FILE...]", nargs=-1)
 @PARTITION
 @FULL_REFRESH
+@ALLOW_SHRINK
 @click.option(
     "--in-place",
     is_flag=True,
@@ -49,6 +51,7 @@ def load(
     files: tuple[str, ...],
     partitions: tuple[str, ...],
     full_refresh: bool,
+    allow_shrink: bool,
     in_place: bool,
     reload: bool,
     load_id: str | None,
@@ -70,6 +73,7 @@ def load(
             parse_partitions(partitions),
             target=context.target,
             full_refresh=full_refresh,
+            allow_shrink=allow_shrink,
             load_id=load_id,
             on_progress=on_progress,
         )

@@ -61,6 +61,12 @@ FULL_REFRESH = click.option(
     "--full-refresh", is_flag=True, help="Replace the whole table, even a partitioned one."
 )
 
+ALLOW_SHRINK = click.option(
+    "--allow-shrink",
+    is_flag=True,
+    help="Load although `guards` of the spec find that too many rows are lost; only warn.",
+)
+
 
 RELOAD = "Load all files, also those that have been loaded."
 

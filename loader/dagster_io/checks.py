@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -15,7 +14,8 @@ from loader.dagster_io.metadata import failure, table_value
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
 from loader.errors import ExecuteError, LoaderError, PlanError
-from loader.executor.results import CheckResult
+from loader.executor.check_results import format_value
+from loader.executor.results import CheckResult, to_plain_number
 from loader.plan.live_table import LiveTable
 from loader.project import Project
 from loader.spec.checks import Check
@@ -107,7 +107,8 @@ def _name_checks(checks: Sequence[Check]) -> dict[str, Check]:
 
 def _describe(check: Check) -> str:
     columns = f" of {', '.join(check.counted)}" if check.counted else ""
-    text = f"{check.metric}{columns} must be {_format_expected(check)}"
+    criterion = f" ({check.criterion})" if check.criterion else ""
+    text = f"{check.metric}{columns}{criterion} must be {_format_expected(check)}"
     return text if check.name is None else f"{check.name}: {text}"
 
 
@@ -191,8 +192,10 @@ def _format_keys(keys: Sequence[str]) -> str:
 def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.AssetCheckResult:
     check = result.check
     expected = _format_expected(check)
-    found = _to_number(result.value)
-    metadata: dict[str, Any] = {"value": found, "expectation": expected, "slice": where}
+    where = _WHOLE if check.of_whole_table else where
+    metadata: dict[str, Any] = {"expectation": expected, "slice": where}
+    if result.value is not None:
+        metadata["value"] = to_plain_number(result.value)
     if result.rows:
         metadata["rows"] = table_value(result.rows)
     return dg.AssetCheckResult(
@@ -200,7 +203,7 @@ def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.A
         asset_key=dg.AssetKey(spec.asset_key.split("/")),
         check_name=name,
         severity=_severity(check),
-        description=f"{check.label} is {found}, must be {expected}",
+        description=f"{check.label} is {format_value(result)}, must be {expected}",
         metadata=metadata,
     )
 
@@ -223,8 +226,3 @@ def _missing_table(
 def _severity(check: Check) -> dg.AssetCheckSeverity:
     error = check.severity == "error"
     return dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN
-
-
-def _to_number(value: Decimal) -> int | float:
-    """Convert to a number that Dagster can plot."""
-    return int(value) if value == value.to_integral_value() else float(value)

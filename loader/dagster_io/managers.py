@@ -91,6 +91,11 @@ class TableIOManager(dg.ConfigurableIOManager):
                 default_value=False,
                 description="Replace the whole table, not only the partitions of the run.",
             ),
+            "allow_shrink": dg.Field(
+                bool,
+                default_value=False,
+                description="Load although the spec's guards find that too many rows are lost.",
+            ),
             "dry_run": dg.Field(
                 bool,
                 default_value=False,

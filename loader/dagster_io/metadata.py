@@ -13,7 +13,8 @@ import dagster as dg
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
 from loader.escaping import escape_invisible, escape_markdown, fence_code
-from loader.executor.results import LoadResult
+from loader.executor.check_results import format_value
+from loader.executor.results import CheckResult, LoadResult
 from loader.plan.figures import Kind, Statistics
 from loader.plan.model import Plan
 from loader.redaction import KNOWN
@@ -102,10 +103,10 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found["dagster/row_count"] = result.rows_after
     if result.statistics:
         found["column_statistics"] = column_statistics(result.statistics)
-    if result.rejects:
-        found["rejects"] = result.rejects
-    if result.staged:
-        found["staged"] = result.staged
+    places = {"rejects": result.rejects, "staged": result.staged}
+    found |= {name: place for name, place in places.items() if place}
+    if result.checks:
+        found["checks"] = check_table(result.checks)
     if result.warnings:
         found["warnings"] = dg.MetadataValue.md(
             "\n".join(f"- {escape_markdown(KNOWN.hide(text))}" for text in result.warnings)
@@ -113,6 +114,20 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
     if result.plan is not None:
         found["sql"] = format_sql(result.plan, _MAX_SQL // partitions)
     return found
+
+
+def check_table(results: Sequence[CheckResult]) -> dg.TableMetadataValue:
+    """What each check of a load measured before COMMIT."""
+    rows: list[Mapping[str, str | int]] = [
+        {
+            "check": result.check.label,
+            "must be": result.check.expectation,
+            "is": format_value(result),
+            "result": "passed" if result.holds else result.check.severity,
+        }
+        for result in results
+    ]
+    return table_value(rows, most=len(rows))
 
 
 def column_statistics(statistics: Statistics) -> dg.TableMetadataValue:

@@ -65,6 +65,7 @@ def _load(
         frame,
         partition,
         full_refresh=whole,
+        allow_shrink=bool(options.get("allow_shrink")),
         load_id=_load_id(context, spec, selection, whole=whole),
     )
     _log(context, result)

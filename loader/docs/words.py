@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from loader.spec.checks import Check
+from loader.docs.check_words import describe_check, describe_guards
+from loader.docs.phrases import code, sentence
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Part, placeholder
 from loader.spec.periods import Bound
@@ -37,6 +36,7 @@ def describe_spec(spec: TableSpec) -> list[Fact]:
         Fact("Load", "write_disposition", tuple(_load(spec))),
         Fact("Verification", "verify", (_verification(spec),)),
         Fact("Checks", "checks", tuple(_checks(spec))),
+        Fact("Guards", "guards", tuple(describe_guards(spec.guards))),
         Fact("Schema contract", "schema_contract", tuple(_contract(spec))),
         Fact("Distribution", "dist", (_distribution(spec),)),
         Fact("Sort key", "sort", (_sort(spec),)),
@@ -50,20 +50,6 @@ def describe_spec(spec: TableSpec) -> list[Fact]:
         Fact("Meta", "meta", tuple(_format_pairs(spec.meta, but="upstream"))),
     ]
     return [fact for fact in found if fact.lines]
-
-
-def sentence(text: str, *words: object) -> Markup:
-    """Format a sentence; the words, taken from the spec, are shown as code."""
-    return escape(text).format(*map(code, words))
-
-
-def code(word: object) -> Markup:
-    """Format a word of the spec, or a list of them, as code."""
-    if isinstance(word, Markup):
-        return word
-    if isinstance(word, tuple):
-        return Markup(", ").join(map(code, word))
-    return Markup("<code>{}</code>").format(word)
 
 
 def _primary_key(spec: TableSpec) -> Iterator[Markup]:
@@ -155,53 +141,11 @@ def _merge(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("A load with several rows for a key fails.")
 
 
-_METRICS = {
-    "row_count": "Rows",
-    "null_values": "NULLs in {}",
-    "missing_values": "Missing values in {}",
-    "invalid_values": "Values of {} other than {}",
-    "duplicate_values": "Repeated values of {}",
-}
-_BOUNDS = {
-    "must_be": "exactly {}",
-    "must_not_be": "anything but {}",
-    "must_be_greater_than": "more than {}",
-    "must_be_greater_or_equal_to": "at least {}",
-    "must_be_less_than": "less than {}",
-    "must_be_less_or_equal_to": "at most {}",
-    "must_be_between": "between {} and {}",
-    "must_not_be_between": "not between {} and {}",
-}
-
-
 def _checks(spec: TableSpec) -> Iterator[Markup]:
     for check in spec.checks:
         yield describe_check(check)
     if any(check.severity == "error" for check in spec.checks):
         yield sentence("If one fails, the load is rolled back.")
-
-
-def describe_check(check: Check) -> Markup:
-    """Describe a check: what is counted, and the allowed values."""
-    counted = sentence(_METRICS[check.metric], check.counted, check.valid_values)
-    if check.missing_values:
-        counted += sentence(" (NULL or {})", tuple(map(_quote, check.missing_values)))
-    unit = " % of the rows" if check.unit == "percent" else ""
-    if check.operator == "must_be" and not check.bound[0]:
-        bound = "none"
-    else:
-        bound = _BOUNDS[check.operator].format(*map(_number, check.bound)) + unit
-    named = Markup("{}: ").format(check.name) if check.name else Markup("")
-    warning = Markup(" (only a warning)") if check.severity == "warning" else Markup("")
-    return named + counted + Markup(": {}").format(bound) + warning + "."
-
-
-def _number(value: Decimal) -> str:
-    return f"{value:,f}"
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _verification(spec: TableSpec) -> Markup:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
+from loader.executor.shrinkage import check_counts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -17,14 +18,17 @@ from loader.plan.expectations import (
     FilesNotLoaded,
     MergeCounted,
     NotLoaded,
+    NotShrunk,
     Number,
     RowCount,
+    RowsBefore,
     Values,
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
 from loader.plan.loading import MergeCounts
 from loader.plan.model import Statement
+from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
 from loader.text_tables import align
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
@@ -63,8 +67,14 @@ class Answers:
     numbers: dict[str, int] = field(default_factory=dict)
     """Numbers by their names in `loader.plan.expectations`."""
     merge_counts: MergeCounts | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+    """The results of all checks."""
     failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
     """Failed checks, for the caller to report together."""
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each partition before the load, if the spec guards them."""
+    shrunk: tuple[Statement, list[Shrunk]] | None = None
+    """The partitions that have lost too many rows, for the caller to report."""
     copied_by: str = "the copy"
     """The template of the last copy."""
 
@@ -103,10 +113,25 @@ class Answers:
                 self._check_values(statement, rows, expected)
             case MergeCounted():
                 self._count_merge(statement, rows)
+            case CheckHolds() | RowsBefore() | NotShrunk():
+                self._take_check(statement, rows)
+
+    def _take_check(self, statement: Statement, rows: list[Row]) -> None:
+        """Keep the result of a check or guard of the spec, for the caller to report."""
+        match statement.expects:
             case CheckHolds(check):
                 result = evaluate_check(check, statement, rows)
+                self.checks.append(result)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
+            case RowsBefore(dimensions) | NotShrunk(_, dimensions) as expected:
+                counts = rows_of_partitions(
+                    dimensions, check_counts(statement, rows, len(dimensions))
+                )
+                if isinstance(expected, RowsBefore):
+                    self.partition_rows = counts
+                elif shrunk := find_shrunk(expected.guards, self.partition_rows, counts):
+                    self.shrunk = (statement, shrunk)
 
     def _check_ledger(
         self, statement: Statement, rows: list[Row], expected: NotLoaded | FilesNotLoaded

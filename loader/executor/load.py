@@ -422,6 +422,7 @@ class Load:
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
+            checks=outcome.checks if is_own else (),
             plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,

@@ -36,11 +36,32 @@ class CheckResult:
     """The result of a check."""
 
     check: Check
-    value: Decimal
+    value: Decimal | None
+    """What was measured; None if there was no value to measure."""
     holds: bool
     rows: tuple[Mapping[str, str], ...] = ()
     """Up to five rows that break it, with formatted values by column; values of columns with a
     classification are hidden."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The result as JSON-ready data."""
+        check, value = self.check, self.value
+        return {
+            "check": check.label,
+            "metric": check.metric,
+            "columns": list(check.counted),
+            "severity": check.severity,
+            "must_be": check.expectation,
+            "unit": check.unit,
+            "value": None if value is None else to_plain_number(value),
+            "holds": self.holds,
+            "rows": [dict(row) for row in self.rows],
+        }
+
+
+def to_plain_number(value: Decimal) -> int | float:
+    """A number for JSON and plots: whole where it is."""
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 @dataclass(frozen=True)
@@ -85,7 +106,10 @@ class LoadResult:
     """Figures of each loaded column, as verified in the warehouse; none with
     `verify: counts`."""
     warnings: tuple[str, ...] = ()
-    """Failed checks of severity warning, with sample rows; files that could not be removed."""
+    """Failed checks of severity warning, with sample rows; partitions that have lost rows; files
+    that could not be removed."""
+    checks: tuple[CheckResult, ...] = ()
+    """The results of all checks, those of severity warning with sample rows if they failed."""
     rows_inserted: int | None = None
     """Rows of keys that the table did not have. This and the next four are None unless the load was
     a merge; together they are ``rows_staged``."""
@@ -112,6 +136,7 @@ class LoadResult:
     def to_dict(self) -> dict[str, object]:
         """The result as JSON-ready data, without the plan."""
         plain = {name: value for name, value in vars(self).items() if name != "plan"}
+        plain["checks"] = [check.to_dict() for check in self.checks]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in plain.items()

@@ -22,6 +22,7 @@ from loader.plan.expectations import (
 )
 from loader.plan.figures import Figure, split_statements
 from loader.plan.loading import MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
+from loader.plan.partition_rows import compare_with_before, count_before
 from loader.spec.primary_key import requires_unique_keys
 from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
@@ -42,6 +43,7 @@ def clean_up(work: Iterable[Step]) -> Iterator[Step]:
 
 
 def _replace(loading: Loading) -> Iterator[Step]:
+    yield from count_before(loading)
     if loading.slice is None:
         why = "replace reloads the table; DELETE, since TRUNCATE would commit"
         yield Step("delete all rows", why, "delete_all", "delete", expects=_DELETED)
@@ -62,6 +64,7 @@ def _replace(loading: Loading) -> Iterator[Step]:
     yield from _look_for_equal_keys(loading, loading.table)
     yield from _check_rows(loading, loading.table)
     yield from _look_for_duplicate_keys(loading, loading.table)
+    yield from compare_with_before(loading)
 
 
 def _append(loading: Loading) -> Iterator[Step]:

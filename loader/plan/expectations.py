@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loader.plan.figures import Figure
-from loader.spec.checks import Check
+from loader.spec.checks import Check, Guards
+from loader.spec.periods import Dimension
 
 STAGED, BEFORE, AFTER, DELETED = "staged", "before", "after", "deleted"
 """Names of numbers: rows staged, rows before and after the load, rows deleted."""
@@ -87,6 +88,30 @@ class CheckHolds:
     check: Check
 
 
+@dataclass(frozen=True)
+class RowsBefore:
+    """The number of rows of each partition, before any are deleted."""
+
+    dimensions: tuple[Dimension, ...]
+
+
+@dataclass(frozen=True)
+class NotShrunk:
+    """The number of rows of each partition, which the spec's guards compare with those before."""
+
+    guards: Guards
+    dimensions: tuple[Dimension, ...]
+
+
 Expectation = (
-    NotLoaded | FilesNotLoaded | Number | RowCount | Zero | Values | MergeCounted | CheckHolds
+    NotLoaded
+    | FilesNotLoaded
+    | Number
+    | RowCount
+    | Zero
+    | Values
+    | MergeCounted
+    | CheckHolds
+    | RowsBefore
+    | NotShrunk
 )

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
+from loader.plan.check_plan import check_step
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
 from loader.plan.dispositions import clean_up, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
-from loader.plan.expectations import CheckHolds, FilesNotLoaded, NotLoaded
+from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
 from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Step
@@ -272,6 +273,7 @@ class _Builder:
             self.request.keys_alike,
             copy_in_place,
             self.request.keys_unchecked or in_place is not None,
+            self.request.allow_shrink,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -408,11 +410,7 @@ class _Builder:
 
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
-            why = f"must be {check.expectation}"
-            facts, expects = {"check": check}, CheckHolds(check)
-            yield self._statement(
-                Step(f"check {check.label}", why, "check", "check", facts, expects=expects)
-            )
+            yield self._statement(check_step(self.spec, check))
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)

@@ -130,6 +130,8 @@ class Loading:
     keys_unchecked: bool = False
     """Whether duplicate primary keys have to be looked for in the warehouse, as for files in
     place."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
 
     @property
     def kept_columns(self) -> tuple[str, ...]:

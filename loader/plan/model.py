@@ -272,6 +272,8 @@ class LoadRequest:
     """The files that the data comes from; None for frames."""
     loaded_at: datetime | None = None
     """When the load began, in UTC, for columns that have it; None in previews without data."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 

@@ -1,20 +1,14 @@
-"""Statements that only read a table: a slice, its row count, the rows that a check counts."""
+"""Statements that only read a table: a slice, its row count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from loader.errors import PlanError
 from loader.plan.model import Statement
-from loader.spec.checks import Check
-from loader.spec.model import Column, TableSpec
+from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice, check_spelling
-from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Renderer, Table
-
-_SAMPLE_COLUMNS = 5
-"""The most columns that are shown of a row, unless its key and the checked columns are more."""
 
 
 def plan_read(
@@ -56,40 +50,6 @@ def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
             hint=f"its columns are {', '.join(spec.by_name)}",
         )
     return names
-
-
-def plan_sample(
-    spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
-) -> Statement:
-    """The SELECT of some rows that a check counts, with their `sample_columns`.
-
-    For `duplicate_values`, it selects the duplicated values and their counts.
-    """
-    facts = {
-        "table": Table(spec.schema_name, spec.name),
-        "slice": slice_,
-        "check": check,
-        "columns": sample_columns(spec, check),
-        "keys": spec.primary_key,
-        "limit": limit,
-    }
-    rendered = renderer.render("check_sample", facts)
-    return Statement(f"rows of {check.label}", rendered.sql, "sample of bad rows", rendered.path)
-
-
-def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
-    """The columns that are shown of a row that a check counts: key, checked columns, a few others.
-
-    Columns with a classification are left out.
-    """
-    names = [*check.counted]
-    if check.metric != "duplicate_values":
-        names = [*spec.primary_key, *check.counted]
-        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
-        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
-        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *check.counted}))]
-    columns = (spec.by_name[name] for name in dict.fromkeys(names))
-    return tuple(column for column in columns if not column.classification)
 
 
 def plan_counts(

@@ -107,6 +107,10 @@ def _valid_part(data: Mapping[str, Any]) -> TableSpec | None:
 _TYPE_KEY = ("data_type",)
 
 
+_HARMLESS_CHECK = {"metric": "row_count", "must_be_greater_or_equal_to": 0}
+"""A check without problems, in the place of one that is not valid."""
+
+
 def _prevents_rules(loc: Loc) -> bool:
     """Whether an error prevents the check of rules: columns without names, no table."""
     return loc in (("columns",), ("schema",), ("name",)) or (
@@ -125,7 +129,10 @@ def _remove(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
             if not _has_step(place, step):
                 break
             if last or not _has_step(place[step], path[at + 1]):
-                del place[step]
+                if path[:1] == ("checks",) and at == 1:
+                    place[step] = dict(_HARMLESS_CHECK)  # the others keep their numbers
+                else:
+                    del place[step]
                 break
             place = place[step]
     return pruned

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from loader.spec.checks import Check
+from loader.spec.checks import Check, Guards
 from loader.spec.column_source import FromField
 from loader.spec.dagster_options import DagsterOptions
 from loader.spec.fields import (
@@ -310,6 +310,8 @@ class TableSpec(Model):
     `values`."""
     checks: tuple[Check, ...] = ()
     """Conditions for the loaded rows, checked inside the transaction before COMMIT."""
+    guards: Guards = Guards()
+    """What a load may not do to rows that it replaces, checked inside the transaction too."""
     grants: dict[Privilege, tuple[Grantee, ...]] = Field(default={})
     """Privilege → grantees: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
     only."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from loader.errors import Loc, Problem
+from loader.spec.check_rules import check_problems
 from loader.spec.column_names import check_column, check_repeated, list_names
 from loader.spec.column_source_rules import column_source_problems
 from loader.spec.fields import duration_seconds
@@ -38,7 +39,7 @@ def problems(spec: TableSpec) -> Iterator[Problem]:
     partitions = list(partition_problems(spec))
     yield from partitions
     yield from _loading(spec)
-    yield from _checks(spec)
+    yield from check_problems(spec)
     yield from _dagster(spec)
     if not partitions:  # keys and files are checked once the dimensions are right
         yield from key_problems(spec)
@@ -234,17 +235,6 @@ def _source_columns(spec: TableSpec) -> Iterator[Problem]:
                 ("columns", at, "from") if column.from_ else given,
                 "each column of a file fills one column of the table",
             )
-
-
-def _checks(spec: TableSpec) -> Iterator[Problem]:
-    for at, check in enumerate(spec.checks):
-        if check.column is not None:
-            yield from check_column(spec, check.column, ("checks", at, "column"))
-        for position, name in enumerate(check.columns):
-            yield from check_column(spec, name, ("checks", at, "columns", position))
-        low, high = check.bound[0], check.bound[-1]
-        if low > high:
-            yield Problem("the range is empty", ("checks", at, check.operator))
 
 
 def _dagster(spec: TableSpec) -> Iterator[Problem]:

@@ -119,33 +119,38 @@ def bare_words(sql: str, *, backslash: bool = False) -> str:
     return " ".join(words).upper()
 
 
-def check_expression(text: str) -> None:
-    """Check that a text can be one SQL expression, in any dialect.
+def check_expression(text: str, noun: str = "expression") -> None:
+    """Check that a text can be one SQL expression, or a part of a statement, in any dialect.
+
+    Args:
+        text: The text.
+        noun: What it is called in errors.
 
     Raises:
         ValueError: it is empty, or has a semicolon, a comment, an open quote, a bracket without
             its partner, or a backslash in a literal (an escape on Redshift, a character elsewhere).
     """
     if not text.strip():
-        raise ValueError("the expression is empty")
+        raise ValueError(f"the {noun} is empty")
+    article = "an" if noun[0] in "aeiou" else "a"
     brackets: list[str] = []
     for kind, piece in tokens(text):
         if kind == "comment":
-            raise ValueError("an expression may not hold a comment")
+            raise ValueError(f"{article} {noun} may not hold a comment")
         if kind == "open":
-            raise ValueError(f"a `{piece}` in the expression never closes")
+            raise ValueError(f"a `{piece}` in the {noun} never closes")
         if kind == "text" and "\\" in piece:
             raise ValueError("a backslash in a literal means different things to the dialects")
         if "\0" in piece:
-            raise ValueError("an expression may not hold a NUL character")
+            raise ValueError(f"{article} {noun} may not hold a NUL character")
         if piece == ";":
-            raise ValueError("an expression may not hold a semicolon")
+            raise ValueError(f"{article} {noun} may not hold a semicolon")
         if piece in ("(", "["):
             brackets.append({"(": ")", "[": "]"}[piece])
         elif piece in (")", "]") and (not brackets or brackets.pop() != piece):
-            raise ValueError(f"a `{piece}` in the expression has no partner")
+            raise ValueError(f"a `{piece}` in the {noun} has no partner")
     if brackets:
-        raise ValueError(f"a `{brackets[-1]}` is missing in the expression")
+        raise ValueError(f"a `{brackets[-1]}` is missing in the {noun}")
 
 
 def replace_words(text: str, words: Mapping[str, str], calls: Mapping[str, str]) -> str:

@@ -530,6 +530,33 @@ def test_a_full_refresh_replaces_the_whole_table(bench: Bench) -> None:
     assert bench.rows() == [(jan(1), 1), (jan(2), 2)]
 
 
+def test_a_load_that_shrinks_a_partition_is_let_through_once(bench: Bench) -> None:
+    """The spec's guard fails the run with a table of partitions; `allow_shrink` makes it warn."""
+    checks = [{"metric": "row_count", "must_be": 1, "severity": "warning"}]
+    bench.spec(**DAYS, guards={"slice_shrinks_by": "20%"}, checks=checks)
+    days = pd.DataFrame({"day": [jan(1)] * 5 + [jan(2)] * 5, "v": range(10)})
+    whole, config = returning(days), options(full_refresh=True)
+    bench.run(whole, run_config=config)
+    part = returning(days[:7])
+    failed = bench.fails(part, run_config=config)
+    assert "1 partition of s.t would lose 20% of its rows or more" in failed.text
+    lost = {"partition": "2024-01-02", "before": 5, "after": 2}
+    assert lost.items() <= failed.problems[0].items()
+    assert len(bench.rows()) == 10
+    metadata = bench.metadata(
+        bench.run(part, run_config=options(full_refresh=True, allow_shrink=True))
+    )
+    assert "2024-01-02" in metadata["warnings"]
+    (checked,) = metadata["checks"].records
+    assert dict(checked.data) == {
+        "check": "row_count",
+        "must be": "= 1",
+        "is": "7",
+        "result": "warning",
+    }
+    assert len(bench.rows()) == 7
+
+
 def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     """`dry_run` shows the plan with the data's rows, and leaves no file and no table behind."""
     bench.spec(**DAYS)

@@ -13,9 +13,10 @@ from sqlglot import exp
 
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
+from loader.plan.check_plan import plan_sample
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
-from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.read_plan import plan_read
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.sql.dialects.redshift import through_share
@@ -54,14 +55,19 @@ TEMPLATES_UNKNOWN = {
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
 PARTS = {
+    "age",
     "boxes",
+    "bucket",
+    "check_join",
     "check_rows",
+    "check_slice",
     "columns",
     "convert",
     "dimension",
     "files_earlier",
     "grantee",
     "iam_role",
+    "matches",
     "now",
     "period",
     "same_text",
