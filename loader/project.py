@@ -168,6 +168,15 @@ class Project:
             request = with_data(spec, request, frame, self.renderer(target))
         return plan_load(spec, self.renderer(target), place, request)
 
+    def script(self, plan: Plan) -> str:
+        """A plan as a script for psql or the DuckDB shell, which stops where a check fails.
+
+        ``plan.sql`` has the statements as Loader runs them; it looks at their answers itself.
+        """
+        from loader.plan.script import load_script
+
+        return load_script(plan, self.renderer(plan.target.name))
+
     def load(
         self,
         spec: TableSpec,
