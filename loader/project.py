@@ -186,6 +186,15 @@ class Project:
 
         return own_source(spec, self.config.root, reload=reload, in_place=in_place)
 
+    def script(self, plan: Plan) -> str:
+        """A plan as a script for psql or the DuckDB shell, which stops where a check fails.
+
+        ``plan.sql`` has the statements as Loader runs them; it looks at their answers itself.
+        """
+        from loader.plan.script import load_script
+
+        return load_script(plan, self.renderer(plan.target.name))
+
     def load(
         self,
         spec: TableSpec,

@@ -18,6 +18,7 @@ from loader.escaping import escape_invisible
 from loader.executor.results import LoadResult
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
+from loader.text_tables import format_count
 
 _MAX_PARTITIONS = 2_000
 """Maximum partitions of a run with row counts of their own; more would be slow in Dagster."""
@@ -99,7 +100,7 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
     if result.status == "already_loaded":
         context.log.info(
             f"{result.table}{where}: already loaded by an earlier attempt of this step:"
-            f" {result.rows_loaded:,} rows"
+            f" {format_count(result.rows_loaded, 'row')}"
         )
     elif result.status == "no_new_files":
         context.log.info(f"{result.table}: no new files; {result.files_skipped:,} loaded before")
@@ -108,7 +109,8 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
         if result.merge_counts:
             action = f"merged: {result.merge_counts}"
         context.log.info(
-            f"{result.table}{where}: {result.rows_loaded:,} rows {action}, verified and committed"
+            f"{result.table}{where}: {format_count(result.rows_loaded, 'row')} {action}, verified"
+            " and committed"
         )
     for warning in result.warnings:
         context.log.warning(escape_invisible(KNOWN.hide(warning)))

@@ -29,7 +29,7 @@ from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
 from loader.plan.loading import MergeCounts
 from loader.plan.model import Statement
 from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
-from loader.text_tables import align
+from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
 
@@ -154,14 +154,14 @@ class Answers:
         before = self.numbers.get(BEFORE, 0) if STAGED in expected.of[1:] else 0
         more = f" after {before:,} before" if before else ""
         hint = (expected.hint_if_fewer if number < wanted else None) or expected.hint
-        message = f"{number:,} {expected.found}{more}, {wanted:,} {expected.expected}"
+        message = f"{agree(number, expected.found)}{more}, {wanted:,} {expected.expected}"
         raise self._error(statement, f"`{statement.name}` of {self.table}: {message}", hint)
 
     def _check_zero(self, statement: Statement, rows: list[Row], expected: Zero) -> None:
         number = whole_number(statement, [row[:1] for row in rows])
         if number == 0:
             return
-        count = f"{number:,} {expected.noun}{'s' * (number != 1)}"
+        count = format_count(number, expected.noun)
         examples = ", ".join(repr(value) for value in rows[0][1:])
         message = expected.problem.replace("<count>", count) + (f": {examples}" * bool(examples))
         because = f"\n{expected.because}" * bool(expected.because)
@@ -180,7 +180,7 @@ class Answers:
             raise self._error(
                 statement,
                 f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {excess:,} rows too many match",
+                f" once: {format_count(excess, 'row')} too many",
                 "remove the duplicates of the primary key from the table, or replace all of it with"
                 " --full-refresh",
             )

@@ -20,6 +20,7 @@ from loader.plan.model import LoadRequest
 from loader.spec.model import Column, TableSpec
 from loader.staging.figures.collector import FigureCollector
 from loader.staging.staged import Staged, StagedFile, write_manifest
+from loader.text_tables import format_count
 
 _TYPES = frozenset(
     {
@@ -196,7 +197,7 @@ def _compare(column: Column, footer: Footer, physical: Mapping[str, str]) -> str
             f"it is stored as {in_file.physical_type}, and COPY reads {physical[name]} for {name}"
         )
     if in_file.nulls and not column.nullable:
-        return f"it may not be NULL, and is in {in_file.nulls:,} rows"
+        return f"it may not be NULL, and is in {format_count(in_file.nulls, 'row')}"
     return None
 
 

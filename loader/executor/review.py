@@ -103,7 +103,8 @@ def review_loads(
             from loader.executor.source import open_for_plan  # noqa: PLC0415
 
             request, frame = open_for_plan(spec, frame, request, context.root)
-            opened, types = peek(frame)
+            opened, as_found = peek(frame)
+            types = _name_columns(spec, as_found)
             request = with_data(spec, request, opened, renderer)
         requests.append(request)
     counts = {
@@ -128,6 +129,22 @@ def review_loads(
         deleted = state.results.get("deleted") if isinstance(state.live, LiveTable) else 0
         reviews.append(Review(change, load, asked, deleted, types))
     return reviews
+
+
+def _name_columns(spec: TableSpec, types: Mapping[str, str]) -> dict[str, str]:
+    """The types of the data's columns by the names that the table has for them.
+
+    Raises:
+        FrameError: columns are missing, unexpected or ambiguous.
+    """
+    from loader.data.cast.match_columns import match_columns  # noqa: PLC0415
+
+    matched = match_columns(spec, list(types)) if types else {}
+    known = {
+        name: types[found] + (f" `{found}`" if found.casefold() != name.casefold() else "")
+        for name, found in matched.items()
+    }
+    return known | {name: kind for name, kind in types.items() if name not in matched.values()}
 
 
 def _change(spec: TableSpec, context: TargetContext, state: _Inspected) -> TableChange:

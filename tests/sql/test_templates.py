@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from loader.plan.model import LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
+from loader.spec.checks import OPERATORS
 from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.sql.templates import read_templates
@@ -66,6 +68,7 @@ PARTS = {
     "dimension",
     "files_earlier",
     "grantee",
+    "guard_holds",
     "iam_role",
     "matches",
     "now",
@@ -138,7 +141,16 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
         "drop_schema": {"schema": "it's"},
         "count_nulls": {"table": Table("s", "it's"), "column": "a b"},
         "drop_constraint": {"table": Table("s", "it's"), "constraint": 'a"b'},
+        "guard_keep": {"query": Sql("SELECT 1"), "kept": Table(None, 'a"b')},
+        "guard_rows": {"query": Sql("SELECT 'it''s'")},
+        "guard_sum": {"query": Sql("SELECT 1 AS a, 2 AS b"), "columns": ["a", "b"]},
     }
+    for operator in OPERATORS:
+        guard: dict[str, Any] = {"query": Sql("SELECT 1"), "operator": operator, "message": "it's"}
+        guard["bound"] = [Decimal("1.5"), Decimal(7)][: 1 + ("between" in operator)]
+        guard["plus"] = [(Table(None, 'a"b'), "n")] if operator == "must_be" else []
+        found = renderer(dialect).render("guard", guard)
+        yield found.path, found.sql
     for name, facts in counted.items():
         if not renderer(dialect).has(name):
             continue
