@@ -16,6 +16,7 @@ from loader.plan.expectations import (
     BEFORE,
     STAGED,
     CheckHolds,
+    FilesNotLoaded,
     MergeCounted,
     NotLoaded,
     Number,
@@ -119,7 +120,7 @@ class _Guards:
                 return self._count(statement, query, of)
             case Values():
                 return self._count(statement, query, (STAGED,))
-            case Zero():
+            case Zero() | FilesNotLoaded():
                 return self._guard(statement, query, "must_be", (0,))
             case MergeCounted():
                 return self._merge(statement, query)
