@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
@@ -23,7 +23,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
 from loader.text_tables import align
 from loader.warehouse.base import Row
@@ -101,8 +101,8 @@ class Answers:
                 self._check_zero(statement, rows, expected)
             case Values() as expected:
                 self._check_values(statement, rows, expected)
-            case MergeCounted():
-                self._count_merge(statement, rows)
+            case MergeCounted() as expected:
+                self._count_merge(statement, rows, expected)
             case CheckHolds(check):
                 result = evaluate_check(check, statement, rows)
                 if not result.holds:
@@ -123,6 +123,7 @@ class Answers:
 
     def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
         wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        wanted -= sum(self.numbers.get(name, 0) for name in expected.less)
         if number == wanted:
             self._keep(expected.keep, number)
             return
@@ -142,22 +143,22 @@ class Answers:
         because = f"\n{expected.because}" * bool(expected.because)
         raise self._error(statement, message + because, expected.hint)
 
-    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+    def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""
-        names = [one.name for one in fields(MergeCounts)]
-        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+        names = (*expected.counts, *expected.more, BEFORE)
+        if len(rows) != 1 or len(rows[0]) != len(names):
             raise unexpected_result(statement, rows, "the counts of a merge")
-        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
-        self.merge_counts = MergeCounts(*counts)
-        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
-        excess = sum(counts) - self.numbers[STAGED]
+        numbers = (whole_number(statement, [(one,)]) for one in rows[0])
+        found = dict(zip(names, numbers, strict=True))
+        self.numbers |= found
+        self.merge_counts = MergeCounts(**{name: found[name] for name in expected.counts})
+        excess = self.merge_counts.rows - self.numbers[STAGED]
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {excess:,} rows too many match",
-                "remove the duplicates of the primary key from the table, or replace all of it with"
-                " --full-refresh",
+                f"`{statement.name}` of {self.table}: {expected.repeated}: {excess:,} rows too many"
+                " match",
+                expected.hint,
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:
