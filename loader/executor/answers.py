@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
@@ -26,7 +26,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
 from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
 from loader.text_tables import agree, align, format_count
@@ -111,8 +111,8 @@ class Answers:
                 self._check_zero(statement, rows, expected)
             case Values() as expected:
                 self._check_values(statement, rows, expected)
-            case MergeCounted():
-                self._count_merge(statement, rows)
+            case MergeCounted() as expected:
+                self._count_merge(statement, rows, expected)
             case CheckHolds() | RowsBefore() | NotShrunk():
                 self._take_check(statement, rows)
 
@@ -148,6 +148,7 @@ class Answers:
 
     def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
         wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        wanted -= sum(self.numbers.get(name, 0) for name in expected.less)
         if number == wanted:
             self._keep(expected.keep, number)
             return
@@ -167,22 +168,22 @@ class Answers:
         because = f"\n{expected.because}" * bool(expected.because)
         raise self._error(statement, message + because, expected.hint)
 
-    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+    def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""
-        names = [one.name for one in fields(MergeCounts)]
-        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+        names = (*expected.counts, *expected.more, BEFORE)
+        if len(rows) != 1 or len(rows[0]) != len(names):
             raise unexpected_result(statement, rows, "the counts of a merge")
-        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
-        self.merge_counts = MergeCounts(*counts)
-        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
-        excess = sum(counts) - self.numbers[STAGED]
+        numbers = (whole_number(statement, [(one,)]) for one in rows[0])
+        found = dict(zip(names, numbers, strict=True))
+        self.numbers |= found
+        self.merge_counts = MergeCounts(**{name: found[name] for name in expected.counts})
+        excess = self.merge_counts.rows - self.numbers[STAGED]
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {format_count(excess, 'row')} too many",
-                "remove the duplicates of the primary key from the table, or replace all of it with"
-                " --full-refresh",
+                f"`{statement.name}` of {self.table}: {expected.repeated}:"
+                f" {format_count(excess, 'row')} too many",
+                expected.hint,
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:

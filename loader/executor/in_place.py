@@ -70,8 +70,10 @@ def inspect_files(
     problems = [*_find_obstacles(spec, request), *_find_unreadable(footers, context)]
     matched = match_columns(spec, footers[0].schema.names)
     problems += _find_earlier_names(matched)
-    columns = [column for column in spec.columns if column.name in matched]
-    problems += _find_differences(footers, columns, context, order or tuple(spec.by_name))
+    columns = [column for column in spec.input_columns if column.name in matched]
+    batch = (column.name for column in spec.batch_columns)
+    order = (*(order or tuple(spec.by_name)), *batch)
+    problems += _find_differences(footers, columns, context, order)
     if problems:
         raise NotInPlaceError(
             "\n".join(
@@ -208,13 +210,14 @@ def _read_figures(
     context: TargetContext,
 ) -> Iterator[tuple[Figure, Value]]:
     """The figures of all rows that the footers have."""
+    nullable = {column.name for column in columns if column.nullable}
     for figure in compared_figures(spec, context.renderer, context.target, columns):
         in_files = [footer.columns[figure.column] for footer in footers]
         if figure.kind == "nulls":
             counts = [one.nulls for one in in_files if one.nulls is not None]
             if len(counts) == len(in_files):
                 yield figure, sum(counts)
-            elif not spec.by_name[figure.column].nullable:
+            elif figure.column not in nullable:
                 yield figure, 0
         elif figure.kind in ("minimum", "maximum") and figure.data_type.name in _WITH_EXTREMES:
             extremes = [one.extremes for one in in_files if one.extremes is not None]

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from loader.data.chunk import Frame
 from loader.data.files.listing import find_changed
@@ -399,6 +400,10 @@ class Load:
         status: Status = "loaded" if staged.rows else "empty"
         # The result of another run comes only from the ledger.
         is_own = outcome.record is None
+        counts: dict[str, Any] = {"rows_deleted": outcome.rows_deleted}
+        if outcome.merge_counts:
+            deleted = outcome.rows_deleted + outcome.merge_counts.rows_deleted
+            counts = {**asdict(outcome.merge_counts), "rows_deleted": deleted}
         return LoadResult(
             status=status if is_own else "already_loaded",
             load_id=self.request.load_id,
@@ -408,7 +413,6 @@ class Load:
             rows_read=ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
             rows_staged=staged.rows,
-            rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
             partition_rows=ingested.partition_rows if is_own else None,
@@ -426,12 +430,11 @@ class Load:
             plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,
-            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
+            **counts,
         )
 
     def _statistics(self, staged: Staged) -> Statistics:
-        hidden = (column.name for column in self.spec.columns if column.classification)
-        return statistics_of(staged.figures, hidden)
+        return statistics_of(staged.figures, self.spec.classified)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from loader.executor.shrinkage import describe_shrunk, shrunk_details
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded, NotShrunk
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live
-from loader.plan.loading import Evolution, MergeCounts
+from loader.plan.loading import Evolution
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Plan, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
@@ -172,8 +173,7 @@ class LoadTransaction(TransactionRunner):
     def new_answers(self) -> Answers:
         """New answers, which know only the number of staged rows."""
         spec = self._opening.spec
-        hidden = frozenset(column.name for column in spec.columns if column.classification)
-        return Answers(spec.table, self.state, self._figures, hidden, {STAGED: self._rows})
+        return Answers(spec.table, self.state, self._figures, spec.classified, {STAGED: self._rows})
 
     def state(self) -> str:
         """The line that says that the table is unchanged, except for changed columns."""

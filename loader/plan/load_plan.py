@@ -11,7 +11,7 @@ from loader.errors import PlanError
 from loader.plan.check_plan import check_step
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import clean_up, steps
+from loader.plan.dispositions import clean_up, find_counts, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
@@ -289,8 +289,8 @@ class _Builder:
                 "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
-            counted = any(step.template == "merge_compare" for step in work)
-            facts = {"counts": MERGE_COUNTS if counted else None}
+            counted = find_counts(work)
+            facts = {"counts": MERGE_COUNTS if counted else None, "counted": counted}
             if self.renderer.has("table_ledger_insert"):
                 own = Step("record the load for the table", why, "table_ledger_insert", group=group)
                 yield self._statement(own)

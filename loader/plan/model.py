@@ -39,6 +39,8 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "rows_collapsed": DataType("bigint"),
     "column_figures": DataType("varchar", (65_535,)),
     "columns_changed": DataType("varchar", (65_535,)),
+    "rows_deleted": DataType("bigint"),
+    "rows_closed": DataType("bigint"),
 }
 """Columns that are missing in ledgers of earlier versions; a load adds them."""
 

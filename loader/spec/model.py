@@ -37,9 +37,12 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
+from loader.spec.filled_columns import add_filled_columns
 from loader.spec.names import ColumnName, EarlierColumns, EarlierTables, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
+from loader.spec.scd2 import Scd2
 from loader.spec.session import Hook, SessionSettings
+from loader.sql.lexer import names_in
 
 
 class Column(Model):
@@ -77,6 +80,21 @@ class Column(Model):
     def is_in_data(self) -> bool:
         """Whether its values are in the data, and not facts of the load, the file or the spec."""
         return self.identity is None and (self.from_ is None or self.from_.is_data)
+
+
+class BatchColumn(Model):
+    """A column that is in the data and not in the table, for `deleted_when`."""
+
+    name: ColumnName
+    """Its name in the data."""
+    data_type: Type
+    """Redshift's type, such as `varchar(1)`."""
+    nullable: StrictBool = True
+    """Whether it may be NULL."""
+    description: StrictStr | None = None
+    """What a value means."""
+    classification: StrictStr | None = None
+    """Any word, such as `pii`; its values are not shown in figures."""
 
 
 class PartitionBy(Model):
@@ -117,6 +135,13 @@ class Merge(Model):
     on_older: Literal["keep", "overwrite"] = "keep"
     """A row that is older by `order_by` than the table's row with the same key: keep the table's
     row, or overwrite it anyway. If both are equal, the load's row is used."""
+    deleted_when: Expression | None = None
+    """SQL over the columns of the load and `batch_columns`, such as `op = 'D'`: a row for which it
+    holds deletes the table's row with its key."""
+    soft_delete: Name | None = None
+    """With `deleted_when`: the column that marks deleted rows, which then stay in the table. A
+    boolean; or, if `columns` has it as a timestamp or timestamptz, the time of the delete. It need
+    not be in `columns`: the load fills it."""
 
 
 class SchemaContract(Model):
@@ -274,10 +299,13 @@ class TableSpec(Model):
     """Other facts in any shape: shown in Dagster and `loader docs`, kept by `loader export`."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """The columns in table order."""
+    batch_columns: tuple[BatchColumn, ...] = ()
+    """Columns that are in the data and not in the table, such as the operation of change data; only
+    `deleted_when` uses them."""
     primary_key: tuple[Name, ...] = ()
-    """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
-    merge. DuckDB tables do not declare the key; Redshift tables do as `primary_key_constraint`
-    says, and do not enforce it."""
+    """The columns that identify a row; with `scd2` all its versions. They are NOT NULL, unique in
+    each load, and the key of a merge. DuckDB tables do not declare the key; Redshift tables do as
+    `primary_key_constraint` says, and do not enforce it."""
     primary_key_constraint: Literal["always", "proven", "never"] = "proven"
     """Whether the table declares its key, which Redshift trusts: where it is false, SELECT DISTINCT
     returns duplicates. `proven`: where no load can repeat a key. `always`: you see to it. Redshift
@@ -290,11 +318,14 @@ class TableSpec(Model):
     """The kind of sort key; default compound. `auto` excludes `sort`. Redshift only."""
     partition_by: tuple[PartitionBy, ...] = ()
     """The partition expressions, one for each dimension."""
-    write_disposition: Literal["replace", "append", "merge"] = "replace"
+    write_disposition: Literal["replace", "append", "merge", "scd2"] = "replace"
     """What a load does to the rows of the table: `replace` deletes the slice and loads it again,
-    `append` adds rows, `merge` updates and inserts by `primary_key`."""
+    `append` adds rows, `merge` updates and inserts by `primary_key`, `scd2` keeps the history of
+    each `primary_key`."""
     merge: Merge = Merge()
     """How rows are merged by key; only with `write_disposition: merge`."""
+    scd2: Scd2 = Scd2()
+    """How the history is kept; only with `write_disposition: scd2`."""
     on_empty: Literal["keep", "clear", "fail"] = "keep"
     """A load without rows: `keep` leaves the slice unchanged, `clear` lets `replace` empty it,
     `fail` is an error."""
@@ -344,7 +375,7 @@ class TableSpec(Model):
                     or column.get("identity") is not None
                 )
                 else column
-                for column in columns
+                for column in add_filled_columns(data, columns)
             ]
         return filled
 
@@ -358,10 +389,48 @@ class TableSpec(Model):
         """The columns by name."""
         return {column.name: column for column in self.columns}
 
+    @cached_property
+    def input_columns(self) -> tuple[Column, ...]:
+        """The columns that a load may bring: those that it does not fill, and `batch_columns`."""
+        own = (column for column in self.columns if column.name not in self.managed_columns)
+        batch = (Column(**dict(column)) for column in self.batch_columns)
+        return (*own, *batch)
+
+    @cached_property
+    def classified(self) -> frozenset[str]:
+        """The columns whose values are not shown."""
+        columns = (*self.columns, *self.input_columns)
+        return frozenset(column.name for column in columns if column.classification)
+
+    @cached_property
+    def managed_columns(self) -> frozenset[str]:
+        """The columns that a load fills, and that are not in the data; without identities."""
+        if self.write_disposition == "scd2":
+            scd2 = self.scd2
+            return frozenset({scd2.valid_from, scd2.valid_to, scd2.is_current})
+        mark = self.merge.soft_delete if self.write_disposition == "merge" else None
+        return frozenset({mark} if mark else ())
+
     @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that identify a row of the table: with scd2 a version of a key."""
+        times = (self.scd2.valid_from,) if self.write_disposition == "scd2" else ()
+        return (*self.primary_key, *times) if self.primary_key else ()
+
+    @property
+    def deleted_when(self) -> str | None:
+        """The expression that says which rows of a load are deletes."""
+        if self.write_disposition == "merge":
+            return self.merge.deleted_when
+        return self.scd2.deleted_when if self.write_disposition == "scd2" else None
+
+    @cached_property
     def compared_by(self) -> tuple[str, ...]:
         """The columns by which loads compare rows; every load must have them."""
-        return (*self.primary_key, *self.merge.order_by)
+        times = (self.scd2.effective_at,) if self.scd2.effective_at else ()
+        words = names_in(self.deleted_when or "")
+        used = (column.name for column in self.input_columns if column.name in words)
+        return (*self.primary_key, *self.merge.order_by, *times, *used)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -407,14 +476,14 @@ class TableSpec(Model):
         return frozenset(found.name for found in sources if found and found.kind == "path")
 
     def staged_columns(self, present: frozenset[str] | None = None) -> tuple[Column, ...]:
-        """The columns that are staged and loaded, in table order.
+        """The columns that are staged and loaded, in table order; then `batch_columns`.
 
-        Identity columns never are. A column with a default is left out when the data, whose
-        columns are ``present``, does not have it.
+        Identity columns never are, nor those that loads fill. A column with a default is left out
+        when the data, whose columns are ``present``, does not have it.
         """
         return tuple(
             column
-            for column in self.columns
+            for column in self.input_columns
             if column.identity is None
             and not (present is not None and column.default and column.name not in present)
         )

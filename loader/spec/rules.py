@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from loader.errors import Loc, Problem
+from loader.spec.change_rules import change_problems
 from loader.spec.check_rules import check_problems
 from loader.spec.column_names import check_column, check_repeated, list_names
 from loader.spec.column_source_rules import column_source_problems
@@ -39,6 +40,7 @@ def problems(spec: TableSpec) -> Iterator[Problem]:
     partitions = list(partition_problems(spec))
     yield from partitions
     yield from _loading(spec)
+    yield from change_problems(spec)
     yield from check_problems(spec)
     yield from _dagster(spec)
     if not partitions:  # keys and files are checked once the dimensions are right
@@ -219,20 +221,23 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _source_columns(spec: TableSpec) -> Iterator[Problem]:
+    batch = {column.name for column in spec.batch_columns}
     for name in spec.source.columns:
-        yield from check_column(spec, name, ("source", "columns", name))
+        if name not in batch:
+            yield from check_column(spec, name, ("source", "columns", name))
     takers: dict[str, Column] = {}
-    in_data = [column for column in spec.columns if column.is_in_data]
+    in_data = [column for column in spec.input_columns if column.is_in_data]
     # Names that are given come last: the problem is told where one of them is.
     for column in sorted(in_data, key=lambda column: spec.name_in_data(column) != column.name):
         taken = spec.name_in_data(column)
         other = takers.setdefault(taken, column)
         if other.name != column.name:
-            at = spec.columns.index(column)
             given = ("source", "columns", column.name)
+            if column.from_:
+                given = ("columns", spec.columns.index(column), "from")
             yield Problem(
                 f"the file's column `{taken}` is already read as `{other.name}`",
-                ("columns", at, "from") if column.from_ else given,
+                given,
                 "each column of a file fills one column of the table",
             )
 

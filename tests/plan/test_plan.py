@@ -70,6 +70,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "data_type": "varchar(2)"},
     {"name": "amount", "data_type": "decimal(12,2)"},
 ]
+OPERATION = [{"name": "op", "data_type": "varchar(1)"}]
 STAGED = StagedFacts(rows=1_000, bytes=20_000, files=2)
 DAY = [{"expr": "day", "grain": "day"}]
 TWO = [{"name": "day", "expr": "day", "grain": "day"}, {"name": "carrier", "expr": "carrier"}]
@@ -253,6 +254,52 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "merge_statement": (
         {"write_disposition": "merge", "primary_key": ["id"], "merge": {"strategy": "merge"}},
         {},
+    ),
+    "merge_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"on_duplicate": "last", "order_by": ["at"], "deleted_when": "op = 'D'"},
+        },
+        {},
+    ),
+    "merge_soft_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"order_by": ["at"], "deleted_when": "op = 'D'", "soft_delete": "seen"},
+        },
+        {},
+    ),
+    "scd2": ({"write_disposition": "scd2", "primary_key": ["id", "carrier"]}, {}),
+    "scd2_effective_at": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "scd2": {
+                "effective_at": "at",
+                "on_late": "fail",
+                "ignore_changes": ["seen"],
+                "deleted_when": "op = 'D'",
+            },
+        },
+        {},
+    ),
+    "scd2_snapshot": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "columns": [*COLUMNS, {"name": "note", "data_type": "super", "default": "NULL"}],
+            "scd2": {"effective_at": "day", "on_absent": "close", "valid_to": "until"},
+        },
+        {"present": frozenset(column["name"] for column in COLUMNS)},
+    ),
+    "scd2_full_refresh": (
+        {"write_disposition": "scd2", "primary_key": ["id"]},
+        {"full_refresh": True},
     ),
     "rich_table": (RICH, {}),
     "rich_table_csv": ({**RICH, "staging": {"format": "csv", "compression": "none"}}, {}),

@@ -32,7 +32,7 @@ def match_columns(spec: TableSpec, present: Sequence[str]) -> dict[str, str]:
     """
     matched: dict[str, str] = {}
     problems: list[tuple[str, str, str]] = []
-    for column in spec.columns:
+    for column in spec.input_columns:
         if column.from_ is not None and not column.from_.is_data:
             continue
         found = _find_candidates(spec, column, present)
@@ -107,6 +107,8 @@ def _find_extra(
             text = f"did you mean `{close[0]}`?" if close else ""
             if name.casefold() in filled:
                 text = f"is filled by `from: {filled[name.casefold()]}`"
+            if name.casefold() in spec.managed_columns:
+                text = "is filled by the load"
             rows.append(("extra", name, text))
     return rows
 

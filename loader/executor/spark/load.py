@@ -131,7 +131,7 @@ def _find_columns(frame: Any) -> tuple[str, ...]:
 
 def _first_chunk(spec: TableSpec, frame: Any, layout: Layout) -> Chunk | None:
     """Some rows, where documents need one Parquet type in the files of all tasks."""
-    nested = any(column.data_type.name == "super" for column in spec.columns)
+    nested = any(column.data_type.name == "super" for column in spec.input_columns)
     if layout.documents != "nested" or not nested:
         return None
     return next(iter(open_spark(frame.limit(_SAMPLE_ROWS)).chunks), None)
