@@ -162,6 +162,15 @@ def check_shell(block: Block) -> None:
                 check_command(words)
 
 
+def stand_in_for_dg(words: list[str]) -> None:
+    """Leave what a command of a new project leaves; test_dagster_new_project.py runs them."""
+    match words:
+        case ["uvx", "create-dagster", "project", folder, *_]:
+            scaffold(Path(folder))
+        case ["dg", "launch", "--assets", name, *_]:
+            run_loader(["load", name, "data/orders.csv", "--partition", "auto"])
+
+
 def check_command(words: list[str]) -> None:
     """Run or parse one command.
 
@@ -185,13 +194,8 @@ def check_command(words: list[str]) -> None:
             check_module(module, rest)
         case ["dagster", *rest]:
             check_dagster(rest)
-        # tests/dagster_io/test_dagster_new_project.py runs these, in a new project.
-        case ["uvx", "create-dagster", "project", folder, *_]:
-            Path(folder).mkdir()
-        case ["dg", "launch", "--assets", name, *_]:
-            run_loader(["load", name, "data/orders.csv", "--partition", "auto"])
-        case ["dg", *_] | ["uv", "add", "loader"]:
-            pass
+        case ["dg" | "uvx", *_] | ["uv", "add", "loader"]:
+            stand_in_for_dg(bare)
         case [tool, *_] if tool in TOOLS:
             pass
         case ["pip", "install", "uv" | "loader[testing]"]:
