@@ -13,7 +13,8 @@ import dagster as dg
 from loader.dagster_io.metadata import failure, table_value
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
-from loader.errors import ExecuteError, LoaderError, PlanError
+from loader.dagster_io.requirements import find_project, require_manager
+from loader.errors import ExecuteError, LoaderError
 from loader.executor.check_results import format_value
 from loader.executor.results import CheckResult, to_plain_number
 from loader.plan.live_table import LiveTable
@@ -73,7 +74,7 @@ def _definition(spec: TableSpec, io_manager_key: str) -> dg.AssetChecksDefinitio
     def run(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         checks = {name: check for name, check in named.items() if name in chosen}
-        project = _find_project(getattr(context.resources, io_manager_key), io_manager_key)
+        project = find_project(getattr(context.resources, io_manager_key), io_manager_key)
         yield from _run_checks(context, spec, checks, project)
 
     # Not with Dagster's decorator: it names outputs after the asset key, which may be invalid.
@@ -85,6 +86,7 @@ def _definition(spec: TableSpec, io_manager_key: str) -> dg.AssetChecksDefinitio
         out={name: dg.Out(dg.Nothing, is_required=False) for name in named},
         required_resource_keys={io_manager_key},
     )(run)
+    require_manager(op, io_manager_key)
     return dg.AssetChecksDefinition.create(
         keys_by_input_name={"table": asset},
         node_def=op,
@@ -114,19 +116,6 @@ def _describe(check: Check) -> str:
 
 def _format_expected(check: Check) -> str:
     return check.expectation + (" percent of the rows" if check.unit == "percent" else "")
-
-
-def _find_project(manager: object, io_manager_key: str) -> Project:
-    project = getattr(manager, "project", None)
-    if isinstance(project, Project):
-        return project
-    raise failure(
-        PlanError(
-            f"the resource `{io_manager_key}` is a {type(manager).__name__}, but the checks of"
-            " table specs need one of Loader's IO managers",
-            hint="use DuckDBIOManager or RedshiftIOManager, or pass io_manager_key to asset_checks",
-        )
-    )
 
 
 def _run_checks(

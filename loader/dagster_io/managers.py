@@ -14,7 +14,7 @@ from pydantic import PrivateAttr, field_validator, model_validator
 
 from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
-from loader.dagster_io.metadata import DatabaseInfo, failure
+from loader.dagster_io.metadata import failure
 from loader.dagster_io.outputs import store
 from loader.dagster_io.tables import Tables
 from loader.errors import ConfigError, LoaderError, SourceError
@@ -26,7 +26,7 @@ _TARGET = "dagster"
 class TableIOManager(dg.ConfigurableIOManager):
     """Loads the frames that assets return into their tables, and reads them for downstream assets.
 
-    Use one of its subclasses, `DuckDBIOManager` or `RedshiftIOManager`.
+    Use one of its subclasses: `ProjectIOManager`, `DuckDBIOManager` or `RedshiftIOManager`.
     """
 
     specs: str = "specs"
@@ -37,13 +37,12 @@ class TableIOManager(dg.ConfigurableIOManager):
     """For an asset without a spec: raise an error, or infer the table from the data."""
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
     """The frame type of an input without an annotation."""
-    ledger_schema: str = "loader"
-    """The schema of the ledger; empty turns the ledger off."""
 
     _project: Project | None = PrivateAttr(default=None)
+    _tables: Tables | None = PrivateAttr(default=None)
 
     warehouse: ClassVar[str | None] = None
-    """The type of the target."""
+    """The type of the target; None for that of the project's settings."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,26 +60,27 @@ class TableIOManager(dg.ConfigurableIOManager):
     def project(self) -> Project:
         """The project of the specs, with one target; specs are read once, on first use."""
         if self._project is None:
-            self._project = Project(
-                specs=self.specs,
-                templates=self.templates,
-                root=os.curdir,
-                targets={_TARGET: self._settings()},
-                target=_TARGET,
-            )
+            self._project = self._make_project()
         return self._project
 
-    def _tables(self) -> Tables:
-        infers = self.on_missing_spec == "infer"
-        return Tables(self.project, self._place(), infers, self.default_frame)
+    @property
+    def kind(self) -> str | None:
+        """The type of the warehouse; None if it is not known before a run."""
+        return self.warehouse
+
+    def _make_project(self) -> Project:
+        targets = {_TARGET: self._settings()}
+        return Project(self.specs, self.templates, root=os.curdir, targets=targets, target=_TARGET)
 
     def _settings(self) -> TargetSettings:
         """The settings of the target."""
         raise NotImplementedError
 
-    def _place(self) -> DatabaseInfo:
-        """Where the tables are."""
-        raise NotImplementedError
+    def _find_tables(self) -> Tables:
+        if self._tables is None:
+            infers = self.on_missing_spec == "infer"
+            self._tables = Tables(self.project, infers, self.default_frame)
+        return self._tables
 
     @classmethod
     def output_config_schema(cls) -> Mapping[str, dg.Field]:
@@ -112,7 +112,7 @@ class TableIOManager(dg.ConfigurableIOManager):
                 raised an error; the asset's retry policy applies.
         """
         with _convert_errors():
-            store(self._tables(), context, obj)
+            store(self._find_tables(), context, obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read the partitions of the upstream table for an input.
@@ -122,7 +122,30 @@ class TableIOManager(dg.ConfigurableIOManager):
             ExecuteError, StageError: the warehouse failed, and a retry may succeed.
         """
         with _convert_errors():
-            return fetch(self._tables(), context)
+            return fetch(self._find_tables(), context)
+
+
+class ProjectIOManager(TableIOManager):
+    """Tables of a target in the project's settings, `loader.toml` or `[tool.loader]`.
+
+    The settings are those of the nearest project above the specs, or the working directory.
+    """
+
+    specs: str = ""
+    """The folder of the table specs; default that of the project's settings."""
+    target: str = ""
+    """The name of the target; default the project's default target."""
+
+    @property
+    def kind(self) -> str | None:
+        """The type of the target's warehouse; None if its settings are not known yet."""
+        try:
+            return self.project.config.settings(preview=True).type
+        except LoaderError:
+            return None
+
+    def _make_project(self) -> Project:
+        return Project(self.specs or None, self.templates, target=self.target or None)
 
 
 class DuckDBIOManager(TableIOManager):
@@ -138,6 +161,8 @@ class DuckDBIOManager(TableIOManager):
     """The database file."""
     staging: str | None = None
     """The folder for staged files; default `warehouse.staging` for `warehouse.duckdb`."""
+    ledger_schema: str = "loader"
+    """The schema of the ledger; empty turns the ledger off."""
     lock_timeout: float = 30.0
     """Seconds to wait for another process that has locked the file."""
     memory_limit: str = "320MB"
@@ -156,10 +181,6 @@ class DuckDBIOManager(TableIOManager):
             },
             type(self).__name__,
         )
-
-    def _place(self) -> DatabaseInfo:
-        path = Path(self.database).absolute()
-        return DatabaseInfo(path.stem, f"duckdb://{path}")
 
 
 class RedshiftIOManager(TableIOManager):
@@ -191,6 +212,8 @@ class RedshiftIOManager(TableIOManager):
     bucket_name: str
     prefix: str = "loader"
     """The folder in the bucket for staged files."""
+    ledger_schema: str = "loader"
+    """The schema of the ledger; empty turns the ledger off."""
     ssl: bool = True
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty uses the bucket's default."""
@@ -235,12 +258,6 @@ class RedshiftIOManager(TableIOManager):
             },
             type(self).__name__,
             names={"iam_role": "s3_iam_role", "staging": "bucket_name"},
-        )
-
-    def _place(self) -> DatabaseInfo:
-        name = self.host or self.cluster_identifier or self.work_group or ""
-        return DatabaseInfo(
-            self.share or self.database, f"redshift://{name}:{self.port}/{self.database}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from loader.plan.figures import Kind, Statistics
 from loader.plan.model import Plan
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
+from loader.warehouse.adapter import DatabaseInfo
 
 Metadata = dict[str, Any]
 
@@ -30,22 +31,11 @@ _MIN_SQL = 4_000
 
 _MAX_ROWS = 100
 
+SPEC = "loader/spec"
+"""The metadata of an asset that names the file of its table spec."""
+
 DRY_RUN = "dry run: nothing was written"
 """The metadata `status` of a dry run, which Dagster records as a materialization."""
-
-
-@dataclass(frozen=True)
-class DatabaseInfo:
-    """The database of a table, as shown in metadata."""
-
-    database: str
-    """The database name that qualifies table names."""
-    uri: str
-    """The URI of the database, without secrets."""
-
-    def table(self, spec: TableSpec) -> str:
-        """The table name, qualified with its database."""
-        return f"{self.database}.{spec.table}"
 
 
 def table_metadata(
@@ -54,7 +44,7 @@ def table_metadata(
     """The metadata of a table that every load has; ``source`` is the spec's file and line."""
     found: Metadata = {
         "dagster/column_schema": table_schema(spec),
-        "dagster/table_name": place.table(spec),
+        "dagster/table_name": f"{place.database}.{spec.table}",
         "dagster/uri": f"{place.uri}/{spec.schema_name}/{spec.name}",
     }
     if source is not None:

@@ -55,7 +55,7 @@ def _load(
         context.log.info(f"{spec.table}: the run has no partitions, so nothing is loaded")
         return {"status": "no partitions"}, {}
     partition = None if selection is None or whole else selection.request
-    table = table_metadata(spec, tables.place, tables.source(spec))
+    table = table_metadata(spec, tables.place, tables.source(context))
     if options.get("dry_run"):
         plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
         text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"

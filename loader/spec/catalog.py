@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import gc
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -203,6 +204,8 @@ def _same(pattern: str, path: Path) -> bool:
 def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     """Read every ``*.yml`` and ``*.yaml`` under a folder; ``root`` shortens the paths shown.
 
+    The ``defs.yaml`` of Dagster's components are none.
+
     Broken files are kept with their problems, so that one broken spec does not hide the others.
     ``forks`` lets very many be read by all cores, which is for programs of one thread.
     """
@@ -210,11 +213,23 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     found = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")]) if there else []
 
     def read(paths: Sequence[Path]) -> list[Entry]:
-        return [read_entry(path, root) for path in paths]
+        return [read_entry(path, root) for path in paths if not _is_component(path)]
 
     with _no_collection():
         entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
         return Catalog(folder, tuple(_without_claims(list(_unique(entries)))))
+
+
+def _is_component(path: Path) -> bool:
+    """Whether a file is the defs.yaml of a component of Dagster, which may lie among specs."""
+    if path.name != "defs.yaml":
+        return False
+    try:
+        text = read_text(path)
+    except UnreadableError:
+        return False
+    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    return "type" in keys and keys.isdisjoint(("schema", "columns"))
 
 
 _ENOUGH = 200

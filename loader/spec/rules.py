@@ -232,7 +232,7 @@ def _source_columns(spec: TableSpec) -> Iterator[Problem]:
         taken = spec.name_in_data(column)
         other = takers.setdefault(taken, column)
         if other.name != column.name:
-            given = ("source", "columns", column.name)
+            given: Loc = ("source", "columns", column.name)
             if column.from_:
                 given = ("columns", spec.columns.index(column), "from")
             yield Problem(
