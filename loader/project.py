@@ -224,7 +224,7 @@ class Project:
 
     def run(
         self,
-        select: Sequence[str] = (),
+        select: str | Sequence[str] = (),
         partition: Request | None = None,
         *,
         target: str | None = None,
@@ -251,7 +251,8 @@ class Project:
         if full_refresh and partition is not None:
             raise full_refresh_conflict()
         started = time.perf_counter()
-        specs, skipped = find_runnable(self.catalog.select(select), select)
+        words = [select] if isinstance(select, str) else list(select)
+        specs, skipped = find_runnable(self.catalog.select(words), words)
         if partition is not None and len(specs) > 1 and not any(s.partition_by for s in specs):
             raise PlanError(
                 "partitions are given, but no selected table has some", hint="remove --partition"

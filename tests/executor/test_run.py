@@ -85,7 +85,7 @@ def test_a_table_that_fails_stops_no_other(
     assert str(errors["s.gone"]).startswith("no file matches ")
     assert "no partition is given" in str(errors["s.keyed"])
     assert [entry.table for entry in project.history("s/bad")] == []
-    assert project.run(["s/keyed"], "auto").rows_loaded == 2
+    assert project.run("s/keyed", "auto").rows_loaded == 2
 
 
 def test_partitions_of_a_run(make_project: MakeProject) -> None:

@@ -263,7 +263,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"permission denied for (?:relation|table) \W*(\w+)",
         r"the user of the target cannot write \1: GRANT SELECT, INSERT, UPDATE, DELETE on the"
-        r" table (UPDATE is for MERGE) and SELECT, INSERT, DELETE on all tables in the ledger's"
+        r" table (UPDATE is for MERGE) and the same on all tables in the ledger's"
         r" schema",
     ),
     (
