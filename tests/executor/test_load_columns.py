@@ -38,6 +38,7 @@ ROW = {"name": "file_row", "data_type": "bigint", "from": "file_row"}
 AT = {"name": "loaded_at", "data_type": "timestamptz", "from": "loaded_at"}
 LOAD = {"name": "load_id", "data_type": "varchar(128)", "from": "load_id"}
 DAY = {"name": "day", "data_type": "date", "from": "path.day"}
+PLACE = {"data_type": "varchar(9)", "from": "path.shop"}
 SHOP = {"name": "shop", "data_type": "varchar(8)", "from": {"constant": "eu"}}
 
 
@@ -268,6 +269,50 @@ def test_a_placeholder_of_a_dimension_is_a_column_too(table: MakeTable) -> None:
     with pytest.raises(FrameError, match="outside the slice date=2026-01-31"):
         t.load("orders/us/2026/02/01.csv", partition="2026-01-31")
     assert len(t.rows()) == 6
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_run_loads_the_files_of_the_spec_with_all_placeholders(
+    elsewhere: bool, table: MakeTable, each_target: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Placeholders that are no dimension stand for anything; files are named as in the spec."""
+    t = table(
+        [ID, FILE, {**DAY, "from": "path.date"}, {"name": "shop", **PLACE}],
+        each_target,
+        partition_by=[{"name": "date", "expr": "day", "grain": "day"}],
+        source={"files": ["in/{shop}/{date:%Y%m%d}.csv"], "load": "new"},
+    )
+    for name in ("eu/20260131", "us/20260131", "us/20260201", "us/notes"):
+        t.write(f"in/{name}.csv", "id\n1\n")
+    if elsewhere:
+        monkeypatch.chdir("/")
+    result = t.project.load(t.spec, t.project.source(t.spec))
+    assert result.files_read == 3
+    assert [(r["file"], r["day"].isoformat(), r["shop"]) for r in t.rows()] == [
+        ("in/eu/20260131.csv", "2026-01-31", "eu"),
+        ("in/us/20260131.csv", "2026-01-31", "us"),
+        ("in/us/20260201.csv", "2026-02-01", "us"),
+    ]
+    listed = [file.path for file in t.project.history_files("s/t")]
+    assert sorted(listed) == [row["file"] for row in t.rows()]
+
+
+def test_files_of_a_table_without_partitions_may_have_placeholders(table: MakeTable) -> None:
+    """They are patterns, and braces that are doubled are braces."""
+    t = table([ID, {"name": "shop", **PLACE}], source={"files": "in/{{x}}/{shop}.csv"})
+    t.write("in/{x}/eu.csv", "id\n1\n")
+    t.write("in/{x}/us.csv", "id\n2\n")
+    t.project.load(t.spec, t.project.source(t.spec))
+    assert t.rows() == [{"id": 1, "shop": "eu"}, {"id": 2, "shop": "us"}]
+
+
+def test_a_renamed_column_is_found_by_all_of_its_names(table: MakeTable) -> None:
+    """The name in the data goes first, then the table's, then an earlier one."""
+    t = table([{**ID, "from": "Order ID", "renamed_from": "number"}])
+    for header in ("Order ID", "id", "NUMBER"):
+        t.write("x.csv", f"{header}\n7\n")
+        t.load("x.csv")
+        assert t.rows() == [{"id": 7}]
 
 
 @pytest.mark.parametrize(
