@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from loader.plan.expectations import RowCount
 from loader.plan.loading import Loading, Step
@@ -20,15 +20,12 @@ _MARK = Column(name="loader_deleted", data_type=parse("boolean"), nullable=False
 """The mark, where the table has no column for it."""
 
 
-def delete_facts(loading: Loading) -> Mapping[str, object]:
-    """The facts about deletes for all templates of a merge; ``mark`` is None without any."""
+def find_mark(loading: Loading) -> Column | None:
+    """The column that marks deletes among the rows of the load; None without any deletes."""
     column = loading.spec.merge.soft_delete
-    mark = loading.spec.by_name[column] if column else _MARK
-    return {
-        "mark": mark if loading.spec.deleted_when else None,
-        "soft": column is not None,
-        "ages": loading.order_by,
-    }
+    if loading.spec.deleted_when is None:
+        return None
+    return loading.spec.by_name[column] if column else _MARK
 
 
 def written_columns(loading: Loading) -> tuple[Column, ...]:
@@ -39,18 +36,19 @@ def written_columns(loading: Loading) -> tuple[Column, ...]:
 
 def mark_deletes(loading: Loading, rows: Table) -> Iterator[Step]:
     """Copy the rows, with a mark on those that are deletes."""
-    condition = loading.spec.deleted_when
-    facts = {**delete_facts(loading), "stage": rows, "marked": MARKED, "deleted_when": condition}
-    yield Step("mark the deletes", f"rows with {condition} are deletes", "merge_mark", facts=facts)
+    why = f"rows with {loading.spec.deleted_when} are deletes"
+    facts = {"stage": rows, "marked": MARKED, "mark": find_mark(loading)}
+    yield Step("mark the deletes", why, "merge_mark", facts=facts)
 
 
 def apply_deletes(loading: Loading) -> Iterator[Step]:
     """Delete or mark rows of the table, and set the deletes apart from the other rows."""
-    facts = {**delete_facts(loading), "stage": MARKED}
+    facts = {"stage": MARKED, "mark": find_mark(loading)}
     if loading.spec.merge.soft_delete:
         why = f"the rows stay, with a mark in {loading.spec.merge.soft_delete}"
         expects = RowCount(("rows_deleted", NOTHING), "rows", optional=True)
-        yield Step("mark deleted rows", why, "merge_soft_delete", "write", facts, expects=expects)
+        marked = {**facts, "ages": loading.order_by}
+        yield Step("mark deleted rows", why, "merge_soft_delete", "write", marked, expects=expects)
         found, why = "deleted rows are not marked", "every deleted row must be marked"
     else:
         expects = RowCount(("rows_deleted",), "rows", optional=True)

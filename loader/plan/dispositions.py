@@ -13,7 +13,7 @@ from loader.plan.deletes import (
     MARKED,
     NOTHING,
     apply_deletes,
-    delete_facts,
+    find_mark,
     mark_deletes,
     written_columns,
 )
@@ -224,7 +224,8 @@ def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
         "more": (*counts[len(COUNTS_OF_MERGES) :], *further),
         "order_by": order_by,
         **loading.comparison(written_columns(loading)),
-        **delete_facts(loading),
+        "ages": loading.order_by,
+        "mark": find_mark(loading),
     }
     why = "counts the new, changed and unchanged rows"
     if order_by:

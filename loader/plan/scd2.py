@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping
 from loader.plan.expectations import AFTER, BEFORE, MergeCounted, RowCount, Zero
 from loader.plan.loading import MERGE_COUNTS, STAGE, Loading, Step
 from loader.plan.merge_counts import COUNTS_OF_MERGES
+from loader.spec.column_source import KEYWORDS
 from loader.sql.dialects.redshift import KEY_TYPES
 from loader.sql.renderer import Table
 
-VERSIONS = Table(None, "loader_versions")
-"""The rows of the load, each with its time, and once."""
-TIMELINE = Table(None, "loader_timeline")
-"""The times of the load's keys, in the load and in the table, and what becomes of each row."""
-CHANGES = Table(None, "loader_changes")
-"""When new versions end, and which versions of the table end."""
-
-_ALIASES = {
-    name: Table(None, f"loader_{name}") for name in ("events", "firsts", "loaded", "previous")
+_WORK: Mapping[str, Table] = {
+    name: Table(None, f"loader_{name}")
+    for name in ("versions", "timeline", "changes", "events", "firsts", "loaded", "previous")
 }
-"""Names of parts of a query."""
+"""The temporary tables of a load, then the names of parts of their queries.
+
+versions: the rows of the load, each with its time, and once. timeline: the times of the load's
+keys, in the load and in the table, and what becomes of each row. changes: when new versions end,
+and which versions of the table end.
+"""
 
 _COUNTS = (*COUNTS_OF_MERGES, "rows_deleted", "rows_closed")
 _REMOVED = "rows_removed"
@@ -52,9 +52,10 @@ def update_history(loading: Loading) -> Iterator[Step]:
     yield Step("count the history", why, "merge_counts", "verify", facts, expects=_COUNTED)
     yield from _write(loading, facts)
     yield from _check_history(loading, facts)
-    for table in (CHANGES, TIMELINE, VERSIONS):
+    for name in ("changes", "timeline", "versions"):
         why, group = "no longer needed", "drop the work tables"
-        yield Step("drop a work table", why, "drop_stage", facts={"stage": table}, group=group)
+        stage = {"stage": _WORK[name]}
+        yield Step("drop a work table", why, "drop_stage", facts=stage, group=group)
 
 
 _COUNTED = MergeCounted(
@@ -69,27 +70,26 @@ def _make_facts(loading: Loading) -> Mapping[str, object]:
     spec, scd2 = loading.spec, loading.spec.scd2
     times = [spec.by_name[scd2.effective_at]] if scd2.effective_at else []
     # Of rows that differ only in what is ignored, always the same one is taken.
-    ignored = [c for c in loading.columns if c.name in scd2.ignore_changes]
+    uncompared = _uncompared(loading)
+    ignored = [c for c in loading.columns if c.name in uncompared and c not in times]
     return {
-        **_ALIASES,
-        **loading.comparison(loading.table_columns, *_uncompared(loading)),
+        **loading.comparison(loading.table_columns, *uncompared),
         "stage": STAGE,
-        "versions": VERSIONS,
-        "timeline": TIMELINE,
-        "changes": CHANGES,
+        "work": _WORK,
+        "scd2": scd2,
         "counts": MERGE_COUNTS,
         "more": (*_COUNTS[len(COUNTS_OF_MERGES) :], _REMOVED),
         "order_by": [*times, *(c for c in ignored if c.data_type.name in KEY_TYPES)],
-        "time": spec.by_name[scd2.valid_from].data_type,
         "kept": _carried_columns(loading),
-        **scd2.model_dump(exclude={"ignore_changes"}),
     }
 
 
 def _uncompared(loading: Loading) -> tuple[str, ...]:
-    """The columns whose values do not tell versions apart."""
-    scd2 = loading.spec.scd2
-    return (*scd2.ignore_changes, *([scd2.effective_at] if scd2.effective_at else []))
+    """The columns whose values do not tell versions apart: also those that tell of the load."""
+    spec, scd2 = loading.spec, loading.spec.scd2
+    facts = (one.name for one in spec.load_columns if one.from_ and one.from_.kind in KEYWORDS)
+    times = [scd2.effective_at] if scd2.effective_at else []
+    return (*scd2.ignore_changes, *facts, *times)
 
 
 def _carried_columns(loading: Loading) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _check_times(loading: Loading, facts: Mapping[str, object]) -> Iterator[Step
     tied = {
         **facts,
         **loading.comparison(loading.columns, *_uncompared(loading)),
-        "table": VERSIONS,
+        "table": _WORK["versions"],
         "keys": (*spec.primary_key, time),
         "order_by": (),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,13 +52,20 @@ def changes(name: str = "t", **merge: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def projects(each_target: Mapping[str, Any], make_project: MakeProject) -> Projects:
+def projects(
+    each_target: Mapping[str, Any], make_project: MakeProject
+) -> Generator[Projects, None, None]:
     """Makes projects on each of the warehouses, of one spec for each mapping."""
+    with ExitStack() as opened:
 
-    def make(*specs: dict[str, Any]) -> Project:
-        return make_project({f"{spec['name']}.yml": spec for spec in specs}, **each_target)
+        def make(*specs: dict[str, Any]) -> Project:
+            project = make_project({f"{spec['name']}.yml": spec for spec in specs}, **each_target)
+            if not each_target:  # most of the time of a small load goes into opening the file
+                warehouse = open_warehouse(project.config.settings(), project.config.root)
+                opened.enter_context(warehouse.session())
+            return project
 
-    return make
+        yield make
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,11 @@ def counts(result: LoadResult) -> dict[str, int]:
     assert result.merge_counts.rows == result.rows_staged
     found = {name: getattr(result.merge_counts, f"rows_{name}") for name in COUNTS}
     return {name: number for name, number in found.items() if number}
+
+
+def loads_into(project: Project) -> Callable[..., dict[str, int]]:
+    """Loads rows, and returns what is counted."""
+    return lambda *rows: counts(project.load(project.spec("s/t"), frame(rows)))
 
 
 # The model.
@@ -163,7 +176,7 @@ def merged(
     return after, {name: number for name, number in found.items() if number}
 
 
-LAST = {"on_duplicate": "last", "order_by": ["lsn"]}
+LAST: dict[str, Any] = {"on_duplicate": "last", "order_by": ["lsn"]}
 VARIANTS: dict[str, dict[str, Any]] = {
     "hard": LAST,
     "soft": {**LAST, "soft_delete": "gone"},
@@ -230,7 +243,7 @@ def test_change_data_does_what_the_model_does(projects: Projects, examples: int)
 def test_a_deleted_key_may_come_back(projects: Projects) -> None:
     """A delete of an unknown key changes nothing; a key that was deleted and comes again is new."""
     project = projects(changes(**LAST))
-    load = lambda *rows: counts(project.load(project.spec("s/t"), frame(rows)))  # noqa: E731
+    load = loads_into(project)
     assert load(Row(1, 1), Row(2, 1), Row(9, 1, op="D")) == {"inserted": 2, "unchanged": 1}
     assert load(Row(1, 2, op="D"), Row(2, 0, op="D")) == {"deleted": 1, "skipped": 1}
     assert load(Row(3, 1), Row(3, 2, op="D")) == {"unchanged": 1, "collapsed": 1}
@@ -247,7 +260,7 @@ def test_marked_rows_keep_their_values(projects: Projects) -> None:
     key; an unknown key is kept with a mark, so that an older row of it is known to be older.
     """
     project = projects(changes(**LAST, soft_delete="is_deleted"))
-    load = lambda *rows: counts(project.load(project.spec("s/t"), frame(rows)))  # noqa: E731
+    load = loads_into(project)
     load(Row(1, 1, "mine", x=40))
     assert load(Row(1, 5, None, "D", None), Row(2, 5, None, "D", None)) == {
         "deleted": 1,
@@ -286,7 +299,7 @@ def test_the_operation_may_stay_in_the_table(projects: Projects, strategy: str) 
     spec = changes(strategy=strategy, deleted_when="upper(op) = 'D' AND v IS NULL")
     spec |= {"columns": [*COLUMNS, OP], "batch_columns": []}
     project = projects(spec)
-    load = lambda *rows: counts(project.load(project.spec("s/t"), frame(rows)))  # noqa: E731
+    load = loads_into(project)
     assert load(Row(1, op="I"), Row(2, op="I"), Row(3, op="I")) == {"inserted": 3}
     assert load(Row(1, v=None, op="d"), Row(2, op="d"), Row(3, op=None)) == {
         "deleted": 1,

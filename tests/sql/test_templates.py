@@ -80,6 +80,7 @@ PARTS = {
     "where",
 } | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
+    *("load_time", "merge_deleted", "next_time", "scd2_first", "scd2_matched"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
 """Templates that only others include."""
