@@ -36,6 +36,7 @@ from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.partitions import select
 from loader.dagster_io.requirements import find_project, require_manager
+from loader.dagster_io.runs import forbid_run_retries
 from loader.dagster_io.scaffolder import TableSpecsScaffolder
 from loader.errors import LoaderError, PlanError
 from loader.project import Project
@@ -277,6 +278,7 @@ class _Files:
         except LoaderError as error:
             if error.transient:
                 raise
+            forbid_run_retries(context)
             raise failure(error) from error
 
     def _patterns(self, keys: Sequence[str] | None) -> Iterator[str]:
