@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 
-from loader.dagster_io.metadata import DRY_RUN
 from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.tables import Form, Tables, key_of, no_table
 from loader.errors import PlanError
@@ -82,9 +81,6 @@ def _unsupported(annotation: Any) -> PlanError:
         f"an input cannot be read as `{shown}`, its annotation", hint=f"use {_SUPPORTED}"
     )
 
-
-_MAX_LOOKUPS = 100
-"""Maximum partitions whose last materialization is fetched; more would be slow in Dagster."""
 
 _READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "pandas": "pandas",
@@ -199,29 +195,10 @@ def _find_missing(project: Project, context: dg.InputContext, selection: Selecti
 
 
 def _find_materialized(context: dg.InputContext, keys: list[str]) -> set[str]:
-    """The partitions that Dagster has materialized, without dry runs.
-
-    Empty without an instance, and for external assets.
-    """
-    found: set[str] = set()
+    """The partitions that Dagster has materialized; empty without an instance."""
     with suppress(Exception):
-        found = set(context.instance.get_materialized_partitions(context.asset_key))
-    found &= set(keys)
-    if len(found) <= _MAX_LOOKUPS:
-        with suppress(Exception):
-            found -= {key for key in found if _is_dry_run(context, key)}
-    return found
-
-
-def _is_dry_run(context: dg.InputContext, key: str) -> bool:
-    """Whether the latest materialization of a partition was a dry run."""
-    latest = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key])
-    records = context.instance.fetch_materializations(latest, limit=1).records
-    for record in records:
-        event = record.asset_materialization
-        status = event.metadata.get("status") if event is not None else None
-        return status is not None and status.value == DRY_RUN
-    return False
+        return set(keys) & set(context.instance.get_materialized_partitions(context.asset_key))
+    return set()
 
 
 def _output_assets(context: dg.InputContext) -> set[dg.AssetKey] | None:

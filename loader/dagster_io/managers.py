@@ -16,6 +16,7 @@ from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.outputs import store
+from loader.dagster_io.runs import forbid_run_retries
 from loader.dagster_io.tables import Tables
 from loader.errors import ConfigError, LoaderError, SourceError
 from loader.project import Project
@@ -99,7 +100,7 @@ class TableIOManager(dg.ConfigurableIOManager):
             "dry_run": dg.Field(
                 bool,
                 default_value=False,
-                description="Validate the data and show the plan; write nothing.",
+                description="Validate the data and show the plan; write and materialize nothing.",
             ),
         }
 
@@ -111,7 +112,7 @@ class TableIOManager(dg.ConfigurableIOManager):
             ExecuteError, StageError, SourceError: a retry may succeed, or the asset's own stream
                 raised an error; the asset's retry policy applies.
         """
-        with _convert_errors():
+        with _convert_errors(context):
             store(self._find_tables(), context, obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -121,7 +122,7 @@ class TableIOManager(dg.ConfigurableIOManager):
             Failure: the table or a partition does not exist, or the annotation is not supported.
             ExecuteError, StageError: the warehouse failed, and a retry may succeed.
         """
-        with _convert_errors():
+        with _convert_errors(context):
             return fetch(self._find_tables(), context)
 
 
@@ -266,7 +267,7 @@ class RedshiftPandasIOManager(RedshiftIOManager):
 
 
 @contextmanager
-def _convert_errors() -> Iterator[None]:
+def _convert_errors(context: dg.OutputContext | dg.InputContext) -> Iterator[None]:
     """Raise permanent errors as a `Failure` without retries; transient errors are unchanged."""
     try:
         yield
@@ -277,4 +278,5 @@ def _convert_errors() -> Iterator[None]:
         # Other errors of the asset's stream may be transient: its retry policy applies.
         if error.transient or (isinstance(error, SourceError) and cause is not None):
             raise
+        forbid_run_retries(context)
         raise failure(error) from error

@@ -35,7 +35,7 @@ SPEC = "loader/spec"
 """The metadata of an asset that names the file of its table spec."""
 
 DRY_RUN = "dry run: nothing was written"
-"""The metadata `status` of a dry run, which Dagster records as a materialization."""
+"""The metadata `status` of a dry run."""
 
 
 def table_metadata(

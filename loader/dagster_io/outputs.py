@@ -10,8 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from loader.dagster_io.metadata import load_metadata, plan_metadata, table_metadata
+from loader.dagster_io.metadata import DRY_RUN, load_metadata, plan_metadata, table_metadata
 from loader.dagster_io.partitions import Selection, selection_of
+from loader.dagster_io.runs import first_run_id, not_materialized
 from loader.dagster_io.tables import Tables
 from loader.errors import PlanError
 from loader.escaping import escape_invisible
@@ -60,7 +61,7 @@ def _load(
         plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
         text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
         context.log.info(escape_invisible(KNOWN.hide(text)))
-        return {**table, **plan_metadata(plan)}, {}
+        return _observe_plan(context, {**table, **plan_metadata(plan)}, selection), {}
     result = tables.project.load(
         spec,
         frame,
@@ -80,11 +81,38 @@ def _load(
     return metadata, _by_partition(result, spec, selection)
 
 
+def _observe_plan(
+    context: dg.OutputContext, metadata: dict[str, Any], selection: Selection | None
+) -> dict[str, Any]:
+    """Show a dry run as an observation of the asset; it is no materialization.
+
+    Raises:
+        Failure: Dagster would record a materialization all the same.
+    """
+    shown = {name: KNOWN.hide_in(value) for name, value in metadata.items()}
+    asset, keys = context.asset_key, list(selection.cells) if selection else []
+    if not not_materialized(context):
+        raise dg.Failure(DRY_RUN, metadata=shown, allow_retries=False)
+    context.log_event(
+        dg.AssetObservation(
+            asset_key=asset,
+            partition=keys[0] if len(keys) == 1 else None,
+            description=DRY_RUN,
+            metadata=shown,
+        )
+    )
+    return metadata
+
+
 def _load_id(
     context: dg.OutputContext, spec: TableSpec, selection: Selection | None, *, whole: bool
 ) -> str:
-    """The load id: the same for all attempts of a step, so that a retry does not append twice."""
-    if context.run_id.startswith("__"):  # no run: the context is from build_output_context
+    """The load id: the same for all attempts of a step, so that a retry does not append twice.
+
+    Attempts of run retries and of re-executions from failure are attempts of the first run.
+    """
+    run_id = first_run_id(context)
+    if run_id.startswith("__"):  # no run: the context is from build_output_context
         return str(uuid.uuid4())
     step = ""
     with suppress(dg.DagsterInvariantViolationError):  # build_output_context may leave it out
@@ -92,7 +120,7 @@ def _load_id(
     parts = [step, context.name, context.mapping_key or "", spec.asset_key, str(whole)]
     parts += sorted(selection.cells) if selection else []
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"{context.run_id}-{digest[:16]}"
+    return f"{run_id}-{digest[:16]}"
 
 
 def _log(context: dg.OutputContext, result: LoadResult) -> None:
