@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
 
+    from loader.data.chunk import Frame
     from loader.data.source_files import SourceFiles
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
@@ -266,6 +267,25 @@ class Project:
                 on_progress=on_progress or (lambda _, __: None),
             )
         return RunResult(tables, time.perf_counter() - started, skipped)
+
+    def open_query(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        query: str | None = None,
+        connection: str | None = None,
+    ) -> Frame:
+        """Run the query of a spec's source; its rows are a frame for `load`, in constant memory.
+
+        ``query`` and ``connection`` replace those of the spec; a connection is the name of one in
+        the settings, or a URL. Parameters such as ``:start`` get the values of the partitions.
+        `PlanError` if there is no query, or it does not fit the table or the partitions;
+        `SourceError` if the database cannot be reached, or refuses it.
+        """
+        from loader.executor.source_query import open_source_query
+
+        return open_source_query(spec, partition, self.config, query, connection)
 
     @overload
     def read(
