@@ -64,9 +64,9 @@ def load(
 ) -> None:
     """Load files or the rows of a query into a table in one verified transaction.
 
-    FILE is CSV, Parquet, JSON lines or Arrow IPC, compressed or not; a glob; or - for standard
-    input. Default are the files or the query that the spec names in its source. In a query, :start
-    and :end are the window of --partition.
+    FILE is CSV, Parquet, JSON, Excel or Arrow IPC, compressed or not; a zip archive; a glob; or -
+    for standard input. Default are the files or the query of the spec's source; in a query,
+    :start and :end are the window of --partition.
     """
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
 

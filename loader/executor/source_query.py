@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loader.config import Config
 from loader.data.chunk import Frame
 from loader.data.queries.open import Query, open_query
@@ -49,6 +51,23 @@ def open_source_query(
         )
     unknown = partition is None or (partition == AUTO and bool(spec.partition_by))
     slice_ = None if unknown else choose_slice(spec, partition)
-    runs = query_parameters.parameter_values(text, spec.table, slice_)
-    label = given if is_connection_name(given) else ""
-    return open_query(Query(text, config.connection(given), config.root, label), runs)
+    return _open(text, given, config, query_parameters.parameter_values(text, spec.table, slice_))
+
+
+def open_any_query(query: str, connection: str, config: Config) -> Frame:
+    """The rows of a query that is of no table yet, and has no parameters.
+
+    Raises:
+        ConfigError: as for `open_source_query`; SourceError too.
+        PlanError: it has parameters, or is no query.
+    """
+    for message, hint in query_parameters.problems(query, ()):
+        raise PlanError(f"the query: {message}", hint=hint)
+    return _open(query, connection, config, [{}])
+
+
+def _open(
+    text: str, connection: str, config: Config, runs: Sequence[query_parameters.Values]
+) -> Frame:
+    label = connection if is_connection_name(connection) else ""
+    return open_query(Query(text, config.connection(connection), config.root, label), runs)

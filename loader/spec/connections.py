@@ -44,7 +44,7 @@ def check_connection(text: str) -> str:
     Raises:
         ValueError: it is neither a name nor a URL, its scheme is unknown, or a password is in it.
     """
-    if any(not _VARIABLE_ONLY.fullmatch(secret) for secret in find_passwords(text)):
+    if any(secret and not _VARIABLE_ONLY.fullmatch(secret) for secret in find_passwords(text)):
         raise ValueError(
             "a connection with a password, which everybody can read here; write"
             f" `${{NAME}}` in its place, as in {EXAMPLE}"

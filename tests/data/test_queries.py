@@ -663,6 +663,30 @@ def test_the_command_loads_a_query(
     assert (code, "extra    x" in told) == (1, True)
 
 
+def test_a_spec_is_drafted_from_a_query(
+    databases: dict[str, str], make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`loader infer --query` has the types of the result, and a source without a password."""
+    monkeypatch.chdir(make_project({}).config.root)
+    url = databases["postgresql"]
+    asked = ["infer", "--query", "SELECT * FROM orders", "--connection"]
+    code, out, _ = command([*asked, url, "--name", "shop.t"])
+    assert code == 0
+    found = yaml.safe_load(out)
+    kinds = {column["name"]: column["data_type"] for column in found["columns"]}
+    assert kinds["day"] == "date"
+    assert kinds["amount"].startswith("decimal(")
+    assert found["source"] == {"query": "SELECT * FROM orders", "connection": url}
+    secret = url.replace("postgres:@", "postgres:hunter22@")
+    code, out, told = command([*asked, secret, "--name", "shop.t"])
+    assert (code, "source" in yaml.safe_load(out)) == (0, False)
+    assert "hunter22" not in out + told
+    for wrong in ([*asked, url], ["infer", "--query", "SELECT 1"], [*asked, url, "x.csv"]):
+        assert command(wrong)[0] == 64
+    code, _, told = command([*asked[:2], "SELECT :a", "--connection", url, "--name", "s.t"])
+    assert (code, "no parameter `:a`" in told) == (1, True)
+
+
 def test_no_output_has_a_password(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
