@@ -668,7 +668,7 @@ def test_a_spec_is_drafted_from_a_query(
 ) -> None:
     """`loader infer --query` has the types of the result, and a source without a password."""
     monkeypatch.chdir(make_project({}).config.root)
-    url = databases["postgresql"]
+    url = databases["postgresql"].replace(":@", "@")
     asked = ["infer", "--query", "SELECT * FROM orders", "--connection"]
     code, out, _ = command([*asked, url, "--name", "shop.t"])
     assert code == 0
@@ -677,7 +677,7 @@ def test_a_spec_is_drafted_from_a_query(
     assert kinds["day"] == "date"
     assert kinds["amount"].startswith("decimal(")
     assert found["source"] == {"query": "SELECT * FROM orders", "connection": url}
-    secret = url.replace("postgres:@", "postgres:hunter22@")
+    secret = url.replace("postgres@", "postgres:hunter22@")
     code, out, told = command([*asked, secret, "--name", "shop.t"])
     assert (code, "source" in yaml.safe_load(out)) == (0, False)
     assert "hunter22" not in out + told
