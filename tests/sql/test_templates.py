@@ -15,7 +15,7 @@ from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
-from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.read_plan import grouped_by, plan_partition_rows, plan_read, plan_sample
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.sql.dialects.redshift import through_share
@@ -61,6 +61,7 @@ PARTS = {
     "dimension",
     "files_earlier",
     "grantee",
+    "group",
     "iam_role",
     "now",
     "period",
@@ -93,6 +94,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
+        for group in filter(None, map(grouped_by, plan.spec.dimensions)):
+            counts = plan_partition_rows(plan.spec, renderer(dialect), group, 9)
+            yield counts.template, counts.sql
         for check in plan.spec.checks:
             sample = plan_sample(plan.spec, renderer(dialect), plan.slice, check, 5)
             if check.metric != "row_count":
