@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry, LedgerFile
     from loader.executor.run import OnTable, OnTableProgress, RunResult
+    from loader.executor.source import Selected
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -224,9 +225,9 @@ class Project:
         on_table: OnTable | None = None,
         on_progress: OnTableProgress | None = None,
     ) -> RunResult:
-        """Load every selected table from the files that its spec names, several at a time.
+        """Load every selected table from the files or the query of its spec, several at a time.
 
-        ``select`` is as for `Catalog.select`, by default all tables; specs that name no files are
+        ``select`` is as for `Catalog.select`, by default all tables; specs without either are
         skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
         others: its error is in the result. ``reload`` loads all files, also those that the ledger
         knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
@@ -236,6 +237,7 @@ class Project:
         from loader.executor.load import Load
         from loader.executor.run import JOBS, RunResult, plan_table, run_tables
         from loader.executor.source import find_runnable, own_source, select_files
+        from loader.executor.source_query import partition_of_run
 
         if full_refresh and partition is not None:
             raise full_refresh_conflict()
@@ -243,21 +245,30 @@ class Project:
         specs, skipped = find_runnable(self.catalog.select(select), select)
         context = self.context(target)
 
-        def make(spec: TableSpec) -> tuple[SourceFiles, LoadRequest]:
-            given = partition if spec.partition_by or len(specs) == 1 else None
-            request = make_request(spec, given, str(uuid.uuid4()), full_refresh=full_refresh)
-            source = own_source(spec, self.config.root, reload=reload)
-            return source, replace(request, run=uuid.uuid4().hex[:12])
+        def given(spec: TableSpec) -> Request | None:
+            found = partition if spec.partition_by or len(specs) == 1 else None
+            if spec.source.query is None:
+                return found
+            return partition_of_run(spec, found, full_refresh=full_refresh)
+
+        def make(spec: TableSpec) -> LoadRequest:
+            request = make_request(spec, given(spec), str(uuid.uuid4()), full_refresh=full_refresh)
+            return replace(request, run=uuid.uuid4().hex[:12])
+
+        def source(spec: TableSpec) -> SourceFiles:
+            return own_source(spec, self.config.root, reload=reload)
 
         def load(spec: TableSpec, report: OnProgress) -> LoadResult:
-            source, request = make(spec)
-            return Load(spec, request, context, False, report).run(source)
+            data = source(spec) if spec.source.query is None else self.open_query(spec, given(spec))
+            return Load(spec, make(spec), context, False, report).run(data)
+
+        def plan(spec: TableSpec) -> Selected | LoadRequest:
+            if spec.source.query is not None:
+                return make(spec)
+            return select_files(spec, source(spec), make(spec), context)
 
         if dry_run:
-            tables = tuple(
-                plan_table(spec, lambda spec: select_files(spec, *make(spec), context))
-                for spec in specs
-            )
+            tables = tuple(plan_table(spec, plan) for spec in specs)
         else:
             tables = run_tables(
                 specs,

@@ -54,6 +54,22 @@ def open_source_query(
     return _open(text, given, config, query_parameters.parameter_values(text, spec.table, slice_))
 
 
+def partition_of_run(
+    spec: TableSpec, partition: Request | None, *, full_refresh: bool
+) -> Request | None:
+    """The partitions that a run loads by a query: the given ones, or else those in its rows.
+
+    Raises:
+        PlanError: its parameters are those of partitions, and none is given.
+    """
+    query = spec.source.query or ""
+    if partition is None and spec.partition_by and not full_refresh:
+        partition = AUTO
+    if partition in (None, AUTO):
+        query_parameters.parameter_values(query, spec.table, None)
+    return partition
+
+
 def open_any_query(query: str, connection: str, config: Config) -> Frame:
     """The rows of a query that is of no table yet, and has no parameters.
 

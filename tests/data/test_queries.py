@@ -687,6 +687,37 @@ def test_a_spec_is_drafted_from_a_query(
     assert (code, "no parameter `:a`" in told) == (1, True)
 
 
+def test_a_run_loads_tables_from_their_queries(
+    databases: dict[str, str],
+    make_project: MakeProject,
+    monkeypatch: pytest.MonkeyPatch,
+    each_target: dict[str, Any],
+) -> None:
+    """`loader run` runs queries too: for named partitions, for all in the rows, or the table."""
+    monkeypatch.setenv("SHOP_URL", databases["postgresql"])
+    whole = {"query": "SELECT * FROM orders", "connection": "${SHOP_URL}"}
+    parts = {"window": {**whole, "query": WINDOW}, "auto": whole}
+    specs = {
+        f"{name}.yml": {**spec_of(ORDERS, **DAYS, source=source), "name": name}
+        for name, source in parts.items()
+    }
+    specs["plain.yml"] = {**spec_of(ORDERS, source=whole), "name": "plain"}
+    specs["csv.yml"] = {**spec_of(ORDERS), "name": "csv"}
+    project = make_project(specs, **each_target)
+    monkeypatch.chdir(project.config.root)
+    code, out, told = command(["run"])
+    assert code == 1
+    assert "skipped, since their specs name neither files nor a query: shop/csv" in told
+    assert "shop.plain: 3 rows from its query" in told
+    assert "shop.auto: 3 rows from its query" in told
+    assert "no partition is named" in out + told
+    code, out, told = command(["run", "--partition", "2026-01-02", "shop/window"])
+    assert (code, "shop.window: 1 row from its query" in told) == (0, True)
+    code, out, _ = command(["run", "--dry-run", "--partition", "2026-01-01", "shop/window"])
+    assert (code, "shop.window: its query into day=2026-01-01" in out) == (0, True)
+    assert command(["run", "--dry-run"])[0] == 1
+
+
 def test_no_output_has_a_password(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
