@@ -8,7 +8,7 @@
         nyc/flights: {files: "data/flights-{date}.csv.gz"}
         nyc/air*: {callable: my_project.loads:airlines}
 
-A table whose spec has source files (``source: {files: […]}``) needs no entry here.
+A table whose spec has a source (``source: {files: […]}`` or a query) needs no entry here.
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations at run time.
@@ -30,10 +30,13 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from loader.dagster_io.checks import op_name
 from loader.dagster_io.component_manager import make_manager, manager_key, resolve_fields
 from loader.dagster_io.definitions import asset_checks, asset_spec
+from loader.dagster_io.metadata import failure
+from loader.dagster_io.partitions import select
 from loader.dagster_io.requirements import find_project, require_manager
+from loader.dagster_io.runs import forbid_run_retries
 from loader.dagster_io.scaffolder import TableSpecsScaffolder
 from loader.data.source_files import SourceFiles
-from loader.errors import PlanError
+from loader.errors import LoaderError, PlanError
 from loader.project import Project
 from loader.spec import file_patterns
 from loader.spec.catalog import Entry
@@ -208,6 +211,8 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
                 ):
                     raise PlanError(f"{entry.shown}: source.files: {message}", hint=hint)
             return _make_files(table.source.files, project.config.root)
+        if table.source.query is not None:
+            return _make_query(project, table)
         return None
 
 
@@ -264,6 +269,24 @@ def _make_files(names: Sequence[str], folder: Path) -> Rows:
     """The function that names the files of a run; the IO manager lists, reads and records them."""
     files = SourceFiles(tuple(names), folder.absolute(), own=True)
     return lambda _: files
+
+
+def _make_query(project: Project, table: TableSpec) -> Rows:
+    """The function that runs the query of a table's source for the partitions of a run."""
+
+    def read(context: dg.AssetExecutionContext) -> Any:
+        try:
+            partitions, request = context.assets_def.partitions_def, None
+            if partitions is not None:
+                request = select(table, partitions, context.partition_keys).request
+            return project.open_query(table, request)
+        except LoaderError as error:
+            if error.transient:
+                raise
+            forbid_run_retries(context)
+            raise failure(error) from error
+
+    return read
 
 
 def _make_asset(

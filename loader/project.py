@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
 
+    from loader.data.chunk import Frame
     from loader.data.source_files import SourceFiles
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry, LedgerFile
     from loader.executor.run import OnTable, OnTableProgress, RunResult
+    from loader.executor.source import Selected
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -235,9 +237,9 @@ class Project:
         on_table: OnTable | None = None,
         on_progress: OnTableProgress | None = None,
     ) -> RunResult:
-        """Load every selected table from the files that its spec names, several at a time.
+        """Load every selected table from the files or the query of its spec, several at a time.
 
-        ``select`` is as for `Catalog.select`, by default all tables; specs that name no files are
+        ``select`` is as for `Catalog.select`, by default all tables; specs without either are
         skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
         others: its error is in the result. ``reload`` loads all files, also those that the ledger
         knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
@@ -247,6 +249,7 @@ class Project:
         from loader.executor.load import Load
         from loader.executor.run import JOBS, RunResult, plan_table, run_tables
         from loader.executor.source import find_runnable, own_source, select_files
+        from loader.executor.source_query import partition_of_run
 
         if full_refresh and partition is not None:
             raise full_refresh_conflict()
@@ -259,21 +262,30 @@ class Project:
             )
         context = self.context(target)
 
-        def make(spec: TableSpec) -> tuple[SourceFiles, LoadRequest]:
-            given = partition if spec.partition_by or len(specs) == 1 else None
-            request = make_request(spec, given, str(uuid.uuid4()), full_refresh=full_refresh)
-            source = own_source(spec, self.config.root, reload=reload)
-            return source, replace(request, run=uuid.uuid4().hex[:12])
+        def given(spec: TableSpec) -> Request | None:
+            found = partition if spec.partition_by or len(specs) == 1 else None
+            if spec.source.query is None:
+                return found
+            return partition_of_run(spec, found, full_refresh=full_refresh)
+
+        def make(spec: TableSpec) -> LoadRequest:
+            request = make_request(spec, given(spec), str(uuid.uuid4()), full_refresh=full_refresh)
+            return replace(request, run=uuid.uuid4().hex[:12])
+
+        def source(spec: TableSpec) -> SourceFiles:
+            return own_source(spec, self.config.root, reload=reload)
 
         def load(spec: TableSpec, report: OnProgress) -> LoadResult:
-            source, request = make(spec)
-            return Load(spec, request, context, False, report).run(source)
+            data = source(spec) if spec.source.query is None else self.open_query(spec, given(spec))
+            return Load(spec, make(spec), context, False, report).run(data)
+
+        def plan(spec: TableSpec) -> Selected | LoadRequest:
+            if spec.source.query is not None:
+                return make(spec)
+            return select_files(spec, source(spec), make(spec), context)
 
         if dry_run:
-            tables = tuple(
-                plan_table(spec, lambda spec: select_files(spec, *make(spec), context))
-                for spec in specs
-            )
+            tables = tuple(plan_table(spec, plan) for spec in specs)
         else:
             tables = run_tables(
                 specs,
@@ -283,6 +295,25 @@ class Project:
                 on_progress=on_progress or (lambda _, __: None),
             )
         return RunResult(tables, time.perf_counter() - started, skipped)
+
+    def open_query(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        query: str | None = None,
+        connection: str | None = None,
+    ) -> Frame:
+        """Run the query of a spec's source; its rows are a frame for `load`, in constant memory.
+
+        ``query`` and ``connection`` replace those of the spec; a connection is the name of one in
+        the settings, or a URL. Parameters such as ``:start`` get the values of the partitions.
+        `PlanError` if there is no query, or it does not fit the table or the partitions;
+        `SourceError` if the database cannot be reached, or refuses it.
+        """
+        from loader.executor.source_query import open_source_query
+
+        return open_source_query(spec, partition, self.config, query, connection)
 
     @overload
     def read(

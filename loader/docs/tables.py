@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from loader.docs import lineage
 from loader.docs.highlight import sql_markup, yaml_markup
+from loader.docs.live import LivePage
 from loader.docs.names import slug
 from loader.docs.words import Fact, describe_spec
 from loader.errors import ConfigError
@@ -107,6 +108,8 @@ class TablePage:
     scripts: tuple[Script, ...]
     source: str
     yaml: Markup
+    live: LivePage | None = None
+    """What a target knows of the table, if there is one."""
 
     @property
     def warehouses(self) -> tuple[str, ...]:

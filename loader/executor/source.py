@@ -39,7 +39,8 @@ from loader.warehouse.retry import with_retries
 _SHOWN = 5
 
 _NO_FILES = (
-    "add `source: {files: data/*.csv}` to the spec, or name the files: `loader load SELECT FILE`"
+    "add `source: {files: data/*.csv}`, or a query, to the spec, or name the files: `loader load"
+    " SELECT FILE`"
 )
 
 
@@ -64,20 +65,20 @@ class Selected:
 def find_runnable(
     entries: Sequence[Entry], select: Sequence[str]
 ) -> tuple[list[TableSpec], tuple[str, ...]]:
-    """The selected tables that can be loaded from their own files.
+    """The selected tables that can be loaded from their own files or queries.
 
     Args:
         entries: The selected specs.
         select: The patterns that have selected them.
 
     Returns:
-        The tables whose specs name files, and the asset keys of the others.
+        The tables whose specs name files or a query, and the asset keys of the others.
 
     Raises:
         PlanError: none can, or one cannot that was selected by its name.
     """
     specs = [entry.spec for entry in entries if entry.spec is not None]
-    without = [entry for entry in entries if entry.spec and not entry.spec.source.files]
+    without = [entry for entry in entries if entry.spec and not _has_source(entry.spec)]
     named = [
         entry.name
         for entry in without
@@ -87,7 +88,11 @@ def find_runnable(
         names = named or [entry.name for entry in without]
         shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         raise PlanError(f"no files are named in the spec of {shown}", hint=_NO_FILES)
-    return [spec for spec in specs if spec.source.files], tuple(entry.name for entry in without)
+    return list(filter(_has_source, specs)), tuple(entry.name for entry in without)
+
+
+def _has_source(spec: TableSpec) -> bool:
+    return bool(spec.source.files) or spec.source.query is not None
 
 
 def own_source(

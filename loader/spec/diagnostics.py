@@ -82,7 +82,7 @@ def _rule_problems(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Ite
             yield problem
 
 
-_NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
+_NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"), ("source", "query"))
 """Parts that can only be validated if the partition expressions are valid."""
 
 

@@ -19,6 +19,7 @@ from loader.spec.fields import (
     AssetKey,
     Bytes,
     Character,
+    Connection,
     DateFormat,
     Encoding,
     Expression,
@@ -28,6 +29,7 @@ from loader.spec.fields import (
     Model,
     Owner,
     Privilege,
+    Sheet,
     TagKey,
     TagValue,
     TemplateName,
@@ -271,6 +273,14 @@ class Source(Model):
     changed: Literal["reload", "fail"] | None = None
     """With `load: new`, a file that has changed since it was loaded: load it again, or an error;
     default `reload`, but `fail` with `append`, which cannot take the earlier rows back."""
+    sheet: Sheet | None = None
+    """The sheet of Excel files: its name, or its number from 1; required if there are several."""
+    query: Text | None = None
+    """A SELECT on another database, instead of files. `:start` and `:end` are the window that is
+    loaded, `:origin` is the key of a dimension `origin` without a grain."""
+    connection: Connection | None = None
+    """The database of `query`: a name below `[tool.loader.connections]`, or a URL of PostgreSQL,
+    MySQL, SQLite or DuckDB with `${NAME}` for its password, or for all of it."""
 
 
 class TableSpec(Model):

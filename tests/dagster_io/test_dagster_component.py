@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -84,6 +85,27 @@ def test_files_of_a_partitioned_table_are_named_by_partition(location: Location)
     """`loader run` may split files by their rows; a run of Dagster is of some partitions."""
     location.spec(table(**BY_DAY, source={"files": "data/all.csv"}))
     assert "`data/all.csv` has no place for the partitions of `date`" in location.fails()
+
+
+def test_a_table_from_a_query_of_its_spec(location: Location) -> None:
+    """A spec with a query is an asset too: each run reads the windows of its partitions."""
+    (location.sandbox.project_root / "loader.toml").write_text("")
+    query = "SELECT * FROM rows WHERE day >= :start AND day < :end"
+    source = {"query": query, "connection": "sqlite:///shop.db"}
+    location.spec(table(**BY_DAY, source=source))
+    location.spec(table("u", source={**source, "query": "SELECT * FROM nope"}), "u.yml")
+    with sqlite3.connect(location.sandbox.project_root / "shop.db") as shop:
+        shop.execute("CREATE TABLE rows (day, origin, n)")
+        days = [(f"2013-01-0{n}", "EWR", n) for n in (1, 2, 3)]
+        shop.executemany("INSERT INTO rows VALUES (?, ?, ?)", days)
+    shop.close()
+    assert location.run("s/t", partition_key="2013-01-02").success
+    assert location.rows() == days[1:2]
+    tags = dict(zip(RANGE, ("2013-01-02", "2013-01-03"), strict=True))
+    assert location.run("s/t", tags=tags).success
+    assert location.rows() == days[1:]
+    (text,) = failures(location.run("s/u"))
+    assert text.startswith("the query on sqlite:///shop.db failed: no such table: nope")
 
 
 def test_files_of_a_spec_are_below_the_project(location: Location) -> None:

@@ -34,7 +34,7 @@ from tests.test_architecture import HEAVY
 ROOT = Path(__file__).parents[2]
 COLUMNS = [{"name": "id", "data_type": "bigint"}]
 HOSTILE = "</script><script>alert(1)</script> & \"quoted\" 'too' \u2028 <b> {{ 7 * 7 }}"
-VOID = {"meta", "link", "input", "br", "path", "rect"}
+VOID = {"meta", "link", "input", "br"}
 ROLES = {"table": "table", "tr": "row", "td": "cell", "thead": "rowgroup", "tbody": "rowgroup"}
 
 
