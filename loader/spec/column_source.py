@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-Constant = str | bool | int | Decimal
-"""A value that a spec states; dates and times are text in ISO 8601."""
+from loader.spec.typed_values import Scalar
 
 Kind = Literal["column", "constant", "file", "file_row", "loaded_at", "load_id", "path"]
 
@@ -44,8 +43,8 @@ class ColumnSource:
     kind: Kind
     name: str = ""
     """The column of the data, or the key in the path."""
-    value: Constant | None = None
-    """The constant."""
+    value: Scalar | None = None
+    """The constant; dates and times are text in ISO 8601."""
 
     @property
     def is_data(self) -> bool:
@@ -123,7 +122,7 @@ def _check_column(value: object) -> str:
     return value
 
 
-def _check_constant(value: object) -> Constant:
+def _check_constant(value: object) -> Scalar:
     if isinstance(value, float) and isfinite(value):
         return Decimal(str(value))
     if isinstance(value, datetime):

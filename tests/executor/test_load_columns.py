@@ -394,6 +394,7 @@ def test_a_name_in_the_file_is_found_either_way(by: str, table: MakeTable) -> No
 CONSTANTS: list[tuple[str, Any, Any]] = [
     ("varchar(9)", "", ""),
     ("varchar(9)", "007", "007"),
+    ("varchar(9)", 7, "7"),
     ("smallint", -5, -5),
     ("decimal(9,3)", 1.5, Decimal("1.500")),
     ("double precision", 0.1, 0.1),
@@ -473,6 +474,27 @@ def test_a_merge_can_be_ordered_by_the_load(table: MakeTable) -> None:
     t.write("x.csv", "id,note\n1,later\n")
     t.load("x.csv")
     assert [(row["id"], row["note"]) for row in t.rows()] == [(1, "later"), (2, "c")]
+
+
+def test_another_load_of_the_same_row_is_no_new_version(
+    table: MakeTable, each_target: dict[str, Any]
+) -> None:
+    """A history has a version for each change of the data, and not for each load of it."""
+    note = {"name": "note", "data_type": "varchar(9)"}
+    t = table(
+        [ID, note, FILE, ROW, AT, LOAD, SHOP],
+        each_target,
+        primary_key=["id"],
+        write_disposition="scd2",
+    )
+    for name, text in (("a.csv", "1,x\n2,y"), ("b.csv", "2,y\n1,x"), ("c.csv", "1,z\n2,y")):
+        t.write(name, f"id,note\n{text}\n")
+        t.load(name)
+    assert [(r["id"], r["note"], r["file"], r["file_row"]) for r in t.rows()] == [
+        (1, "x", "a.csv", 1),
+        (1, "z", "c.csv", 1),
+        (2, "y", "a.csv", 2),
+    ]
 
 
 def test_rows_are_partitioned_by_the_time_of_their_load(table: MakeTable) -> None:

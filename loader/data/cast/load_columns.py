@@ -18,6 +18,7 @@ from loader.errors import FrameError
 from loader.spec.column_source import ColumnSource
 from loader.spec.model import Column, TableSpec
 from loader.spec.path_keys import FilePath, PathKeyError
+from loader.spec.typed_values import typed_constant
 from loader.text_tables import format_count
 
 _SHOWN = 5
@@ -149,7 +150,8 @@ class LoadColumns:
         value: object = None
         match source.kind:
             case "constant":
-                value = source.value
+                assert source.value is not None, "the field has seen to it"
+                value = typed_constant(column.data_type, source.value)
             case "file" if file is not None:
                 value = file.name or None
             case "path" if file is not None:
