@@ -38,6 +38,8 @@ class Tables:
     """Whether specs are inferred for assets without one."""
     default_form: Form
     """The frame type of an input without an annotation."""
+    sample_rows: int = 0
+    """How many rows of each load its metadata shows."""
     carried: dict[Path, Entry] = field(default_factory=dict)
     """The spec files that assets name in their metadata, each read once."""
 
