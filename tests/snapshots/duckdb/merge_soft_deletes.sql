@@ -81,7 +81,7 @@ FROM "loader_stage";
 -- 7. mark the deletes: rows with op = 'D' are deletes
 CREATE TEMPORARY TABLE "loader_rows" AS
 SELECT "id", "day", "at", "carrier", "amount", "op",
-    CASE WHEN op = 'D' THEN CAST(CAST(timezone('UTC', current_timestamp) AS TIMESTAMP) AS TIMESTAMP WITH TIME ZONE) END AS "seen"
+    CASE WHEN op = 'D' THEN CAST(now() AS TIMESTAMP WITH TIME ZONE) END AS "seen"
 FROM "loader_stage";
 
 -- 8. compare with the table: counts the new, changed, unchanged and older rows

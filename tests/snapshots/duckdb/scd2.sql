@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" DECIMAL(12,2),
     "valid_from" TIMESTAMP WITH TIME ZONE NOT NULL,
     "valid_to" TIMESTAMP WITH TIME ZONE,
-    "is_current" BOOLEAN NOT NULL
+    "is_current" BOOLEAN DEFAULT true NOT NULL
 );
 
 -- 4. comment on valid_from (only when it is missing): the spec's description
@@ -94,9 +94,9 @@ FROM "loader_stage";
 CREATE TEMPORARY TABLE "loader_versions" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount",
     greatest(
-    CAST(CAST(timezone('UTC', current_timestamp) AS TIMESTAMP) AS TIMESTAMP WITH TIME ZONE),
-    (SELECT max(greatest("valid_from", "valid_to")) + INTERVAL '1 microsecond' FROM "s"."t")
-  ) AS "valid_from"
+      CAST(now() AS TIMESTAMP WITH TIME ZONE),
+      (SELECT max(greatest("valid_from", "valid_to")) + INTERVAL '1 microsecond' FROM "s"."t")
+    ) AS "valid_from"
 FROM "loader_stage";
 
 -- 11. compare with the history: orders the rows of the load and the versions of their keys, and compares neighbours
@@ -139,8 +139,10 @@ FROM (
       AND ("s"."t"."valid_to" IS NULL OR "s"."t"."valid_to" > loader_first) AND "s"."t"."valid_to" IS NOT NULL
   ) AS times
 ) AS "loader_events"
-LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id" AND "loader_versions"."carrier" = "loader_events"."carrier"  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
-LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id" AND "s"."t"."carrier" = "loader_events"."carrier"  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1;
+LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id" AND "loader_versions"."carrier" = "loader_events"."carrier"
+  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id" AND "s"."t"."carrier" = "loader_events"."carrier"
+  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1;
 
 -- 12. find the changes: a version ends when the next one of its key begins
 CREATE TEMPORARY TABLE "loader_changes" AS
@@ -228,13 +230,13 @@ WHERE ends <= begins
 -- 19. count after: the table must have grown by the inserted versions
 SELECT count(*) FROM "s"."t";
 
--- 20. drop the work table: no longer needed
+-- 20. drop a work table: no longer needed
 DROP TABLE "loader_changes";
 
--- 21. drop the work table: no longer needed
+-- 21. drop a work table: no longer needed
 DROP TABLE "loader_timeline";
 
--- 22. drop the work table: no longer needed
+-- 22. drop a work table: no longer needed
 DROP TABLE "loader_versions";
 
 -- 23. drop the stage: no longer needed
@@ -251,7 +253,7 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'scd2',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
-    'fbe2754857ccc78e3c391be604c469e60587f1161243f5ca307763e032f7737b', '1.0', now(),
+    'ce9d0beee9804da891fc6e16261b8b6be73ed06995d9244909061dafe8a15fb7', '1.0', now(),
     NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 FROM "loader_merge";

@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2),
     "valid_from" timestamptz NOT NULL,
     "valid_to" timestamptz,
-    "is_current" boolean NOT NULL
+    "is_current" boolean DEFAULT true NOT NULL
 );
 
 -- 5. comment on valid_from (only when it is missing): the spec's description
@@ -125,9 +125,9 @@ FROM "loader_stage";
 CREATE TEMPORARY TABLE "loader_versions" AS
 SELECT "id", "day", "at", "seen", "carrier", "amount",
     greatest(
-    CAST(sysdate AS timestamptz),
-    (SELECT dateadd(microsecond, 1, max(greatest("valid_from", "valid_to"))) FROM "s"."t")
-  ) AS "valid_from"
+      CAST(sysdate AS timestamptz),
+      (SELECT dateadd(microsecond, 1, max(greatest("valid_from", "valid_to"))) FROM "s"."t")
+    ) AS "valid_from"
 FROM "loader_stage";
 
 -- 13. compare with the history: orders the rows of the load and the versions of their keys, and compares neighbours
@@ -170,8 +170,10 @@ FROM (
       AND ("s"."t"."valid_to" IS NULL OR "s"."t"."valid_to" > loader_first) AND "s"."t"."valid_to" IS NOT NULL
   ) AS times
 ) AS "loader_events"
-LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id" AND "loader_versions"."carrier" = "loader_events"."carrier"  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
-LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id" AND "s"."t"."carrier" = "loader_events"."carrier"  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1;
+LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id" AND "loader_versions"."carrier" = "loader_events"."carrier"
+  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id" AND "s"."t"."carrier" = "loader_events"."carrier"
+  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1;
 
 -- 14. find the changes: a version ends when the next one of its key begins
 CREATE TEMPORARY TABLE "loader_changes" AS
@@ -259,13 +261,13 @@ WHERE ends <= begins
 -- 21. count after: the table must have grown by the inserted versions
 SELECT count(*) FROM "s"."t";
 
--- 22. drop the work table: no longer needed
+-- 22. drop a work table: no longer needed
 DROP TABLE "loader_changes";
 
--- 23. drop the work table: no longer needed
+-- 23. drop a work table: no longer needed
 DROP TABLE "loader_timeline";
 
--- 24. drop the work table: no longer needed
+-- 24. drop a work table: no longer needed
 DROP TABLE "loader_versions";
 
 -- 25. drop the stage: no longer needed
@@ -289,7 +291,7 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'scd2',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    'fbe2754857ccc78e3c391be604c469e60587f1161243f5ca307763e032f7737b', '1.0', getdate(),
+    'ce9d0beee9804da891fc6e16261b8b6be73ed06995d9244909061dafe8a15fb7', '1.0', getdate(),
     NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 FROM "loader_merge";

@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "amount" decimal(12,2),
     "valid_from" timestamp NOT NULL,
     "valid_to" timestamp,
-    "is_current" boolean NOT NULL
+    "is_current" boolean DEFAULT true NOT NULL
 );
 
 -- 5. comment on valid_from (only when it is missing): the spec's description
@@ -198,9 +198,12 @@ FROM (
   ) AS times
   ) AS neighbours
 ) AS "loader_events"
-LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id"  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
-LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id"  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1
-LEFT JOIN "loader_versions" AS "loader_previous" ON "loader_previous"."id" = "loader_events"."id"  AND "loader_previous"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 2;
+LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id"
+  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id"
+  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1
+LEFT JOIN "loader_versions" AS "loader_previous" ON "loader_previous"."id" = "loader_events"."id"
+  AND "loader_previous"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 2;
 
 -- 15. look for late rows: no row may change the history before the latest version of its key
 SELECT count(*), min(CAST("id" AS varchar) || ' ' || 'at ' || CAST(loader_at AS varchar))
@@ -315,13 +318,13 @@ WHERE ends <= begins
 -- 25. count after: the table must have grown by the inserted versions
 SELECT count(*) FROM "s"."t";
 
--- 26. drop the work table: no longer needed
+-- 26. drop a work table: no longer needed
 DROP TABLE "loader_changes";
 
--- 27. drop the work table: no longer needed
+-- 27. drop a work table: no longer needed
 DROP TABLE "loader_timeline";
 
--- 28. drop the work table: no longer needed
+-- 28. drop a work table: no longer needed
 DROP TABLE "loader_versions";
 
 -- 29. drop the stage: no longer needed
@@ -345,7 +348,7 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'scd2',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    '7da2297ec863f28b1bee8fad2e1adfb6c3075dd97705b29ff329ba0a04a7bfb9', '1.0', getdate(),
+    '7e49421bab44403d3ea1af080670819c1d67bc4cdfc318a98f80ddb9e711fd9c', '1.0', getdate(),
     NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 FROM "loader_merge";

@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS "s"."t" (
     "note" super DEFAULT NULL,
     "valid_from" date NOT NULL,
     "until" date,
-    "is_current" boolean NOT NULL
+    "is_current" boolean DEFAULT true NOT NULL
 );
 
 -- 5. comment on valid_from (only when it is missing): the spec's description
@@ -196,9 +196,12 @@ FROM (
     ) AS "loader_firsts" ON "s"."t"."id" = "loader_firsts"."id" AND "s"."t"."until" IS NOT NULL
   ) AS times
 ) AS "loader_events"
-LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id"  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
-LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id"  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1
-LEFT JOIN "loader_versions" AS "loader_previous" ON "loader_previous"."id" = "loader_events"."id"  AND "loader_previous"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 2;
+LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id"
+  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id"
+  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1
+LEFT JOIN "loader_versions" AS "loader_previous" ON "loader_previous"."id" = "loader_events"."id"
+  AND "loader_previous"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 2;
 
 -- 17. find the changes: a version ends when the next one of its key begins, or when the key is not in the load
 CREATE TEMPORARY TABLE "loader_changes" AS
@@ -342,13 +345,13 @@ WHERE "loader_versions"."id" IS NULL
 -- 28. count after: the table must have grown by the inserted versions
 SELECT count(*) FROM "s"."t";
 
--- 29. drop the work table: no longer needed
+-- 29. drop a work table: no longer needed
 DROP TABLE "loader_changes";
 
--- 30. drop the work table: no longer needed
+-- 30. drop a work table: no longer needed
 DROP TABLE "loader_timeline";
 
--- 31. drop the work table: no longer needed
+-- 31. drop a work table: no longer needed
 DROP TABLE "loader_versions";
 
 -- 32. drop the stage: no longer needed
@@ -372,7 +375,7 @@ SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'scd2',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
-    'bdfced9e2ee3533dd823b9e3ad5617ab91503643ecdea7858a7d6699dec46f35', '1.0', getdate(),
+    'a6972ec3ce9d638707e41f0f7e9a7555ec98d13fc43559ce3d3b8bd29fd76975', '1.0', getdate(),
     NULL, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 FROM "loader_merge";
