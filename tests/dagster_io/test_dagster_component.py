@@ -441,7 +441,11 @@ WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
         {"assets": {"s/t": {"files": "{dat}.csv"}}},
         "`{dat}` is no dimension.*did you mean `{date}`",
     ),
-    (_with(table()), {"assets": {"s/t": {"files": "{day}.csv"}}}, "`{day}` is no partition of the table"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"files": "{day}.csv"}}},
+        "`{day}` is no partition of the table",
+    ),
     (
         _with(table(partition_by=BY_DAY["partition_by"])),
         {},
