@@ -86,8 +86,6 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
             found[name] = dg.MetadataValue.json(list(columns))
     for phase, seconds in (result.seconds or {}).items():
         found[f"{phase}_seconds"] = round(seconds, 3)
-    if result.rows_after is not None:
-        found["dagster/row_count"] = result.rows_after
     if result.statistics:
         found["column_statistics"] = column_statistics(result.statistics)
     if result.rejects:
