@@ -133,7 +133,7 @@ def _missing_spec(project: Project, key: str) -> PlanError:
     folder = project.config.specs
     names = [entry.name for entry in project.catalog.entries if entry.name]
     near = difflib.get_close_matches(key, names, n=3)
-    missing = f": the folder {folder} does not exist"
+    missing = f": the folder {folder.absolute()} does not exist"
     where = f" in {folder.resolve()}" if folder.is_dir() else missing
     suggestion = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Or " if near else ""
     schema, _, name = key.rpartition("/")
