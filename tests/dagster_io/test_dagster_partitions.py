@@ -567,7 +567,7 @@ def test_a_partition_without_rows_in_a_range_is_emptied_and_told_as_such(
     story.rows = lambda keys: story.kind.rows([second], "new")
     told = story.succeed(first, second).told()
     rows = story.kind.rows([second], "new")
-    counts = {key: entries["dagster/row_count"] for key, entries in told.items()}
+    counts = {key: entries["dagster/partition_row_count"] for key, entries in told.items()}
     assert counts == {first: 0, second: len(rows)}
     others = story.kind.rows(story.kind.others([first, second]), "old")
     assert story.held() == ordered([*others, *rows])

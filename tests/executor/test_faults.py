@@ -111,9 +111,13 @@ def rows_of(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> li
 
 
 def rows(project: Project) -> list[Row]:
-    """The rows of the table under test; times of loads are not known before."""
-    found: list[Row] = contents(project)["s.t"][1]
-    hidden = (tuple("then" if isinstance(c, datetime) else c for c in row) for row in found)
+    """The rows of the table under test, without the times of loads."""
+    return hide_times(contents(project)["s.t"][1])
+
+
+def hide_times(rows: Sequence[Row]) -> list[Row]:
+    """Rows without times, which are those of loads and not known before."""
+    hidden = (tuple("then" if isinstance(c, datetime) else c for c in row) for row in rows)
     return sorted(hidden, key=repr)
 
 
