@@ -309,7 +309,11 @@ def _open_members(
     if (wrong := SUFFIXES.get(Path(file.name).suffix.lower())) and not file.stream:
         raise SourceError(f"{file.name} is a zip archive, unlike its suffix of {wrong} files")
     members = [
-        DataFile(f"{file.name}/{info.filename}", member=partial(archive.open, info))
+        DataFile(
+            f"{file.name}/{info.filename}",
+            as_path=file.as_path,
+            member=partial(archive.open, info),
+        )
         for info in archive.members()
     ]
     formats = {member.name: _detect_format(member, _head_of(member)) for member in members}
