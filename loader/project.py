@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from loader.config import Config, TargetSettings, find_config, make_config
+from loader.errors import PlanError
 from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
 
+    from loader.data.chunk import Frame
     from loader.data.source_files import SourceFiles
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry, LedgerFile
     from loader.executor.run import OnTable, OnTableProgress, RunResult
+    from loader.executor.source import Selected
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -57,7 +60,8 @@ class Project:
     - ``partition``: a key, a range ``A..B``, a mapping by dimension, or a list of these; for loads
       also ``"auto"``, the partitions found in the data. None is the whole table; in the plan of a
       partitioned table it is a placeholder.
-    - ``target``: the name of a target; None is the project's default target.
+    - ``target``: the name of a target; None is the target that LOADER_TARGET names, or else the
+      project's default target.
     - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
       reader, a dataset, or an iterable of these, which is streamed; or a Spark DataFrame.
 
@@ -86,15 +90,14 @@ class Project:
         With ``forks`` a large number of specs is read by several processes; single-threaded
         programs only.
         """
-        project = cls.of(find_config(Path(start) if start is not None else None))
-        project._forks = forks
-        return project
+        return cls.of(find_config(Path(start) if start is not None else None), forks=forks)
 
     @classmethod
-    def of(cls, config: Config) -> Project:
+    def of(cls, config: Config, *, forks: bool = False) -> Project:
         """A project with the given settings."""
         project = cls.__new__(cls)
         project.config = config
+        project._forks = forks
         return project
 
     @cached_property
@@ -185,6 +188,15 @@ class Project:
 
         return own_source(spec, self.config.root, reload=reload, in_place=in_place)
 
+    def script(self, plan: Plan) -> str:
+        """A plan as a script for psql or the DuckDB shell, which stops where a check fails.
+
+        ``plan.sql`` has the statements as Loader runs them; it looks at their answers itself.
+        """
+        from loader.plan.script import load_script
+
+        return load_script(plan, self.renderer(plan.target.name))
+
     def load(
         self,
         spec: TableSpec,
@@ -193,26 +205,28 @@ class Project:
         *,
         target: str | None = None,
         full_refresh: bool = False,
+        allow_shrink: bool = False,
         load_id: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> LoadResult:
         """Stage a frame and load it in one verified transaction; an error leaves the table as is.
 
-        A ``load_id`` that is already in the ledger is skipped. ``on_progress`` is called with a
-        `Progress` after each step.
+        A ``load_id`` that is already in the ledger is skipped. ``allow_shrink`` loads although the
+        spec's guards say that too many rows are lost, which is a warning then. ``on_progress`` is
+        called with a `Progress` after each step.
         """
         from loader.executor.load import Load
 
         context = self.context(target)
         chosen = load_id if load_id is not None else str(uuid.uuid4())
         request = make_request(spec, partition, chosen, full_refresh=full_refresh)
-        request = replace(request, run=uuid.uuid4().hex[:12])
+        request = replace(request, run=uuid.uuid4().hex[:12], allow_shrink=allow_shrink)
         resumes, report = load_id is not None, on_progress or (lambda _: None)
         return Load(spec, request, context, resumes, report).run(frame)
 
     def run(
         self,
-        select: Sequence[str] = (),
+        select: str | Sequence[str] = (),
         partition: Request | None = None,
         *,
         target: str | None = None,
@@ -223,9 +237,9 @@ class Project:
         on_table: OnTable | None = None,
         on_progress: OnTableProgress | None = None,
     ) -> RunResult:
-        """Load every selected table from the files that its spec names, several at a time.
+        """Load every selected table from the files or the query of its spec, several at a time.
 
-        ``select`` is as for `Catalog.select`, by default all tables; specs that name no files are
+        ``select`` is as for `Catalog.select`, by default all tables; specs without either are
         skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
         others: its error is in the result. ``reload`` loads all files, also those that the ledger
         knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
@@ -235,28 +249,43 @@ class Project:
         from loader.executor.load import Load
         from loader.executor.run import JOBS, RunResult, plan_table, run_tables
         from loader.executor.source import find_runnable, own_source, select_files
+        from loader.executor.source_query import partition_of_run
 
         if full_refresh and partition is not None:
             raise full_refresh_conflict()
         started = time.perf_counter()
-        specs, skipped = find_runnable(self.catalog.select(select), select)
+        words = [select] if isinstance(select, str) else list(select)
+        specs, skipped = find_runnable(self.catalog.select(words), words)
+        if partition is not None and len(specs) > 1 and not any(s.partition_by for s in specs):
+            raise PlanError(
+                "partitions are given, but no selected table has some", hint="remove --partition"
+            )
         context = self.context(target)
 
-        def make(spec: TableSpec) -> tuple[SourceFiles, LoadRequest]:
-            given = partition if spec.partition_by or len(specs) == 1 else None
-            request = make_request(spec, given, str(uuid.uuid4()), full_refresh=full_refresh)
-            source = own_source(spec, self.config.root, reload=reload)
-            return source, replace(request, run=uuid.uuid4().hex[:12])
+        def given(spec: TableSpec) -> Request | None:
+            found = partition if spec.partition_by or len(specs) == 1 else None
+            if spec.source.query is None:
+                return found
+            return partition_of_run(spec, found, full_refresh=full_refresh)
+
+        def make(spec: TableSpec) -> LoadRequest:
+            request = make_request(spec, given(spec), str(uuid.uuid4()), full_refresh=full_refresh)
+            return replace(request, run=uuid.uuid4().hex[:12])
+
+        def source(spec: TableSpec) -> SourceFiles:
+            return own_source(spec, self.config.root, reload=reload)
 
         def load(spec: TableSpec, report: OnProgress) -> LoadResult:
-            source, request = make(spec)
-            return Load(spec, request, context, False, report).run(source)
+            data = source(spec) if spec.source.query is None else self.open_query(spec, given(spec))
+            return Load(spec, make(spec), context, False, report).run(data)
+
+        def plan(spec: TableSpec) -> Selected | LoadRequest:
+            if spec.source.query is not None:
+                return make(spec)
+            return select_files(spec, source(spec), make(spec), context)
 
         if dry_run:
-            tables = tuple(
-                plan_table(spec, lambda spec: select_files(spec, *make(spec), context))
-                for spec in specs
-            )
+            tables = tuple(plan_table(spec, plan) for spec in specs)
         else:
             tables = run_tables(
                 specs,
@@ -266,6 +295,25 @@ class Project:
                 on_progress=on_progress or (lambda _, __: None),
             )
         return RunResult(tables, time.perf_counter() - started, skipped)
+
+    def open_query(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        query: str | None = None,
+        connection: str | None = None,
+    ) -> Frame:
+        """Run the query of a spec's source; its rows are a frame for `load`, in constant memory.
+
+        ``query`` and ``connection`` replace those of the spec; a connection is the name of one in
+        the settings, or a URL. Parameters such as ``:start`` get the values of the partitions.
+        `PlanError` if there is no query, or it does not fit the table or the partitions;
+        `SourceError` if the database cannot be reached, or refuses it.
+        """
+        from loader.executor.source_query import open_source_query
+
+        return open_source_query(spec, partition, self.config, query, connection)
 
     @overload
     def read(
@@ -360,12 +408,15 @@ class Project:
         return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
-        self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
+        self, spec: TableSpec, partitions: Iterable[Request | None], *, target: str | None = None
     ) -> list[int]:
-        """Count the table's rows in each of the given slices."""
+        """Count the table's rows in each of the given slices; None is the whole table."""
         from loader.executor.checks import count_rows
 
-        slices = [make_slice(spec.dimensions, partition) for partition in partitions]
+        slices = [
+            None if partition is None else make_slice(spec.dimensions, partition)
+            for partition in partitions
+        ]
         return count_rows(spec, slices, self.context(target))
 
     def history(

@@ -11,6 +11,7 @@ import click
 
 from loader.cli.framework import Context, common_options, main, stdout_errors, style
 from loader.cli.options import (
+    ALLOW_SHRINK,
     FULL_REFRESH,
     PARTITION,
     RELOAD,
@@ -28,13 +29,21 @@ if TYPE_CHECKING:
     from loader.executor.results import LoadResult
     from loader.project import Project
     from loader.spec.model import TableSpec
+    from loader.spec.partitions import Request
 
 
 @main.command()
 @click.argument("select")
 @click.argument("files", metavar="[FILE...]", nargs=-1)
+@click.option("--query", metavar="SQL", help="A SELECT on another database, instead of files.")
+@click.option(
+    "--connection",
+    metavar="NAME",
+    help="Its database: a name of the settings, or a URL; default that of the spec.",
+)
 @PARTITION
 @FULL_REFRESH
+@ALLOW_SHRINK
 @click.option(
     "--in-place",
     is_flag=True,
@@ -47,35 +56,58 @@ def load(
     context: Context,
     select: str,
     files: tuple[str, ...],
+    query: str | None,
+    connection: str | None,
     partitions: tuple[str, ...],
     full_refresh: bool,
+    allow_shrink: bool,
     in_place: bool,
     reload: bool,
     load_id: str | None,
 ) -> None:
-    """Load files into a table in one verified transaction.
+    """Load files or the rows of a query into a table in one verified transaction.
 
-    FILE is CSV, Parquet, JSON lines or Arrow IPC, compressed or not; a glob; or - for standard
-    input. Default are the files that the spec names in its source.
+    FILE is CSV, Parquet, JSON, Excel or Arrow IPC, compressed or not; a zip archive; a glob; or -
+    for standard input. Default are the files or the query of the spec's source; in a query,
+    :start and :end are the window of --partition.
     """
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
 
     block_pandas_import()
     project = context.project()
     spec = project.spec(select)
+    partition = parse_partitions(partitions)
+    if (query or connection) and (files or in_place or reload):
+        raise click.UsageError("name either files, or a query with --query and --connection")
     with show_progress(context) as on_progress:
         result = project.load(
             spec,
-            _open_files(project, spec, files, in_place=in_place, reload=reload),
-            parse_partitions(partitions),
+            _open_query(project, spec, partition, query, connection)
+            if query or connection or (spec.source.query and not files)
+            else _open_files(project, spec, files, in_place=in_place, reload=reload),
+            partition,
             target=context.target,
             full_refresh=full_refresh,
+            allow_shrink=allow_shrink,
             load_id=load_id,
             on_progress=on_progress,
         )
     for warning in result.warnings:
         context.notify(f"{style('warning:', fg='yellow', bold=True, err=True)} {warning}")
     context.print_result(result.to_dict(), _format_result(result))
+
+
+def _open_query(
+    project: Project,
+    spec: TableSpec,
+    partition: Request | None,
+    query: str | None,
+    connection: str | None,
+) -> object:
+    """The rows of a query: the given one, or that of the spec."""
+    if query is None and spec.source.query is None:
+        raise click.UsageError("--connection is for a --query, or for the query of the spec")
+    return project.open_query(spec, partition, query=query, connection=connection)
 
 
 def _open_files(
@@ -87,8 +119,8 @@ def _open_files(
 
     if not files:
         if not spec.source.files:
-            name = f"the spec of {spec.asset_key} has no source: {{files: …}}"
-            raise click.UsageError(f"Missing argument 'FILE...': {name}")
+            name = f"the spec of {spec.asset_key} has no source: {{files: …}}, and no query"
+            raise click.UsageError(f"Missing argument 'FILE...' or --query: {name}")
         return project.source(spec, reload=reload, in_place=in_place)
     if reload:
         raise click.UsageError("--reload is for the files of the spec; FILE is always loaded")

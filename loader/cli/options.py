@@ -14,6 +14,7 @@ from loader.escaping import escape_line
 from loader.text_tables import align, format_count
 
 if TYPE_CHECKING:
+    from loader.cli.output.progress import EndLine
     from loader.executor.results import OnProgress
     from loader.executor.run import OnTableProgress
     from loader.spec.partitions import Request
@@ -60,6 +61,12 @@ FULL_REFRESH = click.option(
     "--full-refresh", is_flag=True, help="Replace the whole table, even a partitioned one."
 )
 
+ALLOW_SHRINK = click.option(
+    "--allow-shrink",
+    is_flag=True,
+    help="Load although `guards` of the spec find that too many rows are lost; only warn.",
+)
+
 
 RELOAD = "Load all files, also those that have been loaded."
 
@@ -100,13 +107,13 @@ def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]
 
 def show_run_progress(
     context: Context,
-) -> AbstractContextManager[tuple[OnTableProgress | None, Callable[[str], None]]]:
+) -> AbstractContextManager[tuple[OnTableProgress | None, EndLine]]:
     """A progress callback for many tables, with a line for each on a terminal; None in a pipe.
 
-    The second callback removes the line of a table.
+    The second one ends the line of a table, and gives a block in which to print.
     """
     if context.quiet or context.json or not sys.stderr.isatty():
-        return nullcontext((None, lambda _: None))
+        return nullcontext((None, lambda _: nullcontext()))
     from loader.cli.output.progress import live_run_progress  # noqa: PLC0415  # rich is slow to import
 
     return live_run_progress()

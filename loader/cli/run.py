@@ -37,12 +37,13 @@ def run(
     jobs: int | None,
     dry_run: bool,
 ) -> int:
-    """Load tables from the files that their specs name, several tables at a time.
+    """Load tables from the files or queries that their specs name, several tables at a time.
 
-    SELECT is as for plan; default all tables. Each table is one verified transaction of its own: a
-    table that fails is unchanged, and does not stop the others. Of a spec with `load: new` only
-    files are loaded that the ledger does not know. A partitioned table is loaded by the partitions
-    of its files, or those that --partition names.
+    SELECT is an asset key, schema.table, a glob, a spec file, or a folder of specs; default all
+    tables. Each table is one verified transaction of its own: a table that fails is unchanged, and
+    does not stop the others. Of a spec with `load: new` only files are loaded that the ledger does
+    not know. A partitioned table is loaded by the partitions of its files or rows, or those that
+    --partition names.
     """
     from loader.cli.output.runs import format_plan, format_run, format_table_run  # noqa: PLC0415
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
@@ -54,10 +55,10 @@ def run(
 
     def on_table(table: TableRun, number: int) -> None:
         done.append(table)
-        show_done(table.table)
-        context.notify(f"[{len(done):{len(str(number))}}/{number}] {format_table_run(table)}")
+        with end_line(table.table):
+            context.notify(f"[{len(done):{len(str(number))}}/{number}] {format_table_run(table)}")
 
-    with show_run_progress(context) as (on_progress, show_done):
+    with show_run_progress(context) as (on_progress, end_line):
         result = project.run(
             select,
             parse_partitions(partitions),
@@ -71,7 +72,7 @@ def run(
         )
     if result.skipped:
         names = ", ".join(result.skipped)
-        context.notify(f"skipped, since their specs name no files: {names}")
+        context.notify(f"skipped, since their specs name neither files nor a query: {names}")
     shown = format_plan(result, verbose=context.verbose) if dry_run else format_run(result)
     context.print_result(result.to_dict(), shown)
     return OK if result.ok else FAILED

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
+from loader.executor.shrinkage import check_counts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -17,15 +18,18 @@ from loader.plan.expectations import (
     FilesNotLoaded,
     MergeCounted,
     NotLoaded,
+    NotShrunk,
     Number,
     RowCount,
+    RowsBefore,
     Values,
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
-from loader.text_tables import align
+from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
+from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
 
@@ -63,8 +67,14 @@ class Answers:
     numbers: dict[str, int] = field(default_factory=dict)
     """Numbers by their names in `loader.plan.expectations`."""
     merge_counts: MergeCounts | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+    """The results of all checks."""
     failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
     """Failed checks, for the caller to report together."""
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each partition before the load, if the spec guards them."""
+    shrunk: tuple[Statement, list[Shrunk]] | None = None
+    """The partitions that have lost too many rows, for the caller to report."""
     copied_by: str = "the copy"
     """The template of the last copy."""
 
@@ -101,12 +111,27 @@ class Answers:
                 self._check_zero(statement, rows, expected)
             case Values() as expected:
                 self._check_values(statement, rows, expected)
-            case MergeCounted():
-                self._count_merge(statement, rows)
+            case MergeCounted() as expected:
+                self._count_merge(statement, rows, expected)
+            case CheckHolds() | RowsBefore() | NotShrunk():
+                self._take_check(statement, rows)
+
+    def _take_check(self, statement: Statement, rows: list[Row]) -> None:
+        """Keep the result of a check or guard of the spec, for the caller to report."""
+        match statement.expects:
             case CheckHolds(check):
                 result = evaluate_check(check, statement, rows)
+                self.checks.append(result)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
+            case RowsBefore(dimensions) | NotShrunk(_, dimensions) as expected:
+                counts = rows_of_partitions(
+                    dimensions, check_counts(statement, rows, len(dimensions))
+                )
+                if isinstance(expected, RowsBefore):
+                    self.partition_rows = counts
+                elif shrunk := find_shrunk(expected.guards, self.partition_rows, counts):
+                    self.shrunk = (statement, shrunk)
 
     def _check_ledger(
         self, statement: Statement, rows: list[Row], expected: NotLoaded | FilesNotLoaded
@@ -123,41 +148,42 @@ class Answers:
 
     def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
         wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        wanted -= sum(self.numbers.get(name, 0) for name in expected.less)
         if number == wanted:
             self._keep(expected.keep, number)
             return
         before = self.numbers.get(BEFORE, 0) if STAGED in expected.of[1:] else 0
         more = f" after {before:,} before" if before else ""
         hint = (expected.hint_if_fewer if number < wanted else None) or expected.hint
-        message = f"{number:,} {expected.found}{more}, {wanted:,} {expected.expected}"
+        message = f"{agree(number, expected.found)}{more}, {wanted:,} {expected.expected}"
         raise self._error(statement, f"`{statement.name}` of {self.table}: {message}", hint)
 
     def _check_zero(self, statement: Statement, rows: list[Row], expected: Zero) -> None:
         number = whole_number(statement, [row[:1] for row in rows])
         if number == 0:
             return
-        count = f"{number:,} {expected.noun}{'s' * (number != 1)}"
+        count = format_count(number, expected.noun)
         examples = ", ".join(repr(value) for value in rows[0][1:])
         message = expected.problem.replace("<count>", count) + (f": {examples}" * bool(examples))
         because = f"\n{expected.because}" * bool(expected.because)
         raise self._error(statement, message + because, expected.hint)
 
-    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+    def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""
-        names = [one.name for one in fields(MergeCounts)]
-        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+        names = (*expected.counts, *expected.more, BEFORE)
+        if len(rows) != 1 or len(rows[0]) != len(names):
             raise unexpected_result(statement, rows, "the counts of a merge")
-        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
-        self.merge_counts = MergeCounts(*counts)
-        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
-        excess = sum(counts) - self.numbers[STAGED]
+        numbers = (whole_number(statement, [(one,)]) for one in rows[0])
+        found = dict(zip(names, numbers, strict=True))
+        self.numbers |= found
+        self.merge_counts = MergeCounts(**{name: found[name] for name in expected.counts})
+        excess = self.merge_counts.rows - self.numbers[STAGED]
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {excess:,} rows too many match",
-                "remove the duplicates of the primary key from the table, or replace all of it with"
-                " --full-refresh",
+                f"`{statement.name}` of {self.table}: {expected.repeated}:"
+                f" {format_count(excess, 'row')} too many",
+                expected.hint,
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:

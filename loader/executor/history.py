@@ -12,7 +12,7 @@ from loader.errors import PlanError
 from loader.executor.context import TargetContext
 from loader.plan.figures import Statistics
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import LEDGER_ADDITIONS
 from loader.sql.renderer import Table
 from loader.warehouse.base import Row, Session
@@ -39,7 +39,7 @@ class LedgerEntry:
     loaded_at: datetime
     """In UTC."""
     rows_inserted: int | None = None
-    """This and the next four count the rows of a merge, as `LoadResult` does; else None."""
+    """This and the next four count the rows of a merge or scd2, as `LoadResult` does; else None."""
     rows_updated: int | None = None
     rows_unchanged: int | None = None
     rows_skipped: int | None = None
@@ -48,6 +48,10 @@ class LedgerEntry:
     """Figures of the loaded columns; None if the load only counted rows."""
     columns_changed: Mapping[str, Sequence[str]] | None = None
     """The columns that the load ``added`` or ``widened``."""
+    rows_deleted: int | None = None
+    """Rows of a merge or scd2 that were deletes; None where `deleted_when` is not used."""
+    rows_closed: int | None = None
+    """Versions that scd2 ended; else None."""
 
     @property
     def table(self) -> str:

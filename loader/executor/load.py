@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from loader.data.chunk import Frame
 from loader.data.files.listing import find_changed
@@ -25,6 +26,8 @@ from loader.executor.in_place import (
     inspect_files,
     report_changed,
 )
+from loader.executor.renames import refuse_earlier_name
+from loader.executor.request import facts_of
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
 from loader.executor.source import Selected, select_files
 from loader.executor.spark.load import stage_by_executors
@@ -163,10 +166,15 @@ class Load:
         warehouse = self.context.warehouse
         if not warehouse.keeps_session_open:
             earlier = self._find_earlier(None) if self.resumes else None
+            if self.spec.renamed_from and earlier is None and warehouse.exists():
+                with warehouse.session(write=False) as opened:
+                    self._check_name(opened)
             return _BeforeStaging(earlier, self.spec)
         with ExitStack() as attempt:
             session = attempt.enter_context(warehouse.session())
             earlier = self._find_earlier(session) if self.resumes else None
+            if self.spec.renamed_from and earlier is None:
+                self._check_name(session)
             live = self._live(session) if earlier is None else None
             spec = fit_to_live(self.spec, self.context.renderer, live) if live else self.spec
             stack.enter_context(attempt.pop_all())
@@ -240,6 +248,11 @@ class Load:
         except StageError as leftover:
             return [leftover.message]
         return []
+
+    def _check_name(self, session: Session) -> None:
+        """Check that the table does not still have an earlier name, before anything is staged."""
+        live = describe(session, self.context.renderer, self._table)
+        refuse_earlier_name(session, self.context.renderer, self.spec, live)
 
     def _live(self, session: Session) -> LiveTable | None:
         """The live table, if rows must be staged in the order of its columns.
@@ -319,6 +332,7 @@ class Load:
             report,
             make_layout(self.spec, renderer, order),
             lambda columns: compared_figures(self.spec, renderer, target, columns),
+            facts_of(self.request),
         )
         if opened is None:
             return stage_by_executors(self.spec, frame, destination, options)
@@ -386,6 +400,10 @@ class Load:
         status: Status = "loaded" if staged.rows else "empty"
         # The result of another run comes only from the ledger.
         is_own = outcome.record is None
+        counts: dict[str, Any] = {"rows_deleted": outcome.rows_deleted}
+        if outcome.merge_counts:
+            deleted = outcome.rows_deleted + outcome.merge_counts.rows_deleted
+            counts = {**asdict(outcome.merge_counts), "rows_deleted": deleted}
         return LoadResult(
             status=status if is_own else "already_loaded",
             load_id=self.request.load_id,
@@ -395,7 +413,6 @@ class Load:
             rows_read=ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
             rows_staged=staged.rows,
-            rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
             partition_rows=ingested.partition_rows if is_own else None,
@@ -409,15 +426,15 @@ class Load:
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
+            checks=outcome.checks if is_own else (),
             plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,
-            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
+            **counts,
         )
 
     def _statistics(self, staged: Staged) -> Statistics:
-        hidden = (column.name for column in self.spec.columns if column.classification)
-        return statistics_of(staged.figures, hidden)
+        return statistics_of(staged.figures, self.spec.classified)
 
 
 @dataclass(frozen=True)
@@ -447,7 +464,14 @@ def with_data(
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = make_layout(spec, renderer)
-    inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
+    inspected = inspect(
+        spec,
+        opened,
+        slice_=request.slice,
+        discover=request.auto,
+        layout=layout,
+        facts=facts_of(request),
+    )
     return replace(
         _with_partitions(spec, request, inspected.keys),
         present=inspected.present or None,

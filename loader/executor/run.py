@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loader.errors import LoaderError
 from loader.executor.results import LoadResult, OnProgress, Progress
+from loader.plan.model import LoadRequest
 from loader.spec.model import TableSpec
 from loader.text_tables import format_count
 
@@ -67,7 +68,7 @@ class RunResult:
     """In the order of their specs."""
     seconds: float
     skipped: tuple[str, ...] = ()
-    """The asset keys of selected tables whose specs name no files."""
+    """The asset keys of selected tables whose specs name neither files nor a query."""
 
     @property
     def failed(self) -> tuple[TableRun, ...]:
@@ -222,17 +223,21 @@ class _Run:
         )
 
 
-def plan_table(spec: TableSpec, select: Callable[[TableSpec], Selected]) -> TableRun:
+def plan_table(spec: TableSpec, select: Callable[[TableSpec], Selected | LoadRequest]) -> TableRun:
     """What a run would load into one table; nothing is loaded.
 
     Args:
         spec: The table.
-        select: Chooses its files.
+        select: Chooses its files, or the partitions that a query is run for.
     """
     try:
         found = select(spec)
     except LoaderError as error:
         return TableRun(spec.asset_key, spec.table, "failed", error=error)
+    if isinstance(found, LoadRequest):
+        shown = "the partitions in the rows" if found.auto else None
+        shown = str(found.slice) if found.slice is not None else shown
+        return TableRun(spec.asset_key, spec.table, "planned", slice=shown)
     facts = [file.fact for file in found.files]
     shown = "the partitions in the files" if found.request.auto else None
     if found.request.slice is not None:

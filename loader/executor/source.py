@@ -24,10 +24,12 @@ from loader.plan.source_files import (
     with_versions,
 )
 from loader.spec.catalog import Entry
+from loader.spec.file_keys import glob_of
 from loader.spec.file_patterns import have_places
 from loader.spec.model import TableSpec
 from loader.spec.partition_keys import canonical_key, cell_name, parse_key
 from loader.spec.partitions import Slice, make_slice
+from loader.spec.path_keys import FilePath
 from loader.sql.renderer import Table
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
@@ -37,7 +39,8 @@ from loader.warehouse.retry import with_retries
 _SHOWN = 5
 
 _NO_FILES = (
-    "add `source: {files: data/*.csv}` to the spec, or name the files: `loader load SELECT FILE`"
+    "add `source: {files: data/*.csv}`, or a query, to the spec, or name the files: `loader load"
+    " SELECT FILE`"
 )
 
 
@@ -62,20 +65,20 @@ class Selected:
 def find_runnable(
     entries: Sequence[Entry], select: Sequence[str]
 ) -> tuple[list[TableSpec], tuple[str, ...]]:
-    """The selected tables that can be loaded from their own files.
+    """The selected tables that can be loaded from their own files or queries.
 
     Args:
         entries: The selected specs.
         select: The patterns that have selected them.
 
     Returns:
-        The tables whose specs name files, and the asset keys of the others.
+        The tables whose specs name files or a query, and the asset keys of the others.
 
     Raises:
         PlanError: none can, or one cannot that was selected by its name.
     """
     specs = [entry.spec for entry in entries if entry.spec is not None]
-    without = [entry for entry in entries if entry.spec and not entry.spec.source.files]
+    without = [entry for entry in entries if entry.spec and not _has_source(entry.spec)]
     named = [
         entry.name
         for entry in without
@@ -85,7 +88,11 @@ def find_runnable(
         names = named or [entry.name for entry in without]
         shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         raise PlanError(f"no files are named in the spec of {shown}", hint=_NO_FILES)
-    return [spec for spec in specs if spec.source.files], tuple(entry.name for entry in without)
+    return list(filter(_has_source, specs)), tuple(entry.name for entry in without)
+
+
+def _has_source(spec: TableSpec) -> bool:
+    return bool(spec.source.files) or spec.source.query is not None
 
 
 def own_source(
@@ -151,7 +158,17 @@ def list_source(spec: TableSpec, source: SourceFiles, request: LoadRequest, root
         return list_files(source.names, root, source.folder)
     _check_partition(spec, source, request)
     partitions = None if request.slice is None else list(_partitions(request.slice))
-    return list_files(source.names, root, source.folder, spec.dimensions, partitions)
+    names = source.names
+    if not have_places(names, spec.dimensions):
+        names = tuple(map(glob_of, names))
+    listing = list_files(names, root, source.folder, spec.dimensions, partitions)
+    return replace(listing, files=tuple(_with_path(one, source.names) for one in listing.files))
+
+
+def _with_path(listed: ListedFile, names: Sequence[str]) -> ListedFile:
+    """The file with the path that columns have: as the ledger names it, wherever this runs."""
+    path = FilePath(listed.fact.path, tuple(name for name in names if "{" in name))
+    return replace(listed, data=replace(listed.data, as_path=path))
 
 
 def open_for_plan(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
+from loader.plan.check_plan import check_step
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import clean_up, steps
+from loader.plan.dispositions import clean_up, find_counts, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
-from loader.plan.expectations import CheckHolds, FilesNotLoaded, NotLoaded
+from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
 from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Step
@@ -212,7 +213,9 @@ class _Builder:
                 yield self._statement(step) if inside else self._outside(step)
 
     def notes(self) -> Iterator[str]:
-        """Notes about hooks without a template in this dialect."""
+        """Notes about files that the ledger knows, and hooks without a template in this dialect."""
+        if self.request.staged is None and self.files is not None and self.files.once:
+            yield "a load takes only files that the ledger does not know (source: {load: new})"
         for hook in self.spec.hooks:
             if not self.renderer.has(hook.template):
                 dialect = self.renderer.dialect.title
@@ -270,6 +273,7 @@ class _Builder:
             self.request.keys_alike,
             copy_in_place,
             self.request.keys_unchecked or in_place is not None,
+            self.request.allow_shrink,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -285,8 +289,8 @@ class _Builder:
                 "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
-            counted = any(step.template == "merge_compare" for step in work)
-            facts = {"counts": MERGE_COUNTS if counted else None}
+            counted = find_counts(work)
+            facts = {"counts": MERGE_COUNTS if counted else None, "counted": counted}
             if self.renderer.has("table_ledger_insert"):
                 own = Step("record the load for the table", why, "table_ledger_insert", group=group)
                 yield self._statement(own)
@@ -406,11 +410,7 @@ class _Builder:
 
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
-            why = f"must be {check.expectation}"
-            facts, expects = {"check": check}, CheckHolds(check)
-            yield self._statement(
-                Step(f"check {check.label}", why, "check", "check", facts, expects=expects)
-            )
+            yield self._statement(check_step(self.spec, check))
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)

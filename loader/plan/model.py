@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from loader.plan.expectations import DELETED, Expectation, Number
@@ -38,6 +39,8 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "rows_collapsed": DataType("bigint"),
     "column_figures": DataType("varchar", (65_535,)),
     "columns_changed": DataType("varchar", (65_535,)),
+    "rows_deleted": DataType("bigint"),
+    "rows_closed": DataType("bigint"),
 }
 """Columns that are missing in ledgers of earlier versions; a load adds them."""
 
@@ -269,6 +272,10 @@ class LoadRequest:
     """For files that are not staged."""
     files: FilesOfLoad | None = None
     """The files that the data comes from; None for frames."""
+    loaded_at: datetime | None = None
+    """When the load began, in UTC, for columns that have it; None in previews without data."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 

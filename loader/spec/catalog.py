@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import gc
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -203,6 +204,8 @@ def _same(pattern: str, path: Path) -> bool:
 def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     """Read every ``*.yml`` and ``*.yaml`` under a folder; ``root`` shortens the paths shown.
 
+    The ``defs.yaml`` of Dagster's components are none.
+
     Broken files are kept with their problems, so that one broken spec does not hide the others.
     ``forks`` lets very many be read by all cores, which is for programs of one thread.
     """
@@ -210,11 +213,23 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     found = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")]) if there else []
 
     def read(paths: Sequence[Path]) -> list[Entry]:
-        return [read_entry(path, root) for path in paths]
+        return [read_entry(path, root) for path in paths if not _is_component(path)]
 
     with _no_collection():
         entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
-        return Catalog(folder, tuple(_unique(entries)))
+        return Catalog(folder, tuple(_without_claims(list(_unique(entries)))))
+
+
+def _is_component(path: Path) -> bool:
+    """Whether a file is the defs.yaml of a component of Dagster, which may lie among specs."""
+    if path.name != "defs.yaml":
+        return False
+    try:
+        text = read_text(path)
+    except UnreadableError:
+        return False
+    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    return "type" in keys and keys.isdisjoint(("schema", "columns"))
 
 
 _ENOUGH = 200
@@ -251,6 +266,32 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
             hint="add a different asset_key to one of them",
         )
         yield replace(entry, spec=None, problems=(*entry.problems, problem))
+
+
+def _without_claims(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries, wrong where the earlier name of a table is that of another spec's table.
+
+    The live table of that name could be either of them.
+    """
+    owners = {entry.spec.table: entry for entry in entries if entry.spec}
+    for entry in entries:
+        for name in entry.spec.renamed_from if entry.spec else ():
+            other = owners.setdefault(name, entry)
+            if other is not entry:
+                problem = Problem(
+                    f"`{name}` belongs to {other.shown}: it is its table, or an earlier name of it",
+                    ("renamed_from",),
+                    "remove it here once the live table is renamed",
+                )
+                entry = replace(entry, spec=None, problems=(_located(problem, entry),))  # noqa: PLW2901
+                break
+        yield entry
+
+
+def _located(problem: Problem, entry: Entry) -> Problem:
+    """A problem of a spec that was valid by itself, with its place in the file."""
+    document, _ = read_document(read_text(entry.path), entry.shown)
+    return document.locate(problem) if document else replace(problem, path=entry.shown)
 
 
 def read_entry(path: Path, root: Path) -> Entry:

@@ -10,28 +10,17 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from loader.errors import PlanError
-from loader.spec.file_patterns import file_name, split_name
+from loader.spec.file_patterns import DIGITS, file_name, glob_of_format, split_name
 from loader.spec.partition_keys import parse_key
 from loader.spec.periods import Dimension, period_key, start_of_period
 
-_DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3, "y": 2, "G": 4, "V": 2}
-"""Directives that strftime writes with so many digits."""
-
 
 def glob_of(name: str) -> str:
-    """The pattern of the files of all partitions."""
+    """The pattern of all files, whatever their placeholders stand for."""
     return "".join(
-        place.before + (_glob_of_format(place.format) if place.dimension else "")
+        place.before + (glob_of_format(place.format) if place.dimension else "")
         for place in split_name(name)
     )
-
-
-def _glob_of_format(format_: str) -> str:
-    return re.sub(r"%(.)|[*?\[]", _glob_of_directive, format_, flags=re.DOTALL) or "*"
-
-
-def _glob_of_directive(part: re.Match[str]) -> str:
-    return glob.escape(part[0]) if part[1] is None else "%" if part[1] == "%" else "*"
 
 
 def find_keys(name: str, dimensions: Sequence[Dimension], path: str) -> Mapping[str, str] | None:
@@ -92,24 +81,28 @@ def _compile(name: str) -> tuple[re.Pattern[str], tuple[tuple[str, str, str], ..
     parts: list[str] = []
     groups: list[tuple[str, str, str]] = []
     for place in split_name(name):
-        parts.append(_translate_glob(place.before))
+        parts.append(translate_glob(place.before))
         if place.dimension:
             group = f"g{len(groups)}"
             groups.append((group, place.dimension, place.format))
-            parts.append(f"(?P<{group}>{_translate_format(place.format)})")
+            parts.append(f"(?P<{group}>{translate_format(place.format) or '[^/]+?'})")
     return re.compile("".join(parts), re.DOTALL), tuple(groups)
 
 
-def _translate_format(format_: str) -> str:
+def translate_format(format_: str) -> str:
+    """A strftime format as a regular expression of the texts that it writes."""
+
     def replace(part: re.Match[str]) -> str:
         if part[1] is None or part[1] == "%":
             return re.escape(part[0][-1])
-        return rf"\d{{{_DIGITS[part[1]]}}}" if part[1] in _DIGITS else r"[^/]+?"
+        return rf"\d{{{DIGITS[part[1]]}}}" if part[1] in DIGITS else r"[^/]+?"
 
-    return re.sub(r"%(.)|[^%]", replace, format_, flags=re.DOTALL) or r"[^/]+?"
+    return re.sub(r"%(.)|[^%]", replace, format_, flags=re.DOTALL)
 
 
-def _translate_glob(text: str) -> str:
+def translate_glob(text: str) -> str:
+    """A part of a glob as a regular expression."""
+
     def replace(part: re.Match[str]) -> str:
         match part[0]:
             case "**/":

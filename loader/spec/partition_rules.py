@@ -13,6 +13,7 @@ from loader.spec.dagster_options import PartitionKeys
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partition_keys import canonical_key, parse_key
 from loader.spec.periods import CLOCK, Dimension, Partition, Window
+from loader.spec.query_rules import query_problems
 from loader.spec.source_rules import source_problems
 from loader.sql import lexer
 from loader.sql.dialects.redshift import check_functions
@@ -130,6 +131,7 @@ def _sorts_as_time(text: str) -> bool:
 def key_problems(spec: TableSpec) -> Iterator[Problem]:
     """Find problems of file names and Dagster keys, if the dimensions are valid."""
     yield from _source_files(spec)
+    yield from query_problems(spec)
     yield from _dagster_keys(spec)
 
 
@@ -142,7 +144,8 @@ def _file_names(spec: TableSpec) -> Iterator[Problem]:
     files, dimensions = spec.source.files, spec.dimensions
     placed = file_patterns.have_places(files, dimensions)
     for at, name in enumerate(files):
-        for message, hint in file_patterns.problems(name, dimensions, placed=placed):
+        found = file_patterns.problems(name, dimensions, spec.path_keys, placed=placed)
+        for message, hint in found:
             yield Problem(message, ("source", "files", at), hint)
 
 

@@ -85,7 +85,7 @@ def test_a_table_that_fails_stops_no_other(
     assert str(errors["s.gone"]).startswith("no file matches ")
     assert "no partition is given" in str(errors["s.keyed"])
     assert [entry.table for entry in project.history("s/bad")] == []
-    assert project.run(["s/keyed"], "auto").rows_loaded == 2
+    assert project.run("s/keyed", "auto").rows_loaded == 2
 
 
 def test_partitions_of_a_run(make_project: MakeProject) -> None:
@@ -98,6 +98,8 @@ def test_partitions_of_a_run(make_project: MakeProject) -> None:
     }
     only = project.run(["s/good"], DAY)
     assert "has no partitions" in str(only.failed[0].error)
+    with pytest.raises(PlanError, match="no selected table has some"):
+        project.run(["s/good", "s/bad"], DAY)
     with pytest.raises(PlanError, match="cannot have a partition"):
         project.run(partition=DAY, full_refresh=True)
 

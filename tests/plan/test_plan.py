@@ -70,6 +70,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "data_type": "varchar(2)"},
     {"name": "amount", "data_type": "decimal(12,2)"},
 ]
+OPERATION = [{"name": "op", "data_type": "varchar(1)"}]
 STAGED = StagedFacts(rows=1_000, bytes=20_000, files=2)
 DAY = [{"expr": "day", "grain": "day"}]
 TWO = [{"name": "day", "expr": "day", "grain": "day"}, {"name": "carrier", "expr": "carrier"}]
@@ -254,6 +255,52 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"write_disposition": "merge", "primary_key": ["id"], "merge": {"strategy": "merge"}},
         {},
     ),
+    "merge_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"on_duplicate": "last", "order_by": ["at"], "deleted_when": "op = 'D'"},
+        },
+        {},
+    ),
+    "merge_soft_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"order_by": ["at"], "deleted_when": "op = 'D'", "soft_delete": "seen"},
+        },
+        {},
+    ),
+    "scd2": ({"write_disposition": "scd2", "primary_key": ["id", "carrier"]}, {}),
+    "scd2_effective_at": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "scd2": {
+                "effective_at": "at",
+                "on_late": "fail",
+                "ignore_changes": ["seen"],
+                "deleted_when": "op = 'D'",
+            },
+        },
+        {},
+    ),
+    "scd2_snapshot": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "columns": [*COLUMNS, {"name": "note", "data_type": "super", "default": "NULL"}],
+            "scd2": {"effective_at": "day", "on_absent": "close", "valid_to": "until"},
+        },
+        {"present": frozenset(column["name"] for column in COLUMNS)},
+    ),
+    "scd2_full_refresh": (
+        {"write_disposition": "scd2", "primary_key": ["id"]},
+        {"full_refresh": True},
+    ),
     "rich_table": (RICH, {}),
     "rich_table_csv": ({**RICH, "staging": {"format": "csv", "compression": "none"}}, {}),
     "data_without_defaults": (RICH, {"present": frozenset({"day", "doc", "raw"})}),
@@ -314,6 +361,100 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"partition": "2013-01-01"},
     ),
+    "check_kinds": (
+        {
+            "partition_by": DAY,
+            "checks": [
+                {
+                    "metric": "invalid_values",
+                    "column": "carrier",
+                    "must_be": 0,
+                    "pattern": r"^[^'\d]+\.\d{1,2}$",
+                },
+                {
+                    "metric": "invalid_values",
+                    "column": "at",
+                    "minimum": "2013-01-01",
+                    "maximum": "2013-12-31T23:59:59",
+                    "must_be": 0,
+                },
+                {
+                    "metric": "invalid_values",
+                    "column": "carrier",
+                    "references": {"schema": "s", "table": "t", "column": "carrier"},
+                    "unit": "percent",
+                    "must_be": 0,
+                },
+                {
+                    "metric": "failed_rows",
+                    "expression": "amount > 0 OR seen < now()",
+                    "must_be": 0,
+                },
+                {
+                    "metric": "failed_rows",
+                    "query": "WITH a AS (SELECT * FROM {slice}) SELECT * FROM a",
+                    "must_be": 0,
+                },
+                {
+                    "metric": "sql",
+                    "name": "known days",
+                    "query": "SELECT count(*) FROM {table}",
+                    "must_not_be": 0,
+                },
+                {"metric": "minimum", "column": "amount", "must_be_greater_than": 0},
+                {"metric": "maximum", "column": "amount", "must_be_less_than": 10},
+                *(
+                    {
+                        "metric": "freshness",
+                        "column": column,
+                        "unit": "days",
+                        "must_be_less_than": 2,
+                    }
+                    for column in ("day", "at", "seen")
+                ),
+            ],
+        },
+        {"partition": "2013-01-01"},
+    ),
+    "guarded_slice": (
+        {
+            "partition_by": [
+                {"name": "day", "expr": "day", "grain": "month"},
+                {"name": "carrier", "expr": "carrier"},
+                {"name": "hour", "expr": "seen", "grain": "hour", "timezone": "Europe/Berlin"},
+                {
+                    "name": "year",
+                    "expr": "at",
+                    "grain": "year",
+                    "timezone": "Asia/Tokyo",
+                    "column_timezone": "America/New_York",
+                },
+                {
+                    "name": "text",
+                    "expr": "'2013' || carrier",
+                    "data_type": "varchar(8)",
+                    "grain": "day",
+                    "format": "%Y%m%d",
+                },
+            ],
+            "guards": {"slice_shrinks_by": "20%"},
+        },
+        {
+            "partition": {
+                "day": "2013-01",
+                "carrier": "AA",
+                "hour": "2013-01-01-05:00",
+                "year": "2013",
+                "text": "2013-01-01",
+            },
+            "allow_shrink": True,
+        },
+    ),
+    "guarded_full_refresh": (
+        {"partition_by": DAY, "guards": {"slice_shrinks_by": 1000}},
+        {"full_refresh": True},
+    ),
+    "guarded_table": ({"guards": {"slice_shrinks_by": "0.5%", "severity": "warning"}}, {}),
     "live_table": ({"partition_by": DAY}, {"partition": "2013-01-01", "live": ()}),
     "evolve": (
         {**RICH, "schema_contract": {"evolve": "additive"}},

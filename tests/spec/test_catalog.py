@@ -8,6 +8,7 @@ import pytest
 
 from loader.errors import PlanError, SpecError
 from loader.spec.catalog import Catalog, read_catalog, read_entry
+from loader.spec.json_schema import json_schema
 
 SPEC = "schema: {schema}\nname: {name}\ncolumns:\n  - {{name: id, data_type: bigint}}\n"
 
@@ -186,10 +187,7 @@ def test_all_errors_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert str(error.value) == (
         "4 problems in table specs\n"
         "specs/a.yml:5:1: bananas: unknown key `bananas`\n"
-        "  hint: the keys here are version, schema, name, asset_key, description, tags, owners,"
-        " meta, columns, primary_key, primary_key_constraint, dist, sort, sort_type, partition_by,"
-        " write_disposition, merge, on_empty, schema_contract, staging, source, verify, checks,"
-        " grants, session, hooks, templates, dagster\n"
+        f"  hint: the keys here are {', '.join(json_schema()['properties'])}\n"
         "specs/a.yml:6:8: sort[0]: there is no column `x`\n"
         "  hint: columns: id\n"
         "specs/b.yml:1:1: a table spec is a mapping of keys such as schema, name and columns;"
@@ -237,3 +235,23 @@ def test_an_anchor_nobody_refers_to_is_told_too(tmp_path: Path) -> None:
     path.write_text("schema: s\nname: &here t\ncolumns: [{name: a, data_type: date}]\n")
     (problem,) = read_entry(path, tmp_path).problems
     assert (problem.line, "anchors" in problem.message) == (2, True)
+
+
+def test_an_earlier_name_belongs_to_one_table(tmp_path: Path) -> None:
+    """A live table of that name could be either of two tables, whichever spec comes first."""
+    catalog = write(
+        tmp_path,
+        {
+            "a.yml": spec(name="a", tail="renamed_from: nyc.b\n"),
+            "b.yml": spec(name="b"),
+            "c.yml": spec(name="c", tail="renamed_from: [nyc.old, nyc.older]\n"),
+            "d.yml": spec(name="d", tail="renamed_from: nyc.old\n"),
+        },
+    )
+    told = [str(problem).splitlines()[0] for problem in catalog.problems()]
+    assert told == [
+        "specs/a.yml:5:15: renamed_from: `nyc.b` belongs to specs/b.yml: it is its table, or an"
+        " earlier name of it",
+        "specs/d.yml:5:15: renamed_from: `nyc.old` belongs to specs/c.yml: it is its table, or an"
+        " earlier name of it",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -12,6 +12,9 @@ from rich.progress import Progress as Bar
 from loader.escaping import escape_line
 from loader.executor.results import OnProgress, Progress
 from loader.executor.run import OnTableProgress
+
+EndLine = Callable[[str], AbstractContextManager[None]]
+"""Ends the line of a table; in the block other text may be printed."""
 
 
 @contextmanager
@@ -23,8 +26,8 @@ def live_progress() -> Iterator[OnProgress]:
 
 
 @contextmanager
-def live_run_progress() -> Iterator[tuple[OnTableProgress, Callable[[str], None]]]:
-    """Show a line for each table that is loaded; yields the callback, and one that ends a line."""
+def live_run_progress() -> Iterator[tuple[OnTableProgress, EndLine]]:
+    """Show a line for each table that is loaded; yields the callback, and what ends a line."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 
@@ -33,9 +36,15 @@ def live_run_progress() -> Iterator[tuple[OnTableProgress, Callable[[str], None]
                 tasks[table] = bar.add_task("", total=None, counts="")
             _update(bar, tasks[table], step, f"{table}: ")
 
-        def end(table: str) -> None:
+        @contextmanager
+        def end(table: str) -> Iterator[None]:
             if table in tasks:
                 bar.remove_task(tasks.pop(table))
+            bar.stop()  # what is printed now stays above the lines
+            try:
+                yield
+            finally:
+                bar.start()
 
         yield on_progress, end
 

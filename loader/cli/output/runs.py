@@ -34,9 +34,10 @@ def format_table_run(table: TableRun) -> str:
         return f"{where}: failed: {escape_line(table.error.message.partition(chr(10))[0])}"
     if result is None or result.status == "no_new_files":
         return f"{where}: {format_no_new_files(result.files_skipped if result else 0)}"
-    files = format_count(result.files_read or 0, "file")
+    read = result.files_read
+    source = "its query" if read is None else format_count(read, "file")
     rows = format_count(result.rows_loaded, "row")
-    return f"{where}: {rows} from {files} in {table.seconds:.1f} s"
+    return f"{where}: {rows} from {source} in {table.seconds:.1f} s"
 
 
 def format_run(result: RunResult) -> str:
@@ -53,8 +54,9 @@ def _row(table: TableRun) -> tuple[str, ...]:
     seconds = f"{table.seconds:.1f}"
     if result is None or result.status == "no_new_files":
         return (table.table, outcome, "", "", "", seconds)
-    numbers = (result.files_read or 0, result.rows_loaded, result.rows_deleted)
-    return (table.table, outcome, *(f"{number:,}" for number in numbers), seconds)
+    files = "query" if result.files_read is None else f"{result.files_read:,}"
+    numbers = (result.rows_loaded, result.rows_deleted)
+    return (table.table, outcome, files, *(f"{number:,}" for number in numbers), seconds)
 
 
 def _error_lines(table: TableRun) -> Iterator[str]:
@@ -90,6 +92,8 @@ def _plan_lines(table: TableRun, *, verbose: bool) -> Iterator[str]:
     where = escape_line(table.table)
     if table.error is not None:
         yield from list(_error_lines(table))[:-1]
+    elif not table.files and table.status == "planned":
+        yield f"{where}: its query{f' into {escape_line(table.slice)}' if table.slice else ''}"
     elif not table.files:
         yield f"{where}: {format_no_new_files(table.files_skipped)}"
     else:

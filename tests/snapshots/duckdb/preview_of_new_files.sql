@@ -1,5 +1,6 @@
 -- s.t on local (duckdb): append of the whole table
 -- stages arrow/none files in .loader/staging/s.t/<load id>
+-- a load takes only files that the ledger does not know (source: {load: new})
 
 -- create the ledger's schema (only when it is missing): for the ledger
 CREATE SCHEMA IF NOT EXISTS "loader";
@@ -25,7 +26,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped BIGINT,
     rows_collapsed BIGINT,
     column_figures VARCHAR,
-    columns_changed VARCHAR
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 -- create the ledger of files (only when it is missing): the files of each load

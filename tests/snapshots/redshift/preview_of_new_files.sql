@@ -1,5 +1,6 @@
 -- s.t on prod (redshift): append of the whole table
 -- stages parquet/snappy files in s3://bucket/loader/s.t/<load id>
+-- a load takes only files that the ledger does not know (source: {load: new})
 
 -- label the queries: SYS_QUERY_HISTORY shows it as query_label
 SET QUERY_GROUP TO 'loader <load id>';
@@ -28,7 +29,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped bigint,
     rows_collapsed bigint,
     column_figures varchar(65535),
-    columns_changed varchar(65535)
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
