@@ -363,7 +363,7 @@ def used(name: str) -> frozenset[str]:
     for tree in _trees(name):
         own |= jinja2.meta.find_undeclared_variables(tree)
     inner = set().union(*(used(one) for one in included(name)))
-    names = {n.name for t in _trees(name) for n in t.find_all(nodes.Name) if n.ctx == "store"}
+    names = {n.name for t in _trees(name) for n in t.find_all(nodes.Name) if n.ctx != "load"}
     set_here = {
         node.target.name
         for tree in _trees(name)

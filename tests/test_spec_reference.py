@@ -105,8 +105,9 @@ def test_yaml_in_tables_is_right() -> None:
     assert len(found) > 10
     for part in found:
         whole = {**part}
-        if "merge" in part:
-            whole["write_disposition"] = "merge"
+        for disposition in ("merge", "scd2"):
+            if disposition in part:
+                whole["write_disposition"] = disposition
         if part.get("source", {}).get("names"):
             names = part["source"]["names"]
             whole["columns"] = [c for c in example()["columns"] if c["name"] in names]
@@ -224,7 +225,7 @@ def test_variables_are_what_templates_read() -> None:
         assert set(given(name)[1]) <= listed | {"exact"} | PARTS_ONLY, name
 
 
-PARTS_ONLY = {"figure", "how", "part", "side"}
+PARTS_ONLY = {"figure", "how", "one", "other", "part", "side"}
 """What only parts read, of the loop that includes them."""
 
 

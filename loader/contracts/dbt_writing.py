@@ -140,7 +140,7 @@ def _model(spec: TableSpec, name: str, tests: _Tests) -> dict[str, Any]:
         config["on_schema_change"] = "append_new_columns"
     elif config.get("materialized") == "incremental":
         config["on_schema_change"] = "fail"  # dbt requires one of the two with a contract
-    keys = [{"type": "primary_key", "columns": list(spec.primary_key)}] if spec.primary_key else []
+    keys = [{"type": "primary_key", "columns": list(spec.row_key)}] if spec.row_key else []
     return _without_empty(
         {
             "name": name,
@@ -183,6 +183,8 @@ def _materialization(spec: TableSpec) -> dict[str, Any]:
         strategy = "merge" if spec.merge.strategy == "merge" else "delete+insert"
         key = list(spec.primary_key)
         return {**incremental, "incremental_strategy": strategy, "unique_key": key}
+    if spec.write_disposition == "scd2":
+        return {}  # dbt keeps histories in snapshots, which are no models
     if not spec.partition_by:
         return {"materialized": "table"}
     exprs = [entry.expr for entry in spec.partition_by]

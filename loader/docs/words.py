@@ -14,7 +14,7 @@ from loader.docs.phrases import code, sentence
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Part, placeholder
 from loader.spec.periods import Bound
-from loader.spec.primary_key import declares_key
+from loader.spec.primary_key import declares_key, requires_unique_keys
 from loader.spec.session import Hook
 
 
@@ -57,7 +57,10 @@ def _primary_key(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("None declared.")
         return
     yield sentence("{}", spec.primary_key)
-    yield sentence("Each load checks its rows for duplicate keys.")
+    if spec.write_disposition == "scd2":
+        yield sentence("A version of a key is identified by it and {}.", spec.scd2.valid_from)
+    if requires_unique_keys(spec):
+        yield sentence("Each load checks its rows for duplicate keys.")
     declares = "declare it, and trust it" if declares_key(spec) else "do not declare it"
     yield sentence(f"Redshift tables {declares}.")
 
@@ -115,6 +118,8 @@ def _load(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("{}: replaces the loaded partitions; other rows are kept.", disposition)
     elif disposition == "replace":
         yield sentence("{}: replaces the whole table.", disposition)
+    elif disposition == "scd2":
+        yield from _history(spec)
     else:
         yield from _merge(spec)
     yield {
@@ -139,6 +144,32 @@ def _merge(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("If a load has several rows for a key, the last by {} is kept.", order_by)
     else:
         yield sentence("A load with several rows for a key fails.")
+    mark = spec.merge.soft_delete
+    if mark:
+        yield sentence("Rows with {} mark existing rows in {}.", spec.deleted_when, mark)
+    elif spec.deleted_when:
+        yield sentence("Rows with {} delete existing rows.", spec.deleted_when)
+
+
+def _history(spec: TableSpec) -> Iterator[Markup]:
+    scd2 = spec.scd2
+    yield sentence("{}: keeps every version of a row.", "scd2")
+    times = code(scd2.effective_at) if scd2.effective_at else Markup("the time of the load")
+    yield sentence("A version begins at {}.", times)
+    yield sentence("It holds from {} until {}.", scd2.valid_from, scd2.valid_to)
+    yield sentence("{} is NULL in the current one, and {} is true.", scd2.valid_to, scd2.is_current)
+    if scd2.ignore_changes:
+        yield sentence("Changes of {} alone make no new version.", scd2.ignore_changes)
+    if scd2.effective_at:
+        yield {
+            "insert": sentence("Late rows become versions where they belong."),
+            "skip": sentence("Late rows are ignored."),
+            "fail": sentence("A load with late rows fails."),
+        }[scd2.on_late]
+    if scd2.on_absent == "close":
+        yield sentence("Each load is a full snapshot: versions of absent keys end.")
+    if scd2.deleted_when:
+        yield sentence("Rows with {} end the version of their key.", scd2.deleted_when)
 
 
 def _checks(spec: TableSpec) -> Iterator[Markup]:

@@ -14,13 +14,15 @@ from loader.executor.check_results import (
     failure_details,
 )
 from loader.executor.create_ledger import create_ledger
+from loader.executor.renames import refuse_earlier_name
 from loader.executor.results import CheckResult
 from loader.executor.runner import OnStatement, TransactionRunner
 from loader.executor.shrinkage import describe_shrunk, shrunk_details
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded, NotShrunk
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live
-from loader.plan.loading import Evolution, MergeCounts
+from loader.plan.loading import Evolution
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Plan, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
@@ -171,8 +173,7 @@ class LoadTransaction(TransactionRunner):
     def new_answers(self) -> Answers:
         """New answers, which know only the number of staged rows."""
         spec = self._opening.spec
-        hidden = frozenset(column.name for column in spec.columns if column.classification)
-        return Answers(spec.table, self.state, self._figures, hidden, {STAGED: self._rows})
+        return Answers(spec.table, self.state, self._figures, spec.classified, {STAGED: self._rows})
 
     def state(self) -> str:
         """The line that says that the table is unchanged, except for changed columns."""
@@ -244,6 +245,7 @@ class LoadTransaction(TransactionRunner):
         """Take the lock, read the live table, and run the plan that is built for it."""
         self.take_lock(session, self._opening.statements)
         self._live = describe(session, self._renderer, self._table)
+        refuse_earlier_name(session, self._renderer, self._opening.spec, self._live)
         self._plan = self._build(self._live, self._evolved)
         for statement in self._plan.statements:
             if statement.role == "lock":

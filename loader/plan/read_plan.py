@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from loader.errors import PlanError
 from loader.plan.model import Statement
+from loader.plan.partition_rows import make_bucket
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice, check_spelling
+from loader.spec.periods import Dimension
 from loader.sql.renderer import Renderer, Table
 
 
@@ -66,6 +68,17 @@ def plan_counts(
             Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
         )
     return tuple(found)
+
+
+def plan_partition_rows(spec: TableSpec, renderer: Renderer, dimension: Dimension) -> Statement:
+    """The statement that counts the rows of each partition along a dimension.
+
+    `rows_of_partitions` reads its answer.
+    """
+    table, buckets = Table(spec.schema_name, spec.name), (make_bucket(dimension),)
+    facts = {"table": table, "slice": None, "buckets": buckets}
+    rendered = renderer.render("partition_rows", facts)
+    return Statement("partition rows", rendered.sql, f"rows by {dimension.name}", rendered.path)
 
 
 def check_key_spelling(slice_: Slice | None, renderer: Renderer) -> None:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from loader.spec.connections import check_connection
 from loader.sql import datatypes, lexer, queries, regex, time_formats
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.redshift import ENCODINGS, check_functions
@@ -142,6 +143,14 @@ def _parse_number(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"expected a number, found `{value}`")
     return Decimal(str(value))
+
+
+def _check_sheet(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
+        raise ValueError("a sheet is given by its name, or by its number, counted from 1")
+    if isinstance(value, int) and value < 0:
+        raise ValueError("sheets are counted from 1")
+    return value
 
 
 def _parse_partition_key(value: object) -> object:
@@ -393,6 +402,14 @@ Rows = Annotated[
 ]
 """A number of rows, or a share such as ``20%``."""
 TextEncoding = Annotated[StrictStr, AfterValidator(_check_text_encoding)]
+Connection = Annotated[StrictStr, AfterValidator(check_connection)]
+Sheet = Annotated[
+    StrictStr | StrictInt,
+    BeforeValidator(_check_sheet),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer", "minimum": 1}]}
+    ),
+]
 FileNames = Annotated[
     tuple[Text, ...],
     BeforeValidator(_to_tuple),

@@ -57,6 +57,16 @@ def typed_bound(data_type: DataType, value: Scalar) -> Value:
     raise ValueError(f"values of {data_type.name} have no order")
 
 
+def typed_constant(data_type: DataType, value: Scalar) -> Value:
+    """A value of a spec as one that is stored in a column of the type.
+
+    Raises:
+        ValueError: no value of the column equals it.
+    """
+    inexact = data_type.name in ("real", "double precision")
+    return _number(value) if inexact else typed_value(data_type, value)
+
+
 def _number(value: Scalar) -> Decimal:
     if isinstance(value, bool):
         raise ValueError(f"`{str(value).lower()}` is not a number")

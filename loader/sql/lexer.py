@@ -185,6 +185,40 @@ def called_words(text: str) -> Iterator[tuple[str, bool]]:
             yield piece.lower(), _end_of_call(pieces, place) is not None
 
 
+def names_in(text: str) -> set[str]:
+    """The words and quoted names of an expression, in lower case.
+
+    >>> sorted(names_in("Op = 'D' AND b > 1"))
+    ['and', 'b', 'op']
+    """
+    found = (piece for kind, piece in tokens(text) if kind in ("word", "name"))
+    return {piece.strip('"').lower() for piece in found}
+
+
+def columns_in(text: str) -> set[str]:
+    """The words of an expression that may be columns: neither calls nor what follows a dot.
+
+    >>> sorted(columns_in("upper(op) = 'D'"))
+    ['op']
+    """
+    quoted = (piece.strip('"').lower() for kind, piece in tokens(text) if kind == "name")
+    return {word for word, called in called_words(text) if not called} | {*quoted}
+
+
+_WORDS = (
+    "all and any array as asc at between bigint binary bool boolean both by bytea case cast char"
+    " character collate current_date current_timestamp date datetime day days decimal desc distinct"
+    " double else end epoch escape exists false float float4 float8 from hour hours ilike in int"
+    " int2 int4 int8 integer interval is isnull json leading like localtimestamp minute minutes"
+    " month months not notnull null nulls numeric on or over partition precision quarter real"
+    " second seconds similar smallint some super sysdate text then time timestamp timestamptz"
+    " timetz to trailing true unknown using varbinary varbyte varchar varying week weeks when"
+    " with without year years zone"
+)
+SQL_WORDS = frozenset(_WORDS.split())
+"""Words of expressions that are no columns."""
+
+
 def _follows_dot(pieces: Sequence[tuple[str, str]], place: int) -> bool:
     return place > 0 and pieces[place - 1][1] == "."
 

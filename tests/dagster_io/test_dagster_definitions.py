@@ -821,7 +821,8 @@ def test_checks_of_another_resource(
 ) -> None:
     """Only Loader's managers know a warehouse; another one is told by its class."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)
-    found = bench.check(resources={"io_manager": dg.mem_io_manager})
+    other = dg.IOManagerDefinition.hardcoded_io_manager(dg.InMemoryIOManager())  # type: ignore[no-untyped-call]  # Dagster's
+    found = bench.check(resources={"io_manager": other})
     assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, but")
 
 

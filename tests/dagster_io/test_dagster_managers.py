@@ -213,7 +213,8 @@ def test_the_seed_snippet_runs(
     assert rows[:2] == [(day, "UA", 1), (day, "AA", 2)]
     assert len(rows) == 4
     metadata = bench.metadata(result, "nyc/flights")
-    assert metadata["dagster/row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/partition_row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/row_count"] == 4
     assert metadata["dagster/table_name"] == "dev.nyc.flights"
     assert metadata["dagster/uri"] == (
         f"redshift://{stand_in.host}:{stand_in.port}/dev/nyc/flights"
@@ -443,12 +444,12 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     bench.spec(**DAYS)
 
     def of_all(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        context.add_output_metadata({"dagster/row_count": 7})
+        context.add_output_metadata({"dagster/partition_row_count": 7})
         return day_rows(context)
 
     def of_one(context: dg.AssetExecutionContext) -> pd.DataFrame:
         context.add_asset_metadata(
-            {"dagster/row_count": 9},
+            {"dagster/partition_row_count": 9},
             asset_key=dg.AssetKey(["s", "t"]),
             partition_key="2024-01-02",
         )
@@ -457,7 +458,7 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     for value, wanted in ((of_all, [7, 7, 7]), (of_one, [1, 9, 1])):
         asset = made(value, partitions_def=DAILY)
         found = bench.by_partition(bench.run(asset, keys=("2024-01-01", "2024-01-03")))
-        assert [metadata["dagster/row_count"] for metadata in found.values()] == wanted
+        assert [metadata["dagster/partition_row_count"] for metadata in found.values()] == wanted
         assert [metadata["rows_loaded"] for metadata in found.values()] == [1, 1, 1]
 
 
@@ -562,7 +563,7 @@ def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     bench.spec(**DAYS)
     days = made(day_rows, partitions_def=DAILY)
     result = bench.run(days, key="2024-01-03", run_config=options(dry_run=True))
-    metadata = bench.metadata(result)
+    metadata = bench.observed(result)
     assert "dry run" in metadata["status"]
     assert metadata["rows_read"] == 1
     assert metadata["slice"] == "day=2024-01-03"
@@ -572,7 +573,7 @@ def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     assert "dagster/row_count" not in metadata
     assert [path.name for path in bench.folder.iterdir()] == ["specs"]
     both = options(dry_run=True, full_refresh=True)
-    metadata = bench.metadata(bench.run(days, key="2024-01-03", run_config=both))
+    metadata = bench.observed(bench.run(days, key="2024-01-03", run_config=both))
     assert metadata["slice"] == "the whole table"
     assert [path.name for path in bench.folder.iterdir()] == ["specs"]
 
@@ -598,9 +599,9 @@ def test_a_dry_run_needs_no_warehouse(bench: Bench, monkeypatch: pytest.MonkeyPa
     manager = seed(specs=str(bench.specs))
     config = options(dry_run=True)
     result = bench.run(days, keys=("2024-01-01", "2024-01-02"), manager=manager, run_config=config)
-    for metadata in bench.by_partition(result).values():
-        assert "COPY" in metadata["sql"]
-        assert SEED["AWS_REDSHIFT_S3_IAM_ROLE"] in metadata["sql"]
+    script = bench.observed(result)["sql"]
+    assert "COPY" in script
+    assert SEED["AWS_REDSHIFT_S3_IAM_ROLE"] in script
 
 
 REFUSED: Mapping[str, Mapping[str, list[Any]]] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from loader.plan.model import (
     table_ledger,
 )
 from loader.plan.read_plan import plan_read
+from loader.plan.source_files import FilesOfLoad, SourceFile
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -56,6 +58,10 @@ TARGETS = {
     ),
 }
 
+FILES = (
+    SourceFile("in/it's [1].csv", 12, 1_700_000_000_000_000_000, "sha256:ab\\c"),
+    SourceFile("s3://bucket/in/b.csv", 0, None, "5d41402abc4b2a76b9719d911017c592"),
+)
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "data_type": "bigint"},
     {"name": "day", "data_type": "date"},
@@ -64,6 +70,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "data_type": "varchar(2)"},
     {"name": "amount", "data_type": "decimal(12,2)"},
 ]
+OPERATION = [{"name": "op", "data_type": "varchar(1)"}]
 STAGED = StagedFacts(rows=1_000, bytes=20_000, files=2)
 DAY = [{"expr": "day", "grain": "day"}]
 TWO = [{"name": "day", "expr": "day", "grain": "day"}, {"name": "carrier", "expr": "carrier"}]
@@ -134,6 +141,30 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 frozenset({Figure("id", parse("bigint"), "minimum")}),
             ),
         },
+    ),
+    "append_new_files": (
+        {"write_disposition": "append", "source": {"files": "in/*.csv", "load": "new"}},
+        {"files": FilesOfLoad(FILES, once=True)},
+    ),
+    "replace_days_with_new_files": (
+        {"partition_by": DAY, "source": {"files": "in/{day}/*.csv", "load": "new"}},
+        {
+            "partition": ["2013-01-01", "2013-01-02"],
+            "files": FilesOfLoad(
+                tuple(replace(file, partition="2013-01-01") for file in FILES),
+                once=True,
+                known=("load-0", "it's"),
+                partitions=("2013-01-01", "2013-01-02"),
+            ),
+        },
+    ),
+    "replace_whole_from_files": (
+        {"source": {"files": "in/*.csv"}},
+        {"files": FilesOfLoad(FILES)},
+    ),
+    "preview_of_new_files": (
+        {"write_disposition": "append", "source": {"files": "in/*.csv", "load": "new"}},
+        {"load_id": PREVIEW_LOAD_ID, "run": "", "staged": None},
     ),
     "replace_whole_json": ({"staging": {"format": "json", "compression": "none"}}, {}),
     "replace_day": ({"partition_by": DAY}, {"partition": "2013-01-01"}),
@@ -223,6 +254,52 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "merge_statement": (
         {"write_disposition": "merge", "primary_key": ["id"], "merge": {"strategy": "merge"}},
         {},
+    ),
+    "merge_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"on_duplicate": "last", "order_by": ["at"], "deleted_when": "op = 'D'"},
+        },
+        {},
+    ),
+    "merge_soft_deletes": (
+        {
+            "write_disposition": "merge",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "merge": {"order_by": ["at"], "deleted_when": "op = 'D'", "soft_delete": "seen"},
+        },
+        {},
+    ),
+    "scd2": ({"write_disposition": "scd2", "primary_key": ["id", "carrier"]}, {}),
+    "scd2_effective_at": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "batch_columns": OPERATION,
+            "scd2": {
+                "effective_at": "at",
+                "on_late": "fail",
+                "ignore_changes": ["seen"],
+                "deleted_when": "op = 'D'",
+            },
+        },
+        {},
+    ),
+    "scd2_snapshot": (
+        {
+            "write_disposition": "scd2",
+            "primary_key": ["id"],
+            "columns": [*COLUMNS, {"name": "note", "data_type": "super", "default": "NULL"}],
+            "scd2": {"effective_at": "day", "on_absent": "close", "valid_to": "until"},
+        },
+        {"present": frozenset(column["name"] for column in COLUMNS)},
+    ),
+    "scd2_full_refresh": (
+        {"write_disposition": "scd2", "primary_key": ["id"]},
+        {"full_refresh": True},
     ),
     "rich_table": (RICH, {}),
     "rich_table_csv": ({**RICH, "staging": {"format": "csv", "compression": "none"}}, {}),

@@ -27,7 +27,7 @@ STRUCTURAL = [
     *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
     *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
     *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
-    *("dagster_partitions_shape", "name_of_system_column", "primary_key_constraint"),
+    *("from_words", "dagster_partitions_shape", "name_of_system_column", "primary_key_constraint"),
 ]
 """The bad cases that an editor can see without knowing rules between fields."""
 
