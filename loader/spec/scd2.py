@@ -24,8 +24,8 @@ class Scd2(Model):
     is_current: ColumnName = "is_current"
     """The boolean column that is true in the current version."""
     ignore_changes: tuple[Name, ...] = ()
-    """Columns whose changes alone make no new version, such as the time of an export. Those that tell
-    of the load by their `from` never do."""
+    """Columns whose changes alone make no new version, such as the time of an export. Those that
+    tell of the load by their `from` never do."""
     on_late: Literal["insert", "skip", "fail"] = "insert"
     """A row that changes the history before the latest version of its key: insert it where it
     belongs, leave it out, or an error."""
