@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry
+    from loader.executor.read_rejects import RejectedRows
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -312,6 +313,23 @@ class Project:
         specs = [entry.spec for entry in self.catalog.select([select])] if select else []
         tables = [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
         return read_history(self.context(target), tables, limit)
+
+    def rejects(
+        self,
+        spec: TableSpec,
+        *,
+        load_id: str | None = None,
+        limit: int = 20,
+        target: str | None = None,
+    ) -> RejectedRows | None:
+        """The rows that the last load, or one with this id, has set aside; None if there are none.
+
+        They come from the staging location, where `clean` removes them after some days. ``limit``
+        is the maximum number of rows that are read.
+        """
+        from loader.executor.read_rejects import find_rejects
+
+        return find_rejects(spec, self.context(target).staging_store, load_id, limit)
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """Describe the live table, or say that the table or its schema does not exist."""

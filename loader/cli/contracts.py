@@ -41,7 +41,12 @@ if TYPE_CHECKING:
     help="Open Data Contract Standard 3.1, dbt models, or dbt sources.",
 )
 @click.option("-o", "--output", metavar="FILE|DIR", help="Write to a file or folder, not stdout.")
-@common_options()
+@common_options(
+    examples=[
+        "export shop/orders --to odcs",
+        "export --to dbt -o models/sources.yml",
+    ],
+)
 def export(context: Context, select: tuple[str, ...], language: Any, output: str | None) -> None:
     """Print table specs as data contracts or dbt files.
 
@@ -93,7 +98,12 @@ def _write_out(context: Context, documents: Sequence[Written], output: str) -> N
 @click.option("--schema", metavar="NAME", help="The schema of tables whose file has none.")
 @click.option("-o", "--output", metavar="DIR", help="Write DIR/SCHEMA/TABLE.yml for each table.")
 @click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
-@common_options()
+@common_options(
+    examples=[
+        "import contract.odcs.yaml",
+        "import models/*.yml -o specs",
+    ],
+)
 def import_(
     context: Context,
     files: tuple[str, ...],

@@ -20,7 +20,12 @@ from loader.text_tables import format_count
     required=True,
     help="The folder to write: new, empty, or an earlier site.",
 )
-@common_options()
+@common_options(
+    examples=[
+        "docs -o site",
+        "docs 'shop/*' -o site",
+    ],
+)
 def docs(context: Context, select: tuple[str, ...], output: Path) -> None:
     """Write a static documentation site of the specs.
 

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @click.option(
     "--encoding", default="utf-8", show_default=True, help="The encoding of CSV and JSON files."
 )
-@common_options()
+@common_options(
+    examples=[
+        "infer data/orders.csv > specs/shop/orders.yml",
+        "infer --table shop.orders --target prod",
+    ],
+)
 def infer(
     context: Context, files: tuple[str, ...], table: str | None, name: str | None, encoding: str
 ) -> None:

@@ -57,11 +57,6 @@ def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]
     return live_progress()
 
 
-def format_size(size: int) -> str:
-    """Format a number of bytes as kB or MB."""
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
-
-
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a table with a header row and aligned columns."""
     return "\n".join(align([head, *([escape_line(cell) for cell in row] for row in rows)]))

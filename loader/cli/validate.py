@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("select", nargs=-1)
-@common_options("github")
+@common_options(
+    "github",
+    examples=[
+        "validate",
+        "validate 'shop/*' specs/shop/orders.yml",
+        "validate --format github",
+    ],
+)
 def validate(context: Context, select: tuple[str, ...]) -> int:
     """Check settings, specs and templates, and report every error.
 

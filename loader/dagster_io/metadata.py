@@ -102,6 +102,8 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found["column_statistics"] = column_statistics(result.statistics)
     if result.rejects:
         found["rejects"] = result.rejects
+        reasons = [dict(reason) for reason in result.reject_reasons]
+        found["reject_reasons"] = table_value(reasons, most=len(reasons))
     if result.staged:
         found["staged"] = result.staged
     if result.warnings:

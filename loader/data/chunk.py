@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ class Frame:
     chunks: Iterator[Chunk]
     rows: int | None = None
     """The number of rows, where it is known in advance."""
+    share: Callable[[], float] | None = None
+    """Tells the share of the input that was read, from 0 to 1, where its size is known."""
 
 
 class UnsupportedValue:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from loader.errors import PlanError
 from loader.executor.context import TargetContext
@@ -46,6 +47,10 @@ class LedgerEntry:
     """Figures of the loaded columns; None if the load only counted rows."""
     columns_changed: Mapping[str, Sequence[str]] | None = None
     """The columns that the load ``added`` or ``widened``."""
+    rows_rejected: int | None = None
+    """None where the ledger is older than this column."""
+    rejects: Mapping[str, Any] | None = None
+    """The ``file`` of rejected rows, and their ``reasons``: column, reason and rows."""
 
     @property
     def table(self) -> str:
@@ -91,6 +96,6 @@ def _entry(row: Row) -> LedgerEntry:
     values = dict(zip(names, row, strict=True))
     loaded_at = values["loaded_at"]
     moment = loaded_at if loaded_at.tzinfo else loaded_at.replace(tzinfo=UTC)
-    for name in ("column_figures", "columns_changed"):
+    for name in ("column_figures", "columns_changed", "rejects"):
         values[name] = values[name] and json.loads(values[name])
     return LedgerEntry(**{**values, "loaded_at": moment.astimezone(UTC)})

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loader.data.cast.report import Reason, list_reasons
 from loader.errors import FrameError
 from loader.staging.stores.base import Store
+
+REASONS = "loader.reasons"
+"""The key of the reasons in the metadata of the file."""
 
 
 class RejectsFile:
@@ -27,6 +33,8 @@ class RejectsFile:
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self.uri: str | None = None
+        self.reasons: Mapping[Reason, int] = {}
+        """How many rows are there for which reason; it is written when the file ends."""
 
     def __enter__(self) -> RejectsFile:
         return self
@@ -43,6 +51,12 @@ class RejectsFile:
         else:
             self._stack.__exit__(kind, error, trace)
 
+    def _close(self) -> None:
+        assert self._writer is not None
+        told = json.dumps(list_reasons(self.reasons), ensure_ascii=False)
+        self._writer.add_key_value_metadata({REASONS: told})
+        self._writer.close()
+
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows, as `reject_rows` builds them.
 
@@ -52,7 +66,7 @@ class RejectsFile:
         if self._writer is None:
             sink = self._stack.enter_context(self._store.create(self._key))
             self._writer = pq.ParquetWriter(sink, batch.schema)
-            self._stack.callback(self._writer.close)
+            self._stack.callback(self._close)
             self.uri = self._store.uri(self._key)
         names = self._writer.schema.names
         absent = pa.nulls(batch.num_rows, pa.string())

@@ -26,6 +26,7 @@ from loader.plan.model import (
     Statement,
     Target,
     ledger_figures,
+    ledger_rejects,
     ledger_slice,
     missing_ledger_columns,
     stage_prefix,
@@ -397,6 +398,8 @@ class _Builder:
             if staged
             else Unknown("figures of the columns"),
             "columns_changed": self._columns_changed(),
+            "rejected": staged.rows_rejected if staged else Unknown("rows rejected"),
+            "rejects": ledger_rejects(staged) if staged else Unknown("rejected rows"),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": self._files,
             "uris": self.request.in_place.uris if self.request.in_place else (),

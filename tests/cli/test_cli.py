@@ -108,6 +108,7 @@ SESSIONS: dict[str, list[str]] = {
         *(LOAD, LOAD, "history", "read shop/orders", "read shop/orders --format json"),
         *("read shop/orders --partition 2026-01-01 --columns customer,amount", "read shop.orders"),
         *("read shop/orders --partition 2027-01-01", "read shop/orders --columns customre"),
+        *("read shop/orders --limit 1", "read shop/orders --limit 0", "read shop/orders --limit x"),
         *("read shop/orders --columns ''", "history shop/orders --limit 1", "history shop/nope"),
         *(f"load {ORDERS} --full-refresh --load-id two --format json", "history --format json"),
         *("load shop/orders data/orders.csv --partition 2026-01-01 --load-id three",),
@@ -117,6 +118,12 @@ SESSIONS: dict[str, list[str]] = {
     "load_json_errors": [
         *("load shop/orders data/orders.csv --format json", "load nope x --format json"),
         *("load shop/orders data/nothing.csv --partition auto --format json",),
+    ],
+    "rejects": [
+        *("rejects shop/orders", "edit: sort: -> schema_contract: {bad_rows: reject}\nsort:"),
+        *("edit: decimal(12,2) -> smallint", LOAD, "rejects shop/orders --limit 1"),
+        *("edit: bad_rows: reject -> bad_rows: reject, max_rejects: 3", LOAD, "history"),
+        *("rejects shop/orders --load-id one --format json", "rejects shop/orders --load-id x"),
     ],
     "nothing_loaded": ["history", "history --format json", "read shop/orders"],
     "prod_without_environment": ["load shop/orders data/orders.csv --target prod --partition auto"],
@@ -160,7 +167,8 @@ def normal(text: str, folder: Path) -> str:
         (r"\d{8}t\d{12}z", "<time>"),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "<time>  "),
-        (r'("loaded_at": )"[^"]+"', r'\1"<time>"'),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "<time> UTC"),
+        (r'("(?:loaded_at|written)": )"[^"]+"', r'\1"<time>"'),
         (r'("(?:stage|load)": )[\d.e-]+', r"\1<seconds>"),
         (r'("bytes_staged": )\d+', r"\1<bytes>"),
         (r"\d+\.\d [kM]B", "<size>"),
@@ -344,6 +352,18 @@ def test_planned_sql_runs_as_it_is(project: Path) -> None:
         again = connection.execute("SELECT * FROM shop.orders ORDER BY ALL").fetchall()
     assert again == loaded
     assert len(again) == 3
+
+
+@pytest.mark.parametrize("name", ["", *sorted(main.commands)])
+def test_examples_are_commands(name: str) -> None:
+    """Every page of help has examples, and each of them is a command line that parses."""
+    command = main.commands[name] if name else main
+    examples = getattr(command.callback, "examples", ())
+    assert examples
+    for line in examples:
+        called, *arguments = shlex.split(re.split(" [<>#]", line)[0])  # without the shell's part
+        assert not name or called == name
+        main.commands[called].make_context(called, arguments)
 
 
 CHANGED = ["plan --live", "plan --live --format markdown", "plan --live --format sql"]
@@ -543,7 +563,8 @@ def test_rejects_are_told_when_no_row_is_left(rejecting: Path) -> None:
     code, out, err = run(load)
     assert (code, err) == (0, "")
     assert "no rows to load\n  rejected 1 row, kept in " in out
-    assert pq.read_table(out.split("kept in ")[1].strip()).num_rows == 1
+    assert out.endswith("rejects.parquet\n    1 row  ordered_on  is not a date\n")
+    assert pq.read_table(out.split("kept in ")[1].splitlines()[0]).num_rows == 1
     run(LOAD)
     rejecting.write_text(rejecting.read_text() + "on_empty: clear\n")
     assert "no rows to load; 2 deleted\n  rejected 1 row, kept in " in run(load)[1]

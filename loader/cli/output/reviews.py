@@ -294,9 +294,10 @@ def format_markdown(reviews: Sequence[Review]) -> str:
         [sql if at in kept else "" for at, (_, sql) in enumerate(sections)], scripts
     )
     lines = [*head]
+    with_sql &= {at for at in kept if sections[at][1]}
     for at, (text, sql) in enumerate(sections):
-        lines += [text] * (at in kept) + [sql] * (at in with_sql and bool(sql))
-    lost = sum(bool(sql) and at not in with_sql for at, (_, sql) in enumerate(sections))
+        lines += [text] * (at in kept) + [sql] * (at in with_sql)
+    lost = sum(bool(sql) for _, sql in sections) - len(with_sql)
     if lost or len(kept) < len(sections):
         lines += [_SHORTENED.format(len(sections) - len(kept), lost), ""]
     return "\n".join([*lines, *tail])

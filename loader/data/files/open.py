@@ -27,6 +27,7 @@ from loader.data.files.csv import DelimiterError
 from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.inputs import Input
+from loader.data.files.read_share import ReadShare, weigh
 from loader.errors import LoaderError, SourceError
 from loader.spec.model import Source
 from loader.text_files import is_folder, path_exists
@@ -83,10 +84,15 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
     for file in files:
         named.setdefault(_unique_name(file), file)
     unique = list(named.values())
+    share = None
+    if not any(file.stream for file in unique):
+        share = ReadShare(weigh([None if file.remote else file.name for file in unique]))
+        unique = [replace(file, share=share) for file in unique]
     first = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    return Frame(first.columns, _chain_files(first, unique, source), rows)
+    chunks = _chain_files(first, unique, source)
+    return Frame(first.columns, chunks, rows, share.value if share else None)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,8 @@ class DataFile:
     """An object in S3, which has to be downloaded first."""
     local: str = ""
     """The downloaded file."""
+    share: ReadShare | None = field(default=None, compare=False)
+    """Counts what is read of it."""
 
     @property
     def path(self) -> str:
@@ -236,7 +244,13 @@ def _read_error(name: str, error: Exception) -> SourceError:
 
 def _open_bytes(file: DataFile) -> tuple[Input, bool]:
     """The decompressed content of a file, and whether it was compressed."""
-    raw = Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
+    if file.share is not None:
+        file.share.open_file(file.path)
+    raw = Input(
+        file.stream or pa.OSFile(file.path),
+        borrowed=file.stream is not None,
+        on_read=file.share.add if file.share else lambda _: None,
+    )
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
