@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 from loader.errors import ConfigError, Problem
 from loader.plan.figures import Level
-from loader.settings_file import SettingsFile, read_settings_file
+from loader.redaction import KNOWN, find_passwords
+from loader.settings_file import SettingsFile, header, read_settings_file
+from loader.spec.connections import EXAMPLE, check_connection, is_connection_name
 from loader.target_settings import (
     check_settings,
     expand_variables,
@@ -44,6 +48,9 @@ __all__ = [
 TARGET_VARIABLE = "LOADER_TARGET"
 """The environment variable that chooses a target where none is named."""
 
+_PASSWORD_VARIABLE = re.compile(r"://[^/@:]*:(\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\})@")
+"""A variable in the place of the password of a URL."""
+
 SANDBOX = "sandbox"
 """The target that `loader sandbox` runs, for projects without a target of that name."""
 
@@ -71,6 +78,8 @@ class Config:
     """That file; None for settings of a program, and for defaults."""
     problems: tuple[Problem, ...] = ()
     """What is wrong outside of the targets; the defaults stand for it."""
+    connections: Mapping[str, str] = field(default_factory=dict)
+    """The databases that source queries read, by name; URLs as written."""
 
     def settings(self, name: str | None = None, *, preview: bool = False) -> TargetSettings:
         """A target's settings, with ``${NAME}`` replaced by the environment variable's value.
@@ -108,6 +117,49 @@ class Config:
         if not preview and (lacking := find_missing(settings, raw)):
             raise self._error(name, lacking)
         return settings
+
+    def connection(self, given: str) -> str:
+        """The URL of a connection: a name of the settings, or a URL, with ``${NAME}`` replaced.
+
+        Its password is hidden in all output from now on. A variable in the place of the password
+        is the password itself; anywhere else it is a part of the URL, or all of it.
+
+        Raises:
+            ConfigError: there is no connection of this name, or a variable is not set.
+        """
+        text = given
+        if is_connection_name(given):
+            if given not in self.connections:
+                raise self._no_connection(given)
+            text = self.connections[given]
+        password = _PASSWORD_VARIABLE.search(text)
+        parts = {"url": text}
+        if password is not None:
+            start, end = password.span(1)
+            parts = {"url": text[:start], "password": password[1], "rest": text[end:]}
+        values, missing = expand_variables(parts, keep=False)
+        if missing:
+            names = ", ".join(f"${{{variable}}}" for _, variable in missing)
+            raise ConfigError(
+                f"the connection `{given}` needs environment variables that are not set: {names}",
+                hint="set them, or write a default, ${NAME:-default}",
+            )
+        if "password" in values:
+            KNOWN.add(values["password"])
+            values["password"] = quote(values["password"], safe="")
+        url = "".join(values.values())
+        KNOWN.add(*find_passwords(url))
+        return url
+
+    def _no_connection(self, name: str) -> ConfigError:
+        close = difflib.get_close_matches(name, self.connections, n=1)
+        known = f"connections: {', '.join(self.connections)}" if self.connections else ""
+        hint = f"did you mean `{close[0]}`?" if close else known
+        where = self.file.header("connections") if self.file else header((), "connections")
+        return ConfigError(
+            f"{self.source if self.file else 'the project'} has no connection `{name}`",
+            hint=hint or f'add it below {where}: {name} = "{EXAMPLE}"',
+        )
 
     def raw_settings(self, name: str) -> Mapping[str, Any]:
         """A target's settings as written, before ``${NAME}`` is replaced.
@@ -207,7 +259,7 @@ def make_settings(
     return settings
 
 
-_KEYS = ("specs", "templates", "target", "targets", "verify")
+_KEYS = ("specs", "templates", "target", "targets", "connections", "verify")
 
 
 def find_config(start: Path | None = None) -> Config:
@@ -271,6 +323,7 @@ def _read_config(root: Path, file: SettingsFile) -> Config:
         source=file.name,
         file=file,
         problems=tuple(sorted(located, key=lambda one: (one.line, one.column))),
+        connections=dict(table.get("connections", {})),
     )
     return _choose_target(config)
 
@@ -289,6 +342,7 @@ def _problems(file: SettingsFile) -> Iterator[Problem]:
             yield Problem("must be text", (key,), hint if key == "target" else None)
     if table.get("verify", "values") not in get_args(Level):
         yield Problem(f"must be one of {', '.join(get_args(Level))}", ("verify",))
+    yield from _connection_problems(table.get("connections", {}))
     targets = table.get("targets", _LOCAL)
     if not isinstance(targets, Mapping):
         where = file.header("targets", "NAME")
@@ -300,6 +354,22 @@ def _problems(file: SettingsFile) -> Iterator[Problem]:
             yield Problem(f"must be a table, {where}", ("targets", name))
 
 
+def _connection_problems(connections: object) -> Iterator[Problem]:
+    if not isinstance(connections, Mapping):
+        yield Problem("must have a URL for each name", ("connections",))
+        return
+    for name, url in connections.items():
+        loc = ("connections", name)
+        if not is_connection_name(name) or not isinstance(url, str) or is_connection_name(url):
+            yield Problem("must be a URL", loc, f'such as "{EXAMPLE}"')
+            continue
+        try:
+            check_connection(url)
+        except ValueError as error:
+            KNOWN.add(*find_passwords(url))
+            yield Problem(str(error), loc)
+
+
 def _choose_target(config: Config) -> Config:
     """The settings with the target that the environment names, if it names one."""
     named = os.environ.get(TARGET_VARIABLE)
@@ -309,6 +379,21 @@ def _choose_target(config: Config) -> Config:
 def _near_target(name: str, targets: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(name, targets, n=1)
     return f"did you mean `{close[0]}`?" if close else f"targets: {', '.join(targets)}"
+
+
+def _read_connections(table: object, source: str) -> dict[str, str]:
+    place = f"{source}: [tool.loader.connections]"
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{place} must have a URL for each name")
+    for name, url in table.items():
+        if not is_connection_name(name) or not isinstance(url, str) or is_connection_name(url):
+            raise ConfigError(f"{place} {name} must be a URL", hint=f'such as "{EXAMPLE}"')
+        try:
+            check_connection(url)
+        except ValueError as error:
+            KNOWN.add(*find_passwords(url))
+            raise ConfigError(f"{place} {name} is {error}") from None
+    return dict(table)
 
 
 def make_config(

@@ -88,6 +88,10 @@ class SourceError(LoaderError):
     """A file or frame cannot be read as data."""
 
 
+class NoFilesError(SourceError):
+    """No file matches a pattern."""
+
+
 class StageError(LoaderError):
     """Staged or output files could not be written, listed or removed."""
 

@@ -12,7 +12,9 @@ def format_count(number: int, noun: str) -> str:
 
 
 def format_size(size: int) -> str:
-    """A number of bytes as kB or MB."""
+    """A number of bytes as B, kB or MB."""
+    if size < 100:
+        return f"{size} B"
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 

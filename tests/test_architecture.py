@@ -64,6 +64,7 @@ HOMES: dict[str, set[str]] = {
     },
     "pydantic": {"dagster_io", "plan", "spec", "target_settings", "warehouse"},
     "pydantic_core": {"spec"},
+    "python_calamine": {"data"},
     "redshift_connector": {"testing", "warehouse"},
     "rich": {"cli"},
     "s3transfer": {"staging"},

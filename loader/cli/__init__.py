@@ -10,6 +10,7 @@ from loader.cli import (  # noqa: F401  # they are commands
     plan,
     project,
     rejects,
+    run,
     sandbox,
     validate,
 )

@@ -13,7 +13,13 @@ import click
 
 from loader.atomic_write import write_text
 from loader.cli.framework import OK, Context, common_options, main, style
-from loader.cli.options import FULL_REFRESH, PARTITION, open_data, parse_partitions
+from loader.cli.options import (
+    FULL_REFRESH,
+    PARTITION,
+    open_data,
+    parse_partitions,
+    select_tables,
+)
 from loader.errors import PlanError
 from loader.escaping import escape_terminal
 from loader.redaction import KNOWN
@@ -27,7 +33,7 @@ _PER_PROCESS = 100
 
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @PARTITION
 @FULL_REFRESH
 @click.option(
@@ -69,9 +75,9 @@ def plan(
 ) -> int:
     """Show the SQL of a load without running it.
 
-    SELECT is an asset key, schema.table, a glob, or a spec file; default all tables. With --live
-    the specs are compared with the live tables, and the changes `loader apply` would make are
-    shown too.
+    SELECT is an asset key, schema.table, a glob, a spec file, or a folder of specs; default all
+    tables. With --live the specs are compared with the live tables, and the changes `loader apply`
+    would make are shown too.
     """
     from loader.plan.model import PREVIEW_LOAD_ID  # noqa: PLC0415
 

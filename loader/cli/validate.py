@@ -18,6 +18,7 @@ from loader.cli.framework import (
     print_error,
     stdout_errors,
 )
+from loader.cli.options import select_tables
 from loader.errors import LoaderError, Problem, SpecError
 from loader.redaction import KNOWN
 from loader.text_tables import format_count
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @common_options(
     "github",
     examples=[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from loader.data.chunk import Frame
+    from loader.data.files.open import DataFile
     from loader.spec.model import Source
 
 
@@ -19,19 +20,23 @@ class InPlace:
     before COMMIT.
     """
 
-    files: tuple[str, ...]
-    """Paths, globs, or either of them in S3 (``s3://bucket/…``)."""
+    files: tuple[str | DataFile, ...]
+    """Paths, globs, either of them in S3 (``s3://bucket/…``), or files that were listed."""
     otherwise_stage: bool = False
     """Whether the files are staged if they cannot be loaded in place, which is an error if not."""
 
 
 def open_source(
-    files: Sequence[str], source: Source, stdin: BinaryIO | None = None, *, in_place: bool = False
+    files: Sequence[str | DataFile],
+    source: Source,
+    stdin: BinaryIO | None = None,
+    *,
+    in_place: bool = False,
 ) -> Frame | InPlace:
     """The rows of files, or the files themselves where `source.in_place` says so.
 
     Args:
-        files: Paths, globs, URLs of S3, or ``-`` for standard input.
+        files: Paths, globs, URLs of S3, ``-`` for standard input, or files that were listed.
         source: How they are read.
         stdin: Standard input.
         in_place: Whether they are loaded in place whatever the source says.

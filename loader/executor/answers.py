@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
 from loader.executor.check_results import HIDDEN, evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
+from loader.executor.shrinkage import check_counts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
     DELETED,
     STAGED,
     CheckHolds,
+    FilesNotLoaded,
     MergeCounted,
     NotLoaded,
+    NotShrunk,
     Number,
     RowCount,
+    RowsBefore,
     Values,
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
+from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
 from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
@@ -35,6 +40,14 @@ class AlreadyLoadedError(Exception):
     def __init__(self, record: LoadRecord) -> None:
         super().__init__()
         self.record = record
+
+
+class FilesLoadedError(Exception):
+    """Ends the transaction, because another load has committed some of its files meanwhile."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(example)
+        self.example = example
 
 
 @dataclass
@@ -52,8 +65,14 @@ class Answers:
     numbers: dict[str, int] = field(default_factory=dict)
     """Numbers by their names in `loader.plan.expectations`."""
     merge_counts: MergeCounts | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+    """The results of all checks."""
     failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
     """Failed checks, for the caller to report together."""
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each partition before the load, if the spec guards them."""
+    shrunk: tuple[Statement, list[Shrunk]] | None = None
+    """The partitions that have lost too many rows, for the caller to report."""
     copied_by: str = "the copy"
     """The template of the last copy."""
 
@@ -72,14 +91,14 @@ class Answers:
 
         Raises:
             AlreadyLoadedError: the ledger has the load.
+            FilesLoadedError: the ledger has some of its files.
             VerifyError: the result is not as expected.
         """
         if statement.role == "copy":
             self.copied_by = statement.template
         match statement.expects:
-            case NotLoaded():
-                if record := LoadRecord.of(rows):
-                    raise AlreadyLoadedError(record)
+            case NotLoaded() | FilesNotLoaded() as expected:
+                self._check_ledger(statement, rows, expected)
             case Number(name, optional):
                 if rows or not optional:
                     self._keep(name, self.numbers.get(name, 0) + whole_number(statement, rows))
@@ -90,12 +109,36 @@ class Answers:
                 self._check_zero(statement, rows, expected)
             case Values() as expected:
                 self._check_values(statement, rows, expected)
-            case MergeCounted():
-                self._count_merge(statement, rows)
+            case MergeCounted() as expected:
+                self._count_merge(statement, rows, expected)
+            case CheckHolds() | RowsBefore() | NotShrunk():
+                self._take_check(statement, rows)
+
+    def _take_check(self, statement: Statement, rows: list[Row]) -> None:
+        """Keep the result of a check or guard of the spec, for the caller to report."""
+        match statement.expects:
             case CheckHolds(check):
                 result = evaluate_check(check, statement, rows)
+                self.checks.append(result)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
+            case RowsBefore(dimensions) | NotShrunk(_, dimensions) as expected:
+                counts = rows_of_partitions(
+                    dimensions, check_counts(statement, rows, len(dimensions))
+                )
+                if isinstance(expected, RowsBefore):
+                    self.partition_rows = counts
+                elif shrunk := find_shrunk(expected.guards, self.partition_rows, counts):
+                    self.shrunk = (statement, shrunk)
+
+    def _check_ledger(
+        self, statement: Statement, rows: list[Row], expected: NotLoaded | FilesNotLoaded
+    ) -> None:
+        if isinstance(expected, FilesNotLoaded):
+            if whole_number(statement, [row[:1] for row in rows]):
+                raise FilesLoadedError(str(rows[0][1]))
+        elif record := LoadRecord.of(rows):
+            raise AlreadyLoadedError(record)
 
     def _keep(self, name: str | None, number: int) -> None:
         if name is not None:
@@ -103,6 +146,7 @@ class Answers:
 
     def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
         wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        wanted -= sum(self.numbers.get(name, 0) for name in expected.less)
         if number == wanted:
             self._keep(expected.keep, number)
             return
@@ -122,22 +166,22 @@ class Answers:
         because = f"\n{expected.because}" * bool(expected.because)
         raise self._error(statement, message + because, expected.hint)
 
-    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+    def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""
-        names = [one.name for one in fields(MergeCounts)]
-        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+        names = (*expected.counts, *expected.more, BEFORE)
+        if len(rows) != 1 or len(rows[0]) != len(names):
             raise unexpected_result(statement, rows, "the counts of a merge")
-        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
-        self.merge_counts = MergeCounts(*counts)
-        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
-        excess = sum(counts) - self.numbers[STAGED]
+        numbers = (whole_number(statement, [(one,)]) for one in rows[0])
+        found = dict(zip(names, numbers, strict=True))
+        self.numbers |= found
+        self.merge_counts = MergeCounts(**{name: found[name] for name in expected.counts})
+        excess = self.merge_counts.rows - self.numbers[STAGED]
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {format_count(excess, 'row')} too many",
-                "remove the duplicates of the primary key from the table, or replace all of it with"
-                " --full-refresh",
+                f"`{statement.name}` of {self.table}: {expected.repeated}:"
+                f" {format_count(excess, 'row')} too many",
+                expected.hint,
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:

@@ -70,8 +70,10 @@ def inspect_files(
     problems = [*_find_obstacles(spec, request), *_find_unreadable(footers, context)]
     matched = match_columns(spec, footers[0].schema.names)
     problems += _find_earlier_names(matched)
-    columns = [column for column in spec.columns if column.name in matched]
-    problems += _find_differences(footers, columns, context, order or tuple(spec.by_name))
+    columns = [column for column in spec.input_columns if column.name in matched]
+    batch = (column.name for column in spec.batch_columns)
+    order = (*(order or tuple(spec.by_name)), *batch)
+    problems += _find_differences(footers, columns, context, order)
     if problems:
         raise NotInPlaceError(
             "\n".join(
@@ -99,7 +101,19 @@ def check_unchanged(table: str, footers: Sequence[Footer]) -> None:
     Raises:
         ExecuteError: some are not.
     """
-    changed = list(changed_files(footers))
+    report_changed(table, list(changed_files(footers)))
+
+
+def report_changed(table: str, changed: Sequence[str]) -> None:
+    """Fail if files have changed while they were loaded.
+
+    Args:
+        table: The table that was loaded.
+        changed: The names of the files that have.
+
+    Raises:
+        ExecuteError: there are some.
+    """
     if changed:
         names = "".join(f"\n  {name}" for name in changed[:_SHOWN])
         more = f"\n  and {len(changed) - _SHOWN:,} more" if len(changed) > _SHOWN else ""
@@ -121,8 +135,11 @@ def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
         yield "`--partition auto` looks for the partitions in the rows: name them"
     if spec.schema_contract.bad_rows == "reject":
         yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
-    if spec.source.columns:
-        yield "source.columns renames columns, and COPY reads them by their own names"
+    in_data = [column for column in spec.columns if column.is_in_data]
+    if any(spec.name_in_data(column) != column.name for column in in_data):
+        yield "`from` or source.columns renames columns, and COPY reads them by their own names"
+    for column in spec.load_columns:
+        yield f"`{column.name}`: `from: {column.from_}` is not in the files, which COPY reads alone"
 
 
 def _find_earlier_names(matched: Mapping[str, str]) -> Iterator[str]:
@@ -194,13 +211,14 @@ def _read_figures(
     context: TargetContext,
 ) -> Iterator[tuple[Figure, Value]]:
     """The figures of all rows that the footers have."""
+    nullable = {column.name for column in columns if column.nullable}
     for figure in compared_figures(spec, context.renderer, context.target, columns):
         in_files = [footer.columns[figure.column] for footer in footers]
         if figure.kind == "nulls":
             counts = [one.nulls for one in in_files if one.nulls is not None]
             if len(counts) == len(in_files):
                 yield figure, sum(counts)
-            elif not spec.by_name[figure.column].nullable:
+            elif figure.column not in nullable:
                 yield figure, 0
         elif figure.kind in ("minimum", "maximum") and figure.data_type.name in _WITH_EXTREMES:
             extremes = [one.extremes for one in in_files if one.extremes is not None]

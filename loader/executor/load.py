@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from loader.data.chunk import Frame
+from loader.data.files.listing import find_changed
 from loader.data.files.open import open_files
 from loader.data.frames import open_frame
 from loader.data.from_spark import is_spark_frame
 from loader.data.in_place import InPlace
-from loader.errors import FrameError, SourceError, StageError
+from loader.data.source_files import SourceFiles
+from loader.errors import ExecuteError, FrameError, SourceError, StageError
 from loader.executor.after_commit import run_after_commit
+from loader.executor.answers import FilesLoadedError
 from loader.executor.context import TargetContext
-from loader.executor.in_place import NotInPlaceError, check_unchanged, inspect_files
+from loader.executor.in_place import (
+    NotInPlaceError,
+    check_unchanged,
+    inspect_files,
+    report_changed,
+)
 from loader.executor.renames import refuse_earlier_name
+from loader.executor.request import facts_of
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
+from loader.executor.source import Selected, select_files
 from loader.executor.spark.load import stage_by_executors
 from loader.executor.stage import (
     Destination,
@@ -52,6 +64,9 @@ from loader.warehouse.introspect import inspect as inspect_tables
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
 from loader.warehouse.retry import with_retries
 
+_RUNS_AT_ONCE = 10
+"""How many other loads may be faster to load files that this one has chosen."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -63,6 +78,8 @@ class Load:
     resumes: bool
     """Whether the caller chose the load id, so that the ledger may have it already."""
     on_progress: OnProgress
+    files: Selected | None = None
+    """The files that the rows are from, once they are chosen."""
 
     def run(self, frame: object) -> LoadResult:
         """Stage the frame and load it.
@@ -70,16 +87,65 @@ class Load:
         Raises:
             PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
         """
-        if not self.request.auto:
+        for _ in range(_RUNS_AT_ONCE):
+            try:
+                result = self._attempt(frame)
+            except FilesLoadedError as found:
+                example = found.example
+                continue
+            return result if result.status == "no_new_files" else self._run_hooks(result)
+        raise ExecuteError(
+            f"other loads of {self.spec.table} were always first to load its files, such as"
+            f" {example}; {self.spec.table} is unchanged by this one",
+            hint="run one of them at a time",
+            rolled_back=True,
+        )
+
+    def _attempt(self, frame: object) -> LoadResult:
+        """Stage the frame and load it, unless the ledger has the load or its files.
+
+        Raises:
+            FilesLoadedError: another load has loaded some of the files meanwhile.
+        """
+        if not self.request.auto and not isinstance(frame, SourceFiles):
             self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
+            load = self
             try:
                 before = with_retries(lambda: self._prepare(stack))
+                if before.earlier is not None:
+                    return before.earlier
+                if isinstance(frame, SourceFiles):
+                    load, frame = self._select_files(frame, before.session)
             except BaseException as error:
                 self._add_note(error, f"nothing was loaded into {self.spec.table}")
                 raise
-            result = before.earlier or replace(self, spec=before.spec)._run(frame, before)
-        return self._run_hooks(result)
+            if isinstance(frame, LoadResult):
+                return frame
+            return replace(load, spec=before.spec)._run(frame, before)
+
+    def _select_files(
+        self, source: SourceFiles, session: Session | None
+    ) -> tuple[Load, Frame | InPlace | LoadResult]:
+        """The load of the files that are chosen, with their rows; its result if there are none."""
+        selected = select_files(self.spec, source, self.request, self.context, session)
+        if not selected.files:
+            skipped, target = selected.choice.unchanged, self.context.target.name
+            return self, LoadResult(
+                "no_new_files",
+                self.request.load_id,
+                self.spec.table,
+                target,
+                None,
+                files_read=0,
+                files_skipped=skipped,
+            )
+        # Staged files of an earlier attempt are being removed.
+        run = self.request.run and uuid.uuid4().hex[:12]
+        load = replace(self, request=replace(selected.request, run=run), files=selected)
+        if not load.request.auto:
+            load._plan(load.request, "unseen")
+        return load, selected.open(self.spec, in_place=source.in_place)
 
     def _run_hooks(self, result: LoadResult) -> LoadResult:
         """Run the hooks after COMMIT, also for a load that an earlier run committed."""
@@ -135,7 +201,7 @@ class Load:
         except BaseException as error:
             self._add_note(error, f"rolled back; {self.spec.table} is unchanged")
             staging = self.spec.staging
-            if ingested.footers:  # there is only a manifest
+            if ingested.footers or isinstance(error, FilesLoadedError):  # nobody needs to look
                 staging = staging.model_copy(update={"keep": "never"})
             clean_up_failed(store, prefix, staging, error)
             if ingested.rejects:
@@ -269,6 +335,7 @@ class Load:
             report,
             make_layout(self.spec, renderer, order),
             lambda columns: compared_figures(self.spec, renderer, target, columns),
+            facts_of(self.request),
         )
         if opened is None:
             return stage_by_executors(self.spec, frame, destination, options)
@@ -306,11 +373,21 @@ class Load:
             figures=staged.figures,
             session=before.session,
             explain=self._copy_explainer(),
-            before_commit=lambda: check_unchanged(self.spec.table, ingested.footers),
+            before_commit=lambda: self._check_unchanged(ingested),
             on_statement=lambda statement: self.on_progress(
                 Progress(statement.name, facts.rows, facts.bytes, facts.files)
             ),
         )
+
+    def _check_unchanged(self, ingested: Ingested) -> None:
+        """Check that the files are those that were listed and read.
+
+        Raises:
+            ExecuteError: some have changed.
+        """
+        check_unchanged(self.spec.table, ingested.footers)
+        if self.files is not None:
+            report_changed(self.spec.table, find_changed(self.files.files))
 
     def _files_in_place(self, ingested: Ingested) -> FilesInPlace | None:
         """What the plan needs to know of files that are not staged."""
@@ -334,6 +411,10 @@ class Load:
         status: Status = "loaded" if staged.rows else "empty"
         # The result of another run comes only from the ledger.
         is_own = outcome.record is None
+        counts: dict[str, Any] = {"rows_deleted": outcome.rows_deleted}
+        if outcome.merge_counts:
+            deleted = outcome.rows_deleted + outcome.merge_counts.rows_deleted
+            counts = {**asdict(outcome.merge_counts), "rows_deleted": deleted}
         return LoadResult(
             status=status if is_own else "already_loaded",
             load_id=self.request.load_id,
@@ -343,7 +424,6 @@ class Load:
             rows_read=ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
             rows_staged=staged.rows,
-            rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
             partition_rows=ingested.partition_rows if is_own else None,
@@ -351,20 +431,22 @@ class Load:
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
             in_place=bool(ingested.footers),
+            files_read=len(self.files.files) if self.files else None,
+            files_skipped=self.files.choice.unchanged if self.files else 0,
             rejects=ingested.rejects,
             reject_reasons=ingested.reasons,
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
+            checks=outcome.checks if is_own else (),
             plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,
-            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
+            **counts,
         )
 
     def _statistics(self, staged: Staged) -> Statistics:
-        hidden = (column.name for column in self.spec.columns if column.classification)
-        return statistics_of(staged.figures, hidden)
+        return statistics_of(staged.figures, self.spec.classified)
 
 
 @dataclass(frozen=True)
@@ -394,7 +476,14 @@ def with_data(
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = make_layout(spec, renderer)
-    inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
+    inspected = inspect(
+        spec,
+        opened,
+        slice_=request.slice,
+        discover=request.auto,
+        layout=layout,
+        facts=facts_of(request),
+    )
     return replace(
         _with_partitions(spec, request, inspected.keys),
         present=inspected.present or None,

@@ -1,20 +1,24 @@
-"""The Parquet file of rejected rows."""
+"""The Parquet files of rejected rows: writes one for a load, and reads the first rows back."""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loader.data.cast.report import Reason, list_reasons
-from loader.errors import FrameError
+from loader.errors import FrameError, StageError
 from loader.staging.stores.base import Store
 
-REASONS = "loader.reasons"
+_REASONS = "loader.reasons"
 """The key of the reasons in the metadata of the file."""
 
 
@@ -54,7 +58,7 @@ class RejectsFile:
     def _close(self) -> None:
         assert self._writer is not None
         told = json.dumps(list_reasons(self.reasons), ensure_ascii=False)
-        self._writer.add_key_value_metadata({REASONS: told})
+        self._writer.add_key_value_metadata({_REASONS: told})
         self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -72,3 +76,40 @@ class RejectsFile:
         absent = pa.nulls(batch.num_rows, pa.string())
         columns = [batch.column(name) if name in batch.schema.names else absent for name in names]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._writer.schema))
+
+
+@dataclass
+class Rejected:
+    """What files of rejected rows have."""
+
+    total: int = 0
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows."""
+
+
+def read_rejected(store: Store, keys: Iterable[str], limit: int) -> Rejected:
+    """Read how many rows are in files, why, and the first of them up to a limit.
+
+    Raises:
+        StageError: a file cannot be read.
+    """
+    found = Rejected()
+    for key in keys:
+        try:
+            with pq.ParquetFile(io.BytesIO(store.read(key))) as file:
+                _add(found, file, limit)
+        except (OSError, ValueError) as error:
+            raise StageError(f"{store.uri(key)} cannot be read: {error}") from error
+    return found
+
+
+def _add(found: Rejected, file: pq.ParquetFile, limit: int) -> None:
+    found.total += file.metadata.num_rows
+    metadata = file.metadata.metadata or {}
+    for one in json.loads(metadata.get(_REASONS.encode(), b"[]")):
+        found.reasons[one["column"], one["reason"]] += one["rows"]
+    for batch in file.iter_batches(batch_size=1_000):
+        if len(found.rows) >= limit:
+            return
+        found.rows += batch.slice(0, limit - len(found.rows)).to_pylist()

@@ -100,7 +100,9 @@ def review_loads(
         if frame is not None:
             from loader.data.frames import peek  # noqa: PLC0415  # pyarrow is slow to import
             from loader.executor.load import with_data  # noqa: PLC0415
+            from loader.executor.source import open_for_plan  # noqa: PLC0415
 
+            request, frame = open_for_plan(spec, frame, request, context.root)
             opened, as_found = peek(frame)
             types = _name_columns(spec, as_found)
             request = with_data(spec, request, opened, renderer)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
+from loader.plan.check_plan import check_step
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import clean_up, steps
+from loader.plan.dispositions import clean_up, find_counts, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
-from loader.plan.expectations import CheckHolds, NotLoaded
+from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Role, Step
+from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -25,6 +26,7 @@ from loader.plan.model import (
     StagePlan,
     Statement,
     Target,
+    file_ledger,
     ledger_figures,
     ledger_rejects,
     ledger_slice,
@@ -32,12 +34,17 @@ from loader.plan.model import (
     stage_prefix,
 )
 from loader.plan.read_plan import check_key_spelling
+from loader.plan.source_files import FILE_COLUMNS, FilesOfLoad, SourceFile
 from loader.plan.staging import resolve_staging
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, Staging, TableSpec, in_order
 from loader.spec.partitions import Slice
 from loader.spec.session import select_hooks
-from loader.sql.renderer import Renderer, Unknown
+from loader.sql.renderer import Renderer, Table, Unknown
+
+_FILES_PER_STATEMENT = 500
+
+_FILE_FACTS = {"file_columns": FILE_COLUMNS}
 
 _LABEL_BYTES = 320
 """The longest query group (``r_query_group``)."""
@@ -92,6 +99,7 @@ def plan_load(
         after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
+        files=builder.files if target.ledger_schema else None,
         notes=(*notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
     )
@@ -142,6 +150,15 @@ def plan_hooks(
     """The spec's hooks that run after the COMMIT of a load."""
     builder = _Builder(spec, renderer, target, request, request.slice, "", spec.columns)
     return tuple(builder.hooks("after", "outside"))
+
+
+def _split(files: Sequence[SourceFile]) -> Iterator[Sequence[Mapping[str, object]]]:
+    """The facts of files, in parts for one statement each; of an unknown one in a preview."""
+    if not files:
+        names = {"path": "path", "bytes": "bytes", "modified": "time", "version": "version"}
+        yield [{name: Unknown(what) for name, what in (*names.items(), ("partition", "partition"))}]
+    for at in range(0, len(files), _FILES_PER_STATEMENT):
+        yield [vars(file) for file in files[at : at + _FILES_PER_STATEMENT]]
 
 
 @dataclass(frozen=True)
@@ -197,7 +214,9 @@ class _Builder:
                 yield self._statement(step) if inside else self._outside(step)
 
     def notes(self) -> Iterator[str]:
-        """Notes about hooks without a template in this dialect."""
+        """Notes about files that the ledger knows, and hooks without a template in this dialect."""
+        if self.request.staged is None and self.files is not None and self.files.once:
+            yield "a load takes only files that the ledger does not know (source: {load: new})"
         for hook in self.spec.hooks:
             if not self.renderer.has(hook.template):
                 dialect = self.renderer.dialect.title
@@ -215,15 +234,22 @@ class _Builder:
             routine.append(("create the ledger of the table", why, "table_ledger_create"))
             why = "from a ledger that an earlier version made"
             routine.append(("copy earlier loads of the table", why, "table_ledger_fill"))
-        facts = {"schema": self.target.ledger_schema}
-        for name, why, template in routine:
-            role: Role = "schema" if template == "create_schema" else "run"
-            step = Step(name, why, template, role, facts, group="the ledger")
-            yield self._statement(step, when="only when it is missing")
+        facts: Mapping[str, object] = {"schema": self.target.ledger_schema}
+        steps = [
+            Step(name, why, template, "schema" if template == "create_schema" else "run", facts)
+            for name, why, template in routine
+        ]
+        if self.files is not None:
+            name, why, facts = "create the ledger of files", "the files of each load", _FILE_FACTS
+            steps.append(Step(name, why, "files_create", facts=facts))
+        for step in steps:
+            one = replace(step, group="the ledger")
+            yield self._statement(one, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:
         if self.target.ledger_schema:
             yield from self._ledger_lookup()
+            yield from self._record_files()
         yield from self._table()
         staged = self.request.staged
         rows = staged.rows if staged else self.request.rows
@@ -248,6 +274,7 @@ class _Builder:
             self.request.keys_alike,
             copy_in_place,
             self.request.keys_unchecked or in_place is not None,
+            self.request.allow_shrink,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -263,8 +290,8 @@ class _Builder:
                 "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
-            counted = any(step.template == "merge_compare" for step in work)
-            facts = {"counts": MERGE_COUNTS if counted else None}
+            counted = find_counts(work)
+            facts = {"counts": MERGE_COUNTS if counted else None, "counted": counted}
             if self.renderer.has("table_ledger_insert"):
                 own = Step("record the load for the table", why, "table_ledger_insert", group=group)
                 yield self._statement(own)
@@ -323,6 +350,42 @@ class _Builder:
             Step("look for this load", why, "ledger_find", "find_load", group=group, expects=found)
         )
 
+    @property
+    def files(self) -> FilesOfLoad | None:
+        """The files that the load records; in a preview those that the spec names."""
+        request, source = self.request, self.spec.source
+        if request.files is not None or not source.files:
+            return request.files
+        seen = request.present is not None or request.rows is not None or request.staged is not None
+        preview = request.load_id == PREVIEW_LOAD_ID and not seen
+        return FilesOfLoad((), once=source.load == "new") if preview else None
+
+    def _record_files(self) -> Iterator[Statement]:
+        files, group = self.files, "record the files in the ledger"
+        if files is None:
+            return
+        whole = self.request.full_refresh or (
+            self.slice is None and self.spec.write_disposition == "replace"
+        )
+        facts = {
+            "known": files.known,
+            "partitions": files.partitions,
+            "whole": files.whole or (whole and not self.request.no_partitions),
+        }
+        why = "they commit together with their rows"
+        for part in _split(files.files):
+            step = Step("record the files", why, "files_insert", facts={"files": part}, group=group)
+            yield self._statement(step)
+        if files.once:
+            name, why = "look for files loaded meanwhile", "each file is loaded once"
+            expects = FilesNotLoaded()
+            yield self._statement(
+                Step(name, why, "files_loaded", "verify", facts, group=group, expects=expects)
+            )
+        why = "the ledger knows which files the rows of the table are from"
+        name = "note which files are replaced"
+        yield self._statement(Step(name, why, "files_replace", facts=facts, group=group))
+
     def _table(self) -> Iterator[Statement]:
         live = self.request.live
         if isinstance(live, LiveTable):
@@ -348,11 +411,7 @@ class _Builder:
 
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
-            why = f"must be {check.expectation}"
-            facts, expects = {"check": check}, CheckHolds(check)
-            yield self._statement(
-                Step(f"check {check.label}", why, "check", "check", facts, expects=expects)
-            )
+            yield self._statement(check_step(self.spec, check))
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)
@@ -374,6 +433,11 @@ class _Builder:
             "null_marker": "\\N",
             "load": self._load_facts(),
             "version": self.request.version,
+            "file_ledger": file_ledger(
+                self.target.ledger_schema,
+                Table(spec.schema_name, spec.name),
+                per_table=self.renderer.has("table_ledger_create"),
+            ),
         }
 
     def _columns_changed(self) -> str | None:

@@ -13,7 +13,8 @@ from loader.plan.drift.difference import Drift, EarlierTable
 from loader.plan.drift.renames import earlier_tables
 from loader.plan.live_table import Live, LiveTable, is_a_table
 from loader.plan.loading import Step
-from loader.plan.model import Target, table_ledger
+from loader.plan.model import Target, file_ledger, table_ledger
+from loader.plan.source_files import FILE_COLUMNS
 from loader.spec.model import TableSpec
 from loader.sql.renderer import Renderer, Table
 
@@ -53,6 +54,7 @@ def keep_loads(spec: TableSpec, target: Target, earlier: EarlierTable) -> Iterat
         why = "loads that are committed are not repeated under the new name"
         facts: dict[str, object] = {"earlier": earlier.table}
         yield Step("rename the table's loads", why, "ledger_rename", facts=facts, group=group)
+    yield from _keep_files(earlier, group)
     old, new = earlier.table_ledger, table_ledger(schema, table_of(spec))
     if old is None:
         return
@@ -64,6 +66,26 @@ def keep_loads(spec: TableSpec, target: Target, earlier: EarlierTable) -> Iterat
     yield Step("copy the loads to it", why, "table_ledger_fill", group=group)
     facts = {"table": old}
     yield Step("drop the earlier ledger", why, "drop_table", facts=facts, group=group)
+
+
+def _keep_files(earlier: EarlierTable, group: str) -> Iterator[Step]:
+    """The steps after which the ledger of files knows those of the earlier table as the spec's."""
+    old, new = earlier.file_ledger, earlier.new_file_ledger
+    if old is None or new is None:
+        return
+    why = "files that are loaded are not loaded again under the new name"
+    facts: dict[str, object] = {"ledger": old, "earlier": earlier.table}
+    yield Step("rename the table's files", why, "ledger_rename", facts=facts, group=group)
+    if old == new:
+        return
+    if not earlier.has_new_file_ledger:
+        why, facts = "its loads look for their files there", {"table": old, "name": new.name}
+        yield Step("rename the ledger of its files", why, "rename_table", facts=facts, group=group)
+        return
+    why = "the table has one of its new name too"
+    facts = {"file_ledger": new, "earlier": old, "file_columns": FILE_COLUMNS}
+    yield Step("copy the files to it", why, "files_fill", facts=facts, group=group)
+    yield Step("drop the earlier one", why, "drop_table", facts={"table": old}, group=group)
 
 
 def name_ledgers(
@@ -78,6 +100,18 @@ def name_ledgers(
         return ()
     own = (earlier, table_of(spec)) if renderer.has("table_ledger_create") else ()
     return (Table(schema, "loads"), *(table_ledger(schema, name) for name in own))
+
+
+def name_file_ledgers(
+    spec: TableSpec, renderer: Renderer, target: Target, earlier: Table
+) -> tuple[Table, ...]:
+    """The ledgers that may know the files of the table, by its earlier and by its new name.
+
+    Both are one where tables share a ledger; there are none where the target has no ledger.
+    """
+    schema, per_table = target.ledger_schema, renderer.has("table_ledger_create")
+    names = (earlier, table_of(spec)) if schema else ()
+    return tuple(file_ledger(schema, name, per_table=per_table) for name in names)
 
 
 def find_earlier(
@@ -100,11 +134,16 @@ def find_earlier(
     old, *others = found
     ledgers = name_ledgers(spec, renderer, target, old)
     there = [ledger if is_a_table(live[ledger]) else None for ledger in ledgers] + [None] * 3
+    files = name_file_ledgers(spec, renderer, target, old)
+    have_files = [is_a_table(live[ledger]) for ledger in files]
     return EarlierTable(
         old,
         has_loads=there[0] is not None,
         table_ledger=there[1],
         has_new_ledger=there[2] is not None,
+        file_ledger=files[0] if any(have_files[:1]) else None,
+        new_file_ledger=files[1] if files else None,
+        has_new_file_ledger=any(have_files[1:]),
         others=tuple(others),
         new_schema=now == "no schema",
     )
@@ -116,3 +155,4 @@ def names_to_inspect(spec: TableSpec, renderer: Renderer, target: Target) -> Ite
     for earlier in earlier_tables(spec):
         yield earlier
         yield from name_ledgers(spec, renderer, target, earlier)
+        yield from name_file_ledgers(spec, renderer, target, earlier)

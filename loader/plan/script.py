@@ -8,7 +8,7 @@ that COMMIT rolls back. The figures of `verify: values` are not in it: their row
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from loader.errors import PlanError
@@ -16,6 +16,7 @@ from loader.plan.expectations import (
     BEFORE,
     STAGED,
     CheckHolds,
+    FilesNotLoaded,
     MergeCounted,
     NotLoaded,
     Number,
@@ -23,7 +24,7 @@ from loader.plan.expectations import (
     Values,
     Zero,
 )
-from loader.plan.loading import MERGE_COUNTS, MergeCounts
+from loader.plan.loading import MERGE_COUNTS
 from loader.plan.model import Plan, Statement
 from loader.plan.staging import can_load, resolve_staging
 from loader.plan.table_changes import TableChange, set_moment
@@ -119,19 +120,19 @@ class _Guards:
                 return self._count(statement, query, of)
             case Values():
                 return self._count(statement, query, (STAGED,))
-            case Zero():
+            case Zero() | FilesNotLoaded():
                 return self._guard(statement, query, "must_be", (0,))
-            case MergeCounted():
-                return self._merge(statement, query)
+            case MergeCounted() as expected:
+                return self._merge(statement, query, expected)
             case CheckHolds(check) if check.severity == "error":
                 return self._guard(statement, query, check.operator, check.bound)
         return statement
 
-    def _merge(self, statement: Statement, query: Sql) -> Statement:
-        names = [field.name for field in fields(MergeCounts)]
+    def _merge(self, statement: Statement, query: Sql, expected: MergeCounted) -> Statement:
+        names = (*expected.counts, *expected.more)
         self._numbers |= {name: (MERGE_COUNTS, name) for name in names}
         self._numbers[BEFORE] = (MERGE_COUNTS, "rows_before")
-        facts: Mapping[str, object] = {"query": query, "columns": names}
+        facts: Mapping[str, object] = {"query": query, "columns": expected.counts}
         total = Sql(self._renderer.render("guard_sum", facts).sql)
         return self._count(statement, total, (STAGED,))
 

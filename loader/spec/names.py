@@ -26,7 +26,7 @@ def _check_column_name(value: str) -> str:
     if value in SYSTEM_COLUMNS:
         raise ValueError(
             f"no Redshift column can be called `{value}`, as PostgreSQL's system columns are;"
-            f" write `{value}_` or another name, and source: {{columns: {{…}}}} for files"
+            f" write `{value}_` or another name, and `from: {value}` for the data"
         )
     return value
 

@@ -780,3 +780,14 @@ def test_the_example_loads(nyc: Callable[[str], str]) -> None:
     out = nyc("read nyc/flights --partition 2013-01-01 --columns carrier,flight")
     assert len(out.splitlines()) == 843
     assert len(nyc("history").splitlines()) == 5
+
+
+def test_a_run_shows_each_table_while_it_is_loaded(project: Path) -> None:
+    """On a terminal each table has a line of its own, and what is done stays above these lines."""
+    spec = project / "specs" / "shop" / "orders.yml"
+    spec.write_text(spec.read_text() + "source: {files: data/*.csv}\n")
+    shown = on_terminal(project, "run", {"NO_COLOR": "1"})
+    assert "shop.orders: staging" in shown
+    done = re.compile(r"(?:^|[\r\nKA])\[1/1\] shop\.orders: 3 rows from 1 file in \d+\.\d s\r\n")
+    assert done.search(shown)
+    assert shown.rstrip().endswith(" s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,29 +60,51 @@ def test_progress_knows_the_share_of_an_input_of_known_size(
     assert None not in staging
     assert 0.9 < max(share or 0 for share in staging) <= 1.0
     if kind != "parquet":
-        frame = open_files(patterns, Source())
-        assert frame.share is not None
-        shares = [frame.share() for _ in frame.chunks]
+        shares = shares_of(patterns)
         assert len(set(shares)) > 1
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
 
 
-def test_files_that_are_not_here_yet_weigh_the_same(tmp_path: Path) -> None:
-    """Of files of which one is still to be downloaded, each is the same part of the whole."""
-    paths = [tmp_path / name for name in ("a", "b")]
-    for path, size in zip(paths, (10, 90), strict=True):
-        path.write_bytes(b"x" * size)
-    assert weigh([str(path) for path in paths]) == [10, 90]
-    share = ReadShare(weigh([str(paths[0]), None]))
+def shares_of(patterns: list[str]) -> list[float]:
+    """What is told after each chunk of some files."""
+    frame = open_files(patterns, Source())
+    assert frame.share is not None
+    shares = [frame.share() for _ in frame.chunks]
+    return [-1.0 if share is None else share for share in shares]
+
+
+def test_each_file_is_measured_by_what_can_be_counted_of_it(tmp_path: Path) -> None:
+    """An archive is as long as what is in it, Parquet has rows; of other files nothing is told."""
+    csv = files_of(tmp_path, "csv")[0]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(csv, "a.csv")
+        archive.write(csv, "b.csv")
+    shares = shares_of([str(tmp_path / "a.zip")])
+    assert (shares == sorted(shares), len(set(shares)) > 1, shares[-1]) == (True, True, 1.0)
+    both = shares_of([files_of(tmp_path, "parquet")[0], csv])
+    assert (both == sorted(both), both[-1], both[0] < 1.0) == (True, 1.0, True)
+    arrow = tmp_path / "a.arrow"
+    table = pa.table({"n": pa.array(range(10), pa.int64())})
+    with pa.ipc.new_file(arrow, table.schema) as writer:
+        writer.write(table)
+    assert shares_of([str(arrow)]) == [-1.0]
+
+
+def test_files_of_unknown_size_weigh_the_same() -> None:
+    """Where the size of one file is not known, each is the same part of the whole."""
+    assert weigh([10, 0, 90]) == [10, 1, 90]
+    share = ReadShare(weigh([10, None]))
     told = [share.value()]
-    for path, size in zip(paths, (5, 90), strict=True):
-        share.open_file(str(path))
-        share.add(size)
+    for size, read in ((10, 5), (90, 90)):
+        share.open_file(size)
+        share.add(read)
         told.append(share.value())
     assert told == [0.0, 0.25, 1.0]
     share.add(5)
     assert share.value() == 1.0
+    share.rescale(None)
+    assert share.value() is None
 
 
 def test_a_result_is_two_lines(make_project: MakeProject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -45,17 +46,16 @@ def project(make_project: MakeProject, each_target: dict[str, Any]) -> Project:
 
 
 def test_reasons_are_counted_wherever_a_load_is_told_of(project: Project) -> None:
-    """The result, the ledger and the file have the same reasons, and none has a value in it."""
+    """The result, the ledger and `rejects` have the same reasons, and none has a value in it."""
     spec = project.spec("s.t")
     result = project.load(spec, ROWS, load_id="one")
     assert (result.rows_rejected, list(result.reject_reasons)) == (4, REASONS)
     (entry,) = project.history("s.t")
     assert entry.rows_rejected == 4
     assert entry.rejects == {"file": result.rejects, "reasons": REASONS}
-    found = project.rejects(spec, limit=2)
-    assert found is not None
+    (found,) = project.rejects("s.t", limit=2)
     assert (found.location, found.load_id, found.total) == (result.rejects, "one", 4)
-    assert list(found.reasons) == REASONS
+    assert (found.committed, found.kept, list(found.reasons)) == (True, True, REASONS)
     assert [row["_row"] for row in found.rows] == [2, 3]
     assert found.rows[0]["_reason"] == (
         "id: NULL, but it is NOT NULL; amount: '1.234' has 3 decimals, decimal(6,2) holds 2"
@@ -63,22 +63,62 @@ def test_reasons_are_counted_wherever_a_load_is_told_of(project: Project) -> Non
     assert str(found.rows[1]["_reason"]).endswith("decimal(6,2) holds 2; mail: (classified)")
     project.load(spec, ROWS.slice(0, 1), load_id="two")
     assert project.history("s.t")[0].rows_rejected == 0
+    assert [one.load_id for one in project.rejects()] == ["one"]
 
 
 def test_the_last_rows_are_shown_also_of_a_load_that_failed(project: Project) -> None:
     """A load with too many bad rows keeps them too; an older load is found by its id."""
     spec = project.spec("s.t")
-    assert project.rejects(spec) is None
+    assert project.rejects("s.t") == []
     project.load(spec, ROWS.slice(0, 2), load_id="one")
     with pytest.raises(FrameError, match="max_rejects allows 5"):
         project.load(spec, pa.concat_tables([ROWS] * 2), load_id="two")
-    last, first = project.rejects(spec), project.rejects(spec, load_id="one", limit=0)
-    assert last is not None
-    assert first is not None
-    assert (last.load_id, last.total, len(last.rows)) == ("two", 8, 8)
-    assert (first.load_id, first.total, first.rows) == ("one", 1, ())
-    assert not any("secret" in str(value) for row in last.rows for value in row.values())
-    assert project.rejects(spec, load_id="three") is None
+    (last,), (first,) = project.rejects(), project.rejects(load_id="one", limit=0)
+    assert (last.load_id, last.committed, last.total, len(last.rows)) == ("two", False, 8, 8)
+    assert [one["rows"] for one in last.reasons] == [4, 4, 2, 2]
+    assert (first.load_id, first.committed, first.total, first.rows) == ("one", True, 1, ())
+    assert project.rejects(load_id="three") == []
+
+
+def test_the_ledger_tells_the_reasons_when_the_rows_are_gone(project: Project) -> None:
+    """Rows that `clean` has removed are still counted, and said to be gone."""
+    result = project.load(project.spec("s.t"), ROWS, load_id="one")
+    project.clean(timedelta(0))
+    (found,) = project.rejects()
+    assert (found.total, list(found.reasons), found.location) == (4, REASONS, result.rejects)
+    assert (found.kept, found.rows) == (False, ())
+
+
+def test_values_of_classified_columns_are_not_shown(project: Project) -> None:
+    """Neither the value nor the text of a reason that begins with it, whatever is in it."""
+    project.load(project.spec("s.t"), ROWS, load_id="one")
+    (found,) = project.rejects()
+    shown = [str(value) for row in found.rows for value in row.values()]
+    assert not any(word in text for text in shown for word in ("secret", "7'", "too long"))
+    assert shown.count("(classified)") == 4
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_columns(project: Project) -> None:
+    """A load adds them; until then there are no rejected rows, and history is as it was."""
+    spec = project.spec("s.t")
+    project.load(spec, ROWS.slice(0, 1), load_id="one")
+    with project.context().warehouse.session() as session:
+        for column in ("rejects", "rows_rejected"):
+            session.execute(f'ALTER TABLE "loader"."loads" DROP COLUMN "{column}"')
+    assert project.rejects("s.t") == []
+    assert [entry.rows_rejected for entry in project.history()] == [None]
+    project.load(spec, ROWS, load_id="two")
+    assert [entry.rows_rejected for entry in project.history()] == [4, None]
+    assert [one.load_id for one in project.rejects()] == ["two"]
+
+
+def test_without_a_ledger_the_files_tell(make_project: MakeProject) -> None:
+    """Nobody knows then whether the load has committed."""
+    project = make_project({"t.yml": SPEC}, ledger_schema="")
+    project.load(project.spec("s.t"), ROWS, load_id="one")
+    (found,) = project.rejects()
+    assert (found.load_id, found.committed, found.total) == ("one", None, 4)
+    assert list(found.reasons) == REASONS
 
 
 def test_reasons_stay_few() -> None:

@@ -123,6 +123,34 @@ def test_a_renamed_table_keeps_its_rows_and_its_loads(bench: Bench) -> None:
     assert bench.loads(OLD) == ["one"]
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["the old name", "both names"])
+def test_a_renamed_table_keeps_its_files(bench: Bench, both: bool) -> None:
+    """Files that were loaded under the old name are not loaded again under the new one."""
+    source = {"write_disposition": "append", "source": {"files": "data/*.csv", "load": "new"}}
+
+    def run(fields: Mapping[str, Any]) -> int | None:
+        project, _ = bench.open({**fields, **source})
+        data = project.config.root / "data"
+        data.mkdir(exist_ok=True)
+        (data / "one.csv").write_text("number,note\n1,a\n", encoding="utf-8")
+        (table,) = project.run().tables
+        assert table.error is None
+        return table.result.rows_loaded if table.result is not None else None
+
+    if both:
+        run({**OLD, "name": "new"})
+        project, _ = bench.open(OLD)
+        with project.context().warehouse.session() as session:
+            session.begin()
+            session.execute("DROP TABLE s.new")
+            session.commit()
+    assert run(OLD) == 1
+    assert bench.apply({**NEW, **source}) == ["rename table"]
+    assert not run(NEW)
+    assert len(bench.rows(NEW)) == 1
+    assert run(OLD) == 1
+
+
 def test_loads_of_both_names_come_together(bench: Bench) -> None:
     """A ledger that the new name has already takes the loads of the old one, each once."""
     new = {**OLD, "name": "new"}

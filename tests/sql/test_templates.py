@@ -14,9 +14,11 @@ from sqlglot import exp
 
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
+from loader.plan.check_plan import plan_sample
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
-from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.read_plan import plan_partition_rows, plan_read
+from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.spec.checks import OPERATORS
 from loader.sql.dialects.redshift import through_share
@@ -55,14 +57,20 @@ TEMPLATES_UNKNOWN = {
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
 PARTS = {
+    "age",
     "boxes",
+    "bucket",
+    "check_join",
     "check_rows",
+    "check_slice",
     "columns",
     "convert",
     "dimension",
+    "files_earlier",
     "grantee",
     "guard_holds",
     "iam_role",
+    "matches",
     "now",
     "period",
     "same_text",
@@ -72,6 +80,7 @@ PARTS = {
     "where",
 } | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
+    *("load_time", "merge_deleted", "next_time", "scd2_first", "scd2_matched"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
 """Templates that only others include."""
@@ -94,6 +103,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
+        for dimension in plan.spec.dimensions:
+            counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
+            yield counts.template, counts.sql
         for check in plan.spec.checks:
             sample = plan_sample(plan.spec, renderer(dialect), plan.slice, check, 5)
             if check.metric != "row_count":
@@ -108,6 +120,10 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
                 kept = {"tables": tables, "added": ("a", "b"), "present": ("b",)}
                 found = renderer(dialect).render(name, {**facts, **kept})
                 yield found.path, found.sql
+    ledger = {"table": Table("s", "it's"), "file_ledger": Table("loader", "files")}
+    for name, more in (("files_known", {}), ("files_history", {"load_ids": ("it's", "b")})):
+        found = renderer(dialect).render(name, {**ledger, **more})
+        yield found.path, found.sql
     yield from rendered_for_changes(dialect)
     session = renderer(dialect).render("session", {})
     yield session.path, session.sql
@@ -179,12 +195,14 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     access = {"iam_role": "default", "encryption": "aws:kms", "kms_key_id": "k'"}
     unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": access}
     errors = {"prefix": "s3://b/'", "limit": 5}
+    ledgers = {"file_ledger": Table("loader", "files_it's"), "earlier": Table("loader", "files_b")}
     several: dict[str, Any] = {
         "select_unload": select,
         "unload": unload,
         "lock_wait": {"milliseconds": 60_000},
         "load_errors": errors,
         "load_errors_stl": errors,
+        "files_fill": {**ledgers, "file_columns": FILE_COLUMNS},
         "isolation": {"database": "d"},
         "isolation_config": {"database": "d"},
     }

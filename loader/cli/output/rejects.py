@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loader.escaping import escape_line
@@ -10,6 +10,7 @@ from loader.text_tables import align, format_count
 
 if TYPE_CHECKING:
     from loader.executor.read_rejects import RejectedRows
+    from loader.spec.model import TableSpec
 
 _MOST = 10
 """The most reasons that are shown where they are not asked for."""
@@ -29,20 +30,42 @@ def format_reasons(reasons: Sequence[Mapping[str, str | int]], most: int = _MOST
     return [*lines, f"and {format_count(more, 'more reason')}"] if more > 0 else lines
 
 
-def format_rejects(table: str, found: RejectedRows) -> str:
-    """The reasons of all rejected rows of a load, and its first rows as a table."""
-    head = f"{escape_line(table)}: {format_count(found.total, 'row')} rejected by the load"
-    lines = [f"{head} {escape_line(found.load_id)}, {found.written:%Y-%m-%d %H:%M:%S} UTC"]
-    lines += [f"  {line}" for line in format_reasons(found.reasons, len(found.reasons))]
-    lines += ["", *_rows(found.rows), ""]
-    if found.total > len(found.rows):
-        lines.append(f"{len(found.rows):,} of {format_count(found.total, 'row')}; --limit has more")
-    return "\n".join([*lines, f"all in {escape_line(found.location)}"])
+def format_rejects(found: Sequence[RejectedRows]) -> str:
+    """For each load the reasons of all rejected rows, and its first rows as a table."""
+    return "\n\n".join("\n".join(_lines(one)) for one in found)
+
+
+def format_no_rejects(specs: Sequence[TableSpec], load_id: str | None) -> str:
+    """Say that no rows were rejected, and how rows are, where no table has asked for it."""
+    what = f"{escape_line(specs[0].table)}: no rejected rows" if len(specs) == 1 else ""
+    what = what or "no rejected rows"
+    if load_id is not None:
+        return f"{what} of a load `{escape_line(load_id)}`"
+    if any(spec.schema_contract.bad_rows == "reject" for spec in specs):
+        return what
+    return f"{what}; loads set them aside with schema_contract: {{bad_rows: reject}}"
+
+
+def _lines(one: RejectedRows) -> Iterator[str]:
+    outcome = ", which has loaded nothing" if one.committed is False else ""
+    yield (
+        f"{escape_line(one.table)}: {format_count(one.total, 'row')} rejected by the load"
+        f" {escape_line(one.load_id)}{outcome}, {one.time:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    yield from (f"  {line}" for line in format_reasons(one.reasons, len(one.reasons)))
+    if one.rows:
+        yield from ("", *_rows(one.rows), "")
+        if one.total > len(one.rows):
+            yield f"{len(one.rows):,} of {format_count(one.total, 'row')}; --limit shows more"
+    if one.kept:
+        yield f"all rows are in {escape_line(one.location)}"
+    else:
+        yield f"the rows are no longer in {escape_line(one.location)}"
 
 
 def _rows(rows: Sequence[Mapping[str, str | int | None]]) -> list[str]:
     own = {"_origin": "origin", "_row": "row", "_reason": "reason"}
-    names = [name for name in rows[0] if name not in own] if rows else []
+    names = [name for name in rows[0] if name not in own]
     order = ["_origin", "_row", *names, "_reason"]
     cells = [[own.get(name, name) for name in order]]
     cells += [[_cell(row[name], whole=name == "_reason") for name in order] for row in rows]

@@ -89,11 +89,11 @@ def _summarize(chunks: Sequence[Any]) -> tuple[int | None, tuple[Any, ...] | Non
     return nulls, tuple(extremes) if complete else None
 
 
-def read_footers(patterns: Sequence[str]) -> list[Footer]:
+def read_footers(patterns: Sequence[str | DataFile]) -> list[Footer]:
     """Read the footers of all files that the patterns match, each file once.
 
     Args:
-        patterns: Paths, globs, or either of them in S3 (``s3://bucket/…``).
+        patterns: Paths, globs, either of them in S3 (``s3://bucket/…``), or files.
 
     Raises:
         SourceError: a pattern matches nothing, or a file is not Parquet or cannot be read.
@@ -108,7 +108,13 @@ def read_footers(patterns: Sequence[str]) -> list[Footer]:
 def _read_footer(file: DataFile) -> Footer:
     if file.remote is None:
         return _read_file(file.name)
-    return _read_object(file.remote.bucket, file.remote.key, file.name)
+    footer = _read_object(file.remote.bucket, file.remote.key, file.name)
+    if file.remote.tag not in ("", footer.version):
+        raise SourceError(
+            f"{file.name} has changed since it was listed",
+            hint="run the load again when nobody writes the object",
+        )
+    return footer
 
 
 def _read_file(name: str) -> Footer:

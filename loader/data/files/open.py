@@ -1,7 +1,7 @@
-"""Opens CSV, Parquet, JSON lines and Arrow IPC files, compressed or not, as streams of chunks.
+"""Opens CSV, Parquet, JSON, Excel and Arrow IPC files, compressed or not, as streams of chunks.
 
 The format is detected by the name of a file or else by its first bytes, the compression by its
-first bytes only.
+first bytes only. A zip archive is the files in it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -22,19 +23,29 @@ import pyarrow.parquet as pq
 from loader.data.chunk import Chunk, Frame
 from loader.data.column_names import check_same_columns
 from loader.data.combine_batches import combine_small_chunks
-from loader.data.files import arrow, csv, json_lines, kinds, parquet, s3
+from loader.data.files import archives, arrow, csv, excel, json, kinds, parquet, s3
 from loader.data.files.csv import DelimiterError
 from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
+from loader.data.files.excel import SheetError
 from loader.data.files.inputs import Input
 from loader.data.files.read_share import ReadShare, weigh
-from loader.errors import LoaderError, SourceError
+from loader.data.files.xz import XzStream
+from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
+from loader.spec.path_keys import FilePath
 from loader.text_files import is_folder, path_exists
 
-__all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
+__all__ = [
+    "DelimiterError",
+    "EncodingError",
+    "EscapeError",
+    "SheetError",
+    "open_files",
+    "stem",
+]
 
-Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
+Format = Literal["csv", "tsv", "parquet", "json", "excel", "arrow"]
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -46,6 +57,8 @@ SUFFIXES: dict[str, Format] = {
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
     ".arrow": "arrow",
     ".arrows": "arrow",
     ".feather": "arrow",
@@ -57,8 +70,15 @@ _COMPRESSED = {
     ".zst": "zstd",
     ".zstd": "zstd",
     ".bz2": "bz2",
+    ".xz": "xz",
+    ".zip": "zip",
 }
-_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bz2": b"BZh",
+    "xz": b"\xfd7zXZ\0",
+}
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
@@ -66,12 +86,15 @@ _READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
 """Raised for files that cannot be read; the last one for column names."""
 
 
-def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
+def open_files(
+    patterns: Sequence[str | DataFile], source: Source, stdin: BinaryIO | None = None
+) -> Frame:
     """Open all files that the patterns match, as one stream.
 
-    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), or ``-`` for standard
-    input. All files must have the same columns, in any order; of JSON lines, a later file may lack
-    some, which are NULL there. A file in S3 is downloaded to a temporary file when its turn comes.
+    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), ``-`` for standard
+    input, or a file that was found before. All files must have the same columns, in any order; of
+    JSON, a later file may lack some, which are NULL there. A file in S3 is downloaded to a
+    temporary file when its turn comes.
 
     Raises:
         SourceError: a pattern matches nothing, or a file cannot be read in its format. The first
@@ -82,22 +105,41 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
         raise SourceError("no file was given")
     named: dict[str, DataFile] = {}
     for file in files:
-        named.setdefault(_unique_name(file), file)
+        path = file.as_path if file.as_path.name else _file_path(file, source)
+        named.setdefault(_unique_name(file), replace(file, as_path=path))
     unique = list(named.values())
     share = None
     if not any(file.stream for file in unique):
-        share = ReadShare(weigh([None if file.remote else file.name for file in unique]))
+        share = ReadShare(weigh([_size_of(file) for file in unique]))
         unique = [replace(file, share=share) for file in unique]
-    first = _open_file(unique[0], source)
+    first, _ = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    chunks = _chain_files(first, unique, source)
-    return Frame(first.columns, chunks, rows, share.value if share else None)
+    return Frame(
+        first.columns,
+        _chain_files(first, unique, source),
+        rows,
+        tuple(file.as_path for file in unique),
+        share.value if share else None,
+    )
+
+
+def _size_of(file: DataFile) -> int | None:
+    """The bytes of a file; None if they are not known."""
+    if file.remote is not None:
+        return file.remote.bytes
+    try:
+        return os.stat(file.name).st_size  # noqa: PTH116  # the name may be no valid path
+    except (OSError, ValueError):  # reading it says why
+        return None
+
+
+_UNNAMED = FilePath()
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A local file, an object in S3, or standard input."""
+    """A local file, an object in S3, a member of a zip archive, or standard input."""
 
     name: str
     stream: BinaryIO | None = field(default=None, compare=False)
@@ -106,6 +148,10 @@ class DataFile:
     """An object in S3, which has to be downloaded first."""
     local: str = ""
     """The downloaded file."""
+    as_path: FilePath = _UNNAMED
+    """What columns have of its path; without a name that is how the file is named here."""
+    member: Callable[[], Any] | None = field(default=None, compare=False)
+    """Opens the stream of a member."""
     share: ReadShare | None = field(default=None, compare=False)
     """Counts what is read of it."""
 
@@ -115,6 +161,12 @@ class DataFile:
         return self.local or self.name
 
 
+def _file_path(file: DataFile, source: Source) -> FilePath:
+    if file.stream:
+        return _UNNAMED
+    return FilePath(file.name, tuple(pattern for pattern in source.files if "{" in pattern))
+
+
 def _unique_name(file: DataFile) -> str:
     return file.name if file.stream or file.remote else str(Path(file.name).resolve())
 
@@ -122,27 +174,28 @@ def _unique_name(file: DataFile) -> str:
 def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Iterator[Chunk]:
     yield from first.chunks
     for file in files[1:]:
-        frame = _open_file(file, source)
+        frame, kind = _open_file(file, source)
         wanted = first.columns
-        if _detect_format(file) == "json":
+        if kind == "json":
             wanted = tuple(name for name in wanted if name in frame.columns)
         check_same_columns(frame.columns, wanted, file.name, files[0].name)
         for chunk in frame.chunks:
             lacking = {name: [None] * chunk.rows for name in first.columns if name not in wanted}
-            yield Chunk(
-                {**chunk.columns, **lacking}, chunk.rows, chunk.origin, chunk.first_row, chunk.text
-            )
+            yield replace(chunk, columns={**chunk.columns, **lacking})
 
 
 # Names
 
 
-def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
+def expand_pattern(pattern: str | DataFile, stdin: BinaryIO | None) -> list[DataFile]:
     """The files that a pattern matches.
 
     Raises:
-        SourceError: there is none.
+        NoFilesError: there is none.
+        SourceError: they cannot be listed, or the pattern is a folder.
     """
+    if isinstance(pattern, DataFile):
+        return [pattern]
     if pattern == "-":
         if stdin is None:
             raise SourceError("`-` means standard input, which is not available here")
@@ -158,7 +211,7 @@ def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
         return [DataFile(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # keeps the spelling of the pattern
     if not found:
-        raise SourceError(f"no file matches {pattern}", hint=_suggest_files(path))
+        raise NoFilesError(f"no file matches {pattern}", hint=_suggest_files(path))
     return [DataFile(name) for name in found]
 
 
@@ -185,14 +238,19 @@ def stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
+def _format_of_name(name: str) -> Format | None:
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
 def _detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
-    if not file.stream:
-        suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
-        if suffixes and suffixes[-1] in _COMPRESSED:
-            suffixes.pop()
-        if suffixes and suffixes[-1] in SUFFIXES:
-            return SUFFIXES[suffixes[-1]]
+    if not file.stream and (named := _format_of_name(file.name)):
+        return named
+    if head.startswith(archives.MAGICS):
+        return "excel"
     if head.startswith(_PARQUET):
         return "parquet"
     if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
@@ -204,7 +262,8 @@ def _detect_format(file: DataFile, head: bytes = b"") -> Format:
 # Bytes
 
 
-def _open_file(file: DataFile, source: Source) -> Frame:
+def _open_file(file: DataFile, source: Source) -> tuple[Frame, Format]:
+    """The rows of a file, and its format."""
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
@@ -212,22 +271,110 @@ def _open_file(file: DataFile, source: Source) -> Frame:
         head = plain.peek(_HEAD)
         if not head:
             raise SourceError(f"{file.name} is empty: it decompresses to 0 bytes")
+        if head.startswith(archives.MAGICS):
+            return _open_archive(file, plain, source)
         kind = _detect_format(file, head)
         _check_format(file, kind, head, source)
-        return _convert_errors(file, _READERS[kind](file, plain, source, packed))
+        return _convert_errors(file, _READERS[kind](file, plain, source, packed)), kind
     except _READ_ERRORS as error:
         raise _read_error(file.name, error) from error
 
 
-def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> Frame:
+def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> tuple[Frame, Format]:
     """The rows of a file in S3; the downloaded copy is removed after the last one."""
     copy = remote.download()
     try:
-        frame = _open_file(replace(file, remote=None, local=copy.path), source)
+        frame, kind = _open_file(replace(file, remote=None, local=copy.path), source)
     except BaseException:
         copy.remove()
         raise
-    return Frame(frame.columns, copy.remove_after(frame.chunks), frame.rows)
+    return Frame(frame.columns, copy.remove_after(frame.chunks), frame.rows), kind
+
+
+# Archives
+
+
+def _open_archive(file: DataFile, plain: Input, source: Source) -> tuple[Frame, Format]:
+    """The rows of a workbook, or of the members of a zip archive, which have one format."""
+    copy = None if not file.stream and not file.member else _spool(plain)
+    path = file.path if copy is None else copy.path
+    try:
+        archive = archives.Archive(path, file.name)
+        if archive.office_kind == "excel":
+            _check_suffix(file, "excel", "an Excel workbook")
+            frame = _convert_errors(file, excel.open_excel(path, file.name, source))
+            _measure(file, None)
+            kind: Format = "excel"
+        elif archive.office_kind:
+            workbook = "." in archive.office_kind
+            hint = kinds.WORKBOOK if workbook else kinds.DOCUMENT
+            raise SourceError(f"{file.name} is {archive.office_kind}", hint=hint)
+        else:
+            frame, kind = _open_members(file, archive, source)
+    except BaseException:
+        if copy is not None:
+            copy.remove()
+        raise
+    finally:
+        if copy is None:
+            plain.close()
+    chunks = frame.chunks if copy is None else copy.remove_after(frame.chunks)
+    return Frame(frame.columns, chunks, frame.rows), kind
+
+
+def _open_members(
+    file: DataFile, archive: archives.Archive, source: Source
+) -> tuple[Frame, Format]:
+    if file.member:
+        raise SourceError(
+            f"{file.name} is a zip archive inside of another one", hint="unpack the outer one"
+        )
+    if (wrong := SUFFIXES.get(Path(file.name).suffix.lower())) and not file.stream:
+        raise SourceError(f"{file.name} is a zip archive, unlike its suffix of {wrong} files")
+    members = [
+        DataFile(
+            f"{file.name}/{info.filename}",
+            as_path=file.as_path,
+            member=partial(archive.open, info),
+            share=file.share,
+        )
+        for info in archive.members()
+    ]
+    _measure(file, sum(info.file_size for info in archive.members()))
+    formats = {member.name: _detect_format(member, _head_of(member)) for member in members}
+    if len(set(formats.values())) > 1:
+        raise SourceError(
+            f"{file.name} has files of several formats: "
+            + ", ".join(f"{name} is {kind}" for name, kind in list(formats.items())[:10]),
+            hint="unpack it and name the files of one format",
+        )
+    first, kind = _open_file(members[0], source)
+    return Frame(first.columns, _chain_files(first, members, source)), kind
+
+
+def _head_of(member: DataFile) -> bytes:
+    """The first bytes of a member; empty where its name says what it is."""
+    if _format_of_name(member.name):
+        return b""
+    assert member.member is not None
+    try:
+        with Input(member.member()) as stream:
+            return stream.peek(_HEAD)
+    except _READ_ERRORS as error:
+        raise _read_error(member.name, error) from error
+
+
+def _spool(plain: Input) -> s3.DownloadedFile:
+    """A copy of a stream on disk."""
+    handle, path = tempfile.mkstemp(prefix="loader-", suffix=".part")
+    copy = s3.DownloadedFile(path)
+    try:
+        with plain, os.fdopen(handle, "wb") as spool:
+            shutil.copyfileobj(plain, spool, 1 << 20)
+    except BaseException:
+        copy.remove()
+        raise
+    return copy
 
 
 def _read_error(name: str, error: Exception) -> SourceError:
@@ -244,23 +391,22 @@ def _read_error(name: str, error: Exception) -> SourceError:
 
 def _open_bytes(file: DataFile) -> tuple[Input, bool]:
     """The decompressed content of a file, and whether it was compressed."""
-    if file.share is not None:
-        file.share.open_file(file.path)
-    raw = Input(
-        file.stream or pa.OSFile(file.path),
-        borrowed=file.stream is not None,
-        on_read=file.share.add if file.share else lambda _: None,
-    )
+    if file.share is not None and not file.member:
+        file.share.open_file(_size_of(replace(file, name=file.path)))
+    stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
+    on_read = file.share.add if file.share else lambda _: None
+    raw = Input(stream, borrowed=file.stream is not None, on_read=on_read)
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
     codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
-    plain = Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)) if codec else raw
-    found = kinds.find_unsupported(plain.peek(_HEAD))
+    plain = Input(_decompress(raw, codec)) if codec else raw
+    archive = not codec and head.startswith(archives.MAGICS)
+    found = None if archive else kinds.find_unsupported(plain.peek(_HEAD))
     if found:
         raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
     named = _COMPRESSED.get(Path(file.name).suffix.lower()) if not file.stream else None
-    if named and not codec:
+    if named and not codec and not (archive and named == "zip"):
         start = head[:8]
         raise SourceError(
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
@@ -268,10 +414,29 @@ def _open_bytes(file: DataFile) -> tuple[Input, bool]:
     return plain, codec is not None
 
 
+def _measure(file: DataFile, size: int | None) -> None:
+    """Say that a file is measured in something else than its bytes, or cannot be."""
+    if file.share is not None and not file.member:
+        file.share.rescale(size)
+
+
+def _decompress(raw: Input, codec: str) -> Any:
+    if codec == "xz":
+        return XzStream(raw)
+    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+
+
+def _check_suffix(file: DataFile, kind: Format, what: str) -> None:
+    """Refuse a file whose suffix is that of another format."""
+    if not file.stream and _format_of_name(file.name) not in (kind, None):
+        raise SourceError(f"{file.name} is {what}, unlike its suffix")
+
+
 def _check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
+        "excel": ("an Excel workbook", archives.MAGICS),
     }
     if kind in wanted:
         label, magics = wanted[kind]
@@ -302,15 +467,24 @@ def _open_tsv(file: DataFile, plain: Input, source: Source, packed: bool) -> Fra
 
 
 def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
-    return json_lines.open_json(plain, file.name, source)
+    return json.open_json(plain, file.name, source)
 
 
 def _convert_errors(file: DataFile, frame: Frame) -> Frame:
-    """The frame of one file with errors as `SourceError`, and small chunks combined."""
+    """The frame of one file with errors as `SourceError`, and small chunks combined.
+
+    Where the number of its rows is known, they say how far it is read: bytes are read in no order.
+    """
+    share = file.share if frame.rows is not None and not file.member else None
+    if share is not None:
+        share.rescale(frame.rows)
 
     def chunks() -> Iterator[Chunk]:
         try:
-            yield from frame.chunks
+            for chunk in frame.chunks:
+                if share is not None:
+                    share.add(chunk.rows)
+                yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
         except _READ_ERRORS as error:
@@ -321,7 +495,7 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
 
 def _open_seekable(file: DataFile, plain: Input, packed: bool) -> Any:
     """The content with random access; a stream is spooled to disk."""
-    if not file.stream and not packed:
+    if not file.stream and not file.member and not packed:
         plain.close()
         return pa.OSFile(file.path)
     with plain, tempfile.NamedTemporaryFile() as spool:
@@ -338,10 +512,12 @@ def _open_parquet(file: DataFile, plain: Input, _: Source, packed: bool) -> Fram
 
 def _open_arrow(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
+        _measure(file, None)  # its batches are read in place
         return arrow.open_arrow_file(_open_seekable(file, plain, packed), file.name)
     return arrow.open_arrow_stream(plain, file.name)
 
 
+# Workbooks are archives, which are opened before.
 _READERS: dict[Format, Callable[[DataFile, Input, Source, bool], Frame]] = {
     "csv": _open_csv,
     "tsv": _open_tsv,

@@ -4,50 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass
 class ReadShare:
-    """Counts the bytes that are read of files, one after the other.
+    """Counts what is read of files, one after the other, in whatever each of them is measured in.
 
-    Files weigh what they are large, or all the same where the size of one is not known before it
-    is downloaded.
+    Files weigh what they are large, or all the same where the size of one is not known.
     """
 
     weights: Sequence[int]
     """Of each file, in the order in which they are read."""
     _at: int = -1
-    _size: int = 0
+    _size: int | None = None
     _read: int = 0
-    _done: int = 0
 
-    def open_file(self, path: str) -> None:
-        """Say that the next file is read now; those before it are read whole."""
-        self._done += self.weights[self._at] if self._at >= 0 else 0
+    def open_file(self, size: int | None) -> None:
+        """Say that the next file is read now, and its bytes; those before it are read whole."""
         self._at += 1
-        self._read = 0
-        try:
-            self._size = Path(path).stat().st_size
-        except OSError:  # reading it says why
-            self._size = 0
+        self.rescale(size)
+
+    def rescale(self, size: int | None) -> None:
+        """Say that the file is measured in something else from now on: how many of these it has.
+
+        None is for a file of which nobody tells how far it is read.
+        """
+        self._size, self._read = size, 0
 
     def add(self, count: int) -> None:
-        """Say that bytes of the file were read."""
+        """Say that so many more of the file were read."""
         self._read += count
 
-    def value(self) -> float:
-        """The share of all files, from 0 to 1."""
+    def value(self) -> float | None:
+        """The share of all files, from 0 to 1; None where it is not known."""
         if self._at < 0:
             return 0.0
-        part = min(self._read / self._size, 1.0) if self._size else 0.0
-        return (self._done + self.weights[self._at] * part) / sum(self.weights)
+        if not self._size:
+            return None
+        part = min(self._read / self._size, 1.0)
+        done = sum(self.weights[: self._at]) + self.weights[self._at] * part
+        return done / sum(self.weights)
 
 
-def weigh(paths: Sequence[str | None]) -> list[int]:
-    """The weights of files: their sizes, or ones where one is not on this machine (None)."""
-    try:
-        sizes = [max(Path(path).stat().st_size, 1) for path in paths if path is not None]
-    except OSError:
-        sizes = []
-    return sizes if len(sizes) == len(paths) else [1] * len(paths)
+def weigh(sizes: Sequence[int | None]) -> list[int]:
+    """The weights of files: their sizes, or ones where one is not known."""
+    known = [max(size, 1) for size in sizes if size is not None]
+    return known if len(known) == len(sizes) else [1] * len(sizes)

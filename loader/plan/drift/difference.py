@@ -98,6 +98,12 @@ class EarlierTable:
     """The ledger of its own, if it has one."""
     has_new_ledger: bool = False
     """Whether there is one of the new name too."""
+    file_ledger: Table | None = None
+    """The ledger that may have files of its loads, if there is one."""
+    new_file_ledger: Table | None = None
+    """The one that has those of the spec's table; the same where all tables share it."""
+    has_new_file_ledger: bool = False
+    """Whether that one exists."""
     others: tuple[Table, ...] = ()
     """Further live tables that have an earlier name."""
     new_schema: bool = False

@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_collapsed BIGINT,
     column_figures VARCHAR,
     columns_changed VARCHAR,
-    rows_rejected BIGINT,
-    rejects VARCHAR
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 BEGIN;
@@ -103,14 +103,13 @@ WHERE ("day" >= DATE '2013-01-01'
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed, rows_rejected, rejects
+    column_figures, columns_changed
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01|carrier=AA, day=2013-01-02|carrier=UA, day=2013-01-04|carrier=UA', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now(),
-    NULL, NULL,
-    0, NULL;
+    NULL, NULL;
 
 COMMIT;

@@ -43,4 +43,10 @@ SET table_schema = 's', table_name = 't'
 WHERE table_schema = 'elsewhere'
   AND table_name = 't';
 
+-- 10. rename the table's files: files that are loaded are not loaded again under the new name
+UPDATE "loader"."files"
+SET table_schema = 's', table_name = 't'
+WHERE table_schema = 'elsewhere'
+  AND table_name = 't';
+
 COMMIT;

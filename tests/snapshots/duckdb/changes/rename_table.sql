@@ -22,4 +22,10 @@ SET table_schema = 's', table_name = 't'
 WHERE table_schema = 's'
   AND table_name = 'old';
 
+-- 5. rename the table's files: files that are loaded are not loaded again under the new name
+UPDATE "loader"."files"
+SET table_schema = 's', table_name = 't'
+WHERE table_schema = 's'
+  AND table_name = 'old';
+
 COMMIT;

@@ -50,7 +50,21 @@ SET table_schema = 's', table_name = 't'
 WHERE table_schema = 'elsewhere'
   AND table_name = 't';
 
--- 12. copy the loads to it: the table has a ledger of its new name too
+-- 12. rename the table's files: files that are loaded are not loaded again under the new name
+UPDATE "loader"."files_elsewhere_t"
+SET table_schema = 's', table_name = 't'
+WHERE table_schema = 'elsewhere'
+  AND table_name = 't';
+
+-- 13. copy the files to it: the table has one of its new name too
+INSERT INTO "loader"."files_s_t" ("load_id", "table_schema", "table_name", "file_path", "file_bytes", "file_modified", "file_version", "partition_key", "replaced_by")
+SELECT "load_id", "table_schema", "table_name", "file_path", "file_bytes", "file_modified", "file_version", "partition_key", "replaced_by"
+FROM "loader"."files_elsewhere_t";
+
+-- 14. drop the earlier one: the table has one of its new name too
+DROP TABLE IF EXISTS "loader"."files_elsewhere_t";
+
+-- 15. copy the loads to it: the table has a ledger of its new name too
 INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
 SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
 FROM "loader"."loads"
@@ -58,7 +72,7 @@ WHERE table_schema = 's'
   AND table_name = 't'
   AND load_id NOT IN (SELECT load_id FROM "loader"."loads_s_t");
 
--- 13. drop the earlier ledger: the table has a ledger of its new name too
+-- 16. drop the earlier ledger: the table has a ledger of its new name too
 DROP TABLE IF EXISTS "loader"."loads_elsewhere_t";
 
 COMMIT;

@@ -32,7 +32,21 @@ SET table_schema = 's', table_name = 't'
 WHERE table_schema = 's'
   AND table_name = 'old';
 
--- 7. rename the ledger of the table: its loads look for their ids there
+-- 7. rename the table's files: files that are loaded are not loaded again under the new name
+UPDATE "loader"."files_s_old"
+SET table_schema = 's', table_name = 't'
+WHERE table_schema = 's'
+  AND table_name = 'old';
+
+-- 8. copy the files to it: the table has one of its new name too
+INSERT INTO "loader"."files_s_t" ("load_id", "table_schema", "table_name", "file_path", "file_bytes", "file_modified", "file_version", "partition_key", "replaced_by")
+SELECT "load_id", "table_schema", "table_name", "file_path", "file_bytes", "file_modified", "file_version", "partition_key", "replaced_by"
+FROM "loader"."files_s_old";
+
+-- 9. drop the earlier one: the table has one of its new name too
+DROP TABLE IF EXISTS "loader"."files_s_old";
+
+-- 10. rename the ledger of the table: its loads look for their ids there
 ALTER TABLE "loader"."loads_s_old" RENAME TO "loads_s_t";
 
 COMMIT;
