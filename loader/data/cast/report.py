@@ -20,7 +20,8 @@ _MOST_REASONS = 100
 """The most reasons that are told apart; more are values in disguise."""
 
 _OTHERS: Reason = ("", "other reasons")
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" + r"""|"[^"\\']*'(?:[^"\\]|\\.)*\"""")
+"""A value as Python shows it: in double quotes only where an apostrophe is in it."""
 _SIZE = re.compile(r"^has [\d,]+ (\w+?)s?(?=,| before)")
 
 

@@ -84,7 +84,9 @@ class Tally:
         if not rejects:
             return "schema_contract: {bad_rows: reject} sets such rows aside instead"
         if spec.staging.keep != "never":
-            return f"`loader rejects {spec.asset_key}` shows them; max_rejects allows more"
+            return (
+                f"`loader rejects {spec.asset_key}` shows them; fix the data, or raise max_rejects"
+            )
         return None
 
     def partition_keys(self, dimensions: Sequence[Dimension]) -> list[dict[str, str]]:
