@@ -95,7 +95,10 @@ def find_rejects(
         others = [run for run in runs.get(_folder(spec), ()) if run.folder not in known]
         entry = entries[0] if entries else None
         run = max(others, key=lambda one: one.time, default=None)
-        if run is not None and (entry is None or run.time > entry.loaded_at):
+        # Object stores and warehouses tell times in whole seconds.
+        if run is not None and (
+            entry is None or run.time >= entry.loaded_at.replace(microsecond=0)
+        ):
             found.append(_tell_of_run(spec, context, run, limit))
         elif entry is not None:
             found.append(_tell_of_entry(spec, context.staging_store, entry, limit))

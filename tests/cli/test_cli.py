@@ -489,6 +489,36 @@ def test_read_refuses_other_suffixes(project: Path, name: str) -> None:
     assert not (project / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ("-o out.xls", [".xls", ".csv", ".parquet", ".arrow", ".jsonl"]),
+        ("-o out", ["out has no suffix", ".csv"]),
+        ("-o out.csv.gz", [".gz", "use .csv", "compress"]),
+        ("-o out.csv --format json", ["CSV", "json", ".jsonl"]),
+        ("-o out.parquet --format csv", ["PARQUET", "csv", ".csv"]),
+    ],
+)
+def test_read_tells_the_formats_before_it_asks_the_warehouse(
+    project: Path, words: str, facts: list[str]
+) -> None:
+    """A name that says no format, or another one than --format, is refused at once."""
+    code, out, err = run(f"read shop/orders {words}")
+    assert (code, out) == (1, "")
+    assert "does not exist" not in err
+    assert not [fact for fact in facts if fact not in err]
+    assert not list(project.glob("out*"))
+
+
+def test_read_takes_a_format_that_its_file_has(project: Path) -> None:
+    """--format may name the format that the suffix does, and sets that of a device."""
+    run(LOAD)
+    assert run("read shop/orders --format json --limit 1 -o out.jsonl")[0] == 0
+    (row,) = (project / "out.jsonl").read_text().splitlines()
+    assert json.loads(row)["order_id"] == 1
+    assert run("read shop/orders --format json -o /dev/null") == (0, "", "3 rows in /dev/null\n")
+
+
 def test_load_from_standard_input_and_several_files(project: Path) -> None:
     """Data comes from standard input with -, from several files, and from globs."""
     data = (project / "data" / "orders.csv").read_bytes()
@@ -555,6 +585,40 @@ def rejecting(project: Path) -> Path:
     spec.write_text(spec.read_text().split("checks:")[0] + contract)
     (project / "bad.csv").write_text("order_id,ordered_on,customer,amount\n1,yesterday,a,1\n")
     return spec
+
+
+def test_rejects_of_all_tables_are_listed_without_rows(rejecting: Path) -> None:
+    """Without a table each of them is told of by its reasons; --limit adds rows."""
+    other = rejecting.with_name("returns.yml")
+    other.write_text(rejecting.read_text().replace("name: orders", "name: returns"))
+    for table in ("orders", "returns"):
+        assert run(f"load shop/{table} bad.csv --partition 2026-01-01 --load-id {table}-1")[0] == 0
+    code, out, err = run("rejects")
+    assert (code, err) == (0, "")
+    assert [line for line in out.splitlines() if "1 row " in line or not line] == [
+        *(line for line in out.splitlines() if line.startswith("shop.orders: 1 row rejected")),
+        "  1 row  ordered_on  is not a date",
+        "",
+        *(line for line in out.splitlines() if line.startswith("shop.returns: 1 row rejected")),
+        "  1 row  ordered_on  is not a date",
+    ]
+    assert "yesterday" not in out
+    assert run("rejects --limit 1")[1].count("yesterday") == 4
+    assert json.loads(run("rejects --format json")[1])[1]["load_id"] == "returns-1"
+    assert run("rejects shop/nope")[0] == 1
+
+
+def test_a_run_tells_the_rejects_of_each_table(rejecting: Path) -> None:
+    """The reasons follow the table of outcomes, of loads as of failures."""
+    rejecting.write_text(rejecting.read_text() + "source: {files: bad.csv}\n")
+    code, out, _ = run("run -q")
+    assert code == 0
+    assert "shop.orders rejected 1 row, kept in " in out
+    assert "rejects.parquet:\n  1 row  ordered_on  is not a date\n\n1 table: " in out
+    rejecting.write_text(rejecting.read_text().replace("100%", "10%"))
+    code, out, _ = run("run -q")
+    assert code == 1
+    assert "hint: `loader rejects shop/orders` shows them" in out
 
 
 def test_rejects_are_told_when_no_row_is_left(rejecting: Path) -> None:

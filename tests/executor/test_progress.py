@@ -120,6 +120,10 @@ def test_a_result_is_two_lines(make_project: MakeProject) -> None:
     assert str(again) == (
         "s.t: load id `one` is already committed, with 1 row; skipped\n  target local, load id one"
     )
+    skipped = LoadResult("no_new_files", "one", "s.t", "local", None, files_skipped=1)
+    assert str(skipped) == (
+        "s.t: no new files; 1 file loaded before; nothing was done\n  target local, load id one"
+    )
     merged = LoadResult(
         "loaded",
         "l\n2",
@@ -139,5 +143,5 @@ def test_a_result_is_two_lines(make_project: MakeProject) -> None:
     assert str(merged).splitlines() == [
         "s.t (day=2026-01-01): 3 rows merged: 2 inserted, 1 updated, 0 unchanged, counts verified"
         " and committed in 0.0 s",
-        "  target prod, load id l\\n2, 2 files in place, 0.0 kB, 1 warning",
+        "  target prod, load id l\\n2, 2 files in place, 0 B, 1 warning",
     ]
