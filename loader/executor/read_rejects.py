@@ -95,14 +95,18 @@ def find_rejects(
         others = [run for run in runs.get(_folder(spec), ()) if run.folder not in known]
         entry = entries[0] if entries else None
         run = max(others, key=lambda one: one.time, default=None)
-        # Object stores and warehouses tell times in whole seconds.
-        if run is not None and (
-            entry is None or run.time >= entry.loaded_at.replace(microsecond=0)
-        ):
+        if run is not None and (entry is None or _is_later(run.time, entry.loaded_at)):
             found.append(_tell_of_run(spec, context, run, limit))
         elif entry is not None:
             found.append(_tell_of_entry(spec, context.staging_store, entry, limit))
     return found
+
+
+def _is_later(written: datetime, committed: datetime) -> bool:
+    """Whether a run is later than a load, where object stores and Redshift have whole seconds."""
+    if written.microsecond and committed.microsecond:
+        return written > committed
+    return written.replace(microsecond=0) >= committed.replace(microsecond=0)
 
 
 def _find_committed(

@@ -168,7 +168,7 @@ def normal(text: str, folder: Path) -> str:
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "<time>  "),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "<time> UTC"),
-        (r'("(?:loaded_at|written)": )"[^"]+"', r'\1"<time>"'),
+        (r'("(?:loaded_at|time)": )"[^"]+"', r'\1"<time>"'),
         (r'("(?:stage|load)": )[\d.e-]+', r"\1<seconds>"),
         (r'("bytes_staged": )\d+', r"\1<bytes>"),
         (r"\d+\.\d [kM]B", "<size>"),
