@@ -290,14 +290,14 @@ def format_markdown(reviews: Sequence[Review]) -> str:
     sections = [(_section(one), _collapsed_sql(one)) for one in shown]
     left = COMMENT_LIMIT - _length([*head, *tail, _SHORTENED.format(999_999, 999_999)])
     kept, scripts = _fitting([text for text, _ in sections], left)
-    with_sql, _ = _fitting(
+    fitting, _ = _fitting(
         [sql if at in kept else "" for at, (_, sql) in enumerate(sections)], scripts
     )
+    with_sql = fitting & kept
     lines = [*head]
-    with_sql &= {at for at in kept if sections[at][1]}
     for at, (text, sql) in enumerate(sections):
-        lines += [text] * (at in kept) + [sql] * (at in with_sql)
-    lost = sum(bool(sql) for _, sql in sections) - len(with_sql)
+        lines += [text] * (at in kept) + [sql] * (at in with_sql and bool(sql))
+    lost = sum(bool(sql) and at not in with_sql for at, (_, sql) in enumerate(sections))
     if lost or len(kept) < len(sections):
         lines += [_SHORTENED.format(len(sections) - len(kept), lost), ""]
     return "\n".join([*lines, *tail])
