@@ -35,7 +35,7 @@ class RejectedRows:
     asset_key: str
     table: str
     load_id: str
-    """Of a load that is not in the ledger: without what no path takes."""
+    """Of a load that is not in the ledger and was not asked for: without what no path takes."""
     committed: bool | None
     """Whether the load has committed its other rows; None for a target without a ledger."""
     time: datetime
@@ -96,7 +96,7 @@ def find_rejects(
         entry = entries[0] if entries else None
         run = max(others, key=lambda one: one.time, default=None)
         if run is not None and (entry is None or _is_later(run.time, entry.loaded_at)):
-            found.append(_tell_of_run(spec, context, run, limit))
+            found.append(_tell_of_run(spec, context, run, load_id, limit))
         elif entry is not None:
             found.append(_tell_of_entry(spec, context.staging_store, entry, limit))
     return found
@@ -171,14 +171,16 @@ def _tell_of_entry(spec: TableSpec, store: Store, entry: LedgerEntry, limit: int
     )
 
 
-def _tell_of_run(spec: TableSpec, context: TargetContext, run: _Run, limit: int) -> RejectedRows:
+def _tell_of_run(
+    spec: TableSpec, context: TargetContext, run: _Run, load_id: str | None, limit: int
+) -> RejectedRows:
     """What the files know of a load that is not in the ledger."""
     store, keys = context.staging_store, sorted(file.key for file in run.files)
     content = read_rejected(store, keys, limit)
     return RejectedRows(
         spec.asset_key,
         spec.table,
-        run.folder.split("/")[2],
+        load_id or run.folder.split("/")[2],
         False if context.target.ledger_schema else None,
         run.time,
         content.total,

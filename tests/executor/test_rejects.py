@@ -78,6 +78,9 @@ def test_the_last_rows_are_shown_also_of_a_load_that_failed(project: Project) ->
     assert [one["rows"] for one in last.reasons] == [4, 4, 2, 2]
     assert (first.load_id, first.committed, first.total, first.rows) == ("one", True, 1, ())
     assert project.rejects(load_id="three") == []
+    with pytest.raises(FrameError):
+        project.load(spec, pa.concat_tables([ROWS] * 2), load_id="a/b: 4")
+    assert [one.load_id for one in project.rejects(load_id="a/b: 4")] == ["a/b: 4"]
 
 
 def test_the_ledger_tells_the_reasons_when_the_rows_are_gone(project: Project) -> None:
