@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from loader.data.cast.report import ErrorReport, summarize
 from loader.errors import FrameError
+from loader.plan.model import StagedFacts, ledger_rejects
 from loader.project import Project
 from tests.conftest import MakeProject
 
@@ -138,3 +141,18 @@ def test_reasons_stay_few() -> None:
     assert len(report.reasons) == 101
     assert report.reasons["a", "reason 7"] == 3
     assert report.reasons["", "other reasons"] == 300
+
+
+def test_reasons_fit_into_the_ledger() -> None:
+    """Of long reasons the ledger keeps as many as it has room for, the most frequent first."""
+    told: list[Mapping[str, str | int]] = [
+        {"column": "a", "reason": f"{at} {'ü' * 1_000}", "rows": 9} for at in range(99)
+    ]
+    file = "s3://b/rejects.parquet"
+    staged = StagedFacts(0, 0, 0, rows_rejected=9, rejects=file, reasons=tuple(told))
+    text = ledger_rejects(staged)
+    assert text is not None
+    assert 60_000 < len(text.encode()) <= 65_535
+    kept = json.loads(text)
+    assert (kept["file"], kept["reasons"]) == (file, told[: len(kept["reasons"])])
+    assert ledger_rejects(StagedFacts(1, 1, 1)) is None
