@@ -35,6 +35,8 @@ LOADER = re.compile(
     r"(?P<environment>(?:[A-Z_]+=\S+ )*)loader (?P<arguments>[^|&;<>$`]*)(?P<pipe>\|.*)?"
 )
 """A command that runs in the process of the test; bash does the rest of its line."""
+HOME = "/home/ada/job"
+"""The folder of each job, as its page has it."""
 TARGETS = re.compile(r"<!-- targets: ([a-z, ]+) -->")
 """In a page: the targets that its job runs on, if not on all."""
 
@@ -98,6 +100,7 @@ class Shell:
     def follow(self, command: Command, accept: bool) -> str:
         """Run a command, and compare what it prints; returns both as the page is to have them."""
         code, printed = self._run(command.line)
+        printed = printed.replace(str(Path.cwd()), HOME)
         wanted, found = normal(command.printed), normal(printed.rstrip("\n").split("\n"))
         if fits(wanted, found):
             printed = "".join(f"{line}\n" for line in command.printed)
@@ -137,13 +140,16 @@ def bash(line: str, given: str = "") -> tuple[int, str]:
 
 
 def normal(lines: Sequence[str]) -> list[str]:
-    """Lines without what differs from run to run: tables are done, and loads made, in any order."""
+    """Lines without what differs from run to run, such as the sizes of staged files.
+
+    Tables are done, and loads made, in any order.
+    """
     text = "\n".join(lines).strip("\n")
     for pattern, instead in (
-        (re.escape(str(Path.cwd())), "/home/ada/job"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "<time>"),
         (r"in \d+\.\d s", "in <seconds>"),
+        (r"\d+\.\d [kM]B", "<size>"),
         (r" +\d+\.\d$", " <seconds>"),
         (r"^\[ *\d+/(\d+)\]", r"[/\1]"),
         (r"[^\S\n]+", " "),
