@@ -140,7 +140,7 @@ def bash(line: str, given: str = "") -> tuple[int, str]:
 
 
 def normal(lines: Sequence[str]) -> list[str]:
-    """Lines without what differs from run to run, such as the sizes of staged files.
+    """Lines without what differs from run to run, and from target to target.
 
     Tables are done, and loads made, in any order.
     """
@@ -148,6 +148,7 @@ def normal(lines: Sequence[str]) -> list[str]:
     for pattern, instead in (
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "<time>"),
+        (r"\blocal \((duckdb|redshift)\)", "local (<type>)"),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d+\.\d [kM]B", "<size>"),
         (r" +\d+\.\d$", " <seconds>"),
