@@ -149,6 +149,7 @@ def normal(lines: Sequence[str]) -> list[str]:
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "<time>"),
         (r"\blocal \((duckdb|redshift)\)", "local (<type>)"),
+        (r"kept in (/|s3://)\S+", "kept in <place>"),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d+\.\d [kM]B", "<size>"),
         (r" +\d+\.\d$", " <seconds>"),
