@@ -46,9 +46,9 @@ def format_run(result: RunResult) -> str:
     rows = [_row(table, merges=merges) for table in result.tables]
     head = ("table", "outcome", "files", "rows", "deleted", *["merged"] * merges, "seconds")
     lines = [format_table(head, rows), ""]
-    lines += [line for table in result.tables for line in _warning_lines(table)]
     lines += [line for table in result.failed for line in _error_lines(table)]
-    return "\n".join([*lines, _totals(result)])
+    warnings = [line for table in result.tables for line in _warning_lines(table)]
+    return "\n".join([*lines, *warnings, _totals(result)])
 
 
 def _row(table: TableRun, *, merges: bool) -> tuple[str, ...]:
@@ -62,13 +62,6 @@ def _row(table: TableRun, *, merges: bool) -> tuple[str, ...]:
     return (*cells, f"{table.seconds:.1f}")
 
 
-def _warning_lines(table: TableRun) -> Iterator[str]:
-    for warning in table.result.warnings if table.result else ():
-        yield f"{escape_line(table.table)} warns:"
-        yield from (f"  {escape_line(line)}" for line in warning.splitlines())
-        yield ""
-
-
 def _error_lines(table: TableRun) -> Iterator[str]:
     assert isinstance(table.error, LoaderError)
     yield f"{escape_line(table.table)} failed:"
@@ -76,6 +69,13 @@ def _error_lines(table: TableRun) -> Iterator[str]:
     if table.error.hint:
         yield f"  hint: {table.error.hint}"
     yield ""
+
+
+def _warning_lines(table: TableRun) -> Iterator[str]:
+    for warning in table.result.warnings if table.result else ():
+        yield f"{escape_line(table.table)} warns:"
+        yield from (f"  {escape_line(line)}" for line in warning.splitlines())
+        yield ""
 
 
 def _totals(result: RunResult) -> str:
