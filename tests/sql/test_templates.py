@@ -101,8 +101,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     for plan in plans(dialect):
         for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
             yield statement.template, statement.sql
-        read = plan_read(plan.spec, renderer(dialect), plan.slice)
-        yield read.template, read.sql
+        for where in (None, "1 = 1"):
+            read = plan_read(plan.spec, renderer(dialect), plan.slice, where=where)
+            yield read.template, read.sql
         for dimension in plan.spec.dimensions:
             counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
             yield counts.template, counts.sql
