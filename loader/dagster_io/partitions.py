@@ -153,9 +153,6 @@ def _parse_partitions(
     if dimension.grain not in CLOCK and not _is_same_zone(dimension.timezone, definition.timezone):
         why = "the time zones differ"
         raise _conflict(spec, dimension, definition, why, _SAME)
-    if (grain := _grain_of_cron(definition.cron_schedule)) not in (None, dimension.grain):
-        why = f"the grain of the asset is {grain}"
-        raise _conflict(spec, dimension, definition, why, _SAME)
     window = definition.time_window_for_partition_key(key)
     try:
         return partitions_between(dimension, window.start, window.end)

@@ -699,7 +699,6 @@ def test_partitions_that_the_spec_has_not_and_the_reverse(bench: Bench) -> None:
     rows = pd.DataFrame({"day": [jan(1)], "v": [1]})
     assert "`day`" in bench.fails(returning(rows, "s/days")).text
     for other in (
-        dg.WeeklyPartitionsDefinition("2024-01-01", day_offset=1),
         dg.DailyPartitionsDefinition("2024-01-01", timezone="America/New_York"),
         dg.HourlyPartitionsDefinition("2024-01-01-00:00"),
     ):
