@@ -14,6 +14,7 @@ from loader.cli.options import (
     PARTITION,
     format_size,
     format_table,
+    open_data,
     parse_partitions,
     show_progress,
 )
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--in-place",
     is_flag=True,
-    help="Have the warehouse read Parquet files from where they lie; no row is staged.",
+    help="Have the warehouse read the files from where they lie; no row is staged.",
 )
 @click.option("--load-id", metavar="ID", help="Skip the load if this id is already in the ledger.")
 @common_options()
@@ -50,16 +51,12 @@ def load(
     FILE is CSV, Parquet, JSON lines or Arrow IPC, compressed or not; a glob; or - for standard
     input.
     """
-    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
-    from loader.data.in_place import open_source  # noqa: PLC0415
-
-    block_pandas_import()
     project = context.project()
     spec = project.spec(select)
     with show_progress(context) as on_progress:
         result = project.load(
             spec,
-            open_source(files, spec.source, sys.stdin.buffer, in_place=in_place),
+            open_data(spec, files, in_place=in_place),
             parse_partitions(partitions),
             target=context.target,
             full_refresh=full_refresh,
@@ -75,7 +72,9 @@ def _format_result(result: LoadResult) -> str:
     lines = [_format_outcome(result)]
     if result.status == "loaded":
         kept = f", kept in {result.staged}" if result.staged else ""
-        how = "in place" if result.in_place else "staged  "
+        how = "staged  "
+        if result.in_place:
+            how, kept = "in place", f", listed in {result.staged}/manifest.json"
         lines += [
             f"  {how} {format_count(result.files_staged, 'file')},"
             f" {format_size(result.bytes_staged)}{kept}",

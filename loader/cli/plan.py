@@ -29,6 +29,11 @@ _PER_PROCESS = 100
 @click.option(
     "--from", "files", metavar="FILE", multiple=True, help="Data to validate; may repeat."
 )
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Plan to load the files of --from from where they lie; only their ends are read.",
+)
 @click.option("--load-id", metavar="ID", help="The id of the load; default a placeholder.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan as JSON.")
 @click.option("--live", is_flag=True, help="Compare the specs with the live tables.")
@@ -42,6 +47,7 @@ def plan(
     partitions: tuple[str, ...],
     full_refresh: bool,
     files: tuple[str, ...],
+    in_place: bool,
     load_id: str | None,
     output: Path | None,
     live: bool,
@@ -59,12 +65,14 @@ def plan(
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     if files and len(specs) != 1:
         raise click.UsageError("--from needs SELECT to match exactly one table")
+    if in_place and not files:
+        raise click.UsageError("--in-place needs the files: --from FILE")
     partition = parse_partitions(partitions)
     options: dict[str, Any] = {
         "target": context.target,
         "full_refresh": full_refresh,
         "load_id": load_id or PREVIEW_LOAD_ID,
-        "frame": open_data(specs[0], files) if files else None,
+        "frame": open_data(specs[0], files, in_place=in_place) if files else None,
     }
     as_data = context.json or output is not None
     planner = _Planner(context, project, specs, partition, options, as_data)

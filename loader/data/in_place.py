@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InPlace:
-    """Parquet files that the warehouse reads from where they lie: no row passes through Loader.
+    """Files that the warehouse reads from where they lie: no row passes through Loader.
 
-    Only their footers are read here. What staging checks row by row is checked in the warehouse,
-    before COMMIT.
+    Only the footers of Parquet files, and the first lines of CSV and JSON files, are read here. What
+    staging checks row by row is checked in the warehouse, before COMMIT.
     """
 
     files: tuple[str, ...]

@@ -7,12 +7,14 @@ Numbers from earlier results are kept by name, so that later expectations can re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from loader.plan.figures import Figure
 from loader.spec.checks import Check
+from loader.sql.datatypes import DataType
 
-STAGED, BEFORE, AFTER, DELETED = "staged", "before", "after", "deleted"
-"""Names of numbers: rows staged, rows before and after the load, rows deleted."""
+STAGED, BEFORE, AFTER, DELETED, LINES = "staged", "before", "after", "deleted", "lines"
+"""Names of numbers: rows staged, rows before and after the load, rows deleted, lines of text."""
 
 _LOOK = "compare the staged files, if they are kept, with the table"
 
@@ -71,6 +73,31 @@ class Values:
 
 
 @dataclass(frozen=True)
+class BadValue:
+    """What must not be in the rows of files that are loaded in place, and how to find it."""
+
+    column: str
+    """Its column; empty for whole lines of text."""
+    data_type: DataType
+    kind: Literal["null", "long", "pattern", "line", "json type"]
+    """NULL; more bytes than the type takes; text that does not match the pattern; a line that is
+    no row; a value of JSON of another type than these."""
+    problem: str
+    """What it is, in the error."""
+    pattern: str = ""
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NoBadValues:
+    """A number of rows, then for each kind of bad value how many there are, which must be none."""
+
+    values: tuple[BadValue, ...]
+    counts_rows: bool = False
+    """Whether these are the staged rows from now on; if not, they must be as many."""
+
+
+@dataclass(frozen=True)
 class MergeCounted:
     """The `MergeCounts`, which add up to the staged rows, then the table's rows before."""
 
@@ -82,4 +109,6 @@ class CheckHolds:
     check: Check
 
 
-Expectation = NotLoaded | Number | RowCount | Zero | Values | MergeCounted | CheckHolds
+Expectation = (
+    NotLoaded | Number | RowCount | Zero | Values | NoBadValues | MergeCounted | CheckHolds
+)

@@ -17,7 +17,7 @@ from loader.plan.drift.shares import check_share
 from loader.plan.expectations import CheckHolds, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Role, Step
+from loader.plan.loading import FIELDS, MERGE_COUNTS, Evolution, Loading, Role, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -91,8 +91,9 @@ def plan_load(
         after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
-        notes=(*notes, *builder.notes()),
+        notes=(*request.notes, *notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
+        in_place=request.in_place,
     )
 
 
@@ -230,11 +231,10 @@ class _Builder:
         live = self.request.live
         there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
-        copy_in_place, in_place = "", self.request.in_place
+        in_place = self.request.in_place
         if in_place is not None:
             figures = tuple(figure for figure in figures if figure in in_place.figures)
-            has_own = self.renderer.has("copy_in_place")
-            copy_in_place = "copy_in_place" if has_own else "copy_parquet"
+        has_own = self.renderer.has("copy_in_place")
         loading = Loading(
             self.spec,
             self.slice,
@@ -245,7 +245,8 @@ class _Builder:
             figures,
             there,
             self.request.keys_alike,
-            copy_in_place,
+            in_place,
+            "copy_in_place" if has_own else "copy_parquet",
             self.request.keys_unchecked or in_place is not None,
         )
         nothing = self.request.no_partitions
@@ -263,10 +264,14 @@ class _Builder:
                 "record the load in the ledger",
             )
             counted = any(step.template == "merge_compare" for step in work)
-            facts = {"counts": MERGE_COUNTS if counted else None}
+            text = any(step.template == "insert_fields" for step in work)
+            facts = {
+                "counts": MERGE_COUNTS if counted else None,
+                "fields": FIELDS if text else None,
+            }
             if self.renderer.has("table_ledger_insert"):
-                own = Step("record the load for the table", why, "table_ledger_insert", group=group)
-                yield self._statement(own)
+                name, template = "record the load for the table", "table_ledger_insert"
+                yield self._statement(Step(name, why, template, facts=facts, group=group))
                 why = "for `loader history`; no load reads it"
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
@@ -389,7 +394,7 @@ class _Builder:
             "rows": self.request.rows
             if staged is None and self.request.rows is not None
             else staged.rows
-            if staged
+            if staged and staged.rows is not None
             else Unknown("rows staged"),
             "bytes": staged.bytes if staged else Unknown("bytes staged"),
             "files": staged.files if staged else Unknown("files staged"),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from loader.errors import PlanError
 from loader.plan.model import Statement
+from loader.plan.shown_columns import shown_columns, unclassified
 from loader.spec.checks import Check
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice, check_spelling
-from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Renderer, Table
-
-_SAMPLE_COLUMNS = 5
-"""The most columns that are shown of a row, unless its key and the checked columns are more."""
 
 
 def plan_read(
@@ -82,14 +78,9 @@ def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
 
     Columns with a classification are left out.
     """
-    names = [*check.counted]
-    if check.metric != "duplicate_values":
-        names = [*spec.primary_key, *check.counted]
-        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
-        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
-        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *check.counted}))]
-    columns = (spec.by_name[name] for name in dict.fromkeys(names))
-    return tuple(column for column in columns if not column.classification)
+    if check.metric == "duplicate_values":
+        return unclassified(spec, check.counted)
+    return shown_columns(spec, check.counted)
 
 
 def plan_counts(

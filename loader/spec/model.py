@@ -219,8 +219,8 @@ class Source(Model):
     columns: dict[StrictStr, StrictStr] = Field(default={})
     """Column of the table → its name in the file, if it differs."""
     in_place: Literal["auto", "always", "never"] = "never"
-    """Whether the warehouse reads Parquet files from where they lie: never, always (an error where
-    it cannot), or where it can; the others are staged."""
+    """Whether the warehouse reads files from where they lie, Parquet, CSV or JSON lines: never,
+    always (an error where it cannot), or where it can; the others are staged."""
     files: FileNames = ()
     """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
     `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""

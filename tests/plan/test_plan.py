@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import yaml
 
 from loader.errors import PlanError, TemplateError
 from loader.plan.figures import Figure
+from loader.plan.files_in_place import FilesInPlace
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.load_plan import plan_load
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
-    FilesInPlace,
     LoadRequest,
     Plan,
     StagedFacts,
@@ -31,6 +32,7 @@ from loader.plan.model import (
     table_ledger,
 )
 from loader.plan.read_plan import plan_read
+from loader.plan.text_files import TextFiles
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
@@ -64,6 +66,28 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "data_type": "varchar(2)"},
     {"name": "amount", "data_type": "decimal(12,2)"},
 ]
+ALL_COLUMNS = tuple(column["name"] for column in COLUMNS)
+CSV = TextFiles(
+    "csv",
+    "none",
+    ",",
+    '"',
+    True,
+    ("", "NA"),
+    ".",
+    ALL_COLUMNS,
+    {name: name for name in ALL_COLUMNS},
+)
+TSV = replace(
+    CSV,
+    compression="gzip",
+    delimiter="\t",
+    quote="'",
+    header=False,
+    nulls=(),
+    decimal=",",
+    names=("more", *reversed(ALL_COLUMNS)),
+)
 STAGED = StagedFacts(rows=1_000, bytes=20_000, files=2)
 DAY = [{"expr": "day", "grain": "day"}]
 TWO = [{"name": "day", "expr": "day", "grain": "day"}, {"name": "carrier", "expr": "carrier"}]
@@ -134,6 +158,23 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 frozenset({Figure("id", parse("bigint"), "minimum")}),
             ),
         },
+    ),
+    "replace_day_from_files_in_another_order": (
+        {"partition_by": DAY, "primary_key": ["id"]},
+        {
+            "partition": "2013-01-01",
+            "in_place": FilesInPlace(
+                ("s3://b/x",), order=(*reversed(ALL_COLUMNS),), may_be_null=("id",)
+            ),
+        },
+    ),
+    "replace_csv_in_place": (
+        {"partition_by": DAY},
+        {"partition": "2013-01-01", "in_place": FilesInPlace(("s3://b/x.csv",), text=CSV)},
+    ),
+    "merge_gzipped_tsv_in_place": (
+        {"write_disposition": "merge", "primary_key": ["id"]},
+        {"in_place": FilesInPlace(("s3://b/x.tsv.gz",), text=TSV)},
     ),
     "replace_whole_json": ({"staging": {"format": "json", "compression": "none"}}, {}),
     "replace_day": ({"partition_by": DAY}, {"partition": "2013-01-01"}),

@@ -13,16 +13,19 @@ from sqlglot import exp
 
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
+from loader.plan.files_in_place import FilesInPlace
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read, plan_sample
 from loader.plan.table_changes import set_moment
+from loader.plan.text_files import TextFiles
 from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN
 from tests.plan.test_drift import CHANGES, change
 from tests.plan.test_plan import (
+    ALL_COLUMNS,
     CASES,
     STAGED,
     TARGETS,
@@ -31,6 +34,10 @@ from tests.plan.test_plan import (
     make_plan,
     make_spec,
     renderer,
+)
+
+JSON = TextFiles(
+    "json", "gzip", ",", '"', False, (), ".", ALL_COLUMNS, {name: name for name in ALL_COLUMNS}
 )
 
 UNKNOWN = {
@@ -69,6 +76,8 @@ PARTS = {
     "where",
 } | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
+    *("bad_json", "bad_line_csv", "bad_line_json", "bad_value", "cast_field", "csv_fields"),
+    *("csv_value", "line_too_long", "matches", "number_field", "row_lines", "rows_loaded"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
 """Templates that only others include."""
@@ -81,6 +90,8 @@ def plans(dialect: str) -> Iterator[Plan]:
             request["live"] = live(spec, dialect, *request["live"])
         yield make_plan(spec, dialect, **request)
     yield make_plan(make_spec(staging={"format": "parquet"}), dialect)
+    if dialect == "duckdb":
+        yield make_plan(make_spec(), dialect, in_place=FilesInPlace(("/x.json",), text=JSON))
     yield make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
 
 
@@ -89,6 +100,8 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     for plan in plans(dialect):
         for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
             yield statement.template, statement.sql
+            for shown in statement.sample.statements if statement.sample else ():
+                yield shown.template, shown.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
         for check in plan.spec.checks:

@@ -61,7 +61,7 @@ _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
-_READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
+READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
 """Raised for files that cannot be read; the last one for column names."""
 
 
@@ -116,7 +116,7 @@ def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Ite
     for file in files[1:]:
         frame = _open_file(file, source)
         wanted = first.columns
-        if _detect_format(file) == "json":
+        if detect_format(file) == "json":
             wanted = tuple(name for name in wanted if name in frame.columns)
         check_same_columns(frame.columns, wanted, file.name, files[0].name)
         for chunk in frame.chunks:
@@ -177,20 +177,26 @@ def stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _detect_format(file: DataFile, head: bytes = b"") -> Format:
+def detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
-    if not file.stream:
-        suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
-        if suffixes and suffixes[-1] in _COMPRESSED:
-            suffixes.pop()
-        if suffixes and suffixes[-1] in SUFFIXES:
-            return SUFFIXES[suffixes[-1]]
+    if found := format_by_name(file):
+        return found
     if head.startswith(_PARQUET):
         return "parquet"
     if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
         return "arrow"
     start = decode_head(head[:4096], "utf-8").lstrip("\ufeff \t\r\n")
     return "json" if start.startswith(("{", "[")) else "csv"
+
+
+def format_by_name(file: DataFile) -> Format | None:
+    """The format that the suffix of a file names; None where it names none."""
+    if file.stream:
+        return None
+    suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
 # Bytes
@@ -200,15 +206,16 @@ def _open_file(file: DataFile, source: Source) -> Frame:
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
-        plain, packed = _open_bytes(file)
+        stream = file.stream or pa.OSFile(file.path)
+        plain, codec = open_bytes(file, Input(stream, borrowed=file.stream is not None))
         head = plain.peek(_HEAD)
         if not head:
             raise SourceError(f"{file.name} is empty: it decompresses to 0 bytes")
-        kind = _detect_format(file, head)
-        _check_format(file, kind, head, source)
-        return _convert_errors(file, _READERS[kind](file, plain, source, packed))
-    except _READ_ERRORS as error:
-        raise _read_error(file.name, error) from error
+        kind = detect_format(file, head)
+        check_format(file, kind, head, source)
+        return _convert_errors(file, _READERS[kind](file, plain, source, codec is not None))
+    except READ_ERRORS as error:
+        raise read_error(file.name, error) from error
 
 
 def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> Frame:
@@ -222,7 +229,8 @@ def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> Frame
     return Frame(frame.columns, copy.remove_after(frame.chunks), frame.rows)
 
 
-def _read_error(name: str, error: Exception) -> SourceError:
+def read_error(name: str, error: Exception) -> SourceError:
+    """The error for a file that cannot be read."""
     if isinstance(error, OSError) and error.strerror:
         return SourceError(f"{name} cannot be read: {error.strerror}")
     text = str(error).strip() or type(error).__name__
@@ -234,9 +242,12 @@ def _read_error(name: str, error: Exception) -> SourceError:
     )
 
 
-def _open_bytes(file: DataFile) -> tuple[Input, bool]:
-    """The decompressed content of a file, and whether it was compressed."""
-    raw = Input(file.stream or pa.OSFile(file.path), borrowed=file.stream is not None)
+def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
+    """The decompressed content of a file, and its compression: gzip, zstd, bz2 or None.
+
+    Raises:
+        SourceError: it is empty, or of a kind that is not supported.
+    """
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
@@ -251,10 +262,15 @@ def _open_bytes(file: DataFile) -> tuple[Input, bool]:
         raise SourceError(
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
-    return plain, codec is not None
+    return plain, codec
 
 
-def _check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
+def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
+    """Check that a file is what its name says.
+
+    Raises:
+        SourceError: it is not.
+    """
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
@@ -282,9 +298,14 @@ def _open_csv(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
 
 
 def _open_tsv(file: DataFile, plain: Input, source: Source, packed: bool) -> Frame:
+    return _open_csv(file, plain, delimit_by_tabs(source), packed)
+
+
+def delimit_by_tabs(source: Source) -> Source:
+    """The options for a TSV file: its delimiter is a tab unless they name another one."""
     if source.delimiter == Source.model_fields["delimiter"].default:
-        source = source.model_copy(update={"delimiter": "\t"})
-    return _open_csv(file, plain, source, packed)
+        return source.model_copy(update={"delimiter": "\t"})
+    return source
 
 
 def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
@@ -299,8 +320,8 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
             yield from frame.chunks
         except LoaderError:
             raise
-        except _READ_ERRORS as error:
-            raise _read_error(file.name, error) from error
+        except READ_ERRORS as error:
+            raise read_error(file.name, error) from error
 
     return Frame(frame.columns, combine_small_chunks(chunks()), frame.rows)
 
@@ -339,11 +360,11 @@ _READERS: dict[Format, Callable[[DataFile, Input, Source, bool], Frame]] = {
 
 def _count_rows(file: DataFile) -> int | None:
     """The number of rows from the metadata of a Parquet file; None for other files."""
-    if file.stream or file.remote or _detect_format(file) != "parquet":
+    if file.stream or file.remote or detect_format(file) != "parquet":
         return None
     if not os.access(file.name, os.R_OK):
         return None
     try:
         return int(pq.read_metadata(file.name).num_rows)
-    except _READ_ERRORS:
+    except READ_ERRORS:
         return None
