@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         VerifyError,
     )
     from loader.executor.results import LoadResult, Progress
+    from loader.executor.run import RunResult, TableRun
     from loader.plan.model import Plan, Statement
     from loader.project import Project
     from loader.spec.model import TableSpec
@@ -36,11 +37,13 @@ __all__ = [
     "PlanError",
     "Progress",
     "Project",
+    "RunResult",
     "Slice",
     "SourceError",
     "SpecError",
     "StageError",
     "Statement",
+    "TableRun",
     "TableSpec",
     "TemplateError",
     "VerifyError",
@@ -52,8 +55,10 @@ _MODULES = {
     "Plan": "plan.model",
     "Progress": "executor.results",
     "Project": "project",
+    "RunResult": "executor.run",
     "Slice": "spec.partitions",
     "Statement": "plan.model",
+    "TableRun": "executor.run",
     "TableSpec": "spec.model",
 }
 

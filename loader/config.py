@@ -5,25 +5,36 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
-
-from loader.errors import ConfigError
+from loader.errors import ConfigError, Problem
 from loader.plan.figures import Level
-from loader.redaction import KNOWN, find_secrets, is_secret_name
-from loader.text_files import UnreadableError, is_folder, read_text
+from loader.redaction import KNOWN, find_passwords
+from loader.settings_file import SettingsFile, header, read_settings_file
+from loader.spec.connections import EXAMPLE, check_connection, is_connection_name
+from loader.target_settings import (
+    check_settings,
+    expand_variables,
+    find_misplaced_secrets,
+    find_missing,
+    register_secrets,
+    settings_model,
+    validate_settings,
+    without_unknown,
+)
+from loader.text_files import is_folder
 from loader.warehouse.duckdb.settings import DuckDBTarget
 from loader.warehouse.redshift.settings import RedshiftTarget
-from loader.warehouse.registry import get_adapter, warehouse_names
+from loader.warehouse.registry import get_adapter
 from loader.warehouse.settings import TargetSettings
 
 __all__ = [
     "SANDBOX",
+    "TARGET_VARIABLE",
     "Config",
     "DuckDBTarget",
     "RedshiftTarget",
@@ -31,12 +42,14 @@ __all__ = [
     "find_config",
     "make_config",
     "make_settings",
+    "read_config",
 ]
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+TARGET_VARIABLE = "LOADER_TARGET"
+"""The environment variable that chooses a target where none is named."""
 
-_AMBIENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-"""Secret environment variables that boto3 reads itself."""
+_PASSWORD_VARIABLE = re.compile(r"://[^/@:]*:(\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\})@")
+"""A variable in the place of the password of a URL."""
 
 SANDBOX = "sandbox"
 """The target that `loader sandbox` runs, for projects without a target of that name."""
@@ -61,6 +74,12 @@ class Config:
     """What is compared with the staged rows before COMMIT, unless a spec sets its own."""
     source: str = "the defaults"
     """The file the settings come from, for messages."""
+    file: SettingsFile | None = None
+    """That file; None for settings of a program, and for defaults."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong outside of the targets; the defaults stand for it."""
+    connections: Mapping[str, str] = field(default_factory=dict)
+    """The databases that source queries read, by name; URLs as written."""
 
     def settings(self, name: str | None = None, *, preview: bool = False) -> TargetSettings:
         """A target's settings, with ``${NAME}`` replaced by the environment variable's value.
@@ -74,28 +93,73 @@ class Config:
         """
         name = name or self.target
         given = self._given(name)
-        place = f"[tool.loader.targets.{name}] in {self.source}"
         if isinstance(given, TargetSettings):
-            _register_secrets(given.model_dump())
+            register_secrets(given.model_dump())
             return given
         raw = dict(given)
-        model = _settings_model(str(raw.get("type")), place)
-        if misplaced := _find_misplaced_secrets(raw):
-            raise ConfigError("\n".join(f"{place}: {line}" for line in misplaced))
-        values, missing = _expand_variables(raw, keep=preview)
-        _register_secrets(values)
+        model, problems = settings_model(raw.get("type"))
+        problems += find_misplaced_secrets(raw)
+        if model is None or problems:
+            raise self._error(name, problems)
+        values, missing = expand_variables(raw, keep=preview)
+        register_secrets(values)
         if missing:
             names = ", ".join(f"${{{variable}}} (for {key})" for key, variable in missing)
             raise ConfigError(
                 f"the target `{name}` needs environment variables that are not set: {names}",
-                hint=f"set them, or write a default, ${{NAME:-default}}, under {place}",
+                hint=f"set them, or write a default, ${{NAME:-default}}, under {self.place(name)}",
             )
-        if preview:
-            values = _without_unknown(values, model)
-        settings = _validate(model, values, place)
-        if not preview:
-            _check_complete(settings, raw, place)
+        settings, problems = validate_settings(
+            model, without_unknown(values, model) if preview else values
+        )
+        if settings is None:
+            raise self._error(name, problems)
+        if not preview and (lacking := find_missing(settings, raw)):
+            raise self._error(name, lacking)
         return settings
+
+    def connection(self, given: str) -> str:
+        """The URL of a connection: a name of the settings, or a URL, with ``${NAME}`` replaced.
+
+        Its password is hidden in all output from now on. A variable in the place of the password
+        is the password itself; anywhere else it is a part of the URL, or all of it.
+
+        Raises:
+            ConfigError: there is no connection of this name, or a variable is not set.
+        """
+        text = given
+        if is_connection_name(given):
+            if given not in self.connections:
+                raise self._no_connection(given)
+            text = self.connections[given]
+        password = _PASSWORD_VARIABLE.search(text)
+        parts = {"url": text}
+        if password is not None:
+            start, end = password.span(1)
+            parts = {"url": text[:start], "password": password[1], "rest": text[end:]}
+        values, missing = expand_variables(parts, keep=False)
+        if missing:
+            names = ", ".join(f"${{{variable}}}" for _, variable in missing)
+            raise ConfigError(
+                f"the connection `{given}` needs environment variables that are not set: {names}",
+                hint="set them, or write a default, ${NAME:-default}",
+            )
+        if "password" in values:
+            KNOWN.add(values["password"])
+            values["password"] = quote(values["password"], safe="")
+        url = "".join(values.values())
+        KNOWN.add(*find_passwords(url))
+        return url
+
+    def _no_connection(self, name: str) -> ConfigError:
+        close = difflib.get_close_matches(name, self.connections, n=1)
+        known = f"connections: {', '.join(self.connections)}" if self.connections else ""
+        hint = f"did you mean `{close[0]}`?" if close else known
+        where = self.file.header("connections") if self.file else header((), "connections")
+        return ConfigError(
+            f"{self.source if self.file else 'the project'} has no connection `{name}`",
+            hint=hint or f'add it below {where}: {name} = "{EXAMPLE}"',
+        )
 
     def raw_settings(self, name: str) -> Mapping[str, Any]:
         """A target's settings as written, before ``${NAME}`` is replaced.
@@ -105,6 +169,46 @@ class Config:
         """
         given = self._given(name)
         return given if isinstance(given, Mapping) else given.model_dump()
+
+    def place(self, name: str) -> str:
+        """Where the settings of a target are, in the form of the file.
+
+        >>> file = SettingsFile("loader.toml")
+        >>> Config(Path(), Path("specs"), None, file=file).place("prod")
+        '[targets.prod] in loader.toml'
+        """
+        if self.file is None:
+            return f"the target `{name}`"
+        return f"{self.file.header('targets', name)} in {self.file.name}"
+
+    def check(self) -> list[Problem]:
+        """Everything wrong in the settings; environment variables need not be set."""
+        problems = [*self.problems, *self._check_default()]
+        for name, given in self.targets.items():
+            if isinstance(given, Mapping):
+                try:
+                    found = check_settings(given)
+                except ConfigError as error:  # of the package of a warehouse
+                    found = [Problem(error.message, ("type",), error.hint)]
+                problems += self._locate(name, found)
+        return sorted(problems, key=lambda one: (one.line, one.column))
+
+    def _check_default(self) -> Iterator[Problem]:
+        default = self.file.table.get("target") if self.file else None
+        if self.file and isinstance(default, str):
+            targets = self.file.table.get("targets", _LOCAL)
+            if default and isinstance(targets, Mapping) and default not in (*targets, SANDBOX):
+                message = f"there is no target `{default}`"
+                hint = _near_target(default, targets)
+                yield self.file.locate(Problem(message, ("target",), hint))
+
+    def _locate(self, name: str, problems: list[Problem]) -> Iterator[Problem]:
+        for problem in problems:
+            found = replace(problem, loc=("targets", name, *problem.loc))
+            yield self.file.locate(found) if self.file else found
+
+    def _error(self, name: str, problems: list[Problem]) -> ConfigError:
+        return ConfigError.of(list(self._locate(name, problems)), self.place(name))
 
     def _given(self, name: str) -> Mapping[str, Any] | TargetSettings:
         """A target of the project, or the sandbox that runs for it.
@@ -122,14 +226,15 @@ class Config:
         raise self._no_target(name)
 
     def _no_target(self, name: str) -> ConfigError:
+        message = f"{self.source if self.file else 'the project'} has no target `{name}`"
+        if name == os.environ.get(TARGET_VARIABLE):
+            message += f", which the environment variable {TARGET_VARIABLE} names"
         if name == SANDBOX:
             return ConfigError(
-                f"{self.source} has no target `{name}`, and no sandbox runs for {self.root}",
+                f"{message}, and no sandbox runs for {self.root}",
                 hint="start it with `loader sandbox`, and leave it running",
             )
-        close = difflib.get_close_matches(name, self.targets, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"targets: {', '.join(self.targets)}"
-        return ConfigError(f"{self.source} has no target `{name}`", hint=hint)
+        return ConfigError(message, hint=_near_target(name, self.targets))
 
 
 def make_settings(
@@ -145,139 +250,16 @@ def make_settings(
     Raises:
         ConfigError: a value is invalid or missing; lists every problem.
     """
-    _register_secrets(values)
-    settings = _validate(get_adapter(values["type"]).settings, values, owner, names)
-    if missing := settings.find_missing():
-        lines = [f"  {(names or {}).get(key, key)}: {why}" for key, why in missing.items()]
-        raise ConfigError("\n".join([f"{owner} is not complete", *lines]))
+    register_secrets(values)
+    model = get_adapter(values["type"]).settings
+    settings, problems = validate_settings(model, values, names)
+    problems = problems if settings is None else find_missing(settings, {}, names)
+    if settings is None or problems:
+        raise ConfigError.of(problems, f"the settings of {owner}")
     return settings
 
 
-def _settings_model(kind: str, place: str) -> type[TargetSettings]:
-    """The settings model of a target type.
-
-    Raises:
-        ConfigError: the type is unknown.
-    """
-    try:
-        return get_adapter(kind).settings
-    except KeyError:
-        names = warehouse_names()
-        close = difflib.get_close_matches(kind, names, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else None
-        raise ConfigError(f"{place}: type is not one of {', '.join(names)}", hint=hint) from None
-
-
-def _without_unknown(values: Mapping[str, Any], model: type[TargetSettings]) -> dict[str, Any]:
-    """The settings without non-text ones that contain an unset variable."""
-    texts = {name for name, field in model.model_fields.items() if field.annotation is str}
-    return {
-        key: value
-        for key, value in values.items()
-        if key in texts or key not in model.model_fields or "${" not in str(value)
-    }
-
-
-def _register_secrets(values: Mapping[str, Any]) -> None:
-    """Hide the secrets of these settings in all output from now on, even of invalid settings."""
-    found = [one for one in find_secrets(values) if not _VARIABLE.fullmatch(one)]
-    KNOWN.add(*found, *(os.environ.get(name, "") for name in _AMBIENT))
-
-
-def _find_misplaced_secrets(raw: Mapping[str, Any], table: str = "") -> list[str]:
-    """Error messages for printed settings that refer to a secret environment variable."""
-    found = []
-    for key, value in raw.items():
-        if isinstance(value, Mapping):
-            found += _find_misplaced_secrets(value, f"{table}{key}.")
-        for variable in _VARIABLE.finditer(value) if isinstance(value, str) else ():
-            # The name of a Secrets Manager secret is not secret itself.
-            name = variable[1].upper().replace("SECRET", "") if key == "secret_id" else variable[1]
-            if is_secret_name(name) and not is_secret_name(key):
-                found.append(
-                    f"{table}{key}: the name ${{{variable[1]}}} looks like a secret, and"
-                    f" `{table}{key}` is printed; use secrets in `password` only"
-                )
-                KNOWN.add(os.environ.get(variable[1], ""), variable[2] or "")
-    return found
-
-
-def _expand_variables(
-    raw: Mapping[str, Any], *, keep: bool
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    missing: list[tuple[str, str]] = []
-
-    def substitute(match: re.Match[str], key: str) -> str:
-        name, default = match[1], match[2]
-        found = os.environ.get(name) or default
-        if found is None and not keep:
-            missing.append((key, name))
-        return match[0] if found is None else found
-
-    def expand(value: Any, key: str) -> Any:
-        if isinstance(value, Mapping):
-            return {inner: expand(one, f"{key}.{inner}") for inner, one in value.items()}
-        if not isinstance(value, str):
-            return value
-        return _VARIABLE.sub(lambda match: substitute(match, key), value)
-
-    return {key: expand(value, key) for key, value in raw.items()}, missing
-
-
-def _validate(
-    model: type[TargetSettings],
-    values: Mapping[str, Any],
-    place: str,
-    names: Mapping[str, str] | None = None,
-) -> TargetSettings:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        lines = [
-            _settings_problem(detail["loc"], detail["type"], detail["msg"], model, names)
-            for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise ConfigError("\n".join(f"{place}: {line}" for line in lines)) from None
-
-
-def _check_complete(settings: TargetSettings, raw: Mapping[str, Any], place: str) -> None:
-    missing = settings.find_missing()
-    if not missing:
-        return
-    lines = [f"  {key}: {why}{_explain_empty(settings, key, raw)}" for key, why in missing.items()]
-    raise ConfigError("\n".join([f"{place} is not complete", *lines]))
-
-
-def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
-    """Why a setting is empty: the variable it refers to, or that it is not set."""
-    if getattr(settings, key) not in ("", None):
-        return ""
-    variable = _VARIABLE.search(str(raw.get(key, "")))
-    return f" (${{{variable[1]}}} is empty in the environment)" if variable else " (not set)"
-
-
-def _settings_problem(
-    place: tuple[str | int, ...],
-    kind: str,
-    message: str,
-    model: type[BaseModel],
-    names: Mapping[str, str] | None,
-) -> str:
-    *tables, key = map(str, place)
-    shown = ".".join((*tables, (names or {}).get(key, key)))
-    if kind != "extra_forbidden":
-        return f"{shown}: {message.removeprefix('Value error, ')}"
-    for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
-    close = difflib.get_close_matches(key, model.model_fields, n=1)
-    known = f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(model.model_fields)}"
-    return f"unknown key `{shown}`; {known}"
-
-
-_KEYS = ("specs", "templates", "target", "targets", "verify")
+_KEYS = ("specs", "templates", "target", "targets", "connections", "verify")
 
 
 def find_config(start: Path | None = None) -> Config:
@@ -287,71 +269,131 @@ def find_config(start: Path | None = None) -> Config:
     without these, `start` itself when it contains ``specs/``.
 
     Raises:
-        ConfigError: no project was found, or its settings file is invalid.
+        ConfigError: no project was found, or its settings file is invalid; lists every problem.
+    """
+    return _without_problems(read_config(start))
+
+
+def read_config(start: Path | None = None) -> Config:
+    """The settings of the nearest project, with what is wrong in its file in ``problems``.
+
+    Raises:
+        ConfigError: no project was found.
     """
     start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        table = _read_table(folder)
-        if table is not None:
-            return _read_config(folder, *table)
+    if (found := _nearest(start)) is not None:
+        return found
     if is_folder(start / "specs"):
-        return _read_config(start, {}, "the defaults")
+        return _choose_target(Config(start, start / "specs", start / "templates"))
     raise ConfigError(
         f"there is no Loader project in {start} or its parent folders",
         hint="create one with `loader init`, or pass --project DIR",
     )
 
 
-def _read_table(folder: Path) -> tuple[dict[str, Any], str] | None:
-    for name in ("loader.toml", "pyproject.toml"):
-        path = folder / name
-        if not os.path.lexists(path) or is_folder(path):
-            continue
-        try:
-            data = tomllib.loads(read_text(path))
-        except UnreadableError as error:
-            raise ConfigError(f"{path}: {error.message}") from error
-        except RecursionError:
-            raise ConfigError(f"{path}: it is nested too deeply") from None
-        except ValueError as error:  # TOML errors, and numbers with thousands of digits
-            raise ConfigError(f"{path}: {error}") from error
-        if name == "loader.toml":
-            tool = data.get("tool")
-            nested = tool.get("loader") if isinstance(tool, dict) else None
-            return (nested if isinstance(nested, dict) else data), name
-        tool = data.get("tool")
-        table = tool.get("loader") if isinstance(tool, dict) else None
-        if isinstance(table, dict):
-            return table, name
+def _nearest(start: Path) -> Config | None:
+    """The settings of the nearest settings file."""
+    for folder in (start, *start.parents):
+        found = read_settings_file(folder)
+        if found is not None:
+            return _read_config(folder, found)
     return None
 
 
-def _read_config(root: Path, table: Mapping[str, Any], source: str) -> Config:
+def _without_problems(config: Config) -> Config:
+    if config.problems:
+        raise ConfigError.of(config.problems, config.source)
+    return config
+
+
+def _read_config(root: Path, file: SettingsFile) -> Config:
+    problems = list(_problems(file))
+    wrong = {problem.loc for problem in problems}
+    table = {key: value for key, value in file.table.items() if (key,) not in wrong}
+    targets = table.get("targets", _LOCAL)
+    targets = {name: one for name, one in targets.items() if ("targets", name) not in wrong}
+    located = [*file.problems, *map(file.locate, problems)]
+    config = Config(
+        root=root,
+        specs=root / table.get("specs", "specs"),
+        templates=root / table.get("templates", "templates"),
+        target=table.get("target") or next(iter(targets), "local"),
+        targets=targets,
+        verify=table.get("verify", "values"),
+        source=file.name,
+        file=file,
+        problems=tuple(sorted(located, key=lambda one: (one.line, one.column))),
+        connections=dict(table.get("connections", {})),
+    )
+    return _choose_target(config)
+
+
+def _problems(file: SettingsFile) -> Iterator[Problem]:
+    """What is wrong in the settings outside of the targets; paths are those below the table."""
+    table = file.table
     for key in table:
         if key not in _KEYS:
             close = difflib.get_close_matches(key, _KEYS, n=1)
             hint = f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(_KEYS)}"
-            raise ConfigError(f"{source}: unknown key `{key}` in [tool.loader]", hint=hint)
+            yield Problem(f"unknown key `{key}`", (key,), hint, on_key=True)
     for key in ("specs", "templates", "target"):
         if not isinstance(table.get(key, ""), str):
-            raise ConfigError(f"{source}: [tool.loader] {key} must be text")
-    verify = table.get("verify", "values")
-    if verify not in get_args(Level):
-        allowed = ", ".join(get_args(Level))
-        raise ConfigError(f"{source}: [tool.loader] verify must be one of {allowed}")
+            hint = f"settings of a target are in {file.header('targets', 'NAME')}"
+            yield Problem("must be text", (key,), hint if key == "target" else None)
+    if table.get("verify", "values") not in get_args(Level):
+        yield Problem(f"must be one of {', '.join(get_args(Level))}", ("verify",))
+    yield from _connection_problems(table.get("connections", {}))
     targets = table.get("targets", _LOCAL)
-    if not isinstance(targets, Mapping) or not all(isinstance(t, dict) for t in targets.values()):
-        raise ConfigError(f"{source}: [tool.loader.targets] must have one table per target")
-    target = table.get("target") or next(iter(targets), "local")
-    return Config(
-        root=root,
-        specs=root / table.get("specs", "specs"),
-        templates=root / table.get("templates", "templates"),
-        target=target,
-        targets=targets,
-        verify=verify,
-        source=source,
-    )
+    if not isinstance(targets, Mapping):
+        where = file.header("targets", "NAME")
+        yield Problem(f"must have one table per target, {where}", ("targets",))
+        return
+    for name, one in targets.items():
+        if not isinstance(one, Mapping):
+            where = file.header("targets", name)
+            yield Problem(f"must be a table, {where}", ("targets", name))
+
+
+def _connection_problems(connections: object) -> Iterator[Problem]:
+    if not isinstance(connections, Mapping):
+        yield Problem("must have a URL for each name", ("connections",))
+        return
+    for name, url in connections.items():
+        loc = ("connections", name)
+        if not is_connection_name(name) or not isinstance(url, str) or is_connection_name(url):
+            yield Problem("must be a URL", loc, f'such as "{EXAMPLE}"')
+            continue
+        try:
+            check_connection(url)
+        except ValueError as error:
+            KNOWN.add(*find_passwords(url))
+            yield Problem(str(error), loc)
+
+
+def _choose_target(config: Config) -> Config:
+    """The settings with the target that the environment names, if it names one."""
+    named = os.environ.get(TARGET_VARIABLE)
+    return replace(config, target=named) if named else config
+
+
+def _near_target(name: str, targets: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, targets, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"targets: {', '.join(targets)}"
+
+
+def _read_connections(table: object, source: str) -> dict[str, str]:
+    place = f"{source}: [tool.loader.connections]"
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{place} must have a URL for each name")
+    for name, url in table.items():
+        if not is_connection_name(name) or not isinstance(url, str) or is_connection_name(url):
+            raise ConfigError(f"{place} {name} must be a URL", hint=f'such as "{EXAMPLE}"')
+        try:
+            check_connection(url)
+        except ValueError as error:
+            KNOWN.add(*find_passwords(url))
+            raise ConfigError(f"{place} {name} is {error}") from None
+    return dict(table)
 
 
 def make_config(
@@ -371,25 +413,29 @@ def make_config(
         templates: The folder of the project's own templates.
         root: The project's folder; default the working directory.
         targets: All targets, by name.
-        target: The default target; without it the first of ``targets``.
+        target: The default target; without it the one that LOADER_TARGET names, or the first of
+            ``targets``.
 
     Raises:
         ConfigError: no project was found and ``specs`` is not given, or its file is invalid.
     """
     if root is None and targets is None:
-        try:
-            found = find_config(Path(specs).resolve() if specs is not None else None)
-        except ConfigError:
-            if specs is None:
-                raise
-            found = Config(Path(specs).resolve().parent, Path(specs), None)
+        if specs is None:
+            found = find_config()
+        elif (nearest := _nearest(Path(specs).resolve())) is not None:
+            found = _without_problems(nearest)
+        else:
+            found = _choose_target(Config(Path(specs).resolve().parent, Path(specs), None))
     else:
         base = Path(root if root is not None else Path.cwd()).resolve()
-        found = Config(base, base / "specs", base / "templates", source="the given targets")
+        first = next(iter(targets or _LOCAL))
+        found = _choose_target(
+            Config(base, base / "specs", base / "templates", first, source="the given targets")
+        )
     return replace(
         found,
         specs=Path(specs) if specs is not None else found.specs,
         templates=Path(templates) if templates is not None else found.templates,
-        target=target or (next(iter(targets)) if targets else found.target),
+        target=target or found.target,
         targets=targets if targets is not None else found.targets,
     )

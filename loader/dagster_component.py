@@ -3,42 +3,43 @@
     type: loader.dagster_component.TableSpecsComponent
     attributes:
       specs: specs
+      target: local
       assets:
         nyc/flights: {files: "data/flights-{date}.csv.gz"}
         nyc/air*: {callable: my_project.loads:airlines}
 
-A table whose spec has source files (``source: {files: […]}``) needs no entry here.
+A table whose spec has a source (``source: {files: […]}`` or a query) needs no entry here.
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations at run time.
 
 import difflib
 import fnmatch
-import glob
 import importlib
 import inspect
-import json
-import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 
-from loader.atomic_write import write_text
 from loader.dagster_io.checks import op_name
+from loader.dagster_io.component_manager import make_manager, manager_key, resolve_fields
 from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.partitions import select
-from loader.errors import LoaderError, PlanError, SpecError
+from loader.dagster_io.requirements import find_project, require_manager
+from loader.dagster_io.runs import forbid_run_retries
+from loader.dagster_io.scaffolder import TableSpecsScaffolder
+from loader.data.source_files import SourceFiles
+from loader.errors import LoaderError, PlanError
 from loader.project import Project
 from loader.spec import file_patterns
-from loader.spec.catalog import Entry, read_entry
+from loader.spec.catalog import Entry
 from loader.spec.model import TableSpec
 
 Rows = Callable[[dg.AssetExecutionContext], Any]
@@ -70,79 +71,6 @@ class TableRows(dg.Resolvable):
     deps: Annotated[Sequence[str], _describe("Asset keys of the upstream assets.")] = ()
 
 
-class TableSpecsParams(dg.Model):
-    """The schema and name of the first table of a new component."""
-
-    schema_name: str = "shop"
-    table: str = "orders"
-
-
-_SPEC = """\
-version: 1
-schema: {schema}
-name: {table}
-description: One row per order.
-columns:
-  - {{name: order_id, data_type: bigint, description: Number on the receipt}}
-  - {{name: ordered_on, data_type: date, nullable: false, description: Local date of the order}}
-  - {{name: customer, data_type: varchar(80), nullable: false}}
-  - {{name: amount, data_type: "decimal(12,2)", description: In euros}}
-primary_key: [order_id]
-partition_by:
-  - {{expr: ordered_on, grain: day}}
-source:
-  files: {files}
-checks:
-  - {{metric: row_count, must_be_greater_than: 0}}
-dagster:
-  partitions: {{ordered_on: {{start: "2026-01-01"}}}}
-"""
-
-_DATA = """\
-order_id,ordered_on,customer,amount
-1,2026-01-01,Ada,19.90
-2,2026-01-01,Grace,7.50
-"""
-
-
-class TableSpecsScaffolder(dg.Scaffolder[TableSpecsParams]):
-    """Scaffolds a component with one table: its spec, one day of data, and defs.yaml."""
-
-    @classmethod
-    def get_scaffold_params(cls) -> type[TableSpecsParams]:
-        """The parameters of the scaffolder."""
-        return TableSpecsParams
-
-    def scaffold(self, request: dg.ScaffoldRequest[TableSpecsParams]) -> None:
-        """Write the files; existing files are not overwritten.
-
-        Raises:
-            SpecError: the name of the schema or table is invalid; nothing was written.
-        """
-        schema, table = request.params.schema_name, request.params.table
-        folder = request.target_path
-        data = folder / "data" / f"{table}-2026-01-01.csv"
-        root = Project(specs=folder / "specs").config.root
-        name = os.path.relpath(folder.resolve() / "data", root.resolve())
-        files = json.dumps(f"{Path(name).as_posix()}/{table}-{{ordered_on}}.csv")
-        text = _SPEC.format(schema=schema, table=table, files=files)
-        _write(folder / "specs" / f"{schema}.{table}.yml", text, check=True)
-        _write(data, _DATA)
-        if not request.append:
-            dg.scaffold_component(request, {"specs": "specs"})
-
-
-def _write(path: Path, text: str, *, check: bool = False) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    problems = read_entry(path, path.parent).problems if check else ()
-    if problems:
-        path.unlink()
-        raise SpecError(problems)
-
-
 @dg.scaffold_with(TableSpecsScaffolder)
 @dataclass
 class TableSpecsComponent(dg.Component, dg.Resolvable):
@@ -155,9 +83,34 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         Sequence[str], _describe("Asset keys, globs or spec files; default all tables.")
     ] = ()
     io_manager_key: Annotated[
-        str, _describe("The resource key of one of Loader's IO managers, which loads the assets.")
-    ] = "io_manager"
-    checks: Annotated[bool, _describe("Whether to create the specs' asset checks.")] = True
+        str | None,
+        _describe(
+            "The resource key of the IO manager that loads the assets. With target or io_manager"
+            " the component defines it, by default with a name of its own; else it is one of"
+            " Loader's that is defined elsewhere, by default io_manager."
+        ),
+    ] = None
+    target: Annotated[
+        str | None,
+        _describe("Load into this target of the project's settings, loader.toml or [tool.loader]."),
+    ] = None
+    io_manager: Annotated[
+        dict[str, Any] | None,
+        dg.Resolver(
+            resolve_fields,
+            model_field_type=dict[str, Any] | None,
+            inject_before_resolve=False,
+            description="Instead of target: the type, duckdb or redshift, and the fields of"
+            " DuckDBIOManager or RedshiftIOManager; secrets as {{ env.NAME }}.",
+        ),
+    ] = None
+    checks: Annotated[
+        bool | Literal["partitioned"],
+        _describe(
+            "Whether to create the specs' asset checks; `partitioned` keeps a result of each"
+            " partition, a preview in Dagster 1.13."
+        ),
+    ] = True
     assets: Annotated[
         dict[str, TableRows],
         _describe("Asset key or glob → the source of its rows; an exact key overrides a glob."),
@@ -186,7 +139,8 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         Raises:
             PlanError: its partitions have no start, or Dagster rejects it.
         """
-        asset = asset_spec(project, table.asset_key, io_manager_key=self.io_manager_key)
+        kind = str(self.io_manager["type"]) if self.io_manager else None
+        asset = asset_spec(project, table.asset_key, kind=kind)
         return self.translation(asset, table) if self.translation else asset
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -194,10 +148,16 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
 
         Raises:
             SpecError: a spec is invalid; lists every problem of every file.
-            PlanError: there are no specs, or an entry of `assets` is invalid or matches no table.
+            PlanError: there are no specs, an entry of `assets` is invalid or matches no table, or
+                it is not clear what loads the tables.
+            ConfigError: the settings of the target or the fields of the IO manager are wrong.
         """
         folder = context.path.parent if context.path.is_file() else context.path
-        project = Project(specs=_specs_folder(folder, self.specs))
+        specs = folder / self.specs
+        manager = make_manager(self.target, self.io_manager, specs, context.project_root)
+        default = "io_manager" if manager is None else manager_key(context)
+        key = self.io_manager_key or default
+        project = Project(specs=specs, target=self.target)
         entries = project.catalog.select(list(self.select))
         sources = _match_sources(self.assets, entries)
         assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
@@ -205,21 +165,28 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             table = entry.spec
             assert table is not None, "the catalog raises for broken entries"
             source = sources.get(entry.name) or TableRows()
-            asset = self.get_asset_spec(project, table)
+            asset = self.get_asset_spec(project, table).with_io_manager_key(key)
             if asset.key.path != table.asset_key.split("/"):
                 raise PlanError(
-                    f"the asset of {entry.shown} has the key `{asset.key.to_user_string()}`, but"
-                    " the IO manager finds its spec by asset_key",
+                    f"the asset of {entry.shown} has the key `{asset.key.to_user_string()}`, not"
+                    " the asset_key of its spec",
                     hint="set asset_key in the spec instead",
                 )
-            rows = self._find_rows(context, project, entry, source, asset, folder)
+            rows = self._find_rows(context, project, entry, source, folder)
             deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in source.deps]
             if rows is not None:
-                assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool))
+                assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool, key))
             elif self.external:
                 assets.append(asset.merge_attributes(deps=deps))
-        checks = asset_checks(project, list(self.select), io_manager_key=self.io_manager_key)
-        return dg.Definitions(assets=assets, asset_checks=checks if self.checks else [])
+        partitioned = self.checks == "partitioned"
+        checks = asset_checks(
+            project, list(self.select), io_manager_key=key, partitioned=partitioned
+        )
+        return dg.Definitions(
+            assets=assets,
+            asset_checks=checks if self.checks else [],
+            resources={} if manager is None else {key: manager},
+        )
 
     def _find_rows(
         self,
@@ -227,7 +194,6 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         project: Project,
         entry: Entry,
         source: TableRows,
-        asset: dg.AssetSpec,
         folder: Path,
     ) -> Rows | None:
         """The function that returns the rows of a table; None if it has no source."""
@@ -242,23 +208,21 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             if not files:
                 raise _entry_error(entry.name, "has an empty list of files", "add a file")
             for name in files:
-                for message, hint in file_patterns.problems(name, table.dimensions):
+                for message, hint in file_patterns.problems(
+                    name, table.dimensions, table.path_keys
+                ):
                     raise _entry_error(entry.name, message, hint)
-            return _Files(table, files, folder, asset.partitions_def)
+            return _make_files(files, folder)
         if table.source.files:
-            root = project.config.root
-            return _Files(table, table.source.files, root, asset.partitions_def)
+            for name in table.source.files:  # which `loader run` could split by itself
+                for message, hint in file_patterns.problems(
+                    name, table.dimensions, table.path_keys
+                ):
+                    raise PlanError(f"{entry.shown}: source.files: {message}", hint=hint)
+            return _make_files(table.source.files, project.config.root)
+        if table.source.query is not None:
+            return _make_query(project, table)
         return None
-
-
-def _specs_folder(folder: Path, specs: str) -> Path:
-    found = folder / specs
-    if found.resolve() == folder.resolve():
-        raise PlanError(
-            "the table specs cannot be in the folder of defs.yaml, which would be read as a spec",
-            hint="move them to a folder of their own: specs: specs",
-        )
-    return found
 
 
 def _match_sources(given: dict[str, TableRows], entries: Sequence[Entry]) -> dict[str, TableRows]:
@@ -310,54 +274,42 @@ def _import_function(context: dg.ComponentLoadContext, key: str, path: str) -> R
     return rows
 
 
-@dataclass(frozen=True)
-class _Files:
-    """Reads the files for the partitions of a run."""
+def _make_files(names: Sequence[str], folder: Path) -> Rows:
+    """The function that names the files of a run; the IO manager lists, reads and records them."""
+    files = SourceFiles(tuple(names), folder.absolute(), own=True)
+    return lambda _: files
 
-    table: TableSpec
-    names: tuple[str, ...]
-    folder: Path
-    partitions: dg.PartitionsDefinition | None
 
-    def __call__(self, context: dg.AssetExecutionContext) -> Any:
-        from loader.data.in_place import open_source  # noqa: PLC0415  # pyarrow is slow to import
+def _make_query(project: Project, table: TableSpec) -> Rows:
+    """The function that runs the query of a table's source for the partitions of a run."""
 
+    def read(context: dg.AssetExecutionContext) -> Any:
         try:
-            keys = None if self.partitions is None else context.partition_keys
-            return open_source(list(self._patterns(keys)), self.table.source)
+            partitions, request = context.assets_def.partitions_def, None
+            if partitions is not None:
+                request = select(table, partitions, context.partition_keys).request
+            return project.open_query(table, request)
         except LoaderError as error:
             if error.transient:
                 raise
+            forbid_run_retries(context)
             raise failure(error) from error
 
-    def _patterns(self, keys: Sequence[str] | None) -> Iterator[str]:
-        dimensions = self.table.dimensions
-        cells = [{}] if keys is None else self._cells(keys)
-        for cell, name in product(cells, self.names):
-            yield _join_path(self.folder, file_patterns.file_name(name, dimensions, cell))
-
-    def _cells(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """The partition keys by dimension, for each partition of the run."""
-        assert self.partitions is not None
-        dimensions = self.table.dimensions
-        return [
-            {d.name: partition.key for d, partition in zip(dimensions, row, strict=True)}
-            for cell in select(self.table, self.partitions, keys).cells.values()
-            for row in product(*(cell[dimension.name] for dimension in dimensions))
-        ]
-
-
-def _join_path(folder: Path, name: str) -> str:
-    return name if "://" in name else os.path.join(glob.escape(str(folder.absolute())), name)  # noqa: PTH118  # a pattern, not a path
+    return read
 
 
 def _make_asset(
-    asset: dg.AssetSpec, rows: Rows, deps: Sequence[dg.AssetDep], pool: str | None
+    asset: dg.AssetSpec,
+    rows: Rows,
+    deps: Sequence[dg.AssetDep],
+    pool: str | None,
+    io_manager_key: str,
 ) -> dg.AssetsDefinition:
     """An asset that returns what `rows` returns."""
     key = "/".join(asset.key.path)
 
     def materialize(context: dg.AssetExecutionContext) -> Any:
+        find_project(getattr(context.resources, io_manager_key), io_manager_key)
         return _to_result(rows(context))
 
     # Without the return annotation, which Dagster would use as the type of the output.
@@ -367,16 +319,19 @@ def _make_asset(
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are in beta
         out = dg.AssetOut.from_spec(
             asset.replace_attributes(deps=[]),
-            io_manager_key=asset.metadata.get("dagster/io_manager_key"),
+            io_manager_key=io_manager_key,
         )
-        return dg.multi_asset(
+        made = dg.multi_asset(
             name=op_name(key),
             outs={"result": out},
             deps=deps,
             partitions_def=asset.partitions_def,
             backfill_policy=policy,
             pool=pool,
+            required_resource_keys={io_manager_key},
         )(materialize)
+    require_manager(made.op, io_manager_key)
+    return made
 
 
 def _to_result(value: Any) -> dg.MaterializeResult[Any]:

@@ -67,10 +67,6 @@ def add_line(error: BaseException, line: str) -> None:
         error.add_note(line)
 
 
-class ConfigError(LoaderError):
-    """The project's settings, a target, or an environment variable is invalid."""
-
-
 class TemplateError(LoaderError):
     """A SQL template is missing, invalid, or renders SQL that is not allowed.
 
@@ -90,6 +86,10 @@ class PlanError(LoaderError):
 
 class SourceError(LoaderError):
     """A file or frame cannot be read as data."""
+
+
+class NoFilesError(SourceError):
+    """No file matches a pattern."""
 
 
 class StageError(LoaderError):
@@ -138,30 +138,65 @@ class Problem:
         }
 
 
-class SpecError(LoaderError):
-    """One or more table specs are invalid; ``problems`` holds every error."""
+class ConfigError(LoaderError):
+    """The project's settings, a target, or an environment variable is invalid.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(
-            "\n".join([f"{count} in table specs", *map(str, problems)]),
-            details=[
-                {
-                    "file": f"{problem.path}:{problem.line}:{problem.column}",
-                    "where": problem.where,
-                    "problem": problem.message,
-                    "hint": problem.hint or "",
-                }
-                for problem in problems
-            ],
-        )
+    ``problems`` holds every error in the settings file, if that is what is wrong.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, details=_problem_rows(problems))
         self.problems = tuple(problems)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], source: str) -> ConfigError:
+        """The error that lists the problems of a source of settings."""
+        return cls(list_problems(problems, source), problems=problems)
 
     def to_dict(self) -> dict[str, object]:
         """The error as JSON-ready data, with each problem."""
         data = super().to_dict()
-        data.pop("details", None)  # `problems` contains the same, and more
-        return {**data, "problems": [p.to_dict() for p in self.problems]}
+        return _with_problems(data, self.problems) if self.problems else data
+
+
+class SpecError(LoaderError):
+    """One or more table specs are invalid; ``problems`` holds every error.
+
+    ``where`` says what else they are in.
+    """
+
+    def __init__(self, problems: Sequence[Problem], where: str = "table specs") -> None:
+        super().__init__(list_problems(problems, where), details=_problem_rows(problems))
+        self.problems = tuple(problems)
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as JSON-ready data, with each problem."""
+        return _with_problems(super().to_dict(), self.problems)
+
+
+def list_problems(problems: Sequence[Problem], where: str) -> str:
+    """The number of problems, and each of them."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return "\n".join([f"{count} in {where}", *map(str, problems)])
+
+
+def _problem_rows(problems: Sequence[Problem]) -> list[dict[str, str | int]]:
+    return [
+        {
+            "file": f"{problem.path}:{problem.line}:{problem.column}",
+            "where": problem.where,
+            "problem": problem.message,
+            "hint": problem.hint or "",
+        }
+        for problem in problems
+    ]
+
+
+def _with_problems(data: dict[str, object], problems: Sequence[Problem]) -> dict[str, object]:
+    data.pop("details", None)  # `problems` contains the same, and more
+    return {**data, "problems": [problem.to_dict() for problem in problems]}
 
 
 class FrameError(LoaderError):

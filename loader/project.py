@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from loader.config import Config, TargetSettings, find_config, make_config
+from loader.errors import PlanError
 from loader.executor.context import TargetContext, make_target
 from loader.executor.request import choose_slice, make_request
 from loader.executor.results import CheckResult, LoadResult, OnProgress
+from loader.plan.chosen_slice import full_refresh_conflict
 from loader.plan.live_table import Live
 from loader.plan.load_plan import plan_load
-from loader.plan.model import PREVIEW_LOAD_ID, Plan, Target
+from loader.plan.model import PREVIEW_LOAD_ID, LoadRequest, Plan, Target
 from loader.plan.read_plan import plan_read
 from loader.plan.table_changes import TableChange, select_allowed
 from loader.spec.catalog import Catalog, read_catalog
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
 
+    from loader.data.chunk import Frame
+    from loader.data.source_files import SourceFiles
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
-    from loader.executor.history import LedgerEntry
+    from loader.executor.history import LedgerEntry, LedgerFile
+    from loader.executor.run import OnTable, OnTableProgress, RunResult
+    from loader.executor.source import Selected
     from loader.plan.review import Review
     from loader.staging.clean import Cleaned
     from loader.warehouse.adapter import Adapter
@@ -54,7 +60,8 @@ class Project:
     - ``partition``: a key, a range ``A..B``, a mapping by dimension, or a list of these; for loads
       also ``"auto"``, the partitions found in the data. None is the whole table; in the plan of a
       partitioned table it is a placeholder.
-    - ``target``: the name of a target; None is the project's default target.
+    - ``target``: the name of a target; None is the target that LOADER_TARGET names, or else the
+      project's default target.
     - ``frame``: an object with ``__arrow_c_stream__``, a pandas or Polars frame, a record batch
       reader, a dataset, or an iterable of these, which is streamed; or a Spark DataFrame.
 
@@ -83,15 +90,14 @@ class Project:
         With ``forks`` a large number of specs is read by several processes; single-threaded
         programs only.
         """
-        project = cls.of(find_config(Path(start) if start is not None else None))
-        project._forks = forks
-        return project
+        return cls.of(find_config(Path(start) if start is not None else None), forks=forks)
 
     @classmethod
-    def of(cls, config: Config) -> Project:
+    def of(cls, config: Config, *, forks: bool = False) -> Project:
         """A project with the given settings."""
         project = cls.__new__(cls)
         project.config = config
+        project._forks = forks
         return project
 
     @cached_property
@@ -165,10 +171,33 @@ class Project:
         if frame is not None:
             from loader.executor.in_place import Place
             from loader.executor.load import with_data
+            from loader.executor.source import open_for_plan
 
             adapter = get_adapter(self.config.settings(target, preview=True).type)
+            request, frame = open_for_plan(spec, frame, request, self.config.root)
             request = with_data(spec, request, frame, Place(adapter, self.renderer(target), place))
         return plan_load(spec, self.renderer(target), place, request)
+
+    def source(
+        self, spec: TableSpec, *, reload: bool = False, in_place: bool = False
+    ) -> SourceFiles:
+        """The files that a spec names in its ``source``, as the data of a load or a plan.
+
+        With ``load: new`` in the spec, `load` loads those that the ledger does not know; with
+        ``reload`` all of them. `PlanError` if the spec names no files.
+        """
+        from loader.executor.source import own_source
+
+        return own_source(spec, self.config.root, reload=reload, in_place=in_place)
+
+    def script(self, plan: Plan) -> str:
+        """A plan as a script for psql or the DuckDB shell, which stops where a check fails.
+
+        ``plan.sql`` has the statements as Loader runs them; it looks at their answers itself.
+        """
+        from loader.plan.script import load_script
+
+        return load_script(plan, self.renderer(plan.target.name))
 
     def load(
         self,
@@ -178,22 +207,115 @@ class Project:
         *,
         target: str | None = None,
         full_refresh: bool = False,
+        allow_shrink: bool = False,
         load_id: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> LoadResult:
         """Stage a frame and load it in one verified transaction; an error leaves the table as is.
 
-        A ``load_id`` that is already in the ledger is skipped. ``on_progress`` is called with a
-        `Progress` after each step.
+        A ``load_id`` that is already in the ledger is skipped. ``allow_shrink`` loads although the
+        spec's guards say that too many rows are lost, which is a warning then. ``on_progress`` is
+        called with a `Progress` after each step.
         """
         from loader.executor.load import Load
 
         context = self.context(target)
         chosen = load_id if load_id is not None else str(uuid.uuid4())
         request = make_request(spec, partition, chosen, full_refresh=full_refresh)
-        request = replace(request, run=uuid.uuid4().hex[:12])
+        request = replace(request, run=uuid.uuid4().hex[:12], allow_shrink=allow_shrink)
         resumes, report = load_id is not None, on_progress or (lambda _: None)
         return Load(spec, request, context, resumes, report).run(frame)
+
+    def run(
+        self,
+        select: str | Sequence[str] = (),
+        partition: Request | None = None,
+        *,
+        target: str | None = None,
+        jobs: int | None = None,
+        full_refresh: bool = False,
+        reload: bool = False,
+        dry_run: bool = False,
+        on_table: OnTable | None = None,
+        on_progress: OnTableProgress | None = None,
+    ) -> RunResult:
+        """Load every selected table from the files or the query of its spec, several at a time.
+
+        ``select`` is as for `Catalog.select`, by default all tables; specs without either are
+        skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
+        others: its error is in the result. ``reload`` loads all files, also those that the ledger
+        knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
+        called when a table is done, with the number of all; ``on_progress`` with the name of a
+        table after each step of its load, in the thread that loads it.
+        """
+        from loader.executor.load import Load
+        from loader.executor.run import JOBS, RunResult, plan_table, run_tables
+        from loader.executor.source import find_runnable, own_source, select_files
+        from loader.executor.source_query import partition_of_run
+
+        if full_refresh and partition is not None:
+            raise full_refresh_conflict()
+        started = time.perf_counter()
+        words = [select] if isinstance(select, str) else list(select)
+        specs, skipped = find_runnable(self.catalog.select(words), words)
+        if partition is not None and len(specs) > 1 and not any(s.partition_by for s in specs):
+            raise PlanError(
+                "partitions are given, but no selected table has some", hint="remove --partition"
+            )
+        context = self.context(target)
+
+        def given(spec: TableSpec) -> Request | None:
+            found = partition if spec.partition_by or len(specs) == 1 else None
+            if spec.source.query is None:
+                return found
+            return partition_of_run(spec, found, full_refresh=full_refresh)
+
+        def make(spec: TableSpec) -> LoadRequest:
+            request = make_request(spec, given(spec), str(uuid.uuid4()), full_refresh=full_refresh)
+            return replace(request, run=uuid.uuid4().hex[:12])
+
+        def source(spec: TableSpec) -> SourceFiles:
+            return own_source(spec, self.config.root, reload=reload)
+
+        def load(spec: TableSpec, report: OnProgress) -> LoadResult:
+            data = source(spec) if spec.source.query is None else self.open_query(spec, given(spec))
+            return Load(spec, make(spec), context, False, report).run(data)
+
+        def plan(spec: TableSpec) -> Selected | LoadRequest:
+            if spec.source.query is not None:
+                return make(spec)
+            return select_files(spec, source(spec), make(spec), context)
+
+        if dry_run:
+            tables = tuple(plan_table(spec, plan) for spec in specs)
+        else:
+            tables = run_tables(
+                specs,
+                load,
+                jobs=jobs or JOBS,
+                on_table=on_table or (lambda _, __: None),
+                on_progress=on_progress or (lambda _, __: None),
+            )
+        return RunResult(tables, time.perf_counter() - started, skipped)
+
+    def open_query(
+        self,
+        spec: TableSpec,
+        partition: Request | None = None,
+        *,
+        query: str | None = None,
+        connection: str | None = None,
+    ) -> Frame:
+        """Run the query of a spec's source; its rows are a frame for `load`, in constant memory.
+
+        ``query`` and ``connection`` replace those of the spec; a connection is the name of one in
+        the settings, or a URL. Parameters such as ``:start`` get the values of the partitions.
+        `PlanError` if there is no query, or it does not fit the table or the partitions;
+        `SourceError` if the database cannot be reached, or refuses it.
+        """
+        from loader.executor.source_query import open_source_query
+
+        return open_source_query(spec, partition, self.config, query, connection)
 
     @overload
     def read(
@@ -288,23 +410,45 @@ class Project:
         return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
-        self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
+        self, spec: TableSpec, partitions: Iterable[Request | None], *, target: str | None = None
     ) -> list[int]:
-        """Count the table's rows in each of the given slices."""
+        """Count the table's rows in each of the given slices; None is the whole table."""
         from loader.executor.checks import count_rows
 
-        slices = [make_slice(spec.dimensions, partition) for partition in partitions]
+        slices = [
+            None if partition is None else make_slice(spec.dimensions, partition)
+            for partition in partitions
+        ]
         return count_rows(spec, slices, self.context(target))
 
     def history(
-        self, select: str | None = None, limit: int = 20, *, target: str | None = None
+        self,
+        select: str | Sequence[str] | None = None,
+        limit: int = 20,
+        *,
+        target: str | None = None,
     ) -> list[LedgerEntry]:
         """The latest loads of a target, or of the tables that match ``select``."""
         from loader.executor.history import read_history
 
-        specs = [entry.spec for entry in self.catalog.select([select])] if select else []
-        tables = [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
-        return read_history(self.context(target), tables, limit)
+        return read_history(self.context(target), self._tables(select), limit)
+
+    def history_files(
+        self,
+        select: str | Sequence[str] | None = None,
+        limit: int = 20,
+        *,
+        target: str | None = None,
+    ) -> list[LedgerFile]:
+        """The files of the latest loads of a target, or of the tables that match ``select``."""
+        from loader.executor.history import read_files
+
+        return read_files(self.context(target), self._tables(select), limit)
+
+    def _tables(self, select: str | Sequence[str] | None) -> list[Table]:
+        words = [select] if isinstance(select, str) else list(select or ())
+        specs = [entry.spec for entry in self.catalog.select(words)] if words else []
+        return [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """Describe the live table, or say that the table or its schema does not exist."""

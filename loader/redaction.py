@@ -35,8 +35,8 @@ _ASSIGNMENT = re.compile(
     r"\s*[=:]\s*(?P<secret>[^\s&;,'\"]+)",
     re.IGNORECASE,
 )
-_URL_LOGIN = re.compile(r"(?<=://)[^\s/@:'\"`]*:(?!\d{1,5}(?:[/\s'\"`]|$))[^\s@'\"`]*@")
-"""User and password before a host name, but not a host name with its port."""
+_URL_LOGIN = re.compile(r"(?<=://)[^\s/@:'\"`]*:(?!\d{1,5}(?:[/\s'\"`]|$)|\$\{\w+\}@)[^\s@'\"`]*@")
+"""User and password before a host name, but not a host name with its port, or `${NAME}`."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -65,6 +65,18 @@ def find_credentials(value: str) -> Iterator[str]:
         yield token["secret"]
     yield from (found["secret"] for found in _ASSIGNMENT.finditer(value))
     yield from _ACCESS_KEY.findall(value)
+
+
+def find_passwords(url: str) -> Iterator[str]:
+    """Find the passwords in the URL of a database; its user is no secret.
+
+    >>> list(find_passwords("postgresql://bob:hunter2@db/shop?sslpassword=x9"))
+    ['hunter2', 'x9']
+    """
+    login = _LOGIN.match(url)
+    if login is not None:
+        yield login["secret"]
+    yield from (found["secret"] for found in _ASSIGNMENT.finditer(url))
 
 
 def find_secrets(values: Mapping[str, object]) -> Iterator[str]:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
 def format_count(number: int, noun: str) -> str:
     """A number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def agree(number: int, text: str) -> str:
+    """A number with text in the plural, which becomes singular for one.
+
+    >>> agree(2, "rows are there"), agree(1, "rows are there"), agree(1, "keys")
+    ('2 rows are there', '1 row is there', '1 key')
+    """
+    noun, space, rest = text.partition(" ")
+    if number == 1:
+        noun = noun.removesuffix("s")
+        rest = re.sub(r"^(are|were|match|have)\b", lambda verb: _SINGULAR[verb[0]], rest)
+    return f"{number:,} {noun}{space}{rest}"
+
+
+_SINGULAR = {"are": "is", "were": "was", "match": "matches", "have": "has"}
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,11 +1,11 @@
-"""Validates specs and templates together: finds every error that `plan` would raise, in one run."""
+"""Validates settings, specs and templates together: every error of any command, in one run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 
-from loader.errors import LoaderError, Problem, SpecError, TemplateError
+from loader.errors import LoaderError, PlanError, Problem, SpecError, TemplateError
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Target
 from loader.plan.staging import can_load
@@ -16,7 +16,7 @@ from loader.sql.templates import own_templates, unused_templates
 
 
 def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], list[Problem]]:
-    """Validate specs and templates.
+    """Validate settings, specs and templates.
 
     Returns:
         The asset keys of the validated specs, and all problems.
@@ -25,7 +25,14 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
         PlanError: there are no specs, or ``select`` matches none.
         TemplateError: a template file cannot be read.
     """
-    entries, problems = _select_entries(project, select)
+    settings = project.config.check()
+    try:
+        entries, problems = _select_entries(project, select)
+    except PlanError:
+        if settings:  # they may name the wrong folder
+            return [], settings
+        raise
+    problems = [*settings, *problems]
     templates = project.templates
     renderers = [
         Renderer(templates, adapter.dialect, clock=time.thread_time) for adapter in project.adapters

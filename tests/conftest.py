@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from loader.project import Project
 from loader.redaction import KNOWN
 from loader.testing.redshift.server import RedshiftStandIn
+from loader.warehouse.registry import open_warehouse
 
 settings.register_profile(
     "ci",
@@ -147,3 +149,8 @@ def _toml(value: object) -> str:
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: a quarter of the time tests wait for servers."""
     return (os.cpu_count() or 1) + 1
+
+
+def kept_open(project: Project) -> AbstractContextManager[object]:
+    """The database file, kept open: most of the time of a small load goes into opening it."""
+    return open_warehouse(project.config.settings(), project.config.root).session()

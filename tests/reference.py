@@ -27,11 +27,12 @@ from loader.plan import figures
 from loader.plan.expectations import BadValue, CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_load
+from loader.plan.partition_rows import Bucket
 from loader.plan.read_plan import plan_counts
 from loader.plan.table_changes import plan_change
 from loader.plan.text_files import TextFiles
 from loader.spec import partitions, periods
-from loader.spec.checks import Check
+from loader.spec.checks import Check, Reference
 from loader.spec.diagnostics import diagnose
 from loader.spec.fields import TemplateName
 from loader.spec.json_schema import json_schema
@@ -198,17 +199,30 @@ def _ddl(dialect: str, there: str) -> str:
 
 
 def _checks(_: str, __: str) -> str:
-    """What each check of the page's list runs."""
-    (listed,) = (t for t in blocks(SPECS.read_text("utf-8"), "yaml") if "# each metric" in t)
-    spec = judged(yaml.safe_load(listed))
-    made = [plan_checks(spec, renderer(name), TARGETS[name], None) for name in BUILT_IN]
-    assert len({tuple(one.sql for one in statements) for statements in made}) == 1
+    """What each check of the page's list runs, which is the same in all dialects."""
+    made = [_check_scripts("# each metric", dialect) for dialect in BUILT_IN]
+    assert len(set(made)) == 1
+    return f"```sql\n{made[0]}```\n"
+
+
+def _dialect_checks(_: str, __: str) -> str:
+    """What the checks run that differ between dialects."""
+    made = {dialect: _check_scripts("# each dialect", dialect) for dialect in BUILT_IN}
+    parts = [f"-- on {get_adapter(d).dialect.title}\n{text}" for d, text in made.items()]
+    return "```sql\n" + "\n".join(parts) + "```\n"
+
+
+def _check_scripts(mark: str, dialect: str) -> str:
+    (listed,) = (t for t in blocks(SPECS.read_text("utf-8"), "yaml") if mark in t)
+    statements = plan_checks(
+        judged(yaml.safe_load(listed)), renderer(dialect), TARGETS[dialect], None
+    )
     parts = [
         f"-- {one.expects.check.label}: {one.why}\n{one.sql};\n"
-        for one in made[0]
+        for one in statements
         if isinstance(one.expects, CheckHolds)
     ]
-    return "```sql\n" + "\n".join(parts) + "```\n"
+    return "\n".join(parts)
 
 
 # --- templates
@@ -350,7 +364,7 @@ def used(name: str) -> frozenset[str]:
     for tree in _trees(name):
         own |= jinja2.meta.find_undeclared_variables(tree)
     inner = set().union(*(used(one) for one in included(name)))
-    names = {n.name for t in _trees(name) for n in t.find_all(nodes.Name) if n.ctx == "store"}
+    names = {n.name for t in _trees(name) for n in t.find_all(nodes.Name) if n.ctx != "load"}
     set_here = {
         node.target.name
         for tree in _trees(name)
@@ -437,6 +451,8 @@ OBJECTS = {
     "Column": Column,
     "DataType": DataType,
     "Check": Check,
+    "Reference": Reference,
+    "Bucket": Bucket,
     "Figure": figures.Figure,
     "BadValue": BadValue,
     "TextFiles": TextFiles,
@@ -537,6 +553,7 @@ GENERATED: Mapping[str, Callable[[str, str], str]] = {
     "refused": _refused_directives,
     "ddl": _ddl,
     "checks": _checks,
+    "dialect_checks": _dialect_checks,
     "templates": _listed,
     "variables": _variables,
     "objects": _objects,

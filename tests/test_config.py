@@ -9,6 +9,8 @@ import pytest
 
 from loader.config import Config, DuckDBTarget, RedshiftTarget, find_config, make_settings
 from loader.errors import ConfigError
+from loader.project import Project
+from loader.settings_file import SettingsFile, read_settings_file
 
 PROD: dict[str, Any] = {
     "type": "redshift",
@@ -25,7 +27,8 @@ PROD: dict[str, Any] = {
 
 
 def config(**targets: dict[str, Any]) -> Config:
-    return Config(Path("/p"), Path("/p/specs"), None, targets=targets, source="loader.toml")
+    file = SettingsFile("loader.toml", table={"targets": targets})
+    return Config(Path("/p"), Path("/p/specs"), None, targets=targets, source=file.name, file=file)
 
 
 def test_settings_at_hand_are_taken_as_they_are() -> None:
@@ -38,8 +41,8 @@ def test_settings_at_hand_are_taken_as_they_are() -> None:
     assert found.password == "a${B}"
     with pytest.raises(ConfigError) as error:
         make_settings(values, "Manager", names={"iam_role": "s3_iam_role"})
-    assert str(error.value).splitlines()[0] == "Manager is not complete"
-    assert "  s3_iam_role: the IAM role of COPY" in str(error.value)
+    assert str(error.value).splitlines()[0] == "2 problems in the settings of Manager"
+    assert "\ns3_iam_role: the IAM role of COPY" in str(error.value)
 
 
 def message(target: dict[str, Any], name: str = "t") -> str:
@@ -71,7 +74,7 @@ def test_all_missing_variables_are_told_at_once() -> None:
         " host), ${AWS_REDSHIFT_DATABASE} (for database), ${AWS_REDSHIFT_USER} (for user),"
         " ${AWS_REDSHIFT_BUCKET_NAME} (for staging)"
     )
-    assert "[tool.loader.targets.prod] in loader.toml" in (error.value.hint or "")
+    assert "[targets.prod] in loader.toml" in (error.value.hint or "")
 
 
 def test_a_preview_needs_no_environment() -> None:
@@ -100,20 +103,25 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({}, "type is not one of duckdb, redshift"),
         ({"type": "duckbd"}, "did you mean `duckdb`?"),
-        ({"type": "duckdb", "databse": "x"}, "unknown key `databse`; did you mean `database`?"),
-        ({"type": "duckdb", "zzz": 1}, "unknown key `zzz`; keys: type, database, staging"),
+        (
+            {"type": "duckdb", "databse": "x"},
+            "unknown key `databse`\n  hint: did you mean `database`?",
+        ),
+        ({"type": "duckdb", "zzz": 1}, "unknown key `zzz`\n  hint: keys: type, database, staging"),
         ({"type": "duckdb", "lock_timeout": -1}, "lock_timeout: Input should be greater than"),
         ({"type": "redshift", "port": "many"}, "port: Input should be a valid integer"),
-        ({"type": "duckdb", "a": 1, "b": 2}, "unknown key `b`"),
         ({"type": "redshift", "session": {"query_grop": "x"}}, "did you mean `query_group`?"),
-        ({"type": "redshift", "session": {"a": "x"}}, "unknown key `session.a`; keys: query_group"),
+        (
+            {"type": "redshift", "session": {"a": "x"}},
+            "unknown key `session.a`\n  hint: keys: query_group",
+        ),
         ({"type": "redshift", "session": {"wlm_query_slot_count": 0}}, "session.wlm_query_slot"),
         ({"type": "redshift", "session": 5}, "session: "),
     ],
 )
 def test_wrong_targets_are_told_where(target: dict[str, Any], text: str) -> None:
     """Each wrong setting is named with the table and file it stands in."""
-    assert "[tool.loader.targets.t] in loader.toml: " in message(target)
+    assert "1 problem in [targets.t] in loader.toml\nloader.toml: targets.t." in message(target)
     assert text in message(target)
 
 
@@ -163,7 +171,7 @@ def test_a_target_that_is_not_complete_tells_all_it_lacks(
     whole = {**PROD, "host": "h", "user": "u", "database": "d", "staging": "s3://b/p"}
     assert config(t=whole).settings("t")
     found = message({**whole, **changed})
-    assert "[tool.loader.targets.t] in loader.toml is not complete" in found
+    assert "in [targets.t] in loader.toml" in found
     assert all(words in found for words in told)
 
 
@@ -183,10 +191,10 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 def test_the_nearest_project_is_used(tmp_path: Path) -> None:
-    """Settings come from the nearest file upward; loader.toml wins over pyproject.toml."""
+    """Settings come from the nearest file upward, of either name."""
     write(tmp_path, "pyproject.toml", "[tool.loader]\nspecs = 'outer'\n")
     write(tmp_path / "a", "pyproject.toml", "[tool.other]\n")
-    write(tmp_path / "a" / "b", "pyproject.toml", "[tool.loader]\nspecs = 'py'\n")
+    write(tmp_path / "a" / "b", "pyproject.toml", "[project]\nname = 'x'\n")
     write(tmp_path / "a" / "b", "loader.toml", "specs = 'toml'\ntemplates = 'sql'\n")
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir()
@@ -218,22 +226,187 @@ def test_no_project_says_what_to_do(tmp_path: Path) -> None:
     assert error.value.hint == "create one with `loader init`, or pass --project DIR"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("specs = [", "loader.toml: "),
-        ("spec = 'x'", "loader.toml: unknown key `spec` in [tool.loader]"),
-        ("specs = 1", "loader.toml: [tool.loader] specs must be text"),
-        ("targets = 'x'", "loader.toml: [tool.loader.targets] must have one table per target"),
-        ("targets = {a = 1}", "loader.toml: [tool.loader.targets] must have one table per target"),
-    ],
-)
-def test_wrong_files_are_told(tmp_path: Path, text: str, message: str) -> None:
-    """Settings that are no TOML, or no settings, are refused with their file."""
-    write(tmp_path, "loader.toml", text)
+WRONG: list[tuple[str, str, list[str]]] = [
+    ("loader.toml", "specs = [", ["loader.toml:1:1: is not TOML: Invalid value"]),
+    ("loader.toml", "specs = 1\n\nspecs 2\n", ["loader.toml:3:7: is not TOML: Expected"]),
+    (
+        "loader.toml",
+        "# x\nspec = 'x'\nverify = 'some'",
+        ["2:1: spec: unknown key `spec`", "did you mean `specs`?", "3:1: verify: must be one of"],
+    ),
+    (
+        "pyproject.toml",
+        "[tool.loader]\nspec = 'x'\n[tool.loader.target.prod]\ntype = 'duckdb'",
+        [
+            "2:1: tool.loader.spec: unknown",
+            "3:1: tool.loader.target: must",
+            "[tool.loader.targets.",
+        ],
+    ),
+    ("loader.toml", "targets = 'x'", ["loader.toml:1:1: targets: must have one table per target"]),
+    (
+        "loader.toml",
+        "targets = {a = 1, 'b-c' = {}, c = 2}",
+        ["1:12: targets.a: must be a table, [targets.a]", "1:31: targets.c: must be"],
+    ),
+    (
+        "loader.toml",
+        "target = 'a'\n[targets.a]\ntype = 'duckdb'\n\n[tool.loader.targets.b]\ntype = 'duckdb'",
+        [
+            "loader.toml:5:1: tool.loader.targets.b: some settings are in [tool.loader], and some"
+            " at the top of the file (line 1)",
+            "hint: in loader.toml write [targets.b]",
+        ],
+    ),
+    (
+        "loader.toml",
+        "verify = 'x'\n[tool.loader]\nspec = 'x'",
+        ["some at the top of the file (line 1)", "1:1: verify: must be", "3:1: spec: unknown key"],
+    ),
+    (
+        "pyproject.toml",
+        "[tool.loader]\nspecs = 'x'\n[targets.prod]\ntype = 'duckdb'",
+        ["3:1: targets: `targets` is not in [tool.loader]", "write [tool.loader.targets.NAME]"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "told"), WRONG)
+def test_wrong_files_are_told(tmp_path: Path, name: str, text: str, told: list[str]) -> None:
+    """Everything wrong in a settings file is told at once, with line and column, in its form."""
+    write(tmp_path, name, text)
     with pytest.raises(ConfigError) as error:
         find_config(tmp_path)
-    assert message in str(error.value)
+    found = str(error.value)
+    assert [words for words in told if words not in found] == [], found
+
+
+def test_settings_in_two_files_are_refused(tmp_path: Path) -> None:
+    """One file would hide the other; a loader.toml without settings hides none."""
+    write(tmp_path, "pyproject.toml", "[tool.loader]\nspecs = 'py'\n")
+    write(tmp_path, "loader.toml", "# nothing yet\n")
+    assert find_config(tmp_path).specs == tmp_path / "py"
+    write(tmp_path, "loader.toml", "specs = 'toml'\n")
+    with pytest.raises(ConfigError) as error:
+        find_config(tmp_path)
+    assert "loader.toml: pyproject.toml beside it has [tool.loader]" in str(error.value)
+    with pytest.raises(ConfigError, match="beside it"):
+        Project(specs=tmp_path / "specs")
+    write(tmp_path, "pyproject.toml", "[tool.other]\nbroken = ")
+    assert find_config(tmp_path).specs == tmp_path / "toml"
+
+
+PLACES = """\
+a = 1  # b = 2
+[x]
+  c.d = \"\"\"
+[e]
+f = 1
+\"\"\"
+"g h" = [
+  1, # ]
+  {i = 2},
+]
+[[k]]
+l = 3
+[tool.loader.targets."m n"]
+o = {p = 1, q = "]"}
+"""
+
+
+def test_every_key_has_its_line(tmp_path: Path) -> None:
+    """Keys are found in tables, in text of many lines, in lists and in tables of one line."""
+    write(tmp_path, "loader.toml", PLACES.replace("\n", "\r\n"))
+    found = read_settings_file(tmp_path)
+    assert found is not None
+    where = {
+        ("a",): (1, 1),
+        ("x",): (2, 1),
+        ("x", "c"): (3, 3),
+        ("x", "c", "d"): (3, 5),
+        ("x", "g h"): (7, 2),
+        ("x", "g h", "i"): (9, 4),
+        ("k",): (11, 1),
+        ("k", "l"): (12, 1),
+        ("tool", "loader", "targets", "m n"): (13, 1),
+        ("tool", "loader", "targets", "m n", "o"): (14, 1),
+        ("tool", "loader", "targets", "m n", "o", "q"): (14, 13),
+    }
+    assert {loc: found.places.get(loc) for loc in where} == where
+    assert not {("b",), ("e",), ("f",)} & {loc[-1:] for loc in found.places}
+
+
+def test_the_environment_chooses_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LOADER_TARGET is below what is asked for and above the settings; an unknown one says so."""
+    text = "target = 'b'\n[targets.a]\ntype = 'duckdb'\n[targets.b]\ntype = 'duckdb'\n"
+    write(tmp_path, "loader.toml", text)
+    targets = {"x": {"type": "duckdb"}, "a": {"type": "duckdb"}}
+    assert Project.find(tmp_path).place().name == "b"
+    assert Project(root=tmp_path, targets=targets).place().name == "x"
+    monkeypatch.setenv("LOADER_TARGET", "a")
+    assert Project.find(tmp_path).place().name == "a"
+    assert Project.find(tmp_path).place("b").name == "b"
+    assert Project(specs=tmp_path / "specs").place().name == "a"
+    assert Project(root=tmp_path, targets=targets).place().name == "a"
+    assert Project(root=tmp_path, targets=targets, target="x").place().name == "x"
+    monkeypatch.setenv("LOADER_TARGET", "aa")
+    with pytest.raises(ConfigError) as error:
+        Project.find(tmp_path).place()
+    assert "no target `aa`, which the environment variable LOADER_TARGET" in error.value.message
+    assert error.value.hint == "did you mean `a`?"
+    assert Project.find(tmp_path).place("b").name == "b"
+    assert find_config(tmp_path).check() == []
+    monkeypatch.setenv("LOADER_TARGET", "")
+    assert Project.find(tmp_path).place().name == "b"
+
+
+CHECKED: list[tuple[str, list[str]]] = [
+    ("target = 'prd'\n[targets.prod]\ntype = 'duckdb'", ["1:1: target: there is no target `prd`"]),
+    ("target = 'sandbox'\n[targets.prod]\ntype = 'duckdb'", []),
+    ("target = 'local'", []),
+    ("target = 'other'", ["1:1: target: there is no target `other`"]),
+    (
+        "[targets.a]\ntype = 'duckdb'\ndatabse = 'x'\n[targets.b]\ntype = 'duckbd'\nx = 1\n"
+        "[targets.c]\ndatabase = 'x'",
+        [
+            "3:1: targets.a.databse: unknown",
+            "5:1: targets.b.type: type is",
+            "7:1: targets.c.type: t",
+        ],
+    ),
+    (
+        "[targets.a]\ntype = 'redshift'\nhost = '${H}'\nport = '${P}'\nuser = '${U}'\n"
+        "password = '${PASSWORD:-}'\ndatabase = 'd'\nstaging = '${S}'\niam_role = '${R}'\n"
+        "ssl = false",
+        [],
+    ),
+    (
+        "[targets.a]\ntype = 'redshift'\nhost = '${DB_PASSWORD}'\nport = '${P:-many}'",
+        ["3:1: targets.a.host: the name ${DB_PASSWORD} looks", "4:1: targets.a.port: Input should"],
+    ),
+    (
+        "[targets.a]\ntype = 'redshift'\nhost = 'h'\nuser = 'u'\npassword = '${P:-}'\n"
+        "staging = 'x'",
+        [
+            "1:1: targets.a.database: the",
+            "1:1: targets.a.iam_role: the IAM",
+            "6:1: targets.a.staging",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), CHECKED)
+def test_settings_are_checked_without_the_environment(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    """`validate` finds what no environment can put right: all of it, and each with its line."""
+    write(tmp_path, "loader.toml", text)
+    problems = list(map(str, find_config(tmp_path).check()))
+    for problem, words in zip(problems, told, strict=True):
+        assert problem.startswith(f"loader.toml:{words}")
 
 
 def test_the_first_target_is_the_default(tmp_path: Path) -> None:

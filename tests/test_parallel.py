@@ -106,12 +106,12 @@ def test_commands_say_the_same_on_any_number_of_cores(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     write("loader", folder, 50)
     lines = [
-        *(("plan", "--format", form) for form in ("text", "sql", "markdown", "json")),
+        ("plan", "--format", "sql"),
         ("plan", "--detailed-exitcode", "-v", "-o", "plan.json"),
         ("validate",),
     ]
     alone = [loader(folder, 1, *line) for line in lines]
-    assert [code for code, *_ in alone] == [0, 0, 0, 0, 2, 0], alone
+    assert [code for code, *_ in alone] == [0, 2, 0], alone
     assert [loader(folder, 2, *line) for line in lines] == alone
 
     specs = sorted(folder.rglob("*.yml"))

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ from loader.cli import main
 from loader.errors import TemplateError
 from loader.plan.figures import SAFE_PRECISION
 from loader.scaffold import scaffold
-from loader.spec.checks import OPERATORS
+from loader.spec.checks import OPERATORS, Metric
 from loader.sql.datatypes import MAX_CHAR, MAX_PRECISION, MAX_VARBYTE, MAX_VARCHAR
 from loader.sql.dialects.redshift import MAX_COMPOUND_SORT, MAX_INTERLEAVED_SORT, MAX_NAME_BYTES
 from tests.conftest import MakeProject
@@ -105,8 +105,9 @@ def test_yaml_in_tables_is_right() -> None:
     assert len(found) > 10
     for part in found:
         whole = {**part}
-        if "merge" in part:
-            whole["write_disposition"] = "merge"
+        for disposition in ("merge", "scd2"):
+            if disposition in part:
+                whole["write_disposition"] = disposition
         if part.get("source", {}).get("names"):
             names = part["source"]["names"]
             whole["columns"] = [c for c in example()["columns"] if c["name"] in names]
@@ -141,7 +142,7 @@ def test_every_key_has_an_example() -> None:
     wanted = {(path, key) for path in language() for key in language_keys(path)}
     assert wanted - shown == set()
     assert {key for path, key in shown if path == "checks[]"} >= OPERATORS.keys()
-    assert len(metrics) == 5
+    assert metrics == {*get_args(Metric)}
 
 
 # --- shell
@@ -224,7 +225,7 @@ def test_variables_are_what_templates_read() -> None:
         assert set(given(name)[1]) <= listed | {"exact"} | PARTS_ONLY, name
 
 
-PARTS_ONLY = {"bad", "figure", "how", "part", "pattern", "side", "subject"}
+PARTS_ONLY = {"bad", "figure", "how", "one", "other", "part", "pattern", "side", "subject"}
 """What only parts read, of the loop that includes them."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loader.cli.framework import Context, common_options, main, style
+from loader.cli.options import select_tables
 
 if TYPE_CHECKING:
     from loader.plan.model import Statement
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.argument("select", metavar="[SELECT... | PLAN.json]", nargs=-1)
+@select_tables("[SELECT... | PLAN.json]")
 @click.option(
     "--allow-destructive",
     metavar="GLOB",

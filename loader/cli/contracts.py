@@ -13,6 +13,7 @@ import click
 
 from loader.atomic_write import write_text
 from loader.cli.framework import Context, common_options, main
+from loader.cli.options import select_tables
 from loader.errors import LoaderError
 from loader.text_files import (
     UnreadableError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @main.command("export")
-@click.argument("select", nargs=-1)
+@select_tables()
 @click.option(
     "--to",
     "language",

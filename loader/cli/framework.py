@@ -110,7 +110,11 @@ def common_options(*forms: str) -> Callable[[Command], Command]:
                 type=click.Path(exists=True, file_okay=False),
                 help="The project's folder, or a folder inside it.",
             ),
-            click.option("--target", metavar="T", help="The target; default that of the settings."),
+            click.option(
+                "--target",
+                metavar="T",
+                help="The target; default LOADER_TARGET, or that of the settings.",
+            ),
             click.option(
                 "--format",
                 "form",

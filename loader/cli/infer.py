@@ -13,22 +13,34 @@ from loader.errors import LoaderError
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
-    from loader.inference.infer import Remarks
+    from loader.inference.infer import Draft, Remarks
     from loader.spec.model import TableSpec
 
 
 @main.command()
 @click.argument("files", metavar="[FILE...]", nargs=-1)
 @click.option("--table", metavar="S.T", help="An existing table of the target, instead of files.")
+@click.option("--query", metavar="SQL", help="A SELECT on another database, instead of files.")
+@click.option(
+    "--connection", metavar="NAME", help="Its database: a name of the settings, or a URL."
+)
 @click.option("--name", metavar="S.T", help="The spec's table; default public and the file name.")
 @click.option(
     "--encoding", default="utf-8", show_default=True, help="The encoding of CSV and JSON files."
 )
+@click.option("--sheet", metavar="NAME", help="The sheet of Excel files, or its number from 1.")
 @common_options()
 def infer(
-    context: Context, files: tuple[str, ...], table: str | None, name: str | None, encoding: str
+    context: Context,
+    files: tuple[str, ...],
+    table: str | None,
+    query: str | None,
+    connection: str | None,
+    name: str | None,
+    encoding: str,
+    sheet: str | None,
 ) -> None:
-    """Draft a spec from files or an existing table.
+    """Draft a spec from files, an existing table, or a query on another database.
 
     FILE is as for load. Column types of CSV are inferred from the first million rows: 007 is text,
     and a word such as NA is NULL in a column whose other values are numbers or times. Comments in
@@ -36,18 +48,24 @@ def infer(
     """
     from loader.inference.infer import declared, to_yaml  # noqa: PLC0415  # pyarrow is slow to import
 
-    if bool(files) == bool(table):
-        raise click.UsageError("name either files, or a table with --table")
-    infer_spec = _infer_from_files if files else _infer_from_table
-    spec, remarks = infer_spec(context, files or (table or "",), name, encoding)
+    if sum(map(bool, (files, table, query))) != 1:
+        raise click.UsageError("name either files, or a table with --table, or a --query")
+    if bool(query) != bool(connection):
+        raise click.UsageError("a --query needs a --connection, and the other way round")
+    if files:
+        spec, remarks = _infer_from_files(context, files, name, encoding, sheet)
+    elif query and connection:
+        spec, remarks = _infer_from_query(context, query, connection, name)
+    else:
+        spec, remarks = _infer_from_table(context, table or "", name)
     data = {**declared(spec), "evidence": remarks.to_dict()}
     context.print_result(data, to_yaml(spec, remarks).rstrip("\n"), exact=True)
 
 
 def _infer_from_files(
-    context: Context, files: Sequence[str], name: str | None, encoding: str
+    context: Context, files: Sequence[str], name: str | None, encoding: str, sheet: str | None
 ) -> tuple[TableSpec, Remarks]:
-    from loader.data.files.open import EncodingError  # noqa: PLC0415
+    from loader.data.files.open import EncodingError, SheetError  # noqa: PLC0415
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
     from loader.inference.infer import infer_files, table_name  # noqa: PLC0415
 
@@ -55,26 +73,57 @@ def _infer_from_files(
     schema, table = _parse_name(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
     try:
-        draft = infer_files(files, schema=schema, name=table, encoding=encoding, stdin=stdin)
+        chosen = int(sheet) if sheet and sheet.isdecimal() else sheet
+        draft = infer_files(
+            files, schema=schema, name=table, encoding=encoding, sheet=chosen, stdin=stdin
+        )
+    except SheetError as error:
+        error.hint = (error.hint or "").replace("source: {sheet: ", "--sheet ").rstrip("}")
+        raise
     except EncodingError as error:
         # The usual hint is to set it in the spec, which does not exist yet.
         error.hint = f"give its encoding: --encoding {error.encoding}"
         raise
-    rows = format_count(draft.rows, "row")
-    context.notify(f"read {rows}" if draft.complete else f"read only the first {rows}")
+    _notify_rows(context, draft)
     words = [word for word in draft.spec.source.null_values if word]
     if words:
         context.notify(f"read as NULL where it is not quoted: {', '.join(words)}")
     return draft.spec, draft.remarks
 
 
-def _infer_from_table(
-    context: Context, tables: Sequence[str], name: str | None, _: str
+def _infer_from_query(
+    context: Context, query: str, connection: str, name: str | None
 ) -> tuple[TableSpec, Remarks]:
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
+    from loader.executor.source_query import open_any_query  # noqa: PLC0415
+    from loader.inference.infer import infer_frame  # noqa: PLC0415
+    from loader.spec.connections import check_connection  # noqa: PLC0415
+
+    block_pandas_import()
+    if name is None:
+        raise click.UsageError("a query gives no table name; give one with --name SCHEMA.TABLE")
+    schema, table = _parse_name(name)
+    source = {"query": query, "connection": connection}
+    try:
+        check_connection(connection)
+    except ValueError:  # it has a password, which is no matter of a spec
+        source = {}
+    frame = open_any_query(query, connection, context.project().config)
+    draft = infer_frame(frame, schema=schema, name=table, source=source)
+    _notify_rows(context, draft)
+    return draft.spec, draft.remarks
+
+
+def _notify_rows(context: Context, draft: Draft) -> None:
+    rows = format_count(draft.rows, "row")
+    context.notify(f"read {rows}" if draft.complete else f"read only the first {rows}")
+
+
+def _infer_from_table(context: Context, named: str, name: str | None) -> tuple[TableSpec, Remarks]:
     from loader.inference.infer import draft_live  # noqa: PLC0415
     from loader.plan.live_table import LiveTable  # noqa: PLC0415
 
-    schema, bare = _parse_name(tables[0])
+    schema, bare = _parse_name(named)
     project = context.project()
     live = project.live(schema, bare, target=context.target)
     if not isinstance(live, LiveTable):

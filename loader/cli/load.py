@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import click
 
 from loader.cli.framework import Context, common_options, main, stdout_errors, style
 from loader.cli.options import (
+    ALLOW_SHRINK,
     FULL_REFRESH,
     PARTITION,
+    RELOAD,
+    format_no_new_files,
     format_size,
     format_table,
-    open_data,
     parse_partitions,
+    select_tables,
     show_progress,
 )
 from loader.escaping import escape_line
@@ -23,49 +27,106 @@ from loader.text_tables import format_count
 
 if TYPE_CHECKING:
     from loader.executor.results import LoadResult
+    from loader.project import Project
+    from loader.spec.model import TableSpec
+    from loader.spec.partitions import Request
 
 
 @main.command()
 @click.argument("select")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[FILE...]", nargs=-1)
+@click.option("--query", metavar="SQL", help="A SELECT on another database, instead of files.")
+@click.option(
+    "--connection",
+    metavar="NAME",
+    help="Its database: a name of the settings, or a URL; default that of the spec.",
+)
 @PARTITION
 @FULL_REFRESH
+@ALLOW_SHRINK
 @click.option(
     "--in-place",
     is_flag=True,
     help="Have the warehouse read the files from where they lie; no row is staged.",
 )
+@click.option("--reload", is_flag=True, help=RELOAD)
 @click.option("--load-id", metavar="ID", help="Skip the load if this id is already in the ledger.")
 @common_options()
 def load(
     context: Context,
     select: str,
     files: tuple[str, ...],
+    query: str | None,
+    connection: str | None,
     partitions: tuple[str, ...],
     full_refresh: bool,
+    allow_shrink: bool,
     in_place: bool,
+    reload: bool,
     load_id: str | None,
 ) -> None:
-    """Load files into a table in one verified transaction.
+    """Load files or the rows of a query into a table in one verified transaction.
 
-    FILE is CSV, Parquet, JSON lines or Arrow IPC, compressed or not; a glob; or - for standard
-    input.
+    FILE is CSV, Parquet, JSON, Excel or Arrow IPC, compressed or not; a zip archive; a glob; or -
+    for standard input. Default are the files or the query of the spec's source; in a query,
+    :start and :end are the window of --partition.
     """
+    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
+
+    block_pandas_import()
     project = context.project()
     spec = project.spec(select)
+    partition = parse_partitions(partitions)
+    if (query or connection) and (files or in_place or reload):
+        raise click.UsageError("name either files, or a query with --query and --connection")
     with show_progress(context) as on_progress:
         result = project.load(
             spec,
-            open_data(spec, files, in_place=in_place),
-            parse_partitions(partitions),
+            _open_query(project, spec, partition, query, connection)
+            if query or connection or (spec.source.query and not files)
+            else _open_files(project, spec, files, in_place=in_place, reload=reload),
+            partition,
             target=context.target,
             full_refresh=full_refresh,
+            allow_shrink=allow_shrink,
             load_id=load_id,
             on_progress=on_progress,
         )
     for warning in result.warnings:
         context.notify(f"{style('warning:', fg='yellow', bold=True, err=True)} {warning}")
     context.print_result(result.to_dict(), _format_result(result))
+
+
+def _open_query(
+    project: Project,
+    spec: TableSpec,
+    partition: Request | None,
+    query: str | None,
+    connection: str | None,
+) -> object:
+    """The rows of a query: the given one, or that of the spec."""
+    if query is None and spec.source.query is None:
+        raise click.UsageError("--connection is for a --query, or for the query of the spec")
+    return project.open_query(spec, partition, query=query, connection=connection)
+
+
+def _open_files(
+    project: Project, spec: TableSpec, files: Sequence[str], *, in_place: bool, reload: bool
+) -> object:
+    """The data of a load: the given files, standard input, or the files of the spec."""
+    from loader.data.in_place import open_source  # noqa: PLC0415
+    from loader.data.source_files import SourceFiles  # noqa: PLC0415
+
+    if not files:
+        if not spec.source.files:
+            name = f"the spec of {spec.asset_key} has no source: {{files: …}}, and no query"
+            raise click.UsageError(f"Missing argument 'FILE...' or --query: {name}")
+        return project.source(spec, reload=reload, in_place=in_place)
+    if reload:
+        raise click.UsageError("--reload is for the files of the spec; FILE is always loaded")
+    if "-" in files:
+        return open_source(files, spec.source, sys.stdin.buffer, in_place=in_place)
+    return SourceFiles(tuple(files), in_place=in_place)
 
 
 def _format_result(result: LoadResult) -> str:
@@ -80,6 +141,8 @@ def _format_result(result: LoadResult) -> str:
             f" {format_size(result.bytes_staged)}{kept}",
             f"  load id  {result.load_id}",
         ]
+    if result.files_skipped and result.status != "no_new_files":
+        lines.append(f"  skipped  {format_count(result.files_skipped, 'file')} loaded before")
     if result.columns_added:
         lines.append(f"  columns  added: {', '.join(result.columns_added)}")
     if result.columns_widened:
@@ -92,6 +155,8 @@ def _format_result(result: LoadResult) -> str:
 
 def _format_outcome(result: LoadResult) -> str:
     where = escape_line(f"{result.table} ({result.slice})" if result.slice else result.table)
+    if result.status == "no_new_files":
+        return f"{where}: {format_no_new_files(result.files_skipped)}; nothing was done"
     if result.status == "already_loaded":
         rows = format_count(result.rows_loaded, "row")
         return f"{where}: load id `{result.load_id}` is already committed, with {rows}; skipped"
@@ -153,7 +218,7 @@ def read(
 
 
 @main.command()
-@click.argument("select", required=False)
+@select_tables()
 @click.option(
     "--limit",
     metavar="N",
@@ -162,9 +227,13 @@ def read(
     type=click.IntRange(min=1),
     help="The maximum number of loads to show.",
 )
+@click.option("--files", is_flag=True, help="Show the files of these loads.")
 @common_options()
-def history(context: Context, select: str | None, limit: int) -> None:
+def history(context: Context, select: tuple[str, ...], limit: int, files: bool) -> None:
     """Show the loads in the ledger, newest first."""
+    if files:
+        _print_files(context, select, limit)
+        return
     entries = context.project().history(select, limit, target=context.target)
     data = [entry.to_dict() for entry in entries]
     merges = any(entry.merge_counts for entry in entries)
@@ -185,3 +254,23 @@ def history(context: Context, select: str | None, limit: int) -> None:
     head: tuple[str, ...] = ("loaded (UTC)", "table", "slice", "disposition", "rows")
     head += (*(["merged"] if merges else []), "staged", "load id")
     context.print_result(data, format_table(head, rows) if rows else "no loads in the ledger")
+
+
+def _print_files(context: Context, select: Sequence[str], limit: int) -> None:
+    files = context.project().history_files(select, limit, target=context.target)
+    rows = [
+        (
+            f"{file.load.loaded_at:%Y-%m-%d %H:%M:%S}",
+            file.load.table,
+            file.path,
+            format_size(file.bytes),
+            file.load.load_id,
+            file.replaced_by or "",
+        )
+        for file in files
+    ]
+    head = ("loaded (UTC)", "table", "file", "size", "load id", "replaced by load")
+    empty = "no files in the ledger"
+    context.print_result(
+        [file.to_dict() for file in files], format_table(head, rows) if rows else empty
+    )

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from loader.cli.framework import Context
+from loader.cli.framework import Command, Context
 from loader.escaping import escape_line
-from loader.text_tables import align
+from loader.text_tables import align, format_count
 
 if TYPE_CHECKING:
+    from loader.cli.output.progress import EndLine
     from loader.executor.results import OnProgress
+    from loader.executor.run import OnTableProgress
     from loader.spec.partitions import Request
+
+_TAGS = "loader.tags"
+
+
+def select_tables(metavar: str = "[SELECT...]") -> Callable[[Command], Command]:
+    """Add SELECT… and --tag; the command gets both as ``select``, for `Catalog.select`."""
+
+    def keep_tags(context: click.Context, _: click.Parameter, values: Sequence[str]) -> None:
+        context.meta[_TAGS] = [f"tag:{value}" for value in values]
+
+    def add_tags(
+        context: click.Context, _: click.Parameter, values: Sequence[str]
+    ) -> tuple[str, ...]:
+        return (*values, *context.meta[_TAGS])
+
+    def decorate(command: Command) -> Command:
+        option = click.option(
+            "--tag",
+            metavar="KEY[=VALUE]",
+            multiple=True,
+            expose_value=False,
+            is_eager=True,
+            callback=keep_tags,
+            help="Only tables with this tag; may repeat.",
+        )
+        argument = click.argument("select", metavar=metavar, nargs=-1, callback=add_tags)
+        return argument(option(command))
+
+    return decorate
+
 
 PARTITION = click.option(
     "--partition",
@@ -28,6 +60,22 @@ PARTITION = click.option(
 FULL_REFRESH = click.option(
     "--full-refresh", is_flag=True, help="Replace the whole table, even a partitioned one."
 )
+
+ALLOW_SHRINK = click.option(
+    "--allow-shrink",
+    is_flag=True,
+    help="Load although `guards` of the spec find that too many rows are lost; only warn.",
+)
+
+
+RELOAD = "Load all files, also those that have been loaded."
+
+
+def format_no_new_files(skipped: int) -> str:
+    """Say that there are no files to load, and how many have been loaded before."""
+    if not skipped:
+        return "no new files"
+    return f"no new files; {format_count(skipped, 'file')} loaded before"
 
 
 def parse_partitions(values: Sequence[str]) -> Request | None:
@@ -57,8 +105,24 @@ def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]
     return live_progress()
 
 
+def show_run_progress(
+    context: Context,
+) -> AbstractContextManager[tuple[OnTableProgress | None, EndLine]]:
+    """A progress callback for many tables, with a line for each on a terminal; None in a pipe.
+
+    The second one ends the line of a table, and gives a block in which to print.
+    """
+    if context.quiet or context.json or not sys.stderr.isatty():
+        return nullcontext((None, lambda _: nullcontext()))
+    from loader.cli.output.progress import live_run_progress  # noqa: PLC0415  # rich is slow to import
+
+    return live_run_progress()
+
+
 def format_size(size: int) -> str:
-    """Format a number of bytes as kB or MB."""
+    """Format a number of bytes as B, kB or MB."""
+    if size < 100:
+        return f"{size} B"
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,16 @@ import click
 
 from loader.atomic_write import write_text
 from loader.cli.framework import OK, Context, common_options, main, style
-from loader.cli.options import FULL_REFRESH, PARTITION, open_data, parse_partitions
+from loader.cli.options import (
+    FULL_REFRESH,
+    PARTITION,
+    open_data,
+    parse_partitions,
+    select_tables,
+)
+from loader.errors import PlanError
+from loader.escaping import escape_terminal
+from loader.redaction import KNOWN
 
 if TYPE_CHECKING:
     from loader.project import Project
@@ -23,7 +33,7 @@ _PER_PROCESS = 100
 
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @PARTITION
 @FULL_REFRESH
 @click.option(
@@ -35,7 +45,13 @@ _PER_PROCESS = 100
     help="Plan to load the files of --from from where they lie; only their ends are read.",
 )
 @click.option("--load-id", metavar="ID", help="The id of the load; default a placeholder.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan as JSON.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Save the plan: FILE.json for `loader apply`, FILE.sql as a script, or FILE.md.",
+)
 @click.option("--live", is_flag=True, help="Compare the specs with the live tables.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0: no change, 2: changes, 3: destructive."
@@ -55,9 +71,9 @@ def plan(
 ) -> int:
     """Show the SQL of a load without running it.
 
-    SELECT is an asset key, schema.table, a glob, or a spec file; default all tables. With --live
-    the specs are compared with the live tables, and the changes `loader apply` would make are
-    shown too.
+    SELECT is an asset key, schema.table, a glob, a spec file, or a folder of specs; default all
+    tables. With --live the specs are compared with the live tables, and the changes `loader apply`
+    would make are shown too.
     """
     from loader.plan.model import PREVIEW_LOAD_ID  # noqa: PLC0415
 
@@ -74,13 +90,45 @@ def plan(
         "load_id": load_id or PREVIEW_LOAD_ID,
         "frame": open_data(specs[0], files, in_place=in_place) if files else None,
     }
-    as_data = context.json or output is not None
-    planner = _Planner(context, project, specs, partition, options, as_data)
+    form = context.form if output is None else _find_form(output, context.form)
+    is_text = output is not None and output.suffix.lower() in _TEXTS
+    as_data = context.json or (output is not None and not is_text)
+    planner = _Planner(context, project, specs, partition, options, form, as_data)
     data, text, exit_code = planner.plan_live() if live else planner.plan_offline()
-    if output is not None:
-        write_text(output, json.dumps(data, indent=2) + "\n")
-    context.print_result(data, *text, exact=context.form == "sql")
+    if output is not None and is_text:
+        shown = KNOWN.hide("\n".join(text))
+        write_text(output, (shown if form == "sql" else escape_terminal(shown)) + "\n")
+        context.notify(f"the plan is in {output}")
+    else:
+        if output is not None:
+            write_text(output, json.dumps(data, indent=2) + "\n")
+        context.print_result(data, *text, exact=form == "sql")
     return exit_code if detailed_exitcode else OK
+
+
+_TEXTS = {".sql": "sql", ".md": "markdown"}
+"""Suffixes of files that hold a plan as text; it is printed then nowhere else."""
+
+
+def _find_form(output: Path, form: str) -> str:
+    """The format of the plan, given the file that it is saved to.
+
+    Raises:
+        PlanError: no format has such a suffix, or another one is asked for.
+    """
+    suffix = output.suffix.lower()
+    if suffix == ".json" or output.is_relative_to("/dev"):
+        return form
+    found = _TEXTS.get(suffix)
+    if found is None or form not in ("text", found):
+        wanted = ".json, for `loader apply`, .sql or .md"
+        raise PlanError(
+            f"the suffix of `{output}` is not that of a plan"
+            if found is None
+            else f"`{output}` is not a file for --format {form}",
+            hint=f"use {wanted}",
+        )
+    return found
 
 
 Output = tuple[dict[str, Any] | None, Iterable[str], int]
@@ -96,6 +144,7 @@ class _Planner:
     specs: Sequence[TableSpec]
     partition: Any
     options: Mapping[str, Any]
+    form: str
     as_data: bool
 
     def plan_offline(self) -> Output:
@@ -107,48 +156,57 @@ class _Planner:
         )
         from loader.parallel import run_parallel  # noqa: PLC0415
         from loader.plan.plan_file import offline_document  # noqa: PLC0415
+        from loader.plan.script import readable_spec  # noqa: PLC0415
 
-        context, single = self.context, len(self.specs) == 1
+        context, single, form = self.context, len(self.specs) == 1, self.form
+
+        renderer = self.project.renderer(context.target)  # compiles templates before forking
 
         def plan_all(specs: Sequence[TableSpec]) -> list[FormattedPlan]:
             return [
                 format_plan(
                     self.project.plan(
-                        spec,
+                        readable_spec(spec, renderer) if form == "sql" else spec,
                         self.partition if spec.partition_by or single else None,
                         **self.options,
                     ),
-                    context.form,
+                    form,
                     style,
+                    self.project.script,
                     verbose=context.verbose,
                     as_data=self.as_data,
                 )
                 for spec in specs
             ]
 
-        self.project.renderer(context.target)  # compile the templates once, before forking
         plans = run_parallel(plan_all, self.specs, per_process=_PER_PROCESS)
         data = None
         if self.as_data:
             documents = [plan.data for plan in plans if plan.data is not None]
             data = offline_document(documents, self.project.place(context.target))
-        return data, join_plans(plans, context.form), max(plan.exit_code for plan in plans)
+        return data, join_plans(plans, form), max(plan.exit_code for plan in plans)
 
     def plan_live(self) -> Output:
         """Plan loads, compare the specs with the live tables, and plan the changes of these."""
         from loader.cli.output import reviews  # noqa: PLC0415
+        from loader.plan.backups import format_moment  # noqa: PLC0415
         from loader.plan.plan_file import live_document  # noqa: PLC0415
+        from loader.plan.script import readable_spec  # noqa: PLC0415
 
-        context, project = self.context, self.project
-        found = project.review(self.specs, self.partition, **self.options)
+        context, project, form = self.context, self.project, self.form
+        specs, renderer = self.specs, project.renderer(context.target)
+        if form == "sql":
+            specs = [readable_spec(spec, renderer) for spec in specs]
+        found = project.review(specs, self.partition, **self.options)
         data = None
         if self.as_data:
             data = live_document(found, project.place(context.target), project.templates)
         code = reviews.exit_code(found)
-        if context.json:
+        if form == "json":
             return data, [], code
-        if context.form == "sql":
-            return data, [reviews.format_sql(found)], code
-        if context.form == "markdown":
+        if form == "sql":
+            moment = format_moment(datetime.now(UTC))
+            return data, [reviews.format_sql(found, renderer, moment)], code
+        if form == "markdown":
             return data, [reviews.format_markdown(found)], code
         return data, [reviews.format_text(found, style, verbose=context.verbose)], code

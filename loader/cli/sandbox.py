@@ -219,8 +219,12 @@ def _data(
 def _text(
     running: RedshiftStandIn, exports: Mapping[str, str], config: Config | None, path: Path | None
 ) -> str:
+    from loader.settings_file import OWN, SettingsFile  # noqa: PLC0415
+
     settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in running.target().items())
     lines = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in exports.items())
+    file = config.file if config is not None and config.file is not None else SettingsFile(OWN)
+    header = file.header("targets", "sandbox")
     use = ""
     if path is not None and config is not None:
         use = (
@@ -232,8 +236,9 @@ def _text(
         f"A stand-in for Redshift listens on {running.host}:{running.port}, and its S3 on"
         f" {running.endpoint_url}.\nIt refuses what Redshift refuses. Ctrl-C ends it.\n\n"
         f"{style(_NOT, fg='yellow', bold=True)}\n\n{use}"
-        "# Settings of a target for other projects, which need the environment below as well:\n"
-        f"[tool.loader.targets.sandbox]\n{settings}\n\n"
+        f"# Settings of a target for other projects, as in {file.name}; they need the environment"
+        " below as well:\n"
+        f"{header}\n{settings}\n\n"
         "# Environment of other tools, as of dbt, Dagster and boto3; none of them uses TLS here:\n"
         f"unset AWS_PROFILE AWS_SESSION_TOKEN\n{lines}"
     )

@@ -1,9 +1,11 @@
-"""`loader validate`: checks specs and templates."""
+"""`loader validate`: checks settings, specs and templates."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,16 +18,20 @@ from loader.cli.framework import (
     print_error,
     stdout_errors,
 )
-from loader.errors import LoaderError, SpecError
+from loader.cli.options import select_tables
+from loader.errors import LoaderError, Problem, SpecError
 from loader.redaction import KNOWN
 from loader.text_tables import format_count
 
+if TYPE_CHECKING:
+    from loader.project import Project
+
 
 @main.command()
-@click.argument("select", nargs=-1)
+@select_tables()
 @common_options("github")
 def validate(context: Context, select: tuple[str, ...]) -> int:
-    """Check specs and templates, and report every error.
+    """Check settings, specs and templates, and report every error.
 
     With --format github errors are annotations, which GitHub shows next to the lines.
     """
@@ -33,7 +39,7 @@ def validate(context: Context, select: tuple[str, ...]) -> int:
 
     if context.form == "github":
         return _annotate(context, select)
-    tables, problems = check(context.project(), select)
+    tables, problems = check(_project(context), select)
     data = {"valid": not problems, "tables": tables, "problems": [p.to_dict() for p in problems]}
     count = format_count(len(tables), "table spec")
     if not problems:
@@ -42,8 +48,23 @@ def validate(context: Context, select: tuple[str, ...]) -> int:
     if context.json:
         context.print_result(data, "")
     else:
-        print_error(SpecError(problems))
+        print_error(SpecError(problems, _places(problems)))
     return FAILED
+
+
+def _project(context: Context) -> Project:
+    """The project, even if there are problems in its settings."""
+    from loader.config import read_config  # noqa: PLC0415
+    from loader.project import Project  # noqa: PLC0415
+
+    return Project.of(read_config(context.folder), forks=True)
+
+
+def _places(problems: Sequence[Problem]) -> str:
+    """What has the problems."""
+    settings = {problem.path.endswith(".toml") for problem in problems}
+    parts = ["the settings"] * (True in settings) + ["table specs"] * (False in settings)
+    return " and ".join(parts)
 
 
 def _annotate(context: Context, select: tuple[str, ...]) -> int:
@@ -53,7 +74,7 @@ def _annotate(context: Context, select: tuple[str, ...]) -> int:
 
     folders = Folders(Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
     try:
-        project = context.project()
+        project = _project(context)
         folders = Folders(folders.workspace, project.config.root, project.config.templates)
         tables, problems = check(project, select)
         commands = list(annotate(problems, folders))

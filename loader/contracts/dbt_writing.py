@@ -72,7 +72,7 @@ def _model(spec: TableSpec, *, alone: bool) -> dict[str, Any]:
     }
     if spec.schema_contract.evolve == "additive":
         config["on_schema_change"] = "append_new_columns"
-    keys = [{"type": "primary_key", "columns": list(spec.primary_key)}] if spec.primary_key else []
+    keys = [{"type": "primary_key", "columns": list(spec.row_key)}] if spec.row_key else []
     return _without_empty(
         {
             "name": spec.name if alone else f"{spec.schema_name}_{spec.name}",
@@ -113,6 +113,8 @@ def _materialization(spec: TableSpec) -> dict[str, Any]:
         strategy = "merge" if spec.merge.strategy == "merge" else "delete+insert"
         key = list(spec.primary_key)
         return {**incremental, "incremental_strategy": strategy, "unique_key": key}
+    if spec.write_disposition == "scd2":
+        return {}  # dbt keeps histories in snapshots, which are no models
     if not spec.partition_by:
         return {"materialized": "table"}
     exprs = [entry.expr for entry in spec.partition_by]

@@ -120,9 +120,9 @@ def _property(spec: TableSpec, at: int, checks: Sequence[Mapping[str, Any]]) -> 
         "description": column.description,
         "required": None if column.nullable else True,
     }
-    if column.name in spec.primary_key:
-        entry |= {"primaryKey": True, "primaryKeyPosition": spec.primary_key.index(column.name) + 1}
-    if unique in checks or spec.primary_key == (column.name,):
+    if column.name in spec.row_key:
+        entry |= {"primaryKey": True, "primaryKeyPosition": spec.row_key.index(column.name) + 1}
+    if unique in checks or spec.row_key == (column.name,):
         entry["unique"] = True
     exprs = [partition.expr for partition in spec.partition_by]
     if column.name in exprs:

@@ -17,6 +17,7 @@ from loader.dagster_io.definitions import (
 )
 from loader.dagster_io.managers import (
     DuckDBIOManager,
+    ProjectIOManager,
     RedshiftIOManager,
     RedshiftPandasIOManager,
     TableIOManager,
@@ -24,6 +25,7 @@ from loader.dagster_io.managers import (
 
 __all__ = [
     "DuckDBIOManager",
+    "ProjectIOManager",
     "RedshiftIOManager",
     "RedshiftPandasIOManager",
     "TableIOManager",

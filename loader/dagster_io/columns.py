@@ -17,7 +17,7 @@ def table_schema(spec: TableSpec) -> dg.TableSchema:
 
 def _column(spec: TableSpec, column: Column) -> dg.TableColumn:
     other = []
-    if column.name in spec.primary_key:
+    if column.name in spec.row_key:
         other.append("primary key")
     if column.name in spec.sort:
         other.append("sort key")
@@ -33,7 +33,7 @@ def _column(spec: TableSpec, column: Column) -> dg.TableColumn:
         type=str(column.data_type),
         description=column.description,
         constraints=dg.TableColumnConstraints(
-            nullable=column.nullable, unique=spec.primary_key == (column.name,), other=other
+            nullable=column.nullable, unique=spec.row_key == (column.name,), other=other
         ),
         tags={"classification": column.classification} if column.classification else None,
     )
@@ -41,8 +41,8 @@ def _column(spec: TableSpec, column: Column) -> dg.TableColumn:
 
 def _table_constraints(spec: TableSpec) -> list[str]:
     found = []
-    if spec.primary_key:
-        found.append(f"PRIMARY KEY ({', '.join(spec.primary_key)})")
+    if spec.row_key:
+        found.append(f"PRIMARY KEY ({', '.join(spec.row_key)})")
     if spec.dist:
         is_column = spec.dist in spec.by_name
         found.append(f"DISTKEY ({spec.dist})" if is_column else f"DISTSTYLE {spec.dist.upper()}")

@@ -21,7 +21,7 @@ import dagster as dg
 from loader.dagster_io.checks import asset_checks
 from loader.dagster_io.columns import table_schema
 from loader.dagster_io.managers import TableIOManager
-from loader.dagster_io.metadata import code_reference
+from loader.dagster_io.metadata import SPEC, code_reference
 from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
@@ -46,6 +46,7 @@ def asset_spec(
     io_manager_key: str = "io_manager",
     partitions: dg.PartitionsDefinition | None = None,
     deps: Iterable[dg.AssetKey] = (),
+    kind: str | None = None,
 ) -> dg.AssetSpec:
     """The asset spec of a table, with every attribute that the table spec declares.
 
@@ -55,13 +56,14 @@ def asset_spec(
         io_manager_key: The resource that loads what the asset returns.
         partitions: The partitions definition; default that of the spec, see `partitions_def`.
         deps: The upstream assets.
+        kind: The type of the warehouse; default that of the project's target.
 
     Raises:
         PlanError: the spec does not exist, its partitions have no start, or Dagster rejects it.
         SpecError: the spec file is invalid.
     """
     entry = project.catalog.one(name)
-    return _make_asset(entry, _kind(project), io_manager_key, partitions, deps)
+    return _make_asset(entry, kind or _kind(project), io_manager_key, partitions, deps)
 
 
 def asset_specs(
@@ -128,7 +130,7 @@ def _kind(project: Project) -> str | None:
 
 def _kind_of(manager: object) -> str | None:
     """The warehouse type of an IO manager; None if it is not one of Loader's."""
-    return manager.warehouse if isinstance(manager, TableIOManager) else None
+    return manager.kind if isinstance(manager, TableIOManager) else None
 
 
 def _to_asset_spec(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
@@ -171,6 +173,7 @@ def _metadata(entry: Entry) -> dict[str, Any]:
         **{name: _plain(value) for name, value in spec.meta.items()},
         "dagster/column_schema": table_schema(spec),
         "dagster/table_name": spec.table,
+        SPEC: dg.MetadataValue.path(str(entry.path.resolve())),
         _REFERENCES: code_reference(entry.path, entry.line),
     }
 

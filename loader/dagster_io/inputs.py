@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 
-from loader.dagster_io.metadata import DRY_RUN
 from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.tables import Form, Tables, key_of, no_table
 from loader.errors import PlanError
@@ -83,9 +83,6 @@ def _unsupported(annotation: Any) -> PlanError:
     )
 
 
-_MAX_LOOKUPS = 100
-"""Maximum partitions whose last materialization is fetched; more would be slow in Dagster."""
-
 _READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
     "pandas": "pandas",
     "polars": "polars",
@@ -151,8 +148,27 @@ class _Request:
         return whole()
 
 
+_OPTIONS = ("columns", "limit", "allow_missing_partitions")
+"""The metadata of an input that its IO manager knows."""
+
+
+def _unknown_option(name: str) -> PlanError:
+    close = difflib.get_close_matches(name, _OPTIONS, n=1)
+    known = ", ".join(f"`{option}`" for option in _OPTIONS)
+    return PlanError(
+        f"the input's metadata has an unknown key `{name}`",
+        hint=f"did you mean `{close[0]}`?"
+        if close
+        else f"the keys are {known}; put what is meant"
+        " for others under a name with a slash, as in `team/note`",
+    )
+
+
 def _parse_request(context: dg.InputContext, default: Form) -> _Request:
     options = context.definition_metadata or {}
+    for name in options:
+        if name not in _OPTIONS and "/" not in name:  # such as dagster/…, for others
+            raise _unknown_option(name)
     annotation: Any = Any
     with suppress(dg.DagsterInvariantViolationError):  # build_input_context may leave it out
         annotation = context.dagster_type.typing_type
@@ -199,29 +215,10 @@ def _find_missing(project: Project, context: dg.InputContext, selection: Selecti
 
 
 def _find_materialized(context: dg.InputContext, keys: list[str]) -> set[str]:
-    """The partitions that Dagster has materialized, without dry runs.
-
-    Empty without an instance, and for external assets.
-    """
-    found: set[str] = set()
+    """The partitions that Dagster has materialized; empty without an instance."""
     with suppress(Exception):
-        found = set(context.instance.get_materialized_partitions(context.asset_key))
-    found &= set(keys)
-    if len(found) <= _MAX_LOOKUPS:
-        with suppress(Exception):
-            found -= {key for key in found if _is_dry_run(context, key)}
-    return found
-
-
-def _is_dry_run(context: dg.InputContext, key: str) -> bool:
-    """Whether the latest materialization of a partition was a dry run."""
-    latest = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key])
-    records = context.instance.fetch_materializations(latest, limit=1).records
-    for record in records:
-        event = record.asset_materialization
-        status = event.metadata.get("status") if event is not None else None
-        return status is not None and status.value == DRY_RUN
-    return False
+        return set(keys) & set(context.instance.get_materialized_partitions(context.asset_key))
+    return set()
 
 
 def _output_assets(context: dg.InputContext) -> set[dg.AssetKey] | None:

@@ -14,8 +14,9 @@ from pydantic import PrivateAttr, field_validator, model_validator
 
 from loader.config import TargetSettings, make_settings
 from loader.dagster_io.inputs import fetch
-from loader.dagster_io.metadata import DatabaseInfo, failure
+from loader.dagster_io.metadata import failure
 from loader.dagster_io.outputs import store
+from loader.dagster_io.runs import forbid_run_retries
 from loader.dagster_io.tables import Tables
 from loader.errors import ConfigError, LoaderError, SourceError
 from loader.project import Project
@@ -26,7 +27,7 @@ _TARGET = "dagster"
 class TableIOManager(dg.ConfigurableIOManager):
     """Loads the frames that assets return into their tables, and reads them for downstream assets.
 
-    Use one of its subclasses, `DuckDBIOManager` or `RedshiftIOManager`.
+    Use one of its subclasses: `ProjectIOManager`, `DuckDBIOManager` or `RedshiftIOManager`.
     """
 
     specs: str = "specs"
@@ -37,13 +38,14 @@ class TableIOManager(dg.ConfigurableIOManager):
     """For an asset without a spec: raise an error, or infer the table from the data."""
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
     """The frame type of an input without an annotation."""
-    ledger_schema: str = "loader"
-    """The schema of the ledger; empty turns the ledger off."""
+    sample_rows: int = 0
+    """How many rows of each load its page shows; columns with a classification are left out."""
 
     _project: Project | None = PrivateAttr(default=None)
+    _tables: Tables | None = PrivateAttr(default=None)
 
     warehouse: ClassVar[str | None] = None
-    """The type of the target."""
+    """The type of the target; None for that of the project's settings."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,25 +63,29 @@ class TableIOManager(dg.ConfigurableIOManager):
     def project(self) -> Project:
         """The project of the specs, with one target; specs are read once, on first use."""
         if self._project is None:
-            self._project = Project(
-                specs=self.specs,
-                templates=self.templates,
-                root=os.curdir,
-                targets={_TARGET: self._settings()},
-            )
+            self._project = self._make_project()
         return self._project
 
-    def _tables(self) -> Tables:
-        infers = self.on_missing_spec == "infer"
-        return Tables(self.project, self._place(), infers, self.default_frame)
+    @property
+    def kind(self) -> str | None:
+        """The type of the warehouse; None if it is not known before a run."""
+        return self.warehouse
+
+    def _make_project(self) -> Project:
+        targets = {_TARGET: self._settings()}
+        return Project(self.specs, self.templates, root=os.curdir, targets=targets, target=_TARGET)
 
     def _settings(self) -> TargetSettings:
         """The settings of the target."""
         raise NotImplementedError
 
-    def _place(self) -> DatabaseInfo:
-        """Where the tables are."""
-        raise NotImplementedError
+    def _find_tables(self) -> Tables:
+        if self._tables is None:
+            infers = self.on_missing_spec == "infer"
+            self._tables = Tables(
+                self.project, infers, self.default_frame, max(self.sample_rows, 0)
+            )
+        return self._tables
 
     @classmethod
     def output_config_schema(cls) -> Mapping[str, dg.Field]:
@@ -90,10 +96,20 @@ class TableIOManager(dg.ConfigurableIOManager):
                 default_value=False,
                 description="Replace the whole table, not only the partitions of the run.",
             ),
+            "allow_shrink": dg.Field(
+                bool,
+                default_value=False,
+                description="Load although the spec's guards find that too many rows are lost.",
+            ),
             "dry_run": dg.Field(
                 bool,
                 default_value=False,
-                description="Validate the data and show the plan; write nothing.",
+                description="Validate the data and show the plan; write and materialize nothing.",
+            ),
+            "sample_rows": dg.Field(
+                int,
+                default_value=0,
+                description="How many of the loaded rows to show; 0 is what the manager says.",
             ),
         }
 
@@ -105,8 +121,8 @@ class TableIOManager(dg.ConfigurableIOManager):
             ExecuteError, StageError, SourceError: a retry may succeed, or the asset's own stream
                 raised an error; the asset's retry policy applies.
         """
-        with _convert_errors():
-            store(self._tables(), context, obj)
+        with _convert_errors(context):
+            store(self._find_tables(), context, obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read the partitions of the upstream table for an input.
@@ -115,8 +131,31 @@ class TableIOManager(dg.ConfigurableIOManager):
             Failure: the table or a partition does not exist, or the annotation is not supported.
             ExecuteError, StageError: the warehouse failed, and a retry may succeed.
         """
-        with _convert_errors():
-            return fetch(self._tables(), context)
+        with _convert_errors(context):
+            return fetch(self._find_tables(), context)
+
+
+class ProjectIOManager(TableIOManager):
+    """Tables of a target in the project's settings, `loader.toml` or `[tool.loader]`.
+
+    The settings are those of the nearest project above the specs, or the working directory.
+    """
+
+    specs: str = ""
+    """The folder of the table specs; default that of the project's settings."""
+    target: str = ""
+    """The name of the target; default the project's default target."""
+
+    @property
+    def kind(self) -> str | None:
+        """The type of the target's warehouse; None if its settings are not known yet."""
+        try:
+            return self.project.config.settings(preview=True).type
+        except LoaderError:
+            return None
+
+    def _make_project(self) -> Project:
+        return Project(self.specs or None, self.templates, target=self.target or None)
 
 
 class DuckDBIOManager(TableIOManager):
@@ -132,6 +171,8 @@ class DuckDBIOManager(TableIOManager):
     """The database file."""
     staging: str | None = None
     """The folder for staged files; default `warehouse.staging` for `warehouse.duckdb`."""
+    ledger_schema: str = "loader"
+    """The schema of the ledger; empty turns the ledger off."""
     lock_timeout: float = 30.0
     """Seconds to wait for another process that has locked the file."""
     memory_limit: str = "320MB"
@@ -150,10 +191,6 @@ class DuckDBIOManager(TableIOManager):
             },
             type(self).__name__,
         )
-
-    def _place(self) -> DatabaseInfo:
-        path = Path(self.database).absolute()
-        return DatabaseInfo(path.stem, f"duckdb://{path}")
 
 
 class RedshiftIOManager(TableIOManager):
@@ -185,6 +222,8 @@ class RedshiftIOManager(TableIOManager):
     bucket_name: str
     prefix: str = "loader"
     """The folder in the bucket for staged files."""
+    ledger_schema: str = "loader"
+    """The schema of the ledger; empty turns the ledger off."""
     ssl: bool = True
     encryption: Literal["", "AES256", "aws:kms"] = ""
     """Server-side encryption of staged files; empty uses the bucket's default."""
@@ -231,19 +270,13 @@ class RedshiftIOManager(TableIOManager):
             names={"iam_role": "s3_iam_role", "staging": "bucket_name"},
         )
 
-    def _place(self) -> DatabaseInfo:
-        name = self.host or self.cluster_identifier or self.work_group or ""
-        return DatabaseInfo(
-            self.share or self.database, f"redshift://{name}:{self.port}/{self.database}"
-        )
-
 
 class RedshiftPandasIOManager(RedshiftIOManager):
     """`RedshiftIOManager` under the name of many hand-written IO managers."""
 
 
 @contextmanager
-def _convert_errors() -> Iterator[None]:
+def _convert_errors(context: dg.OutputContext | dg.InputContext) -> Iterator[None]:
     """Raise permanent errors as a `Failure` without retries; transient errors are unchanged."""
     try:
         yield
@@ -254,4 +287,5 @@ def _convert_errors() -> Iterator[None]:
         # Other errors of the asset's stream may be transient: its retry policy applies.
         if error.transient or (isinstance(error, SourceError) and cause is not None):
             raise
+        forbid_run_retries(context)
         raise failure(error) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import dagster as dg
 from loader.dagster_io.columns import table_schema
 from loader.errors import ExecuteError, LoaderError
 from loader.escaping import escape_invisible, escape_markdown, fence_code
-from loader.executor.results import LoadResult
+from loader.executor.check_results import format_value
+from loader.executor.results import CheckResult, LoadResult
 from loader.plan.figures import Kind, Statistics
 from loader.plan.model import Plan
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
+from loader.warehouse.adapter import DatabaseInfo
 
 Metadata = dict[str, Any]
 
@@ -29,22 +32,11 @@ _MIN_SQL = 4_000
 
 _MAX_ROWS = 100
 
+SPEC = "loader/spec"
+"""The metadata of an asset that names the file of its table spec."""
+
 DRY_RUN = "dry run: nothing was written"
-"""The metadata `status` of a dry run, which Dagster records as a materialization."""
-
-
-@dataclass(frozen=True)
-class DatabaseInfo:
-    """The database of a table, as shown in metadata."""
-
-    database: str
-    """The database name that qualifies table names."""
-    uri: str
-    """The URI of the database, without secrets."""
-
-    def table(self, spec: TableSpec) -> str:
-        """The table name, qualified with its database."""
-        return f"{self.database}.{spec.table}"
+"""The metadata `status` of a dry run."""
 
 
 def table_metadata(
@@ -53,7 +45,7 @@ def table_metadata(
     """The metadata of a table that every load has; ``source`` is the spec's file and line."""
     found: Metadata = {
         "dagster/column_schema": table_schema(spec),
-        "dagster/table_name": place.table(spec),
+        "dagster/table_name": f"{place.database}.{spec.table}",
         "dagster/uri": f"{place.uri}/{spec.schema_name}/{spec.name}",
     }
     if source is not None:
@@ -80,8 +72,10 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         "slice": result.slice or "the whole table",
         "rows_loaded": result.rows_loaded,
     }
-    if result.status == "already_loaded":
-        return found  # an earlier attempt has reported the other numbers
+    if result.files_read is not None:
+        found |= {"files_read": result.files_read, "files_skipped": result.files_skipped}
+    if result.status in ("no_new_files", "already_loaded"):
+        return found  # nothing was done; an earlier attempt has reported its own numbers
     found |= {
         "rows_read": result.rows_read,
         "rows_rejected": result.rows_rejected,
@@ -96,14 +90,12 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
             found[name] = dg.MetadataValue.json(list(columns))
     for phase, seconds in (result.seconds or {}).items():
         found[f"{phase}_seconds"] = round(seconds, 3)
-    if result.rows_after is not None:
-        found["dagster/row_count"] = result.rows_after
     if result.statistics:
         found["column_statistics"] = column_statistics(result.statistics)
-    if result.rejects:
-        found["rejects"] = result.rejects
-    if result.staged:
-        found["staged"] = result.staged
+    places = {"rejects": result.rejects, "staged": result.staged}
+    found |= {name: place for name, place in places.items() if place}
+    if result.checks:
+        found["checks"] = check_table(result.checks)
     if result.warnings:
         found["warnings"] = dg.MetadataValue.md(
             "\n".join(f"- {escape_markdown(KNOWN.hide(text))}" for text in result.warnings)
@@ -111,6 +103,20 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
     if result.plan is not None:
         found["sql"] = format_sql(result.plan, _MAX_SQL // partitions)
     return found
+
+
+def check_table(results: Sequence[CheckResult]) -> dg.TableMetadataValue:
+    """What each check of a load measured before COMMIT."""
+    rows: list[Mapping[str, str | int]] = [
+        {
+            "check": result.check.label,
+            "must be": result.check.expectation,
+            "is": format_value(result),
+            "result": "passed" if result.holds else result.check.severity,
+        }
+        for result in results
+    ]
+    return table_value(rows, most=len(rows))
 
 
 def column_statistics(statistics: Statistics) -> dg.TableMetadataValue:
@@ -147,6 +153,7 @@ def format_sql(plan: Plan, most: int = _MAX_SQL) -> dg.MarkdownMetadataValue:
 
 def failure(error: LoaderError) -> dg.Failure:
     """A `Failure` without retries for a permanent error, with a table of its details."""
+    error.hint = _in_words_of_dagster(error.hint)
     found: Metadata = {"error": type(error).__name__}
     if error.hint:
         found["next_step"] = error.hint
@@ -155,6 +162,20 @@ def failure(error: LoaderError) -> dg.Failure:
     if isinstance(error, ExecuteError) and error.statement:
         found["statement"] = dg.MetadataValue.md(fence_code(error.statement))
     return dg.Failure(description=escape_invisible(str(error)), metadata=found, allow_retries=False)
+
+
+_WORDS = (
+    (r"load it first: loader load .* FILE", "materialize it first"),
+    (r"name the partitions with --partition", "give the asset partitions_def"),
+    (r", or pipe one: `unzip .*`", ""),
+)
+"""What hints say of the command line, and what one does in Dagster."""
+
+
+def _in_words_of_dagster(hint: str | None) -> str | None:
+    for pattern, words in _WORDS if hint else ():
+        hint = re.sub(pattern, words, str(hint))
+    return hint
 
 
 def table_value(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 
-from loader.dagster_io.metadata import DatabaseInfo
+from loader.dagster_io.metadata import SPEC
 from loader.dagster_io.partitions import describe, grain_of
 from loader.errors import ExecuteError, PlanError, SpecError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
-from loader.spec.catalog import Entry
+from loader.spec.catalog import Entry, read_entry
 from loader.spec.model import TableSpec
 from loader.spec.periods import CLOCK, WEEKDAYS
+from loader.warehouse.adapter import DatabaseInfo
+from loader.warehouse.registry import get_adapter
 
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
 """The frame types of inputs."""
@@ -31,19 +34,29 @@ class Tables:
     """The tables of an IO manager."""
 
     project: Project
-    place: DatabaseInfo
     infers: bool
     """Whether specs are inferred for assets without one."""
     default_form: Form
     """The frame type of an input without an annotation."""
+    sample_rows: int = 0
+    """How many rows of each load its metadata shows."""
+    carried: dict[Path, Entry] = field(default_factory=dict)
+    """The spec files that assets name in their metadata, each read once."""
+
+    @property
+    def place(self) -> DatabaseInfo:
+        """The database of the tables."""
+        config = self.project.config
+        settings = config.settings()
+        return get_adapter(settings.type).describe(settings, config.root)
 
     def exists(self, spec: TableSpec) -> bool:
         """Whether the warehouse has the table."""
         return isinstance(self.project.live(spec.schema_name, spec.name), LiveTable)
 
-    def source(self, spec: TableSpec) -> tuple[Path, int] | None:
-        """The file and line of a spec; None for an inferred spec."""
-        entry = self._entry(spec.asset_key)
+    def source(self, context: dg.OutputContext) -> tuple[Path, int] | None:
+        """The file and line of an asset's spec; None for an inferred spec."""
+        entry = self._entry(key_of(context), _asset_metadata(context))
         return (entry.path, entry.line) if entry else None
 
     def spec_of_output(self, context: dg.OutputContext, obj: object) -> tuple[TableSpec, object]:
@@ -52,8 +65,9 @@ class Tables:
         Raises:
             SpecError, PlanError: the spec is invalid, or does not exist.
         """
-        spec = self._spec(key_of(context))
-        return (spec, obj) if spec else _infer_from_data(self.project, context, obj)
+        metadata = _asset_metadata(context)
+        spec = self._spec(key_of(context), metadata)
+        return (spec, obj) if spec else _infer_from_data(self.project, context, metadata, obj)
 
     def spec_of_input(self, context: dg.InputContext) -> TableSpec | None:
         """The upstream asset's spec; None if it has neither a spec nor a table to infer it from.
@@ -61,26 +75,52 @@ class Tables:
         Raises:
             SpecError, PlanError: the spec is invalid, or does not exist.
         """
-        return self._spec(key_of(context)) or _infer_from_table(self.project, context)
+        metadata = _asset_metadata(context.upstream_output)
+        spec = self._spec(key_of(context), metadata)
+        return spec or _infer_from_table(self.project, context, metadata)
 
-    def _spec(self, key: str) -> TableSpec | None:
-        entry = self._entry(key)
+    def _spec(self, key: str, metadata: Mapping[str, Any]) -> TableSpec | None:
+        entry = self._entry(key, metadata)
         if entry is None and not self.infers:
             raise _missing_spec(self.project, key)
         return entry.spec if entry else None
 
-    def _entry(self, key: str) -> Entry | None:
-        """The catalog entry of an asset's spec.
+    def _entry(self, key: str, metadata: Mapping[str, Any]) -> Entry | None:
+        """The spec that the asset's metadata names, else that of the catalog for its key.
 
         Raises:
             SpecError: the spec is invalid.
         """
-        found = [entry for entry in self.project.catalog.entries if entry.name == key]
-        unnamed = [entry for entry in self.project.catalog.entries if not entry.name]
-        problems = [problem for entry in found or unnamed for problem in entry.problems]
+        path = metadata.get(SPEC)
+        found = [self._read(Path(path))] if path else self._in_catalog(key)
+        problems = [problem for entry in found for problem in entry.problems]
         if problems:
             raise SpecError(problems)
-        return found[0] if found else None
+        return found[0] if found and found[0].name else None
+
+    def _in_catalog(self, key: str) -> list[Entry]:
+        """The entries with an asset key; without any, those whose key is not known."""
+        entries = self.project.catalog.entries
+        found = [entry for entry in entries if entry.name == key]
+        return found or [entry for entry in entries if not entry.name]
+
+    def _read(self, path: Path) -> Entry:
+        if path not in self.carried:
+            self.carried[path] = read_entry(path, self.project.config.root)
+        return self.carried[path]
+
+
+def _asset_metadata(context: dg.OutputContext | None) -> dict[str, Any]:
+    """The metadata of an asset's definition, as plain values."""
+    if context is None:
+        return {}
+    found = dict(context.definition_metadata or {})
+    with suppress(Exception):  # contexts without a run or a definition have none
+        found |= context.asset_spec.metadata
+    return {
+        name: value.value if isinstance(value, dg.MetadataValue) else value
+        for name, value in found.items()
+    }
 
 
 def key_of(context: dg.OutputContext | dg.InputContext) -> str:
@@ -93,7 +133,7 @@ def _missing_spec(project: Project, key: str) -> PlanError:
     folder = project.config.specs
     names = [entry.name for entry in project.catalog.entries if entry.name]
     near = difflib.get_close_matches(key, names, n=3)
-    missing = f": the folder {folder} does not exist"
+    missing = f": the folder {folder.absolute()} does not exist"
     where = f" in {folder.resolve()}" if folder.is_dir() else missing
     suggestion = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Or " if near else ""
     schema, _, name = key.rpartition("/")
@@ -114,7 +154,7 @@ def no_table(key: str) -> ExecuteError:
 
 
 def _infer_from_data(
-    project: Project, context: dg.OutputContext, obj: object
+    project: Project, context: dg.OutputContext, metadata: Mapping[str, Any], obj: object
 ) -> tuple[TableSpec, object]:
     """Infer a spec from the data; returns the spec and the complete data.
 
@@ -126,7 +166,6 @@ def _infer_from_data(
     """
     from loader.inference.infer import infer_spec  # noqa: PLC0415  # pyarrow is slow to import
 
-    metadata = _unwrap(context.definition_metadata)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
     return infer_spec(
@@ -140,12 +179,12 @@ def _infer_from_data(
     )
 
 
-def _infer_from_table(project: Project, context: dg.InputContext) -> TableSpec | None:
+def _infer_from_table(
+    project: Project, context: dg.InputContext, metadata: Mapping[str, Any]
+) -> TableSpec | None:
     """Infer a spec from an existing table; None if the table does not exist."""
     from loader.inference.infer import infer_live  # noqa: PLC0415  # pyarrow is slow to import
 
-    upstream = context.upstream_output
-    metadata = _unwrap(upstream.definition_metadata if upstream is not None else None)
     schema, name = _table(context.asset_key, metadata)
     live = project.live(schema, name)
     if not isinstance(live, LiveTable):
@@ -158,13 +197,6 @@ def _infer_from_table(project: Project, context: dg.InputContext) -> TableSpec |
         asset_key=key_of(context),
         partition_by=_partition_by(context, metadata),
     )
-
-
-def _unwrap(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
-        name: value.value if isinstance(value, dg.MetadataValue) else value
-        for name, value in (metadata or {}).items()
-    }
 
 
 def _table(key: dg.AssetKey, metadata: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loader.spec.path_keys import FilePath
+
 CHUNK_ROWS = 65_536
 """The most rows of one chunk: few enough to bound memory, enough to be vectorised."""
 
@@ -26,11 +28,14 @@ class Chunk:
     origin: str
     """The file, or `frame`, for messages."""
     first_row: int
-    """The number of its first row within the origin, from 1."""
+    """The number of its first row within the origin, from 1: a header, blank lines and lines that
+    are skipped have none, and a row over several lines has one."""
     text: bool = False
     """Whether values came as text, from CSV or JSON; the spec's source options say how to parse."""
     nan_is_null: bool = False
     """Whether NaN inside a document means that a value is missing, as everywhere in pandas."""
+    file: FilePath | None = None
+    """The file that the rows are in, without a name for standard input; None for frames."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Frame:
     chunks: Iterator[Chunk]
     rows: int | None = None
     """The number of rows, where it is known in advance."""
+    files: tuple[FilePath, ...] = ()
+    """The files that it reads, standard input among them."""
 
 
 class UnsupportedValue:

@@ -65,7 +65,7 @@ def peek(obj: object) -> tuple[Frame, dict[str, str]]:
     types = dict.fromkeys(frame.columns, "")
     for chunk in first:
         types |= {name: _type_name(values, chunk) for name, values in chunk.columns.items()}
-    return Frame(frame.columns, chain(first, chunks), frame.rows), types
+    return replace(frame, chunks=chain(first, chunks)), types
 
 
 def _type_name(values: Values, chunk: Chunk) -> str:

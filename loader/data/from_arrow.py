@@ -69,14 +69,19 @@ def _is_one_column(error: Exception) -> bool:
 def open_relation(obj: Any) -> Frame | None:
     """The chunks of a DuckDB relation; types that Arrow receives with other values are opaque."""
     frame = open_stream(obj)
+    if frame is None:
+        return None
+    return Frame(frame.columns, mark_lost_types(frame.chunks, obj), frame.rows)
+
+
+def mark_lost_types(chunks: Iterator[Chunk], relation: Any) -> Iterator[Chunk]:
+    """The chunks of a DuckDB relation, with types that Arrow receives with other values opaque."""
     lossy = {
         name: lost
-        for name, kind in zip(obj.columns, obj.types, strict=True)
+        for name, kind in zip(relation.columns, relation.types, strict=True)
         if (lost := _type_lost_in_arrow(kind))
     }
-    if frame is None or not lossy:
-        return frame
-    return Frame(frame.columns, _mark_columns(frame.chunks, lossy), frame.rows)
+    return _mark_columns(chunks, lossy) if lossy else chunks
 
 
 _TYPES_LOST_IN_ARROW = ("uhugeint", "bit", "time with time zone")

@@ -10,7 +10,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from loader.docs.words import code, format_size
+from loader.docs.phrases import code
+from loader.docs.words import format_size
 from loader.spec.checks import OPERATORS
 
 Schema = Mapping[str, Any]

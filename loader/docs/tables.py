@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from loader.docs import lineage
 from loader.docs.highlight import sql_markup, yaml_markup
+from loader.docs.live import LivePage
 from loader.docs.names import slug
 from loader.docs.words import Fact, describe_spec
 from loader.errors import ConfigError
@@ -41,7 +42,7 @@ class ColumnRow:
     classification: str
     encode: str
     details: tuple[tuple[str, str], ...]
-    """Default and identity, if declared."""
+    """Where its values come from, default and identity, if declared."""
     description: str
 
 
@@ -107,6 +108,8 @@ class TablePage:
     scripts: tuple[Script, ...]
     source: str
     yaml: Markup
+    live: LivePage | None = None
+    """What a target knows of the table, if there is one."""
 
     @property
     def warehouses(self) -> tuple[str, ...]:
@@ -180,6 +183,8 @@ def _column(spec: TableSpec, column: Column, renderers: Sequence[Renderer]) -> C
         "sort": column.name in spec.sort,
     }
     details = []
+    if column.from_ is not None:
+        details.append(("from", str(column.from_)))
     if column.default is not None:
         details.append(("default", column.default))
     if column.identity is not None:

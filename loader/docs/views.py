@@ -41,7 +41,12 @@ def site_files(pages: Sequence[TablePage]) -> dict[str, str]:
     files["spec.schema.json"] = json.dumps(json_schema(), indent=2) + "\n"
     files["search.js"] = search_script(pages)
     files["index.html"] = templates.get_template("index.html.j2").render(
-        shared, root="", pages=pages, filters=_filters(pages), counts=_counts(pages)
+        shared,
+        root="",
+        pages=pages,
+        filters=_filters(pages),
+        counts=_counts(pages),
+        live=next((page.live for page in pages), None),
     )
     files["language.html"] = templates.get_template("language.html.j2").render(
         shared, root="", sections=sections(json_schema())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from loader.spec.checks import Check
+from loader.docs.check_words import describe_check, describe_guards
+from loader.docs.phrases import code, sentence
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partitions import Part, placeholder
 from loader.spec.periods import Bound
-from loader.spec.primary_key import declares_key
+from loader.spec.primary_key import declares_key, requires_unique_keys
 from loader.spec.session import Hook
 
 
@@ -37,6 +36,7 @@ def describe_spec(spec: TableSpec) -> list[Fact]:
         Fact("Load", "write_disposition", tuple(_load(spec))),
         Fact("Verification", "verify", (_verification(spec),)),
         Fact("Checks", "checks", tuple(_checks(spec))),
+        Fact("Guards", "guards", tuple(describe_guards(spec.guards))),
         Fact("Schema contract", "schema_contract", tuple(_contract(spec))),
         Fact("Distribution", "dist", (_distribution(spec),)),
         Fact("Sort key", "sort", (_sort(spec),)),
@@ -52,26 +52,15 @@ def describe_spec(spec: TableSpec) -> list[Fact]:
     return [fact for fact in found if fact.lines]
 
 
-def sentence(text: str, *words: object) -> Markup:
-    """Format a sentence; the words, taken from the spec, are shown as code."""
-    return escape(text).format(*map(code, words))
-
-
-def code(word: object) -> Markup:
-    """Format a word of the spec, or a list of them, as code."""
-    if isinstance(word, Markup):
-        return word
-    if isinstance(word, tuple):
-        return Markup(", ").join(map(code, word))
-    return Markup("<code>{}</code>").format(word)
-
-
 def _primary_key(spec: TableSpec) -> Iterator[Markup]:
     if not spec.primary_key:
         yield sentence("None declared.")
         return
     yield sentence("{}", spec.primary_key)
-    yield sentence("Each load checks its rows for duplicate keys.")
+    if spec.write_disposition == "scd2":
+        yield sentence("A version of a key is identified by it and {}.", spec.scd2.valid_from)
+    if requires_unique_keys(spec):
+        yield sentence("Each load checks its rows for duplicate keys.")
     declares = "declare it, and trust it" if declares_key(spec) else "do not declare it"
     yield sentence(f"Redshift tables {declares}.")
 
@@ -129,6 +118,8 @@ def _load(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("{}: replaces the loaded partitions; other rows are kept.", disposition)
     elif disposition == "replace":
         yield sentence("{}: replaces the whole table.", disposition)
+    elif disposition == "scd2":
+        yield from _history(spec)
     else:
         yield from _merge(spec)
     yield {
@@ -153,25 +144,32 @@ def _merge(spec: TableSpec) -> Iterator[Markup]:
         yield sentence("If a load has several rows for a key, the last by {} is kept.", order_by)
     else:
         yield sentence("A load with several rows for a key fails.")
+    mark = spec.merge.soft_delete
+    if mark:
+        yield sentence("Rows with {} mark existing rows in {}.", spec.deleted_when, mark)
+    elif spec.deleted_when:
+        yield sentence("Rows with {} delete existing rows.", spec.deleted_when)
 
 
-_METRICS = {
-    "row_count": "Rows",
-    "null_values": "NULLs in {}",
-    "missing_values": "Missing values in {}",
-    "invalid_values": "Values of {} other than {}",
-    "duplicate_values": "Repeated values of {}",
-}
-_BOUNDS = {
-    "must_be": "exactly {}",
-    "must_not_be": "anything but {}",
-    "must_be_greater_than": "more than {}",
-    "must_be_greater_or_equal_to": "at least {}",
-    "must_be_less_than": "less than {}",
-    "must_be_less_or_equal_to": "at most {}",
-    "must_be_between": "between {} and {}",
-    "must_not_be_between": "not between {} and {}",
-}
+def _history(spec: TableSpec) -> Iterator[Markup]:
+    scd2 = spec.scd2
+    yield sentence("{}: keeps every version of a row.", "scd2")
+    times = code(scd2.effective_at) if scd2.effective_at else Markup("the time of the load")
+    yield sentence("A version begins at {}.", times)
+    yield sentence("It holds from {} until {}.", scd2.valid_from, scd2.valid_to)
+    yield sentence("{} is NULL in the current one, and {} is true.", scd2.valid_to, scd2.is_current)
+    if scd2.ignore_changes:
+        yield sentence("Changes of {} alone make no new version.", scd2.ignore_changes)
+    if scd2.effective_at:
+        yield {
+            "insert": sentence("Late rows become versions where they belong."),
+            "skip": sentence("Late rows are ignored."),
+            "fail": sentence("A load with late rows fails."),
+        }[scd2.on_late]
+    if scd2.on_absent == "close":
+        yield sentence("Each load is a full snapshot: versions of absent keys end.")
+    if scd2.deleted_when:
+        yield sentence("Rows with {} end the version of their key.", scd2.deleted_when)
 
 
 def _checks(spec: TableSpec) -> Iterator[Markup]:
@@ -179,29 +177,6 @@ def _checks(spec: TableSpec) -> Iterator[Markup]:
         yield describe_check(check)
     if any(check.severity == "error" for check in spec.checks):
         yield sentence("If one fails, the load is rolled back.")
-
-
-def describe_check(check: Check) -> Markup:
-    """Describe a check: what is counted, and the allowed values."""
-    counted = sentence(_METRICS[check.metric], check.counted, check.valid_values)
-    if check.missing_values:
-        counted += sentence(" (NULL or {})", tuple(map(_quote, check.missing_values)))
-    unit = " % of the rows" if check.unit == "percent" else ""
-    if check.operator == "must_be" and not check.bound[0]:
-        bound = "none"
-    else:
-        bound = _BOUNDS[check.operator].format(*map(_number, check.bound)) + unit
-    named = Markup("{}: ").format(check.name) if check.name else Markup("")
-    warning = Markup(" (only a warning)") if check.severity == "warning" else Markup("")
-    return named + counted + Markup(": {}").format(bound) + warning + "."
-
-
-def _number(value: Decimal) -> str:
-    return f"{value:,f}"
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _verification(spec: TableSpec) -> Markup:

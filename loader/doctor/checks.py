@@ -35,6 +35,7 @@ from loader.spec.model import Source, TableSpec
 from loader.sql.renderer import Renderer, Table
 from loader.staging.staged import Staged
 from loader.staging.stores.base import Store
+from loader.target_settings import find_missing
 from loader.version import version
 from loader.warehouse.adapter import Adapter
 from loader.warehouse.base import Row, Session, run_statement
@@ -174,8 +175,7 @@ class Examination:
         try:
             self.settings = self.config.settings(self.name)
         except ConfigError as error:
-            where = f"[tool.loader.targets.{self.name}] in {self.config.source}"
-            hint = error.hint or f"set it under {where}"
+            hint = error.hint or f"set it under {self.config.place(self.name)}"
             return StepResult(
                 error.message + _list_missing(self.config, self.name, error), "failed", hint
             )
@@ -373,21 +373,16 @@ _RUN = "doctor"
 
 def _list_missing(config: Config, name: str, error: ConfigError) -> str:
     """Missing settings that the error does not mention, as text to append to it."""
+    if error.problems:
+        return ""
     try:
         settings = config.settings(name, preview=True)
     except ConfigError:
         return ""
     return "".join(
-        f"; {key}: {why}{_explain_empty(settings, key, config.raw_settings(name))}"
-        for key, why in settings.find_missing().items()
-        if f"  {key}: " not in error.message
+        f"; {problem.where}: {problem.message}"
+        for problem in find_missing(settings, config.raw_settings(name))
     )
-
-
-def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
-    if getattr(settings, key):
-        return ""
-    return f" ({raw[key]} is empty)" if "${" in str(raw.get(key)) else " (not set)"
 
 
 _COMMON: Mapping[CommonCheck, Callable[[Examination], StepResult]] = {

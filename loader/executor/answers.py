@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
 from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
+from loader.executor.shrinkage import check_counts
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -15,18 +16,22 @@ from loader.plan.expectations import (
     STAGED,
     BadValue,
     CheckHolds,
+    FilesNotLoaded,
     MergeCounted,
     NoBadValues,
     NotLoaded,
+    NotShrunk,
     Number,
     RowCount,
+    RowsBefore,
     Values,
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
-from loader.text_tables import align, format_count
+from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
+from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
 
@@ -35,7 +40,7 @@ _HIDDEN = "(classified)"
 
 def _describe(bad: BadValue, count: int) -> str:
     if not bad.column:
-        return f"{count:,} {bad.problem}"
+        return agree(count, bad.problem)
     return f"`{bad.column}`: {format_count(count, 'value')} {bad.problem}"
 
 
@@ -45,6 +50,14 @@ class AlreadyLoadedError(Exception):
     def __init__(self, record: LoadRecord) -> None:
         super().__init__()
         self.record = record
+
+
+class FilesLoadedError(Exception):
+    """Ends the transaction, because another load has committed some of its files meanwhile."""
+
+    def __init__(self, example: str) -> None:
+        super().__init__(example)
+        self.example = example
 
 
 @dataclass
@@ -62,8 +75,14 @@ class Answers:
     numbers: dict[str, int] = field(default_factory=dict)
     """Numbers by their names in `loader.plan.expectations`."""
     merge_counts: MergeCounts | None = None
+    checks: list[CheckResult] = field(default_factory=list)
+    """The results of all checks."""
     failed_checks: list[tuple[Statement, CheckResult]] = field(default_factory=list)
     """Failed checks, for the caller to report together."""
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each partition before the load, if the spec guards them."""
+    shrunk: tuple[Statement, list[Shrunk]] | None = None
+    """The partitions that have lost too many rows, for the caller to report."""
     copied_by: str = "the copy"
     """The template of the last copy."""
     bad_columns: tuple[str, ...] = ()
@@ -84,24 +103,22 @@ class Answers:
 
         Raises:
             AlreadyLoadedError: the ledger has the load.
+            FilesLoadedError: the ledger has some of its files.
             VerifyError: the result is not as expected.
         """
         if statement.role == "copy":
             self.copied_by = statement.template
         match statement.expects:
-            case NotLoaded():
-                if record := LoadRecord.of(rows):
-                    raise AlreadyLoadedError(record)
+            case NotLoaded() | FilesNotLoaded() as expected:
+                self._check_ledger(statement, rows, expected)
             case Number(name, optional):
                 if rows or not optional:
                     self._keep(name, self.numbers.get(name, 0) + whole_number(statement, rows))
             case RowCount() as expected:
                 if rows or not expected.optional:
                     self._check_rows(statement, whole_number(statement, rows), expected)
-            case CheckHolds(check):
-                result = evaluate_check(check, statement, rows)
-                if not result.holds:
-                    self.failed_checks.append((statement, result))
+            case CheckHolds() | RowsBefore() | NotShrunk():
+                self._take_check(statement, rows)
             case _:
                 self._take_counts(statement, rows)
 
@@ -113,8 +130,34 @@ class Answers:
                 self._check_values(statement, rows, expected)
             case NoBadValues() as expected:
                 self._check_bad_values(statement, rows, expected)
-            case MergeCounted():
-                self._count_merge(statement, rows)
+            case MergeCounted() as expected:
+                self._count_merge(statement, rows, expected)
+
+    def _take_check(self, statement: Statement, rows: list[Row]) -> None:
+        """Keep the result of a check or guard of the spec, for the caller to report."""
+        match statement.expects:
+            case CheckHolds(check):
+                result = evaluate_check(check, statement, rows)
+                self.checks.append(result)
+                if not result.holds:
+                    self.failed_checks.append((statement, result))
+            case RowsBefore(dimensions) | NotShrunk(_, dimensions) as expected:
+                counts = rows_of_partitions(
+                    dimensions, check_counts(statement, rows, len(dimensions))
+                )
+                if isinstance(expected, RowsBefore):
+                    self.partition_rows = counts
+                elif shrunk := find_shrunk(expected.guards, self.partition_rows, counts):
+                    self.shrunk = (statement, shrunk)
+
+    def _check_ledger(
+        self, statement: Statement, rows: list[Row], expected: NotLoaded | FilesNotLoaded
+    ) -> None:
+        if isinstance(expected, FilesNotLoaded):
+            if whole_number(statement, [row[:1] for row in rows]):
+                raise FilesLoadedError(str(rows[0][1]))
+        elif record := LoadRecord.of(rows):
+            raise AlreadyLoadedError(record)
 
     def _keep(self, name: str | None, number: int) -> None:
         if name is not None:
@@ -122,20 +165,21 @@ class Answers:
 
     def _check_rows(self, statement: Statement, number: int, expected: RowCount) -> None:
         wanted = sum(self.numbers.get(name, 0) for name in expected.of)
+        wanted -= sum(self.numbers.get(name, 0) for name in expected.less)
         if number == wanted:
             self._keep(expected.keep, number)
             return
         before = self.numbers.get(BEFORE, 0) if STAGED in expected.of[1:] else 0
         more = f" after {before:,} before" if before else ""
         hint = (expected.hint_if_fewer if number < wanted else None) or expected.hint
-        message = f"{number:,} {expected.found}{more}, {wanted:,} {expected.expected}"
+        message = f"{agree(number, expected.found)}{more}, {wanted:,} {expected.expected}"
         raise self._error(statement, f"`{statement.name}` of {self.table}: {message}", hint)
 
     def _check_zero(self, statement: Statement, rows: list[Row], expected: Zero) -> None:
         number = whole_number(statement, [row[:1] for row in rows])
         if number == 0:
             return
-        count = f"{number:,} {expected.noun}{'s' * (number != 1)}"
+        count = format_count(number, expected.noun)
         examples = ", ".join(repr(value) for value in rows[0][1:])
         message = expected.problem.replace("<count>", count) + (f": {examples}" * bool(examples))
         because = f"\n{expected.because}" * bool(expected.because)
@@ -161,26 +205,26 @@ class Answers:
         raise self._error(
             statement,
             f"the files of {self.table} have rows that cannot be loaded:{lines}",
-            "correct the files, or load them without --in-place, which tells file and line",
+            "correct the files, or stage them (without --in-place): that tells file and line",
             [{"column": bad.column, "problem": bad.problem, "rows": count} for bad, count in found],
         )
 
-    def _count_merge(self, statement: Statement, rows: list[Row]) -> None:
+    def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""
-        names = [one.name for one in fields(MergeCounts)]
-        if len(rows) != 1 or len(rows[0]) != len(names) + 1:
+        names = (*expected.counts, *expected.more, BEFORE)
+        if len(rows) != 1 or len(rows[0]) != len(names):
             raise unexpected_result(statement, rows, "the counts of a merge")
-        *counts, before = (whole_number(statement, [(one,)]) for one in rows[0])
-        self.merge_counts = MergeCounts(*counts)
-        self.numbers |= {**dict(zip(names, counts, strict=True)), BEFORE: before}
-        excess = sum(counts) - self.numbers[STAGED]
+        numbers = (whole_number(statement, [(one,)]) for one in rows[0])
+        found = dict(zip(names, numbers, strict=True))
+        self.numbers |= found
+        self.merge_counts = MergeCounts(**{name: found[name] for name in expected.counts})
+        excess = self.merge_counts.rows - self.numbers[STAGED]
         if excess:
             raise self._error(
                 statement,
-                f"`{statement.name}` of {self.table}: keys of the load are in the table more than"
-                f" once: {excess:,} rows too many match",
-                "remove the duplicates of the primary key from the table, or replace all of it with"
-                " --full-refresh",
+                f"`{statement.name}` of {self.table}: {expected.repeated}:"
+                f" {format_count(excess, 'row')} too many",
+                expected.hint,
             )
 
     def _check_values(self, statement: Statement, rows: list[Row], expected: Values) -> None:

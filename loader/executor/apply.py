@@ -142,10 +142,12 @@ class ChangeTransaction(TransactionRunner):
     def _check_unchanged(self, session: Session) -> None:
         """Check that the table is unchanged since the plan was made."""
         change = self._change
-        now, then = describe(session, self._renderer, table_of(change.spec)), change.live
+        now, then = describe(session, self._renderer, change.live_name), change.live
         if isinstance(then, LiveTable) and isinstance(now, LiveTable):
             widened = {
-                one.column for one in change.differences if one.remedy == "before_transaction"
+                change.drift.renames.get(one.column, one.column).lower()
+                for one in change.differences
+                if one.remedy == "before_transaction" and one.column
             }
             if _describe_columns(now, widened) == _describe_columns(then, widened):
                 self._check_dependants(session, then)
@@ -166,7 +168,7 @@ class ChangeTransaction(TransactionRunner):
         change = self._change
         if not (change.drift.rebuilds or change.drift.swaps):
             return
-        found = find_dependants(session, self._renderer, table_of(change.spec), then.seen)
+        found = find_dependants(session, self._renderer, change.live_name, then.seen)
         known = {*then.dependants, *then.policies, *(name for _, _, name in then.referrers)}
         new = [name for name in found if name not in known]
         if new:
@@ -195,7 +197,7 @@ class ChangeTransaction(TransactionRunner):
             ) from error
 
 
-def _describe_columns(table: LiveTable, but: set[str | None]) -> list[tuple[str, str, bool]]:
+def _describe_columns(table: LiveTable, but: set[str]) -> list[tuple[str, str, bool]]:
     return [
         (column.name, "" if column.name.lower() in but else column.data_type, column.nullable)
         for column in table.columns

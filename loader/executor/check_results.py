@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from loader.data.cast.errors import show
 from loader.errors import VerifyError
 from loader.executor.results import CheckResult
+from loader.plan.check_plan import plan_sample, sample_columns
 from loader.plan.model import Statement
-from loader.plan.read_plan import plan_sample, sample_columns
-from loader.spec.checks import Check
+from loader.spec.checks import TIME_UNITS, Check
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Renderer
 from loader.text_tables import align
-from loader.warehouse.base import Row, Session, as_whole_number
+from loader.warehouse.base import NamesColumns, Row, Session, as_whole_number
 
 SAMPLES = 5
 """The most sample rows of a failed check."""
 
 _HIDDEN = "(classified)"
+
+WHOLE = "the whole table"
 
 
 def evaluate_check(check: Check, statement: Statement, rows: list[Row]) -> CheckResult:
@@ -28,23 +31,27 @@ def evaluate_check(check: Check, statement: Statement, rows: list[Row]) -> Check
     Raises:
         VerifyError: the result is not one number.
     """
-    value = to_metric_value(statement, rows)
+    value = to_metric_value(check, statement, rows)
     return CheckResult(check, value, check.holds(value))
 
 
 def add_sample(
     result: CheckResult, session: Session, spec: TableSpec, renderer: Renderer, slice_: Slice | None
 ) -> CheckResult:
-    """Add sample rows to a failed check, if it counts bad rows.
+    """Add sample rows to a failed check, if it has rows to show.
 
     Raises:
         ExecuteError: the rows cannot be read.
     """
     check = result.check
-    shown = sample_columns(spec, check)
-    if result.holds or not check.has_rows(result.value) or not shown:
+    if result.holds or not check.has_rows(result.value):
         return result
     sample = plan_sample(spec, renderer, slice_, check, SAMPLES)
+    if check.query is not None:
+        return replace(result, rows=_sample_query(session, sample.sql, spec))
+    shown = sample_columns(spec, check)
+    if not shown:
+        return result
     names = [column.name for column in shown]
     if check.metric == "duplicate_values":
         names.append("rows")
@@ -53,16 +60,33 @@ def add_sample(
         dict(zip(names, map(show, row), strict=True)) | hidden
         for row in session.execute(sample.sql)[:SAMPLES]
     )
-    return CheckResult(check, result.value, result.holds, rows)
+    return replace(result, rows=rows)
+
+
+def _sample_query(session: Session, sql: str, spec: TableSpec) -> tuple[dict[str, str], ...]:
+    """Some rows that a query returns, by the names of its columns.
+
+    Where the table has columns with a classification, which may have other names in the query,
+    only columns without one are shown.
+    """
+    if not isinstance(session, NamesColumns):
+        return ()
+    names, rows = session.query(sql)
+    some_hidden = any(column.classification for column in spec.columns)
+    open_names = {column.name for column in spec.columns if not column.classification}
+    shown = [at for at, name in enumerate(names) if not some_hidden or name in open_names]
+    return tuple({names[at]: show(row[at]) for at in shown} for row in rows[:SAMPLES] if shown)
 
 
 def describe_failure(result: CheckResult, spec: TableSpec, slice_text: str | None) -> str:
     """Describe a failed check as text, with its sample rows below."""
     check = result.check
-    where = slice_text or "the whole table"
+    where = slice_text or WHOLE
+    if check.of_whole_table:
+        where = WHOLE
     lines = [
-        f"the check `{check.label}` of {spec.table} ({where}) must be {check.expectation}, but is"
-        f" {format_value(result)}"
+        f"the check `{check.label}` of {spec.table} ({where}) must be {check.expectation}, but"
+        f" is {format_value(result)}"
     ]
     if result.rows:
         names = list(result.rows[0])
@@ -85,7 +109,12 @@ def failure_details(result: CheckResult) -> dict[str, str | int]:
 
 def format_value(result: CheckResult) -> str:
     """Format a measured value, with its unit."""
-    return f"{result.value.normalize():f}{'%' if result.check.unit == 'percent' else ''}"
+    if result.value is None:
+        return "NULL: there is no value"
+    value, unit = result.value, result.check.unit
+    if unit in TIME_UNITS:
+        return f"{float(value):.10g} {unit}" if value == round(value, 2) else f"{value:.2f} {unit}"
+    return f"{value.normalize():f}{'%' if unit == 'percent' else ''}"
 
 
 def whole_number(statement: Statement, rows: list[Row]) -> int:
@@ -111,8 +140,10 @@ def unexpected_result(statement: Statement, rows: list[Row], wanted: str) -> Ver
     )
 
 
-def to_metric_value(statement: Statement, rows: list[Row]) -> Decimal:
-    """The value of a check's metric; NULL, the percentage of no rows, is zero.
+def to_metric_value(check: Check, statement: Statement, rows: list[Row]) -> Decimal | None:
+    """The value of a check's metric; None if there is no value to measure.
+
+    The percentage of no rows is zero.
 
     Raises:
         VerifyError: the result is not one number.
@@ -120,7 +151,7 @@ def to_metric_value(statement: Statement, rows: list[Row]) -> Decimal:
     if len(rows) == 1 and len(rows[0]) == 1:
         value = rows[0][0]
         if value is None:
-            return Decimal(0)
+            return None if check.measures_values else Decimal(0)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             number = Decimal(str(value))
             if number.is_finite():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from loader.errors import ExecuteError
 from loader.executor.check_results import add_sample, evaluate_check, whole_number
 from loader.executor.context import TargetContext
+from loader.executor.renames import find_earlier_name
 from loader.executor.results import CheckResult
 from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
@@ -27,7 +28,7 @@ def table_session(spec: TableSpec, context: TargetContext, purpose: str = "") ->
     Raises:
         ExecuteError: the table does not exist; ``purpose`` is appended to the message.
     """
-    warehouse = context.warehouse
+    warehouse, hint = context.warehouse, f"load it first: loader load {spec.asset_key} FILE"
     if warehouse.exists():
         with warehouse.session(write=False) as session:
             live = describe(session, context.renderer, Table(spec.schema_name, spec.name))
@@ -35,10 +36,9 @@ def table_session(spec: TableSpec, context: TargetContext, purpose: str = "") ->
                 with _explain_missing_columns(spec, live):
                     yield session
                 return
-    raise ExecuteError(
-        f"there is no table {spec.table}{purpose}",
-        hint=f"load it first: loader load {spec.asset_key} FILE",
-    )
+            if earlier := find_earlier_name(session, context.renderer, spec):
+                hint = f"it is still called {earlier}: `loader apply {spec.asset_key}` renames it"
+    raise ExecuteError(f"there is no table {spec.table}{purpose}", hint=hint)
 
 
 @contextmanager

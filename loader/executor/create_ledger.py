@@ -11,7 +11,7 @@ from loader.plan.model import Plan, Statement
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Session, transaction
 from loader.warehouse.introspect import describe
-from loader.warehouse.ledger import ledgers_of
+from loader.warehouse.ledger import file_ledger_of, ledgers_of
 
 Run = Callable[[Session, Statement], None]
 """Runs a statement."""
@@ -51,7 +51,10 @@ def _missing_statements(
     ledger = plan.target.ledger_schema
     if not ledger:
         return []
-    found = [describe(session, renderer, one) for one in ledgers_of(renderer, ledger, table)]
+    ledgers = ledgers_of(renderer, ledger, table)
+    if plan.files is not None:
+        ledgers.append(file_ledger_of(renderer, ledger, table))
+    found = [describe(session, renderer, one) for one in ledgers]
     missing: list[Statement] = []
     if not all(isinstance(live, LiveTable) for live in found):
         missing += [one for one in plan.setup if one.role != "schema" or "no schema" in found]

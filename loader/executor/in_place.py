@@ -9,7 +9,7 @@ from typing import Any
 from loader.data.files.footers import read_footers
 from loader.data.files.heads import read_heads
 from loader.data.files.located import LocatedFile, changed_files, expand_patterns
-from loader.data.files.open import DataFile, format_by_name
+from loader.data.files.open import DataFile
 from loader.data.in_place import InPlace
 from loader.errors import ExecuteError, PlanError
 from loader.executor.in_place_parquet import find_parquet
@@ -72,7 +72,7 @@ def inspect_files(spec: TableSpec, files: InPlace, request: LoadRequest, place: 
     problems = list(_find_obstacles(spec, request))
     heads = [] if _are_parquet(found_files) else read_heads(found_files, spec.source)
     located: Sequence[LocatedFile] = heads
-    if all(head.format == "parquet" for head in heads):
+    if all(head.format == "parquet" and head.compression == "none" for head in heads):
         footers = read_footers(found_files)
         found = find_parquet(spec, footers, place.renderer, place.target, place.order)
         located = footers
@@ -85,12 +85,16 @@ def inspect_files(spec: TableSpec, files: InPlace, request: LoadRequest, place: 
             "\n".join(
                 [f"the files cannot be loaded into {spec.table} in place", *map(_indent, problems)]
             ),
-            hint="load them without --in-place: they are staged then",
+            hint="load them without --in-place, or with `in_place: auto`: they are staged then",
         )
     check_not_empty(spec, bool(found.staged))
-    uris = tuple(file.uri for file in found.staged)
     return Found(
-        replace(found.files, uris=uris, figures=frozenset(found.figures)),
+        replace(
+            found.files,
+            uris=tuple(file.uri for file in found.staged),
+            figures=frozenset(found.figures),
+            bytes=sum(file.bytes for file in found.staged),
+        ),
         tuple(located),
         found.staged,
         found.present,
@@ -123,7 +127,19 @@ def check_unchanged(table: str, files: Sequence[LocatedFile]) -> None:
     Raises:
         ExecuteError: some are not.
     """
-    changed = list(changed_files(files))
+    report_changed(table, list(changed_files(files)))
+
+
+def report_changed(table: str, changed: Sequence[str]) -> None:
+    """Fail if files have changed while they were loaded.
+
+    Args:
+        table: The table that was loaded.
+        changed: The names of the files that have.
+
+    Raises:
+        ExecuteError: there are some.
+    """
     if changed:
         names = "".join(f"\n  {name}" for name in changed[:_SHOWN])
         more = f"\n  and {len(changed) - _SHOWN:,} more" if len(changed) > _SHOWN else ""
@@ -136,7 +152,8 @@ def check_unchanged(table: str, files: Sequence[LocatedFile]) -> None:
 
 
 def _are_parquet(files: Sequence[DataFile]) -> bool:
-    return all(format_by_name(file) == "parquet" for file in files)
+    """Whether the names say so: then nothing but footers is read."""
+    return all(file.name.lower().endswith((".parquet", ".pq")) for file in files)
 
 
 def _indent(line: str) -> str:
@@ -149,6 +166,8 @@ def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
         yield "`--partition auto` looks for the partitions in the rows: name them"
     if spec.schema_contract.bad_rows == "reject":
         yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
+    for column in spec.load_columns:
+        yield f"`{column.name}`: `from: {column.from_}` is not in the files"
 
 
 def _find_unreadable(files: Sequence[LocatedFile], adapter: Adapter[Any]) -> Iterator[str]:

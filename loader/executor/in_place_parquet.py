@@ -68,14 +68,13 @@ def find_parquet(
         FrameError: columns are missing or unexpected.
     """
     matched = match_columns(spec, footers[0].schema.names)
-    columns = [column for column in spec.columns if column.name in matched]
-    problems = _find_differences(footers, columns, renderer)
-    if spec.source.columns:
-        problems.append("source.columns renames columns, and COPY reads them by their own names")
+    columns = [column for column in spec.input_columns if column.name in matched]
+    problems = _find_differences(footers, columns, matched, renderer)
     if problems:
         return FoundFiles(problems)
     files_order = tuple(footers[0].schema.names)
-    table_order = [name for name in order or tuple(spec.by_name) if name in matched]
+    batch = (column.name for column in spec.batch_columns)
+    table_order = [name for name in (*(order or spec.by_name), *batch) if name in matched]
     turned = renderer.dialect.copies_by_position and list(files_order) != table_order
     may_be_null = tuple(
         column.name
@@ -93,17 +92,27 @@ def find_parquet(
 
 
 def _find_differences(
-    footers: Sequence[Footer], columns: Sequence[Column], renderer: Renderer
+    footers: Sequence[Footer],
+    columns: Sequence[Column],
+    matched: Mapping[str, str],
+    renderer: Renderer,
 ) -> list[str]:
-    """The columns whose values would have to be converted, each with the first such file."""
+    """The columns that are called otherwise, or whose values would have to be converted, each with
+    the first such file.
+    """
     dialect = renderer.dialect
-    names = {column.name for column in columns}
-    first = footers[0].schema.names
-    by_column: dict[str, str] = {}
+    names, first = frozenset(matched.values()), footers[0].schema.names
+    by_column = {
+        name: f"`{name}` is `{found}` in the files, and Parquet is read by the names of the table"
+        for name, found in matched.items()
+        if name != found
+    }
     by_file: dict[str, str] = {}
     for footer in footers:
         present = footer.schema.names
         for column in columns:
+            if column.name in by_column:
+                continue
             if problem := _compare(column, footer, dialect.parquet_types):
                 by_column.setdefault(column.name, f"`{column.name}`: {problem} in {footer.uri}")
         if extra := [name for name in present if name not in names]:

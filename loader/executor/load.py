@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from loader.data.chunk import Frame
+from loader.data.files.listing import find_changed
 from loader.data.files.open import open_files
 from loader.data.frames import open_frame
 from loader.data.from_spark import is_spark_frame
 from loader.data.in_place import InPlace
+from loader.data.source_files import SourceFiles
 from loader.errors import ExecuteError, FrameError, SourceError, StageError
 from loader.executor.after_commit import run_after_commit
+from loader.executor.answers import FilesLoadedError
 from loader.executor.context import TargetContext
 from loader.executor.in_place import (
     NotInPlaceError,
@@ -21,8 +26,12 @@ from loader.executor.in_place import (
     check_unchanged,
     ingest_in_place,
     inspect_files,
+    report_changed,
 )
+from loader.executor.renames import refuse_earlier_name
+from loader.executor.request import facts_of
 from loader.executor.results import LoadResult, OnProgress, Progress, Status
+from loader.executor.source import Selected, select_files
 from loader.executor.spark.load import stage_by_executors
 from loader.executor.stage import (
     Destination,
@@ -57,6 +66,9 @@ from loader.warehouse.introspect import inspect as inspect_tables
 from loader.warehouse.ledger import LoadRecord, check_same_load, find_load
 from loader.warehouse.retry import with_retries
 
+_RUNS_AT_ONCE = 10
+"""How many other loads may be faster to load files that this one has chosen."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -68,6 +80,8 @@ class Load:
     resumes: bool
     """Whether the caller chose the load id, so that the ledger may have it already."""
     on_progress: OnProgress
+    files: Selected | None = None
+    """The files that the rows are from, once they are chosen."""
 
     def run(self, frame: object) -> LoadResult:
         """Stage the frame and load it.
@@ -75,16 +89,68 @@ class Load:
         Raises:
             PlanError, FrameError, StageError, ExecuteError: see `Project.load`.
         """
-        if not self.request.auto:
+        for _ in range(_RUNS_AT_ONCE):
+            try:
+                result = self._attempt(frame)
+            except FilesLoadedError as found:
+                example = found.example
+                continue
+            return result if result.status == "no_new_files" else self._run_hooks(result)
+        raise ExecuteError(
+            f"other loads of {self.spec.table} were always first to load its files, such as"
+            f" {example}; {self.spec.table} is unchanged by this one",
+            hint="run one of them at a time",
+            rolled_back=True,
+        )
+
+    def _attempt(self, frame: object) -> LoadResult:
+        """Stage the frame and load it, unless the ledger has the load or its files.
+
+        Raises:
+            FilesLoadedError: another load has loaded some of the files meanwhile.
+        """
+        if not self.request.auto and not isinstance(frame, SourceFiles):
             self._plan(self.request, "unseen")  # plan errors come before the frame is read
         with ExitStack() as stack:
+            load = self
             try:
                 before = with_retries(lambda: self._prepare(stack))
+                if before.earlier is not None:
+                    return before.earlier
+                if isinstance(frame, SourceFiles):
+                    load, frame = self._select_files(frame, before.session)
             except BaseException as error:
                 self._add_note(error, f"nothing was loaded into {self.spec.table}")
                 raise
-            result = before.earlier or replace(self, spec=before.spec)._run(frame, before)
-        return self._run_hooks(result)
+            if isinstance(frame, LoadResult):
+                return frame
+            return replace(load, spec=before.spec)._run(frame, before)
+
+    def _select_files(
+        self, source: SourceFiles, session: Session | None
+    ) -> tuple[Load, Frame | InPlace | LoadResult]:
+        """The load of the files that are chosen, with their rows; its result if there are none."""
+        selected = select_files(self.spec, source, self.request, self.context, session)
+        if not selected.files:
+            skipped, target = selected.choice.unchanged, self.context.target.name
+            return self, LoadResult(
+                "no_new_files",
+                self.request.load_id,
+                self.spec.table,
+                target,
+                None,
+                files_read=0,
+                files_skipped=skipped,
+            )
+        load = replace(self, request=selected.request, files=selected)._with_new_run()
+        if not load.request.auto:
+            load._plan(load.request, "unseen")
+        return load, selected.open(self.spec, in_place=source.in_place)
+
+    def _with_new_run(self) -> Load:
+        """The load with another folder: staged files of an earlier attempt are being removed."""
+        run = self.request.run and uuid.uuid4().hex[:12]
+        return replace(self, request=replace(self.request, run=run))
 
     def _run_hooks(self, result: LoadResult) -> LoadResult:
         """Run the hooks after COMMIT, also for a load that an earlier run committed."""
@@ -105,10 +171,15 @@ class Load:
         warehouse = self.context.warehouse
         if not warehouse.keeps_session_open:
             earlier = self._find_earlier(None) if self.resumes else None
+            if self.spec.renamed_from and earlier is None and warehouse.exists():
+                with warehouse.session(write=False) as opened:
+                    self._check_name(opened)
             return _BeforeStaging(earlier, self.spec)
         with ExitStack() as attempt:
             session = attempt.enter_context(warehouse.session())
             earlier = self._find_earlier(session) if self.resumes else None
+            if self.spec.renamed_from and earlier is None:
+                self._check_name(session)
             live = self._live(session) if earlier is None else None
             spec = fit_to_live(self.spec, self.context.renderer, live) if live else self.spec
             stack.enter_context(attempt.pop_all())
@@ -137,13 +208,16 @@ class Load:
         except BaseException as error:
             self._add_note(error, f"rolled back; {self.spec.table} is unchanged")
             staging = self.spec.staging
-            if ingested.in_place:  # there is only a manifest
+            # Of files in place there is only a manifest; of files that others have loaded, nobody
+            # needs to look at the rows.
+            if ingested.in_place or isinstance(error, FilesLoadedError):
                 staging = staging.model_copy(update={"keep": "never"})
             clean_up_failed(store, prefix, staging, error)
             if ingested.rejects:
                 clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
-            if isinstance(frame, InPlace) and _may_be_staged(frame, error, began):
-                return self._run(frame, before, str(getattr(error, "message", error)))
+            if isinstance(error, ExecuteError) and _may_be_staged(frame, error, began):
+                reason = error.message.rpartition("\nrolled back; ")[0] or error.message
+                return self._with_new_run()._run(frame, before, reason)
             raise
         try:
             kept = self._clean_up(prefix, outcome, in_place=ingested.in_place is not None)
@@ -191,6 +265,11 @@ class Load:
         except StageError as leftover:
             return [leftover.message]
         return []
+
+    def _check_name(self, session: Session) -> None:
+        """Check that the table does not still have an earlier name, before anything is staged."""
+        live = describe(session, self.context.renderer, self._table)
+        refuse_earlier_name(session, self.context.renderer, self.spec, live)
 
     def _live(self, session: Session) -> LiveTable | None:
         """The live table, if rows must be staged in the order of its columns.
@@ -277,6 +356,7 @@ class Load:
             report,
             make_layout(self.spec, renderer, order),
             lambda columns: compared_figures(self.spec, renderer, target, columns),
+            facts_of(self.request),
         )
         if opened is None:
             return stage_by_executors(self.spec, frame, destination, options)
@@ -313,9 +393,19 @@ class Load:
             figures=staged.figures,
             session=before.session,
             explain=self._copy_explainer(),
-            before_commit=lambda: check_unchanged(self.spec.table, ingested.located),
+            before_commit=lambda: self._check_unchanged(ingested),
             on_statement=report,
         )
+
+    def _check_unchanged(self, ingested: Ingested) -> None:
+        """Check that the files are those that were listed and read.
+
+        Raises:
+            ExecuteError: some have changed.
+        """
+        check_unchanged(self.spec.table, ingested.located)
+        if self.files is not None:
+            report_changed(self.spec.table, find_changed(self.files.files))
 
     def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
         """The function that finds the rows a failed COPY rejected; None if there is none."""
@@ -333,6 +423,10 @@ class Load:
         rows = outcome.rows_loaded if staged.rows is None else staged.rows
         # The result of another run comes only from the ledger.
         is_own = outcome.record is None
+        counts: dict[str, Any] = {"rows_deleted": outcome.rows_deleted}
+        if outcome.merge_counts:
+            deleted = outcome.rows_deleted + outcome.merge_counts.rows_deleted
+            counts = {**asdict(outcome.merge_counts), "rows_deleted": deleted}
         return LoadResult(
             status=status if is_own else "already_loaded",
             load_id=self.request.load_id,
@@ -342,7 +436,6 @@ class Load:
             rows_read=rows if ingested.rows_read is None else ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
             rows_staged=rows,
-            rows_deleted=outcome.rows_deleted,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
             partition_rows=ingested.partition_rows if is_own else None,
@@ -350,25 +443,28 @@ class Load:
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
             in_place=ingested.in_place is not None,
+            files_read=len(self.files.files) if self.files else None,
+            files_skipped=self.files.choice.unchanged if self.files else 0,
             rejects=ingested.rejects,
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),
+            checks=outcome.checks if is_own else (),
             plan=outcome.plan if is_own else None,
             columns_added=outcome.evolution.added,
             columns_widened=outcome.evolution.widened,
-            **(asdict(outcome.merge_counts) if outcome.merge_counts else {}),
+            **counts,
         )
 
     def _statistics(self, staged: Staged) -> Statistics:
-        hidden = (column.name for column in self.spec.columns if column.classification)
-        return statistics_of(staged.figures, hidden)
+        return statistics_of(staged.figures, self.spec.classified)
 
 
-def _may_be_staged(frame: InPlace, error: BaseException, began: Sequence[Statement]) -> bool:
+def _may_be_staged(frame: object, error: ExecuteError, began: Sequence[Statement]) -> bool:
     """Whether an error only says that files cannot be loaded in place, which is as good staged."""
-    failed = isinstance(error, ExecuteError) and not error.transient
-    return frame.otherwise_stage and failed and bool(began) and began[-1].tries
+    if not (isinstance(frame, InPlace) and frame.otherwise_stage) or error.transient:
+        return False
+    return bool(began) and began[-1].tries
 
 
 @dataclass(frozen=True)
@@ -409,7 +505,14 @@ def with_data(spec: TableSpec, request: LoadRequest, frame: object, place: Place
         return replace(request, present=found.present, rows=found.rows, in_place=found.files)
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
     layout = make_layout(spec, place.renderer)
-    inspected = inspect(spec, opened, slice_=request.slice, discover=request.auto, layout=layout)
+    inspected = inspect(
+        spec,
+        opened,
+        slice_=request.slice,
+        discover=request.auto,
+        layout=layout,
+        facts=facts_of(request),
+    )
     return replace(
         _with_partitions(spec, request, inspected.keys),
         present=inspected.present or None,

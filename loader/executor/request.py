@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from loader.errors import PlanError
 from loader.plan.chosen_slice import full_refresh_conflict
 from loader.plan.model import LoadRequest
+from loader.spec.column_source import MAX_LOAD_ID
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Request, Slice, make_slice
 from loader.version import version
+
+if TYPE_CHECKING:
+    from loader.data.cast.load_columns import LoadFacts
 
 AUTO = "auto"
 """The partition that means: exactly the partitions found in the data."""
@@ -43,9 +50,10 @@ def make_request(
     Raises:
         PlanError: the arguments conflict, a partition does not parse, or the load id is not valid.
     """
-    if not load_id or len(load_id.encode()) > 128 or "\0" in load_id:
+    if not load_id or len(load_id.encode()) > MAX_LOAD_ID or "\0" in load_id:
         raise PlanError(
-            f"{load_id!r} is not a valid load id", hint="use 1 to 128 bytes without NUL characters"
+            f"{load_id!r} is not a valid load id",
+            hint=f"use 1 to {MAX_LOAD_ID} bytes without NUL characters",
         )
     auto = partition == AUTO and bool(spec.partition_by)
     if auto and full_refresh:
@@ -56,4 +64,13 @@ def make_request(
         load_id=load_id,
         version=version(),
         auto=auto,
+        loaded_at=datetime.now(UTC),
     )
+
+
+def facts_of(request: LoadRequest) -> LoadFacts:
+    """What the rows of a load have in common."""
+    from loader.data.cast.load_columns import LoadFacts  # noqa: PLC0415  # pyarrow is slow to import
+
+    assert request.loaded_at is not None, "`make_request` has set it"
+    return LoadFacts(request.load_id, request.loaded_at)

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Literal
 
 from loader.plan.figures import Statistics
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Plan
 from loader.spec.checks import Check
 
-Status = Literal["loaded", "already_loaded", "empty"]
+Status = Literal["loaded", "already_loaded", "empty", "no_new_files"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,32 @@ class CheckResult:
     """The result of a check."""
 
     check: Check
-    value: Decimal
+    value: Decimal | None
+    """What was measured; None if there was no value to measure."""
     holds: bool
     rows: tuple[Mapping[str, str], ...] = ()
     """Up to five rows that break it, with formatted values by column; values of columns with a
     classification are hidden."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The result as JSON-ready data."""
+        check, value = self.check, self.value
+        return {
+            "check": check.label,
+            "metric": check.metric,
+            "columns": list(check.counted),
+            "severity": check.severity,
+            "must_be": check.expectation,
+            "unit": check.unit,
+            "value": None if value is None else to_plain_number(value),
+            "holds": self.holds,
+            "rows": [dict(row) for row in self.rows],
+        }
+
+
+def to_plain_number(value: Decimal) -> int | float:
+    """A number for JSON and plots: whole where it is."""
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,8 @@ class LoadResult:
 
     status: Status
     """loaded; already_loaded, if the ledger had the load id, with ``rows_loaded`` from the ledger;
-    empty, if there were no rows."""
+    empty, if there were no rows; no_new_files, if the ledger had all files, so that nothing was
+    done."""
     load_id: str
     table: str
     target: str
@@ -59,6 +81,7 @@ class LoadResult:
     rows_rejected: int = 0
     rows_staged: int = 0
     rows_deleted: int = 0
+    """Rows that replace deleted, or deletes of a merge; see `rows_inserted`."""
     rows_loaded: int = 0
     rows_after: int | None = None
     """Rows in the slice or table after the load; None if not counted."""
@@ -72,6 +95,10 @@ class LoadResult:
     in_place: bool = False
     """Whether the files were loaded from where they lie; then ``rows_staged`` and the like are of
     these files."""
+    files_read: int | None = None
+    """Files that the rows are from; None for a frame."""
+    files_skipped: int = 0
+    """Files that were not loaded since they have been, with `load: new`."""
     rejects: str | None = None
     """The Parquet file with rejected rows and their reasons."""
     seconds: Mapping[str, float] | None = None
@@ -80,18 +107,27 @@ class LoadResult:
     """Figures of each loaded column, as verified in the warehouse; none with
     `verify: counts`."""
     warnings: tuple[str, ...] = ()
-    """Failed checks of severity warning, with sample rows; files that could not be removed."""
+    """Failed checks of severity warning, with sample rows; partitions that have lost rows; files
+    that could not be removed."""
+    checks: tuple[CheckResult, ...] = ()
+    """The results of all checks, those of severity warning with sample rows if they failed."""
     rows_inserted: int | None = None
-    """Rows of keys that the table did not have. This and the next four are None unless the load was
-    a merge; together they are ``rows_staged``."""
+    """Rows of keys that the table did not have; with scd2 rows that became a version. This and the
+    next four are None unless the load was a merge or scd2; with ``rows_deleted`` they are then
+    ``rows_staged``."""
     rows_updated: int | None = None
-    """Rows of existing keys whose values differed from the table's."""
+    """Rows of existing keys whose values differed from the table's; with scd2 rows with the time of
+    an existing version, which took their values."""
     rows_unchanged: int | None = None
-    """Rows of existing keys with the same values as the table's."""
+    """Rows of existing keys with the same values as the table's, and deletes of nothing."""
     rows_skipped: int | None = None
-    """Rows older than the table's by ``merge.order_by``, which were not written."""
+    """Rows older than the table's by ``merge.order_by``, or late with ``scd2.on_late: skip``, which
+    were not written."""
     rows_collapsed: int | None = None
-    """Rows that were dropped for a later row of the same key in the load."""
+    """Rows that were dropped for a later row of the same key in the load; with scd2 for the same
+    row."""
+    rows_closed: int | None = None
+    """With scd2: versions of the table that the load ended; else None."""
     columns_added: tuple[str, ...] = ()
     """Columns that the load added to the table, under ``schema_contract.evolve: additive``."""
     columns_widened: tuple[str, ...] = ()
@@ -107,6 +143,7 @@ class LoadResult:
     def to_dict(self) -> dict[str, object]:
         """The result as JSON-ready data, without the plan."""
         plain = {name: value for name, value in vars(self).items() if name != "plan"}
+        plain["checks"] = [check.to_dict() for check in self.checks]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in plain.items()

@@ -14,6 +14,7 @@ from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest
 from loader.plan.read_plan import plan_counts
+from loader.plan.renames import find_earlier, names_to_inspect
 from loader.plan.review import Review, deletes, live_for_load
 from loader.plan.table_changes import (
     Probe,
@@ -101,8 +102,13 @@ def review_loads(
             from loader.data.in_place import InPlace  # noqa: PLC0415
             from loader.executor.in_place import Place  # noqa: PLC0415
             from loader.executor.load import with_data  # noqa: PLC0415
+            from loader.executor.source import open_for_plan  # noqa: PLC0415
 
-            opened, types = (frame, types) if isinstance(frame, InPlace) else peek(frame)
+            request, frame = open_for_plan(spec, frame, request, context.root)
+            opened = frame
+            if not isinstance(frame, InPlace):
+                opened, as_found = peek(frame)
+                types = _name_columns(spec, as_found)
             place = Place(context.adapter, renderer, context.target)
             request = with_data(spec, request, opened, place)
         requests.append(request)
@@ -130,6 +136,22 @@ def review_loads(
     return reviews
 
 
+def _name_columns(spec: TableSpec, types: Mapping[str, str]) -> dict[str, str]:
+    """The types of the data's columns by the names that the table has for them.
+
+    Raises:
+        FrameError: columns are missing, unexpected or ambiguous.
+    """
+    from loader.data.cast.match_columns import match_columns  # noqa: PLC0415
+
+    matched = match_columns(spec, list(types)) if types else {}
+    known = {
+        name: types[found] + (f" `{found}`" if found.casefold() != name.casefold() else "")
+        for name, found in matched.items()
+    }
+    return known | {name: kind for name, kind in types.items() if name not in matched.values()}
+
+
 def _change(spec: TableSpec, context: TargetContext, state: _Inspected) -> TableChange:
     return plan_change(
         spec, context.renderer, context.target, state.live, state.results, state.drift
@@ -146,11 +168,23 @@ def _inspect_all(
     if not context.warehouse.exists():
         return [_Inspected("no schema", drift(spec, renderer, "no schema"), {}) for spec in specs]
     with context.warehouse.session(write=False) as session:
-        found = inspect(session, renderer, [table_of(spec) for spec in specs])
-        lives = [found[table_of(spec)] for spec in specs]
-        drifts = [drift(spec, renderer, live) for spec, live in zip(specs, lives, strict=True)]
+        target = context.target
+        names = (name for spec in specs for name in names_to_inspect(spec, renderer, target))
+        found = inspect(session, renderer, list(dict.fromkeys(names)))
+        earlier = [find_earlier(spec, renderer, target, found) for spec in specs]
+        lives = [
+            found[old.table if old else table_of(spec)]
+            for spec, old in zip(specs, earlier, strict=True)
+        ]
+        drifts = [
+            drift(spec, renderer, live, old)
+            for spec, live, old in zip(specs, lives, earlier, strict=True)
+        ]
         probes = [
-            (*find_probes(spec, renderer, live, differing), *more(spec, live))
+            (
+                *find_probes(spec, renderer, live, differing),
+                *(() if differing.earlier else more(spec, live)),
+            )
             for spec, live, differing in zip(specs, lives, drifts, strict=True)
         ]
         flat = [probe.sql for some in probes for probe in some]

@@ -30,8 +30,11 @@ def read_sample(
         session: The session of the transaction.
     """
     bad = involved or sample.involved
-    shown = [column.name for column in shown_columns(spec, bad)] if involved else sample.names
-    hidden = {name: HIDDEN for name in bad if spec.by_name[name].classification}
+    columns = {column.name: column for column in (*spec.columns, *spec.input_columns)}
+    shown: tuple[str, ...] = sample.names
+    if involved and not columns.keys().isdisjoint(shown):  # and not whole lines of text
+        shown = tuple(column.name for column in shown_columns(spec, bad, columns.values()))
+    hidden = {name: HIDDEN for name in bad if name in spec.classified}
     found: list[Mapping[str, str]] = []
     try:
         for statement in sample.statements:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import PLAIN, Layout
+from loader.data.cast.load_columns import LoadColumns, LoadFacts
 from loader.data.cast.match_columns import match_columns
 from loader.data.chunk import Chunk, Frame
 from loader.data.files.located import LocatedFile
@@ -46,7 +47,7 @@ class Ingested:
 
     staged: Staged
     present: frozenset[str]
-    """The spec columns that the data had."""
+    """The spec columns that the data had, or the load filled."""
     rows_read: int | None
     """None where the warehouse counts them."""
     rows_rejected: int
@@ -110,6 +111,8 @@ class StageOptions:
     progress: Progress | None = None
     layout: Layout = PLAIN
     figures: FiguresOf = _no_figures
+    facts: LoadFacts | None = None
+    """Of the load, for columns that have them."""
 
 
 def ingest(
@@ -129,6 +132,8 @@ def ingest(
         StageError: the files cannot be written.
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
+    filled = LoadColumns(spec, options.facts, frame.files)
+    filled.check()
     chunks = iter(frame.chunks)
     first = list(islice(chunks, 1))
     layout, discover = options.layout, options.discover
@@ -139,6 +144,7 @@ def ingest(
         discover=discover,
         layout=layout,
         first=next(iter(first), None),
+        filled=filled,
     )
     with ExitStack() as stack:
         stager = stack.enter_context(
@@ -169,7 +175,7 @@ def ingest(
     pa.default_memory_pool().release_unused()
     return Ingested(
         staged,
-        frozenset(matched),
+        frozenset(matched) | filled.names if matched else frozenset(),
         conformer.rows_read,
         conformer.rows_rejected,
         rejects.uri,
@@ -219,6 +225,7 @@ def inspect(
     slice_: Slice | None = None,
     discover: bool = False,
     layout: Layout = PLAIN,
+    facts: LoadFacts | None = None,
 ) -> Inspected:
     """Check a frame against its spec without writing anything, for plans.
 
@@ -227,7 +234,9 @@ def inspect(
         SourceError: the frame cannot be read.
     """
     matched = match_columns(spec, frame.columns) if frame.columns else {}
-    conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout)
+    filled = LoadColumns(spec, facts, frame.files)
+    filled.check()
+    conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout, filled=filled)
     with ExitStack() as stack:
         keys = stack.enter_context(_key_index(spec, layout)) if requires_unique_keys(spec) else None
         for chunk in frame.chunks:
@@ -238,7 +247,7 @@ def inspect(
         alike = keys.check(spec.table) if keys is not None else ()
         check_not_empty(spec, conformer.rows_read > conformer.rows_rejected)
     return Inspected(
-        frozenset(matched),
+        frozenset(matched) | filled.names if matched else frozenset(),
         conformer.rows_read - conformer.rows_rejected,
         conformer.rows_rejected,
         tuple(conformer.tally.partition_keys(spec.dimensions)),

@@ -9,14 +9,22 @@ from dataclasses import dataclass, field
 
 from loader.errors import ExecuteError, VerifyError
 from loader.executor.answers import AlreadyLoadedError, Answers
-from loader.executor.check_results import add_sample, describe_failure, failure_details
+from loader.executor.check_results import (
+    add_sample,
+    describe_failure,
+    failure_details,
+)
 from loader.executor.create_ledger import create_ledger
+from loader.executor.renames import refuse_earlier_name
+from loader.executor.results import CheckResult
 from loader.executor.runner import OnStatement, TransactionRunner
 from loader.executor.sample_rows import format_rows, read_sample
-from loader.plan.expectations import STAGED, CheckHolds, NotLoaded
+from loader.executor.shrinkage import describe_shrunk, shrunk_details
+from loader.plan.expectations import STAGED, CheckHolds, NotLoaded, NotShrunk
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live
-from loader.plan.loading import Evolution, MergeCounts
+from loader.plan.loading import Evolution
+from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Plan, Sample, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
@@ -28,6 +36,8 @@ _LOCK_WAIT = 60_000
 """Milliseconds to wait for the transaction of a lost connection to end."""
 
 _CHANGED = "another job changed the table during the load: load again after it has ended"
+
+_SHRUNK = "load all rows of these partitions, or let it through once with --allow-shrink"
 
 _LOCKED = "another load of the table is running: load again after it has ended"
 
@@ -49,6 +59,8 @@ class Outcome:
     rows_after: int | None = None
     warnings: list[str] = field(default_factory=list)
     """Failed checks of severity warning, with sample rows."""
+    checks: tuple[CheckResult, ...] = ()
+    """The results of all checks."""
     merge_counts: MergeCounts | None = None
     """The counts of a merge."""
     evolution: Evolution = field(default_factory=Evolution)
@@ -155,6 +167,7 @@ class LoadTransaction(TransactionRunner):
             rows_deleted=answers.rows_deleted,
             rows_after=answers.rows_after,
             warnings=self._warnings,
+            checks=tuple(answers.checks),
             merge_counts=answers.merge_counts,
             evolution=self._plan.evolution,
         )
@@ -162,9 +175,8 @@ class LoadTransaction(TransactionRunner):
     def new_answers(self) -> Answers:
         """New answers, which know at most the number of staged rows."""
         spec = self._opening.spec
-        hidden = frozenset(column.name for column in spec.columns if column.classification)
         known = {} if self._rows is None else {STAGED: self._rows}
-        return Answers(spec.table, self.state, self._figures, hidden, known)
+        return Answers(spec.table, self.state, self._figures, spec.classified, known)
 
     def state(self) -> str:
         """The line that says that the table is unchanged, except for changed columns."""
@@ -236,11 +248,12 @@ class LoadTransaction(TransactionRunner):
         """Take the lock, read the live table, and run the plan that is built for it."""
         self.take_lock(session, self._opening.statements)
         self._live = describe(session, self._renderer, self._table)
+        refuse_earlier_name(session, self._renderer, self._opening.spec, self._live)
         self._plan = self._build(self._live, self._evolved)
         for statement in self._plan.statements:
             if statement.role == "lock":
                 continue
-            if not isinstance(statement.expects, CheckHolds):
+            if not isinstance(statement.expects, CheckHolds | NotShrunk):
                 self._report_checks(session)
             self.run_statement(session, statement)
         self._report_checks(session)
@@ -266,7 +279,7 @@ class LoadTransaction(TransactionRunner):
             return error
         what = error.message.removesuffix(f"\n{self.state()}")
         return VerifyError(
-            f"{what}\nfor example{format_rows(rows)}\n{self.state()}",
+            f"{what}\n{sample.title}{format_rows(rows)}\n{self.state()}",
             hint=error.hint,
             details=error.details or rows,
             statement=error.statement,
@@ -295,36 +308,46 @@ class LoadTransaction(TransactionRunner):
         named = tuple(name for name in self._plan.spec.by_name if name in words)
         session.begin()
         rows = read_sample(statement.sample, named, self._plan.spec, session)
-        return f"for example{format_rows(rows)}\n" if rows else ""
+        return f"{statement.sample.title}{format_rows(rows)}\n" if rows else ""
 
     def _report_checks(self, session: Session) -> None:
-        """Report all failed checks, with sample rows.
+        """Report all failed checks, with sample rows, and partitions that have lost rows.
 
         Raises:
             VerifyError: one of them has severity error.
         """
-        failed, self.answers.failed_checks = self.answers.failed_checks, []
-        if not failed:
-            return
-        plan = self._plan
+        answers, plan = self.answers, self._plan
+        failed, answers.failed_checks = answers.failed_checks, []
+        shrunk, answers.shrunk = answers.shrunk, None
         fatal = [statement for statement, one in failed if one.check.severity == "error"]
-        found = []
+        messages, details, hint = [], [], "fix the data, or change the check in the spec"
+        if shrunk is not None:
+            statement, partitions = shrunk
+            assert isinstance(statement.expects, NotShrunk)
+            guards = statement.expects.guards
+            messages.append(describe_shrunk(partitions, guards, plan.spec.table))
+            details += shrunk_details(partitions)
+            if guards.severity == "error":
+                hint = _SHRUNK if not fatal else f"{hint}; {_SHRUNK}"
+                fatal.insert(0, statement)
         for _, result in failed:
             try:
-                found.append(add_sample(result, session, plan.spec, self._renderer, plan.slice))
+                found = add_sample(result, session, plan.spec, self._renderer, plan.slice)
             except ExecuteError:
                 # Fails the load, unless a failed check does so anyway.
                 if not fatal:
                     raise
-                found.append(result)
-        messages = [describe_failure(result, plan.spec, plan.slice_text) for result in found]
+                found = result
+            answers.checks = [found if one is result else one for one in answers.checks]
+            messages.append(describe_failure(found, plan.spec, plan.slice_text))
+            details.append(failure_details(found))
         if not fatal:
             self._warnings += messages
             return
         raise VerifyError(
             "\n".join([*messages, self.state()]),
-            hint="fix the data, or change the check in the spec",
-            details=[failure_details(result) for result in found],
+            hint=hint,
+            details=details,
             statement=fatal[0].sql,
         )
 

@@ -47,6 +47,7 @@ def infer_files(
     schema: str,
     name: str,
     encoding: str = "utf-8",
+    sheet: str | int | None = None,
     stdin: BinaryIO | None = None,
 ) -> Draft:
     """Draft a spec from files, for review; text and numbers get the width they need, and headroom.
@@ -59,6 +60,7 @@ def infer_files(
         schema: The table's schema.
         name: The table's name.
         encoding: The text encoding of CSV and JSON files.
+        sheet: The sheet of Excel files, by name or number; None for the only one.
         stdin: Standard input, for ``-``.
 
     Raises:
@@ -67,6 +69,7 @@ def infer_files(
         SpecError: the table's name is not valid in a spec.
     """
     options: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": _check_encoding(encoding)}
+    options |= {} if sheet is None else {"sheet": sheet}
     request = SpecRequest(schema, name)
     with _spool(stdin) if stdin is not None and "-" in patterns else nullcontext() as stdin_copy:
         first = _scan_files(patterns, options, stdin_copy, request, final=False)
@@ -81,8 +84,10 @@ def infer_files(
     return _make_draft(scan, SpecRequest(schema, name, source=_add_null_words(options, words)))
 
 
-def infer_frame(frame: object, *, schema: str, name: str) -> Draft:
-    """Draft a spec from all rows of a frame, for review.
+def infer_frame(
+    frame: object, *, schema: str, name: str, source: Mapping[str, Any] | None = None
+) -> Draft:
+    """Draft a spec from all rows of a frame, for review; ``source`` is where the frame is from.
 
     Reads the frame, up to `SAMPLE_ROWS`: a stream that can be read only once is used up.
 
@@ -91,7 +96,7 @@ def infer_frame(frame: object, *, schema: str, name: str) -> Draft:
         SourceError: the data is not a frame, or cannot be read.
         SpecError: the table's name is not valid in a spec.
     """
-    request = SpecRequest(schema, name)
+    request = SpecRequest(schema, name, source=source or {})
     scan = _scan_frame(frame if isinstance(frame, Frame) else open_frame(frame), request)
     scan.guesses.treat_words_as_text()
     return _make_draft(scan, request)

@@ -7,6 +7,7 @@ integer column is all NULL, and looks like floats, must not change the column's 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
@@ -99,7 +100,7 @@ def infer_spec(
         if column.data_type == "super"
     )
     spec = request.spec(columns, opened.columns, has_fixed_shape=has_fixed_shape)
-    return spec, Frame(opened.columns, chain(first, chunks), opened.rows)
+    return spec, replace(opened, chunks=chain(first, chunks))
 
 
 def infer_live(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from loader.plan.drift.difference import Difference
+from loader.plan.drift.difference import Difference, Drift
 from loader.plan.live_table import LiveTable
 from loader.plan.loading import Evolution, Step
 from loader.spec.model import Column, TableSpec
@@ -36,16 +36,26 @@ def create(spec: TableSpec, renderer: Renderer) -> Iterator[Step]:
                 yield _grant(privilege, grantee, "the spec's grants")
 
 
-def widen(spec: TableSpec, found: Iterable[Difference]) -> Iterator[Step]:
-    """The steps that cannot run inside a transaction; they are idempotent."""
+def widen(
+    spec: TableSpec, found: Iterable[Difference], drift: Drift | None = None
+) -> Iterator[Step]:
+    """The steps that cannot run inside a transaction; they are idempotent.
+
+    They run before the renames of ``drift``, and so by the names that the live table has.
+    """
     for one in found:
         if one.remedy == "before_transaction":
             assert one.column is not None
             column = spec.by_name[one.column]
             why = f"the live column is {one.live}; this cannot run inside the transaction"
             name = f"widen the column {column.name}"
+            facts: dict[str, object] = {"column": column}
+            if drift is not None:
+                live_name = drift.renames.get(column.name, column.name)
+                facts = {"column": column.model_copy(update={"name": live_name})}
+                facts |= {"table": drift.earlier.table} if drift.earlier else {}
             widened = Evolution(widened=(column.name,))
-            yield Step(name, why, "widen_column", facts={"column": column}, evolves=widened)
+            yield Step(name, why, "widen_column", facts=facts, evolves=widened)
 
 
 def alter(spec: TableSpec, renderer: Renderer, found: Iterable[Difference]) -> Iterator[Step]:

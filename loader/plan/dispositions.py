@@ -10,6 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from loader.plan import in_place
+from loader.plan.deletes import (
+    MARKED,
+    NOTHING,
+    apply_deletes,
+    find_mark,
+    mark_deletes,
+    written_columns,
+)
 from loader.plan.expectations import (
     AFTER,
     BEFORE,
@@ -24,8 +32,10 @@ from loader.plan.expectations import (
 from loader.plan.figures import split_statements
 from loader.plan.in_place import target_facts
 from loader.plan.loading import FIELDS, MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
+from loader.plan.merge_counts import COUNTS_OF_MERGES
+from loader.plan.partition_rows import compare_with_before, count_before
+from loader.plan.scd2 import update_history
 from loader.spec.primary_key import requires_unique_keys
-from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
 
 
@@ -33,23 +43,35 @@ def steps(loading: Loading, *, full_refresh: bool) -> Iterator[Step]:
     """The steps after the table exists and before the checks."""
     if loading.rows == 0 and loading.spec.on_empty == "keep" and not full_refresh:
         return
-    disposition = "replace" if full_refresh else loading.spec.write_disposition
+    spec = loading.spec
+    disposition = spec.write_disposition
+    if full_refresh and (disposition == "scd2" or spec.deleted_when):
+        # The rows of the load are not those of the table.
+        yield _delete_all()
+    elif full_refresh:
+        disposition = "replace"
     yield from DISPOSITIONS[disposition](loading)
+
+
+def find_counts(work: Iterable[Step]) -> tuple[str, ...]:
+    """The counts of a merge that these steps take; empty for none."""
+    counted = (step.expects for step in work)
+    return next((one.counts for one in counted if isinstance(one, MergeCounted)), ())
 
 
 def clean_up(work: Iterable[Step]) -> Iterator[Step]:
     """The steps after the ledger's row is written, which needs the counts of rows."""
-    templates = {step.template for step in work}
-    if "merge_compare" in templates:
+    work = list(work)
+    if find_counts(work):
         yield _drop("the counts", MERGE_COUNTS)
-    if "insert_fields" in templates:
+    if any(step.template == "insert_fields" for step in work):
         yield _drop("the fields", FIELDS)
 
 
 def _replace(loading: Loading) -> Iterator[Step]:
+    yield from count_before(loading)
     if loading.slice is None:
-        why = "replace reloads the table; DELETE, since TRUNCATE would commit"
-        yield Step("delete all rows", why, "delete_all", "delete", expects=_DELETED)
+        yield _delete_all()
     else:
         if loading.slice.compares_text:
             why = "rows whose key is another text that compares equal would be deleted too"
@@ -69,6 +91,7 @@ def _replace(loading: Loading) -> Iterator[Step]:
     yield from _look_for_duplicate_keys(loading, loading.table)
     if in_place.goes_through_stage(loading) and loading.rows != 0:
         yield _drop("the stage", STAGE)
+    yield from compare_with_before(loading)
 
 
 def _append(loading: Loading) -> Iterator[Step]:
@@ -95,31 +118,55 @@ def _append(loading: Loading) -> Iterator[Step]:
 def _merge(loading: Loading) -> Iterator[Step]:
     if loading.rows == 0:
         return
+    spec = loading.spec
     yield from _stage(loading, "rows are matched with the table's by key")
-    rows = STAGE
-    if loading.spec.merge.on_duplicate == "last":
-        rows = STAGE_LAST
+    tables = [STAGE]
+    if spec.merge.on_duplicate == "last":
+        tables.append(STAGE_LAST)
         yield from _keep_last(loading)
+    if spec.deleted_when:
+        yield from mark_deletes(loading, tables[-1])
+        tables.append(MARKED)
+    rows = tables[-1]
     yield from _compare(loading, rows)
+    if spec.deleted_when:
+        yield from apply_deletes(loading)
     yield from _write(loading, rows)
     why = "every key of the load must be in the table exactly once"
     missing = RowCount((), "keys are missing or duplicated")
     facts: dict[str, object] = {"stage": rows}
     yield Step("look for missing keys", why, "merge_missing", "verify", facts, expects=missing)
     why = "the table must have grown by the inserted rows"
-    grown = RowCount((BEFORE, "rows_inserted"), "rows", keep=None if loading.slice else AFTER)
+    less = () if spec.merge.soft_delete else ("rows_deleted",)
+    keep = None if loading.slice else AFTER
+    grown = RowCount((BEFORE, "rows_inserted"), "rows", less=less, keep=keep)
     yield Step("count after", why, "count", "count", {"slice": None}, expects=grown)
-    for table in dict.fromkeys((rows, STAGE)):
+    for table in reversed(tables):
         yield _drop("the stage", table)
+
+
+def _scd2(loading: Loading) -> Iterator[Step]:
+    if loading.rows == 0:
+        return
+    yield from _stage(loading, "rows are compared with the history of their keys")
+    yield from _look_for_equal_keys(loading, STAGE)
+    yield from update_history(loading)
+    yield _drop("the stage", STAGE)
 
 
 _DELETED = Number(DELETED, optional=True)
 
 
+def _delete_all() -> Step:
+    why = "replace reloads the table; DELETE, since TRUNCATE would commit"
+    return Step("delete all rows", why, "delete_all", "delete", expects=_DELETED)
+
+
 def _merge_count(*parts: str) -> RowCount:
     """The sum of these counts of the merge, if the warehouse reports a number."""
     names = tuple(f"rows_{part}" for part in parts)
-    return RowCount(names, "rows", optional=True)
+    less = (NOTHING,) if "unchanged" in parts else ()
+    return RowCount(names, "rows", less=less, optional=True)
 
 
 _WRITTEN = _merge_count("updated", "unchanged", "inserted")
@@ -159,7 +206,7 @@ def _keep_last(loading: Loading) -> Iterator[Step]:
         "stage": STAGE,
         "table": STAGE_LAST,
         "order_by": order_by,
-        **_compared_columns(loading),
+        **loading.comparison(loading.columns),
     }
     expects = Zero(
         f"`look for ties` of {loading.spec.table}: <count> have the same key and {names}"
@@ -174,19 +221,27 @@ def _keep_last(loading: Loading) -> Iterator[Step]:
 def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
     """Count the rows that the merge will insert, update and so on; skip older rows."""
     order_by = loading.order_by if loading.spec.merge.on_older == "keep" else ()
+    counts: tuple[str, ...] = COUNTS_OF_MERGES
+    further: tuple[str, ...] = ()
+    if loading.spec.deleted_when:
+        counts, further = (*counts, "rows_deleted"), (NOTHING,)
     facts = {
         "stage": rows,
         "all_rows": STAGE,
         "counts": MERGE_COUNTS,
+        "more": (*counts[len(COUNTS_OF_MERGES) :], *further),
         "order_by": order_by,
-        **_compared_columns(loading),
+        **loading.comparison(written_columns(loading)),
+        "ages": loading.order_by,
+        "mark": find_mark(loading),
     }
     why = "counts the new, changed and unchanged rows"
     if order_by:
         why = "counts the new, changed, unchanged and older rows"
     yield Step("compare with the table", why, "merge_compare", facts=facts)
     why = "each row of the load must match at most one row of the table"
-    yield Step("count the merge", why, "merge_counts", "verify", facts, expects=MergeCounted())
+    counted = MergeCounted(counts, further)
+    yield Step("count the merge", why, "merge_counts", "verify", facts, expects=counted)
     if order_by:
         names = ", ".join(loading.spec.merge.order_by)
         why = f"rows older than the table's by {names} are not written"
@@ -195,19 +250,12 @@ def _compare(loading: Loading, rows: Table) -> Iterator[Step]:
         )
 
 
-def _compared_columns(loading: Loading) -> Mapping[str, object]:
-    """The non-key columns that can be compared, and whether these are all of them."""
-    others = [c for c in loading.columns if c.name not in loading.spec.primary_key]
-    compared = tuple(c for c in others if c.data_type.name not in NOT_COMPARABLE)
-    return {"compared": compared, "comparable": len(compared) == len(others)}
-
-
 def _write(loading: Loading, rows: Table) -> Iterator[Step]:
     """Write the rows: complete ones replace the table's, others update some columns."""
-    spec, kept = loading.spec, loading.kept_columns
+    spec, kept, columns = loading.spec, loading.kept_columns, written_columns(loading)
+    facts: dict[str, object] = {"stage": rows, "columns": columns}
     if spec.merge.strategy == "delete_insert" and not kept:
         why = "rows with a key of the load are replaced"
-        facts: dict[str, object] = {"stage": rows}
         known = _merge_count("updated", "unchanged")
         yield Step("delete matching rows", why, "merge_delete", "delete", facts, expects=known)
         why = "all rows of the load"
@@ -217,8 +265,8 @@ def _write(loading: Loading, rows: Table) -> Iterator[Step]:
     if kept:
         names = ", ".join(kept[:5]) + (", …" if len(kept) > 5 else "")
         why = f"{why}; the load has no {names}, so existing keys keep their values there"
-    others = tuple(c for c in loading.columns if c.name not in spec.primary_key)
-    facts = {"stage": rows, "updated": others or loading.columns}
+    others = tuple(c for c in columns if c.name not in spec.primary_key)
+    facts["updated"] = others or columns
     yield Step("merge", why, "merge", "write", facts, expects=_WRITTEN)
 
 
@@ -307,4 +355,5 @@ DISPOSITIONS: Mapping[str, Callable[[Loading], Iterator[Step]]] = {
     "replace": _replace,
     "append": _append,
     "merge": _merge,
+    "scd2": _scd2,
 }

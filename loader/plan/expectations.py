@@ -6,15 +6,18 @@ Numbers from earlier results are kept by name, so that later expectations can re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from loader.plan.figures import Figure
-from loader.spec.checks import Check
+from loader.plan.merge_counts import COUNTS_OF_MERGES
+from loader.spec.checks import Check, Guards
+from loader.spec.periods import Dimension
 from loader.sql.datatypes import DataType
 
-STAGED, BEFORE, AFTER, DELETED, LINES = "staged", "before", "after", "deleted", "lines"
-"""Names of numbers: rows staged, rows before and after the load, rows deleted, lines of text."""
+STAGED, BEFORE, AFTER, DELETED, LINES = "staged", "before", "after", "deleted", "lines_copied"
+"""Names of numbers: rows staged, rows before and after the load, rows deleted, lines of text that
+COPY has read."""
 
 _LOOK = "compare the staged files, if they are kept, with the table"
 
@@ -22,6 +25,11 @@ _LOOK = "compare the staged files, if they are kept, with the table"
 @dataclass(frozen=True)
 class NotLoaded:
     """No row. A row means that the ledger has this load id: the load is committed already."""
+
+
+@dataclass(frozen=True)
+class FilesNotLoaded:
+    """A count of zero, then a name: files that another load has committed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class RowCount:
     """A number of rows that equals the sum of the numbers with these names."""
 
     of: tuple[str, ...]
+    less: tuple[str, ...] = field(default=(), kw_only=True)
+    """Names of numbers that are subtracted."""
     found: str = "rows are there"
     """The text after the found number in the error."""
     expected: str = "expected"
@@ -99,7 +109,18 @@ class NoBadValues:
 
 @dataclass(frozen=True)
 class MergeCounted:
-    """The `MergeCounts`, which add up to the staged rows, then the table's rows before."""
+    """The counts of a merge, which add up to the staged rows, then the table's rows before."""
+
+    counts: tuple[str, ...] = COUNTS_OF_MERGES
+    """The fields of `MergeCounts` that are counted."""
+    more: tuple[str, ...] = ()
+    """Names of further numbers, between these and the rows before."""
+    repeated: str = "keys of the load are in the table more than once"
+    """What it means when too many rows are counted."""
+    hint: str = (
+        "remove the duplicates of the primary key from the table, or replace all of it with"
+        " --full-refresh"
+    )
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,31 @@ class CheckHolds:
     check: Check
 
 
+@dataclass(frozen=True)
+class RowsBefore:
+    """The number of rows of each partition, before any are deleted."""
+
+    dimensions: tuple[Dimension, ...]
+
+
+@dataclass(frozen=True)
+class NotShrunk:
+    """The number of rows of each partition, which the spec's guards compare with those before."""
+
+    guards: Guards
+    dimensions: tuple[Dimension, ...]
+
+
 Expectation = (
-    NotLoaded | Number | RowCount | Zero | Values | NoBadValues | MergeCounted | CheckHolds
+    NotLoaded
+    | FilesNotLoaded
+    | Number
+    | RowCount
+    | Zero
+    | Values
+    | NoBadValues
+    | MergeCounted
+    | CheckHolds
+    | RowsBefore
+    | NotShrunk
 )

@@ -22,6 +22,8 @@ class FilesInPlace:
     """The NOT NULL columns of which the footers do not say that they have no NULL."""
     text: TextFiles | None = None
     """How the lines of text files are read; None for Parquet."""
+    bytes: int = 0
+    """Their size."""
 
     def __str__(self) -> str:
         form = "Parquet" if self.text is None else self.text.format.upper()

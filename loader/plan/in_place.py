@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from loader.plan.check_plan import check_facts
 from loader.plan.expectations import LINES as LINES_COPIED
 from loader.plan.expectations import STAGED, BadValue, NoBadValues, Number, RowCount, Zero
 from loader.plan.loading import FIELDS, LINES, STAGE, Loading, Step, StepSample
@@ -77,7 +78,7 @@ def outside_sample(loading: Loading, target: Table) -> StepSample | None:
     if loading.in_place is None or loading.slice is None:
         return None
     involved = _columns_of_slice(loading)
-    columns = shown_columns(loading.spec, involved)
+    columns = shown_columns(loading.spec, involved, loading.columns)
     facts = {"target": STAGE, "columns": columns, "limit": SAMPLES}
     steps = [Step("rows outside the slice", "", "outside_rows", facts=facts)]
     if target != STAGE and not goes_through_stage(loading):
@@ -87,17 +88,18 @@ def outside_sample(loading: Loading, target: Table) -> StepSample | None:
             else next(_copy_parquet(loading, STAGE))
         )
         steps = [_create_stage(loading, ""), fill, *steps]
-    return StepSample(tuple(steps), tuple(column.name for column in columns), involved)
+    names = tuple(column.name for column in columns)
+    return StepSample(tuple(steps), names, involved, "outside the slice, for example")
 
 
 def repeated_sample(loading: Loading, target: Table) -> StepSample:
     """How primary keys are found that several rows have, with their number."""
-    keys = loading.spec.primary_key
-    columns = unclassified(loading.spec, keys)
+    spec, keys = loading.spec, loading.spec.primary_key
+    columns = unclassified(spec.by_name[name] for name in keys)
     facts = {
         **target_facts(target),
+        **check_facts(spec, Check(metric="duplicate_values", columns=keys, must_be=0)),
         "table": target,
-        "check": Check(metric="duplicate_values", columns=keys, must_be=0),
         "columns": columns,
         "limit": SAMPLES,
     }
@@ -159,7 +161,7 @@ def _copy_parquet(loading: Loading, target: Table) -> Iterator[Step]:
 def _bad_values_sample(loading: Loading) -> StepSample | None:
     """How rows are found that a COPY stops at: by one into a table that takes them."""
     bad = _bad_values(loading)
-    columns = unclassified(loading.spec, (column.name for column in loading.columns))
+    columns = unclassified(loading.columns)
     if not bad or not columns:
         return None
     wide = tuple(map(_widen, loading.staged_order))
@@ -196,7 +198,7 @@ def _bad_values(loading: Loading) -> list[BadValue]:
 
 
 def _null(column: Column) -> BadValue:
-    return BadValue(column.name, column.data_type, "null", "NULL, but it is NOT NULL")
+    return BadValue(column.name, column.data_type, "null", "NULL in a NOT NULL column")
 
 
 def _long(column: Column) -> BadValue:
@@ -207,7 +209,7 @@ def _long(column: Column) -> BadValue:
 def _look_for_bad_values(
     loading: Loading, target: Table, bad: Sequence[BadValue], *, tries: bool = False
 ) -> Iterator[Step]:
-    columns = [c for c in loading.columns if not c.classification]
+    columns = unclassified(loading.columns)
     names = tuple(column.name for column in columns)
     for start in range(0, len(bad), _PER_STATEMENT):
         values = tuple(bad[start : start + _PER_STATEMENT])
@@ -265,7 +267,7 @@ def _read_text(loading: Loading, text: TextFiles) -> Iterator[Step]:
 
 def _look_for_bad_lines(loading: Loading, text: TextFiles, facts: Mapping[str, object]) -> Step:
     number = f"{text.fields} fields" if text.format == "csv" else "the keys of the table"
-    line = BadValue("", _FIELD, "line", f"lines that are not {text.format.upper()} with {number}")
+    line = BadValue("", _FIELD, "line", f"lines are not {text.format.upper()} with {number}")
     bad = [line]
     if text.format == "json":
         for column in loading.columns:
@@ -274,7 +276,7 @@ def _look_for_bad_lines(loading: Loading, text: TextFiles, facts: Mapping[str, o
             bad.append(BadValue(column.name, column.data_type, "json type", problem, types=types))
     facts = {**facts, "bad_values": tuple(bad), "slice": None}
     sample = None
-    if not any(column.classification for column in loading.spec.columns):
+    if not loading.spec.classified:
         found = Step("bad lines", "", "bad_lines", facts={**facts, "limit": SAMPLES})
         sample = StepSample((found,), ("line",))
     return Step(

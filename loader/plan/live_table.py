@@ -108,3 +108,8 @@ class LiveTable:
 Live = LiveTable | Literal["absent", "no schema", "unseen"]
 """A live table; ``absent`` if it does not exist, ``no schema`` if its schema does not exist either,
 ``unseen`` if the catalog was not read."""
+
+
+def is_a_table(live: Live) -> bool:
+    """Whether it exists, and rows can be loaded into it."""
+    return isinstance(live, LiveTable) and live.is_table

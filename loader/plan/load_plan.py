@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from loader.errors import PlanError
+from loader.plan.check_plan import check_step
 from loader.plan.chosen_slice import choose_slice
 from loader.plan.ddl import alter, create, widen
-from loader.plan.dispositions import clean_up, steps
+from loader.plan.dispositions import clean_up, find_counts, steps
 from loader.plan.drift.compare import additions
 from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
-from loader.plan.expectations import CheckHolds, NotLoaded
+from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import FIELDS, MERGE_COUNTS, Evolution, Loading, Role, Step
+from loader.plan.loading import FIELDS, MERGE_COUNTS, Evolution, Loading, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -25,18 +26,24 @@ from loader.plan.model import (
     StagePlan,
     Statement,
     Target,
+    file_ledger,
     ledger_figures,
     ledger_slice,
     missing_ledger_columns,
     stage_prefix,
 )
 from loader.plan.read_plan import check_key_spelling
+from loader.plan.source_files import FILE_COLUMNS, FilesOfLoad, SourceFile
 from loader.plan.staging import resolve_staging
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import Column, Staging, TableSpec, in_order
 from loader.spec.partitions import Slice
 from loader.spec.session import select_hooks
-from loader.sql.renderer import Renderer, Unknown
+from loader.sql.renderer import Renderer, Table, Unknown
+
+_FILES_PER_STATEMENT = 500
+
+_FILE_FACTS = {"file_columns": FILE_COLUMNS}
 
 _LABEL_BYTES = 320
 """The longest query group (``r_query_group``)."""
@@ -91,6 +98,7 @@ def plan_load(
         after=plan_hooks(spec, renderer, target, request),
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
+        files=builder.files if target.ledger_schema else None,
         notes=(*request.notes, *notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
         in_place=request.in_place,
@@ -142,6 +150,15 @@ def plan_hooks(
     """The spec's hooks that run after the COMMIT of a load."""
     builder = _Builder(spec, renderer, target, request, request.slice, "", spec.columns)
     return tuple(builder.hooks("after", "outside"))
+
+
+def _split(files: Sequence[SourceFile]) -> Iterator[Sequence[Mapping[str, object]]]:
+    """The facts of files, in parts for one statement each; of an unknown one in a preview."""
+    if not files:
+        names = {"path": "path", "bytes": "bytes", "modified": "time", "version": "version"}
+        yield [{name: Unknown(what) for name, what in (*names.items(), ("partition", "partition"))}]
+    for at in range(0, len(files), _FILES_PER_STATEMENT):
+        yield [vars(file) for file in files[at : at + _FILES_PER_STATEMENT]]
 
 
 @dataclass(frozen=True)
@@ -197,7 +214,9 @@ class _Builder:
                 yield self._statement(step) if inside else self._outside(step)
 
     def notes(self) -> Iterator[str]:
-        """Notes about hooks without a template in this dialect."""
+        """Notes about files that the ledger knows, and hooks without a template in this dialect."""
+        if self.request.staged is None and self.files is not None and self.files.once:
+            yield "a load takes only files that the ledger does not know (source: {load: new})"
         for hook in self.spec.hooks:
             if not self.renderer.has(hook.template):
                 dialect = self.renderer.dialect.title
@@ -215,15 +234,22 @@ class _Builder:
             routine.append(("create the ledger of the table", why, "table_ledger_create"))
             why = "from a ledger that an earlier version made"
             routine.append(("copy earlier loads of the table", why, "table_ledger_fill"))
-        facts = {"schema": self.target.ledger_schema}
-        for name, why, template in routine:
-            role: Role = "schema" if template == "create_schema" else "run"
-            step = Step(name, why, template, role, facts, group="the ledger")
-            yield self._statement(step, when="only when it is missing")
+        facts: Mapping[str, object] = {"schema": self.target.ledger_schema}
+        steps = [
+            Step(name, why, template, "schema" if template == "create_schema" else "run", facts)
+            for name, why, template in routine
+        ]
+        if self.files is not None:
+            name, why, facts = "create the ledger of files", "the files of each load", _FILE_FACTS
+            steps.append(Step(name, why, "files_create", facts=facts))
+        for step in steps:
+            one = replace(step, group="the ledger")
+            yield self._statement(one, when="only when it is missing")
 
     def statements(self) -> Iterator[Statement]:
         if self.target.ledger_schema:
             yield from self._ledger_lookup()
+            yield from self._record_files()
         yield from self._table()
         staged = self.request.staged
         rows = staged.rows if staged else self.request.rows
@@ -248,6 +274,7 @@ class _Builder:
             in_place,
             "copy_in_place" if has_own else "copy_parquet",
             self.request.keys_unchecked or in_place is not None,
+            self.request.allow_shrink,
         )
         nothing = self.request.no_partitions
         work = [] if nothing else list(steps(loading, full_refresh=self.request.full_refresh))
@@ -263,10 +290,11 @@ class _Builder:
                 "its id commits together with its rows: exactly once",
                 "record the load in the ledger",
             )
-            counted = any(step.template == "merge_compare" for step in work)
+            counted = find_counts(work)
             text = any(step.template == "insert_fields" for step in work)
             facts = {
                 "counts": MERGE_COUNTS if counted else None,
+                "counted": counted,
                 "fields": FIELDS if text else None,
             }
             if self.renderer.has("table_ledger_insert"):
@@ -327,6 +355,42 @@ class _Builder:
             Step("look for this load", why, "ledger_find", "find_load", group=group, expects=found)
         )
 
+    @property
+    def files(self) -> FilesOfLoad | None:
+        """The files that the load records; in a preview those that the spec names."""
+        request, source = self.request, self.spec.source
+        if request.files is not None or not source.files:
+            return request.files
+        seen = request.present is not None or request.rows is not None or request.staged is not None
+        preview = request.load_id == PREVIEW_LOAD_ID and not seen
+        return FilesOfLoad((), once=source.load == "new") if preview else None
+
+    def _record_files(self) -> Iterator[Statement]:
+        files, group = self.files, "record the files in the ledger"
+        if files is None:
+            return
+        whole = self.request.full_refresh or (
+            self.slice is None and self.spec.write_disposition == "replace"
+        )
+        facts = {
+            "known": files.known,
+            "partitions": files.partitions,
+            "whole": files.whole or (whole and not self.request.no_partitions),
+        }
+        why = "they commit together with their rows"
+        for part in _split(files.files):
+            step = Step("record the files", why, "files_insert", facts={"files": part}, group=group)
+            yield self._statement(step)
+        if files.once:
+            name, why = "look for files loaded meanwhile", "each file is loaded once"
+            expects = FilesNotLoaded()
+            yield self._statement(
+                Step(name, why, "files_loaded", "verify", facts, group=group, expects=expects)
+            )
+        why = "the ledger knows which files the rows of the table are from"
+        name = "note which files are replaced"
+        yield self._statement(Step(name, why, "files_replace", facts=facts, group=group))
+
     def _table(self) -> Iterator[Statement]:
         live = self.request.live
         if isinstance(live, LiveTable):
@@ -352,11 +416,7 @@ class _Builder:
 
     def checks(self) -> Iterator[Statement]:
         for check in self.spec.checks:
-            why = f"must be {check.expectation}"
-            facts, expects = {"check": check}, CheckHolds(check)
-            yield self._statement(
-                Step(f"check {check.label}", why, "check", "check", facts, expects=expects)
-            )
+            yield self._statement(check_step(self.spec, check))
 
     def _statement(self, step: Step, *, when: str | None = None) -> Statement:
         statement = statement_of(step, self.spec, self.renderer, self._facts, when=when)
@@ -378,6 +438,11 @@ class _Builder:
             "null_marker": "\\N",
             "load": self._load_facts(),
             "version": self.request.version,
+            "file_ledger": file_ledger(
+                self.target.ledger_schema,
+                Table(spec.schema_name, spec.name),
+                per_table=self.renderer.has("table_ledger_create"),
+            ),
         }
 
     def _columns_changed(self) -> str | None:
@@ -387,7 +452,7 @@ class _Builder:
         return json.dumps(found, ensure_ascii=False) if found else None
 
     def _load_facts(self) -> Mapping[str, object]:
-        staged = self.request.staged
+        staged, known = self.request.staged, self.request.in_place
         return {
             "id": self.request.load_id,
             "slice": ledger_slice(self.slice),
@@ -396,14 +461,18 @@ class _Builder:
             else staged.rows
             if staged and staged.rows is not None
             else Unknown("rows staged"),
-            "bytes": staged.bytes if staged else Unknown("bytes staged"),
-            "files": staged.files if staged else Unknown("files staged"),
+            "bytes": staged.bytes if staged else known.bytes if known else Unknown("bytes staged"),
+            "files": staged.files
+            if staged
+            else len(known.uris)
+            if known
+            else Unknown("files staged"),
             "figures": ledger_figures(staged.statistics)
             if staged
             else Unknown("figures of the columns"),
             "columns_changed": self._columns_changed(),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": self._files,
-            "uris": self.request.in_place.uris if self.request.in_place else (),
+            "uris": known.uris if known else (),
             "iam_role": self.target.iam_role,
         }

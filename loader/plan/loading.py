@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from loader.plan.expectations import Expectation
@@ -11,6 +11,7 @@ from loader.plan.figures import Figure
 from loader.plan.files_in_place import FilesInPlace
 from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice
+from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
 
 Role = Literal[
@@ -32,43 +33,7 @@ LINES = Table(None, "loader_lines")
 FIELDS = Table(None, "loader_fields")
 """The fields of these lines, as text."""
 MERGE_COUNTS = Table(None, "loader_merge")
-"""The counts of a merge, in one row, which is copied to the ledger."""
-
-
-@dataclass(frozen=True)
-class MergeCounts:
-    """The counts of a merge; they add up to the staged rows."""
-
-    rows_inserted: int
-    """Rows of keys that the table did not have."""
-    rows_updated: int
-    """Rows of existing keys whose values differed from the table's."""
-    rows_unchanged: int
-    """Rows of existing keys with the same values as the table's."""
-    rows_skipped: int
-    """Rows older than the table's by `order_by`, which were not written."""
-    rows_collapsed: int
-    """Rows that were dropped for a later row of the same key in the load."""
-
-    @classmethod
-    def of(cls, text: object) -> MergeCounts | None:
-        """The counts among the attributes of a result or a ledger entry; None when it has none."""
-        found = [getattr(text, field.name) for field in fields(cls)]
-        return None if None in found else cls(*found)
-
-    def __str__(self) -> str:
-        """The counts as text; skipped and collapsed only if there are any.
-
-        >>> str(MergeCounts(2, 1, 0, 3, 0))
-        '2 inserted, 1 updated, 0 unchanged, 3 skipped as older'
-        """
-        words = f"{self.rows_inserted:,} inserted, {self.rows_updated:,} updated,"
-        words += f" {self.rows_unchanged:,} unchanged"
-        if self.rows_skipped:
-            words += f", {self.rows_skipped:,} skipped as older"
-        if self.rows_collapsed:
-            words += f", {self.rows_collapsed:,} collapsed as duplicates"
-        return words
+"""The counts of a merge or a history, in one row, which is copied to the ledger."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +87,8 @@ class StepSample:
     """What it selects."""
     involved: tuple[str, ...] = ()
     """The columns that the expectation is about; the others only show which rows these are."""
+    title: str = "for example"
+    """What is written above the rows."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +120,33 @@ class Loading:
     keys_unchecked: bool = False
     """Whether duplicate primary keys have to be looked for in the warehouse, as for files in
     place."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
+
+    @property
+    def table_columns(self) -> tuple[Column, ...]:
+        """The columns of the table that the load has values for."""
+        batch = {column.name for column in self.spec.batch_columns}
+        return tuple(column for column in self.columns if column.name not in batch)
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
         """The table's columns that the load has no values for."""
-        brought = {column.name for column in self.columns}
+        brought = {column.name for column in self.table_columns} | self.spec.managed_columns
         columns = (*self.spec.by_name, *(name.lower() for name in self.live_columns))
         return tuple(name for name in dict.fromkeys(columns) if name not in brought)
+
+    def comparison(self, columns: Iterable[Column], *ignored: str) -> Mapping[str, object]:
+        """The columns by which rows are compared, and whether these are all of them.
+
+        Args:
+            columns: The columns of the rows; keys are equal anyway.
+            ignored: The names of columns that do not count.
+        """
+        apart = {*self.spec.primary_key, *ignored}
+        others = [column for column in columns if column.name not in apart]
+        compared = tuple(c for c in others if c.data_type.name not in NOT_COMPARABLE)
+        return {"compared": compared, "comparable": len(compared) == len(others)}
 
     @property
     def staged_order(self) -> tuple[Column, ...]:

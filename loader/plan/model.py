@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from loader.plan.expectations import DELETED, Expectation, Number
@@ -14,6 +15,7 @@ from loader.plan.figures import Kind, Level, Statistics
 from loader.plan.files_in_place import FilesInPlace
 from loader.plan.live_table import Live
 from loader.plan.loading import Evolution, Role
+from loader.plan.source_files import FilesOfLoad
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.session import SessionSettings
@@ -38,6 +40,8 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "rows_collapsed": DataType("bigint"),
     "column_figures": DataType("varchar", (65_535,)),
     "columns_changed": DataType("varchar", (65_535,)),
+    "rows_deleted": DataType("bigint"),
+    "rows_closed": DataType("bigint"),
 }
 """Columns that are missing in ledgers of earlier versions; a load adds them."""
 
@@ -135,6 +139,7 @@ class Sample:
     statements: tuple[Statement, ...]
     names: tuple[str, ...]
     involved: tuple[str, ...]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,8 @@ class Plan:
     """The spec's hooks that run after COMMIT."""
     rows: int | None = None
     """The number of rows to load, if known."""
+    files: FilesOfLoad | None = None
+    """The files that the ledger records; None for frames."""
     notes: tuple[str, ...] = ()
     """Notes for the reader: placeholders, and what is not known yet."""
     evolution: Evolution = field(default_factory=Evolution)
@@ -277,6 +284,12 @@ class LoadRequest:
     """Whether nobody has compared the primary keys of the data with each other yet."""
     in_place: FilesInPlace | None = None
     """For files that are not staged."""
+    files: FilesOfLoad | None = None
+    """The files that the data comes from; None for frames."""
+    loaded_at: datetime | None = None
+    """When the load began, in UTC, for columns that have it; None in previews without data."""
+    allow_shrink: bool = False
+    """Whether partitions that lose too many rows are only reported."""
     notes: tuple[str, ...] = ()
     """Notes for the reader of the plan."""
     no_partitions: bool = False
@@ -353,6 +366,14 @@ def table_ledger(ledger_schema: str, table: Table) -> Table:
     if name != full or "_" in schema:  # a_b.c is another table than a.b_c
         name += "-" + _digest(f"{schema}\0{table.name}")
     return Table(ledger_schema, f"loads_{name}")
+
+
+def file_ledger(ledger_schema: str, table: Table, *, per_table: bool) -> Table:
+    """The ledger of the files of a table's loads, which is its own where tables have ledgers."""
+    if not per_table:
+        return Table(ledger_schema, "files")
+    own = table_ledger(ledger_schema, table).name.removeprefix("loads")
+    return Table(ledger_schema, f"files{own}")
 
 
 def _slug(text: str) -> str:

@@ -64,6 +64,8 @@ class ChangeDocument(Document):
     asset_key: str
     table: str
     target: str
+    renamed_from: str | None = None
+    """The live table, if it has an earlier name."""
     live: dict[str, Any] | str
     rows: int | None
     destructive: bool

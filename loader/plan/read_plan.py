@@ -1,4 +1,4 @@
-"""Statements that only read a table: a slice, its row count, the rows that a check counts."""
+"""Statements that only read a table: a slice, its row count."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from loader.errors import PlanError
 from loader.plan.model import Statement
-from loader.plan.shown_columns import shown_columns, unclassified
-from loader.spec.checks import Check
-from loader.spec.model import Column, TableSpec
+from loader.plan.partition_rows import make_bucket
+from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice, check_spelling
+from loader.spec.periods import Dimension
 from loader.sql.renderer import Renderer, Table
 
 
@@ -54,35 +54,6 @@ def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:
     return names
 
 
-def plan_sample(
-    spec: TableSpec, renderer: Renderer, slice_: Slice | None, check: Check, limit: int
-) -> Statement:
-    """The SELECT of some rows that a check counts, with their `sample_columns`.
-
-    For `duplicate_values`, it selects the duplicated values and their counts.
-    """
-    facts = {
-        "table": Table(spec.schema_name, spec.name),
-        "slice": slice_,
-        "check": check,
-        "columns": sample_columns(spec, check),
-        "keys": spec.primary_key,
-        "limit": limit,
-    }
-    rendered = renderer.render("check_sample", facts)
-    return Statement(f"rows of {check.label}", rendered.sql, "sample of bad rows", rendered.path)
-
-
-def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
-    """The columns that are shown of a row that a check counts: key, checked columns, a few others.
-
-    Columns with a classification are left out.
-    """
-    if check.metric == "duplicate_values":
-        return unclassified(spec, check.counted)
-    return shown_columns(spec, check.counted)
-
-
 def plan_counts(
     spec: TableSpec, renderer: Renderer, slices: Iterable[Slice | None]
 ) -> tuple[Statement, ...]:
@@ -97,6 +68,17 @@ def plan_counts(
             Statement("count", rendered.sql, f"rows of {slice_ or 'the table'}", rendered.path)
         )
     return tuple(found)
+
+
+def plan_partition_rows(spec: TableSpec, renderer: Renderer, dimension: Dimension) -> Statement:
+    """The statement that counts the rows of each partition along a dimension.
+
+    `rows_of_partitions` reads its answer.
+    """
+    table, buckets = Table(spec.schema_name, spec.name), (make_bucket(dimension),)
+    facts = {"table": table, "slice": None, "buckets": buckets}
+    rendered = renderer.render("partition_rows", facts)
+    return Statement("partition rows", rendered.sql, f"rows by {dimension.name}", rendered.path)
 
 
 def check_key_spelling(slice_: Slice | None, renderer: Renderer) -> None:

@@ -11,7 +11,7 @@ and a drop that fails undoes no rebuild.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from loader.plan.backups import backup_comment, backup_name, digest
 from loader.plan.ddl import (
@@ -26,9 +26,11 @@ from loader.plan.ddl import (
     table_of,
 )
 from loader.plan.drift.conversions import conversion
+from loader.plan.drift.difference import Drift
 from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.loading import Step
+from loader.plan.renames import lock
 from loader.spec.model import Column, TableSpec
 from loader.sql.renderer import Renderer, Table
 
@@ -37,9 +39,9 @@ _ALL_COPIED = RowCount(
 )
 
 
-def kept_table(spec: TableSpec, moment: str) -> Table:
-    """The table that a rebuild at this moment keeps."""
-    return Table(spec.schema_name, backup_name(spec.table, moment))
+def kept_table(live: Table, moment: str) -> Table:
+    """The table that a rebuild of a live table at this moment keeps."""
+    return Table(live.schema, backup_name(f"{live.schema}.{live.name}", moment))
 
 
 def drop_kept(table: Table) -> Step:
@@ -48,19 +50,32 @@ def drop_kept(table: Table) -> Step:
     return Step("drop the old table", why, "drop_table", facts={"table": table})
 
 
-def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -> Iterator[Step]:
+def rebuild(
+    spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift, moment: str
+) -> Iterator[Step]:
     """The table rebuilt beside the live one, its rows copied and counted, then put in its place.
 
-    ``moment`` is when, as it stands in the name of the table that is kept.
+    Args:
+        spec: The table.
+        renderer: In the dialect of the target.
+        live: The live table, as it is once its columns are renamed; they are copied instead.
+        found: Its drift, with the names that the live table and its columns have.
+        moment: When, as it stands in the name of the table that is kept.
     """
-    table, new = table_of(spec), Table(spec.schema_name, f"loader_new_{digest(spec.table)}")
-    yield from _lock(renderer)
-    copied = tuple(_copied(spec, renderer, live))
+    earlier = found.earlier
+    table = earlier.table if earlier else table_of(spec)
+    new = Table(spec.schema_name, f"loader_new_{digest(spec.table)}")
+    yield from lock(renderer, table, earlier)
+    copied = tuple(_copied(spec, renderer, live, found.renames))
     if copied:
-        yield Step("count before", "the number of rows to copy", "count", expects=Number(BEFORE))
+        why, counted = "the number of rows to copy", {"table": table}
+        yield Step("count before", why, "count", facts=counted, expects=Number(BEFORE))
+    if earlier is not None and earlier.new_schema:
+        schema = {"schema": spec.schema_name}
+        yield Step("create the schema", "for the new table", "create_schema", facts=schema)
     sequences = sequences_of(spec, renderer)
     yield from create_sequences(spec, sequences)
-    facts = {
+    facts: dict[str, object] = {
         "table": new,
         "columns": spec.columns,
         "sequences": sequences,
@@ -77,7 +92,7 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -
         facts = {"table": new}
         why = "no row may be lost or duplicated"
         yield Step("count the rows", why, "count", "count", facts, expects=_ALL_COPIED)
-    yield from _replace(spec, renderer, live, new, kept_table(spec, moment))
+    yield from _replace(spec, renderer, live, table, new, moment)
     yield from all_comments(spec, renderer, live)
     if live.owner is not None and renderer.has("set_owner"):
         why = "the owner of the old table"
@@ -87,28 +102,30 @@ def rebuild(spec: TableSpec, renderer: Renderer, live: LiveTable, moment: str) -
 
 
 def _replace(
-    spec: TableSpec, renderer: Renderer, live: LiveTable, new: Table, kept: Table
+    spec: TableSpec, renderer: Renderer, live: LiveTable, old: Table, new: Table, moment: str
 ) -> Iterator[Step]:
+    kept = kept_table(old, moment)
     why = "its rows stay until --drop-old or `loader clean` drops it"
-    yield Step("keep the old table", why, "rename_table", facts={"name": kept.name})
-    facts: dict[str, object] = {"table": new, "name": spec.name}
+    facts: dict[str, object] = {"table": old, "name": kept.name}
+    yield Step("keep the old table", why, "rename_table", facts=facts)
+    facts = {"table": new, "name": spec.name}
     yield Step("rename the new table", "it replaces the old table", "rename_table", facts=facts)
     if renderer.dialect.has_comments:
         why = "`loader clean` recognises it by its name and this comment"
-        facts = {"table": kept, "text": backup_comment(spec.table, live.comment)}
+        facts = {"table": kept, "text": backup_comment(f"{old.schema}.{old.name}", live.comment)}
         yield Step("comment on the old table", why, "comment_table", facts=facts)
 
 
-def swap(
-    spec: TableSpec, renderer: Renderer, live: LiveTable, names: tuple[str, ...]
-) -> Iterator[Step]:
+def swap(spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift) -> Iterator[Step]:
     """Columns added, filled and put in the place of the old ones, which are dropped.
 
-    The columns are the last ones then; loads follow the live order.
+    The columns are the last ones then; loads follow the live order. A table that was renamed before
+    is locked already.
     """
-    yield from _lock(renderer)
+    if found.earlier is None:
+        yield from lock(renderer, table_of(spec))
     there = {column.name.lower(): column for column in live.columns}
-    for name in names:
+    for name in found.swaps:
         yield from _swap_column(spec, renderer, live, there[name])
 
 
@@ -137,12 +154,6 @@ def _swap_column(
             yield grant_on_column(privilege, granted, grantee)
 
 
-def _lock(renderer: Renderer) -> Iterator[Step]:
-    if renderer.has("lock_table"):
-        why = "no writes while the table is being replaced"
-        yield Step("lock the table", why, "lock_table", "lock")
-
-
 def _kept_layout(spec: TableSpec, live: LiveTable) -> dict[str, object]:
     """The live table's distribution and sort key, where the spec declares none.
 
@@ -160,7 +171,7 @@ def _kept_layout(spec: TableSpec, live: LiveTable) -> dict[str, object]:
 
 
 def _copied(
-    spec: TableSpec, renderer: Renderer, live: LiveTable
+    spec: TableSpec, renderer: Renderer, live: LiveTable, renames: Mapping[str, str]
 ) -> Iterator[tuple[Column, str, str]]:
     """The columns that bring values along: the declared one, the live one's name, and how."""
     there = {column.name.lower(): column for column in live.columns}
@@ -170,7 +181,7 @@ def _copied(
             continue
         how = _conversion(column, found, renderer)
         if how != "none":
-            yield column, found.name, how
+            yield column, renames.get(column.name, found.name), how
 
 
 def _conversion(column: Column, found: LiveColumn, renderer: Renderer) -> str:

@@ -35,7 +35,8 @@ def statement_of(
     sample = None
     if step.sample is not None:
         found = (statement_of(one, spec, renderer, facts) for one in step.sample.steps)
-        sample = Sample(tuple(found), step.sample.names, step.sample.involved)
+        shown = step.sample
+        sample = Sample(tuple(found), shown.names, shown.involved, shown.title)
     if inside and (renderer.dialect.share or not _HARMLESS.match(rendered.sql)):
         _refuse_commits(rendered, renderer)
     return Statement(

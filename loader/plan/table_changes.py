@@ -13,10 +13,12 @@ from loader.plan.backups import PREVIEW_MOMENT
 from loader.plan.ddl import alter, create, table_of, widen
 from loader.plan.drift.compare import drift
 from loader.plan.drift.difference import Difference, Drift
+from loader.plan.drift.renames import rename_columns
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.loading import Step
 from loader.plan.model import Statement, Target
 from loader.plan.rebuild import drop_kept, kept_table, rebuild, swap
+from loader.plan.renames import keep_loads, rename
 from loader.plan.statements import statement_of, table_facts
 from loader.spec.model import TableSpec
 from loader.sql.renderer import Renderer, Table
@@ -49,6 +51,11 @@ class TableChange:
     """The name under which a rebuild keeps the old table."""
     after: tuple[Statement, ...] = ()
     """Statements that run after COMMIT, each by itself; they are idempotent."""
+
+    @property
+    def live_name(self) -> Table:
+        """The name of the live table: that of the spec, or an earlier one."""
+        return self.drift.earlier.table if self.drift.earlier else table_of(self.spec)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -98,6 +105,7 @@ class TableChange:
             "asset_key": self.spec.asset_key,
             "table": self.spec.table,
             "target": self.target.name,
+            "renamed_from": str(self.drift.earlier) if self.drift.earlier else None,
             "live": live_state(self.live),
             "rows": self.rows,
             "destructive": self.destructive,
@@ -151,13 +159,14 @@ def plan_change(
     if change.blocked:
         return change
     if not found.rebuilds:
-        outside = tuple(render(step, inside=False) for step in widen(spec, found.differences))
+        steps = widen(spec, found.differences, found)
+        outside = tuple(render(step, inside=False) for step in steps)
         change = replace(change, outside=outside)
-    steps = _steps(spec, renderer, live, found, moment)
-    change = replace(change, statements=tuple(render(step) for step in steps))
+    inside = _steps(spec, renderer, target, live, found, moment)
+    change = replace(change, statements=tuple(render(step) for step in inside))
     if not found.rebuilds:
         return change
-    kept = kept_table(spec, moment)
+    kept = kept_table(change.live_name, moment)
     after = (render(drop_kept(kept), inside=False),) if drop_old else ()
     return replace(change, kept=kept, after=after)
 
@@ -179,7 +188,7 @@ def set_moment(
 
 
 def _steps(
-    spec: TableSpec, renderer: Renderer, live: Live, found: Drift, moment: str
+    spec: TableSpec, renderer: Renderer, target: Target, live: Live, found: Drift, moment: str
 ) -> Iterator[Step]:
     if not isinstance(live, LiveTable):
         for step in create(spec, renderer):
@@ -187,12 +196,16 @@ def _steps(
             if live != "absent" or step.template not in ("create_schema", "grant_usage"):
                 yield step
     elif live.is_table:
+        renamed = rename_columns(live, found.renames)
         if found.rebuilds:
-            yield from rebuild(spec, renderer, live, moment)
+            yield from rebuild(spec, renderer, renamed, found, moment)
         else:
+            yield from rename(spec, renderer, found)
             if found.swaps:
-                yield from swap(spec, renderer, live, found.swaps)
+                yield from swap(spec, renderer, renamed, found)
             yield from alter(spec, renderer, found.differences)
+        if found.earlier is not None:
+            yield from keep_loads(spec, target, found.earlier)
 
 
 def find_probes(
@@ -210,13 +223,15 @@ def find_probes(
         return ()
     found = found or drift(spec, renderer, live)
     probes: dict[str, Probe] = {}
-    facts = {"table": table_of(spec), "slice": None}
+    table = found.earlier.table if found.earlier else table_of(spec)
+    facts = {"table": table, "slice": None}
     if found.rebuilds or any(one.loss for one in found.differences):
         rendered = renderer.render("count", facts, spec.templates.get("count"))
         probes["rows"] = Probe("rows", rendered.sql)
     for one in found.differences:
         if one.probe == "nulls":
-            column = next(c.name for c in live.columns if c.name.lower() == one.column)
+            wanted = found.renames.get(str(one.column), one.column)
+            column = next(c.name for c in live.columns if wanted in (c.name, c.name.lower()))
             name = f"nulls {one.column}"
             rendered = renderer.render("count_nulls", {**facts, "column": column})
             probes[name] = Probe(name, rendered.sql)
@@ -325,6 +340,8 @@ def _matches(change: TableChange, globs: Sequence[str]) -> bool:
 def describe_difference(one: Difference) -> str:
     """Describe a difference in a few words."""
     name = f"{one.kind} {one.column}" if one.column else one.kind
+    if one.kind in ("rename table", "rename column"):
+        return f"{one.kind} {one.live} → {one.spec}"
     if one.kind in ("type", "nullability", "default", "identity", "widen column"):
         return f"{name}: {one.live or 'none'} → {one.spec or 'none'}"
     return name

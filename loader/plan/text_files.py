@@ -44,6 +44,9 @@ class TextFiles:
     """Column → its field."""
     extra_keys: bool = False
     """Whether objects may have other keys."""
+    absent: tuple[str, ...] = ()
+    """Keys of columns that no first line has, in lower case: later ones may not have them either,
+    since the columns get their defaults."""
 
     @property
     def fields(self) -> int:

@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import gc
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,9 @@ from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import read_document
 from loader.text_files import UnreadableError, is_folder, read_text
+
+TAG = "tag:"
+"""What a tag begins with among names of tables."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +79,32 @@ class Catalog:
         )
 
     def select(self, patterns: Sequence[str]) -> list[Entry]:
-        """The entries that patterns name: asset keys, ``schema.table``, globs, or spec files.
+        """The entries that patterns name; all entries without a pattern.
+
+        A pattern is an asset key, ``schema.table``, a glob of either, a spec file, or a folder of
+        spec files. ``tag:KEY`` and ``tag:KEY=VALUE`` narrow what the others name: an entry has all
+        of these keys, and one of the values given for a key.
 
         Raises:
             PlanError: there are no specs, or a pattern matches none; with the nearest names.
             SpecError: a selected file is not valid.
         """
         entries = self.some()
-        if not patterns:
-            return list(_all_right(entries))
-        chosen: dict[Path, Entry] = {}
-        for pattern in patterns:
+        tags = [word for word in patterns if word.startswith(TAG)]
+        names = [word for word in patterns if not word.startswith(TAG)]
+        chosen: dict[Path, Entry] = {} if names else {entry.path: entry for entry in entries}
+        for pattern in names:
             found = [entry for entry in entries if _matches(entry, pattern)]
+            found = found or _in_folder(entries, pattern)
             if not found:
                 raise self._unknown(pattern)
             chosen.update((entry.path, entry) for entry in found)
-        return list(_all_right(chosen.values()))
+        if not tags:
+            return list(_all_right(chosen.values()))
+        tagged = list(_tagged(_all_right(chosen.values()), tags))
+        if not tagged:
+            raise _unknown_tag(tags, [entry.spec for entry in entries if entry.spec])
+        return tagged
 
     def one(self, name: str) -> Entry:
         """The one entry that a name means.
@@ -118,6 +132,34 @@ class Catalog:
         return PlanError(f"no table spec is called `{pattern}`", hint=hint)
 
 
+def _tagged(entries: Iterable[Entry], words: Iterable[str]) -> Iterator[Entry]:
+    """The entries with all of the tags; of several values of a key, with one of them."""
+    wanted: dict[str, set[str | None]] = {}
+    for word in words:
+        key, equals, value = word.removeprefix(TAG).partition("=")
+        wanted.setdefault(key, set()).add(value if equals else None)
+    for entry in entries:
+        tags = _right(entry).tags
+        if all(key in tags and not {None, tags[key]}.isdisjoint(wanted[key]) for key in wanted):
+            yield entry
+
+
+def _unknown_tag(words: Sequence[str], specs: Sequence[TableSpec]) -> PlanError:
+    shown = " and ".join(f"`{word.removeprefix(TAG)}`" for word in words)
+    pairs = dict.fromkeys(f"{key}={value}" for spec in specs for key, value in spec.tags.items())
+    keys = dict.fromkeys(key for spec in specs for key in spec.tags)
+    known = [*keys, *pairs]
+    missing = [tag for tag in (word.removeprefix(TAG) for word in words) if tag not in known]
+    close = [name for tag in missing for name in difflib.get_close_matches(tag, known, n=1)]
+    if close:
+        hint = f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+    elif pairs:
+        hint = f"the tags are {', '.join(list(pairs)[:10])}{', …' if len(pairs) > 10 else ''}"
+    else:
+        hint = "no spec has tags; add them: `tags: {domain: sales}`"
+    return PlanError(f"no selected table has the tag {shown}", hint=hint)
+
+
 def _right(entry: Entry) -> TableSpec:
     assert entry.spec is not None
     return entry.spec
@@ -136,8 +178,20 @@ def _matches(entry: Entry, pattern: str) -> bool:
     if pattern in names or any(name and fnmatch.fnmatchcase(name, pattern) for name in names):
         return True
     if pattern.endswith((".yml", ".yaml")):
-        return pattern == entry.shown or _same(pattern, entry.path)
+        return fnmatch.fnmatchcase(entry.shown, pattern) or _same(pattern, entry.path)
     return False
+
+
+def _in_folder(entries: Sequence[Entry], folder: str) -> list[Entry]:
+    """The spec files in a folder, which is relative to the project or to the working directory."""
+    name = os.path.normpath(folder) + os.sep
+    real = Path(os.path.realpath(folder)) if folder and is_folder(Path(folder)) else None
+    return [
+        entry
+        for entry in entries
+        if entry.shown.startswith(name)
+        or (real is not None and real in Path(os.path.realpath(entry.path)).parents)
+    ]
 
 
 def _same(pattern: str, path: Path) -> bool:
@@ -150,6 +204,8 @@ def _same(pattern: str, path: Path) -> bool:
 def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     """Read every ``*.yml`` and ``*.yaml`` under a folder; ``root`` shortens the paths shown.
 
+    The ``defs.yaml`` of Dagster's components are none.
+
     Broken files are kept with their problems, so that one broken spec does not hide the others.
     ``forks`` lets very many be read by all cores, which is for programs of one thread.
     """
@@ -157,11 +213,23 @@ def read_catalog(folder: Path, root: Path, *, forks: bool = False) -> Catalog:
     found = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")]) if there else []
 
     def read(paths: Sequence[Path]) -> list[Entry]:
-        return [read_entry(path, root) for path in paths]
+        return [read_entry(path, root) for path in paths if not _is_component(path)]
 
     with _no_collection():
         entries = run_parallel(read, found, per_process=_ENOUGH) if forks else read(found)
-        return Catalog(folder, tuple(_unique(entries)))
+        return Catalog(folder, tuple(_without_claims(list(_unique(entries)))))
+
+
+def _is_component(path: Path) -> bool:
+    """Whether a file is the defs.yaml of a component of Dagster, which may lie among specs."""
+    if path.name != "defs.yaml":
+        return False
+    try:
+        text = read_text(path)
+    except UnreadableError:
+        return False
+    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    return "type" in keys and keys.isdisjoint(("schema", "columns"))
 
 
 _ENOUGH = 200
@@ -198,6 +266,32 @@ def _unique(entries: Iterable[Entry]) -> Iterator[Entry]:
             hint="add a different asset_key to one of them",
         )
         yield replace(entry, spec=None, problems=(*entry.problems, problem))
+
+
+def _without_claims(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries, wrong where the earlier name of a table is that of another spec's table.
+
+    The live table of that name could be either of them.
+    """
+    owners = {entry.spec.table: entry for entry in entries if entry.spec}
+    for entry in entries:
+        for name in entry.spec.renamed_from if entry.spec else ():
+            other = owners.setdefault(name, entry)
+            if other is not entry:
+                problem = Problem(
+                    f"`{name}` belongs to {other.shown}: it is its table, or an earlier name of it",
+                    ("renamed_from",),
+                    "remove it here once the live table is renamed",
+                )
+                entry = replace(entry, spec=None, problems=(_located(problem, entry),))  # noqa: PLW2901
+                break
+        yield entry
+
+
+def _located(problem: Problem, entry: Entry) -> Problem:
+    """A problem of a spec that was valid by itself, with its place in the file."""
+    document, _ = read_document(read_text(entry.path), entry.shown)
+    return document.locate(problem) if document else replace(problem, path=entry.shown)
 
 
 def read_entry(path: Path, root: Path) -> Entry:

@@ -24,7 +24,7 @@ def list_names(names: Iterable[str]) -> str:
     return ", ".join(shown[:12]) + (", …" if len(shown) > 12 else "")
 
 
-def check_repeated(names: Iterable[str], *loc: str) -> Iterator[Problem]:
+def check_repeated(names: Iterable[str], *loc: str | int) -> Iterator[Problem]:
     """A problem for each name that is listed more than once, at the key `loc`."""
     for name, count in Counter(names).items():
         if count > 1:

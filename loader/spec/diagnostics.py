@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from loader.errors import Loc, Problem
 from loader.spec import rules
 from loader.spec.model import TableSpec
-from loader.spec.synonyms import DISPOSITION_SYNONYMS, KEY_SYNONYMS
+from loader.spec.synonyms import KEY_SYNONYMS, WORD_SYNONYMS
 
 
 def diagnose(data: Mapping[str, Any]) -> tuple[TableSpec | None, list[Problem]]:
@@ -82,7 +82,7 @@ def _rule_problems(data: Mapping[str, Any], wrong: Mapping[Loc, Problem]) -> Ite
             yield problem
 
 
-_NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"))
+_NEEDS_DIMENSIONS = (("dagster", "partitions"), ("source", "files"), ("source", "query"))
 """Parts that can only be validated if the partition expressions are valid."""
 
 
@@ -107,6 +107,10 @@ def _valid_part(data: Mapping[str, Any]) -> TableSpec | None:
 _TYPE_KEY = ("data_type",)
 
 
+_HARMLESS_CHECK = {"metric": "row_count", "must_be_greater_or_equal_to": 0}
+"""A check without problems, in the place of one that is not valid."""
+
+
 def _prevents_rules(loc: Loc) -> bool:
     """Whether an error prevents the check of rules: columns without names, no table."""
     return loc in (("columns",), ("schema",), ("name",)) or (
@@ -125,7 +129,10 @@ def _remove(data: dict[str, Any], locs: list[Loc]) -> dict[str, Any]:
             if not _has_step(place, step):
                 break
             if last or not _has_step(place[step], path[at + 1]):
-                del place[step]
+                if path[:1] == ("checks",) and at == 1:
+                    place[step] = dict(_HARMLESS_CHECK)  # the others keep their numbers
+                else:
+                    del place[step]
                 break
             place = place[step]
     return pruned
@@ -179,8 +186,7 @@ def _not_one_of(loc: Loc, expected: str, given: object) -> Problem:
     hint = f"did you mean `{close[0]}`?" if close else None
     if isinstance(given, bool):
         hint = "YAML reads yes, no, on and off as true and false; put quotes around the word"
-    if loc == ("write_disposition",) and str(given) in DISPOSITION_SYNONYMS:
-        hint = DISPOSITION_SYNONYMS[str(given)]
+    hint = WORD_SYNONYMS.get(tuple(map(str, loc)), {}).get(str(given), hint)
     return Problem(text, loc, hint)
 
 

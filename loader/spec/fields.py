@@ -24,7 +24,8 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from loader.sql import datatypes, lexer, time_formats
+from loader.spec.connections import check_connection
+from loader.sql import datatypes, lexer, queries, regex, time_formats
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.redshift import ENCODINGS, check_functions
 
@@ -144,6 +145,14 @@ def _parse_number(value: object) -> Decimal:
     return Decimal(str(value))
 
 
+def _check_sheet(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
+        raise ValueError("a sheet is given by its name, or by its number, counted from 1")
+    if isinstance(value, int) and value < 0:
+        raise ValueError("sheets are counted from 1")
+    return value
+
+
 def _parse_partition_key(value: object) -> object:
     if isinstance(value, date):
         return value.isoformat()
@@ -162,6 +171,34 @@ def _check_max_rejects(value: int | str) -> int | str:
             raise ValueError("a number of rows is 0 or more")
     elif not re.fullmatch(_PERCENTAGE, value):
         raise ValueError(f"`{value}` is neither a number of rows nor a share such as `1%`")
+    return value
+
+
+def _check_rows(value: int | str) -> int | str:
+    _check_max_rejects(value)
+    if not float(str(value).removesuffix("%")):
+        raise ValueError("a guard needs at least one row, or more than 0%")
+    return value
+
+
+def _parse_check_value(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return _parse_number(value)
+    if value is None or not isinstance(value, str | int | Decimal):
+        raise ValueError(f"`{value}` is not a value; put quotes around text")
+    return value
+
+
+def _check_pattern(value: str) -> str:
+    regex.portable(value)
+    return value
+
+
+def _check_query(value: str) -> str:
+    queries.check_query(value)
+    check_functions(value)
     return value
 
 
@@ -264,6 +301,23 @@ PartitionKey = Annotated[
 ]
 
 
+CheckValue = Annotated[
+    StrictStr | StrictInt | StrictBool | Decimal,
+    BeforeValidator(_parse_check_value),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+"""A value of a column; dates and times are text."""
+
+
+Pattern = Annotated[StrictStr, AfterValidator(_check_pattern), Field(min_length=1)]
+
+
+Condition = Annotated[StrictStr, AfterValidator(_check_expression), Field(min_length=1)]
+
+
+Query = Annotated[StrictStr, AfterValidator(_check_query), Field(min_length=1)]
+
+
 Number = Annotated[Decimal, BeforeValidator(_parse_number), WithJsonSchema({"type": "number"})]
 
 
@@ -334,7 +388,28 @@ MaxRejects = Annotated[
         }
     ),
 ]
+Rows = Annotated[
+    StrictInt | StrictStr,
+    AfterValidator(_check_rows),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": f"^(?!0+(\\.0+)?%){_PERCENTAGE}$"},
+            ]
+        }
+    ),
+]
+"""A number of rows, or a share such as ``20%``."""
 TextEncoding = Annotated[StrictStr, AfterValidator(_check_text_encoding)]
+Connection = Annotated[StrictStr, AfterValidator(check_connection)]
+Sheet = Annotated[
+    StrictStr | StrictInt,
+    BeforeValidator(_check_sheet),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer", "minimum": 1}]}
+    ),
+]
 FileNames = Annotated[
     tuple[Text, ...],
     BeforeValidator(_to_tuple),

@@ -1,14 +1,17 @@
-"""Names of files with places for partition keys: ``data/orders-{date}.csv``, ``{day:%Y/%m}/*``.
+"""Names of files with placeholders: ``data/{region}/orders-{date}.csv``, ``{day:%Y/%m}/*``.
 
-A placeholder is the name of a dimension in braces, and is replaced by the partition key. After a
-colon, it can have a strftime format, for dimensions with a grain. Literal braces are doubled.
+A placeholder that is the name of a dimension is replaced by the partition key. Any other stands for
+whatever is there, for a column with ``from: path.<placeholder>``. After a colon, a placeholder can
+have a strftime format, for dimensions with a grain and for dates. Literal braces are doubled.
 """
 
 from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
@@ -22,19 +25,35 @@ from loader.sql.datatypes import DataType
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A dimension in braces, and the text before it."""
+class Place:
+    """A placeholder, and the text before it."""
 
     before: str
     dimension: str | None
-    """None at the end of the name."""
+    """What it is called, also where it is no dimension; None at the end of the name."""
     format: str
 
 
-def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, str | None]]:
+def have_places(names: Sequence[str], dimensions: Sequence[Dimension]) -> bool:
+    """Whether file names hold partition keys, so that each partition has its own files."""
+    known = {dimension.name for dimension in dimensions}
+    for name in names:
+        with suppress(ValueError):  # what is wrong with a name is found by `problems`
+            if any(place.dimension in known for place in split_name(name)):
+                return True
+    return False
+
+
+def problems(
+    name: str, dimensions: Sequence[Dimension], keys: Collection[str] = (), *, placed: bool = True
+) -> Iterator[tuple[str, str | None]]:
     """What is wrong with a file name for a table with these dimensions: messages and hints.
 
-    Every dimension has a placeholder, so that each partition has its own files.
+    Args:
+        name: The name, or pattern, of files.
+        dimensions: Those of the table.
+        keys: What columns take from the paths of files; these may have placeholders too.
+        placed: Whether every dimension has a placeholder, so that each partition has its own files.
     """
     if any(True for _ in find_credentials(name)):
         yield (
@@ -43,9 +62,9 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
         )
         return
     try:
-        places = [place for place in _places(name) if place.dimension is not None]
+        places = [place for place in split_name(name) if place.dimension is not None]
     except ValueError as error:
-        yield f"`{name}`: {error}", "write {{ and }} for braces that name no dimension"
+        yield f"`{name}`: {error}", "write {{ and }} for braces that are no placeholder"
         return
     known = {dimension.name: dimension for dimension in dimensions}
     wrong = False
@@ -53,14 +72,15 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
         assert place.dimension is not None
         dimension = known.get(place.dimension)
         if dimension is None:
-            wrong = True
-            yield _unknown(place.dimension, list(known))
+            if place.dimension not in keys:
+                wrong = True
+                yield _unknown(place.dimension, [*known, *sorted(keys)])
         elif place.format and dimension.grain is None:
             yield (
                 f"`{place.dimension}` has no grain, so `{place.format}` cannot write its keys",
                 f"write {{{place.dimension}}}",
             )
-    if wrong:
+    if wrong or not placed:
         return
     for dimension in dimensions:
         formats = [place.format for place in places if place.dimension == dimension.name]
@@ -80,16 +100,20 @@ def problems(name: str, dimensions: Sequence[Dimension]) -> Iterator[tuple[str, 
 def file_name(name: str, dimensions: Sequence[Dimension], keys: Mapping[str, str]) -> str:
     """The file name, or pattern, of one partition; keys by dimension.
 
+    A placeholder that is no dimension becomes a pattern of what it may stand for.
+
     Raises:
         PlanError: a key is not valid for its dimension, or not in a file name.
     """
     known = {dimension.name: dimension for dimension in dimensions}
     parts = []
-    for place in _places(name):
+    for place in split_name(name):
         parts.append(place.before)
-        if place.dimension is not None:
+        if place.dimension in known:
             dimension = known[place.dimension]
             parts.append(_written(dimension, keys[dimension.name], place.format))
+        elif place.dimension is not None:
+            parts.append(glob_of_format(place.format))
     return "".join(parts)
 
 
@@ -105,24 +129,49 @@ def period_start(dimension: Dimension, key: object) -> datetime:
     return cell.start.astimezone(ZoneInfo(dimension.timezone))
 
 
-def _places(name: str) -> list[_Place]:
+def split_name(name: str) -> list[Place]:
+    """The placeholders of a name; the last may be text alone.
+
+    Raises:
+        ValueError: braces are not closed, or hold something else.
+    """
     found = []
     for before, field, format_, conversion in Formatter().parse(name):
         if field is not None and (not field or conversion or "{" in (format_ or "")):
-            raise ValueError("a place holds a dimension's name, and a format behind a colon")
-        found.append(_Place(before, field, format_ or ""))
+            raise ValueError("a placeholder holds a name, and a format behind a colon")
+        found.append(Place(before, field, format_ or ""))
     return found
 
 
 def _unknown(name: str, known: Sequence[str]) -> tuple[str, str | None]:
+    to_column = f"give a column `from: path.{name}`"
     if not known:
-        return f"the table has no partitions, so there is no `{name}`", "add partition_by"
+        return (
+            f"`{{{name}}}` is no partition of the table, and no column takes it from the path",
+            f"add partition_by, or {to_column}",
+        )
     close = difflib.get_close_matches(name, known, n=1)
-    listed = f"dimensions: {', '.join(known)}"
     return (
-        f"there is no dimension `{name}`",
-        f"did you mean `{{{close[0]}}}`?" if close else listed,
+        f"`{{{name}}}` is no dimension, and no column takes it from the path",
+        f"did you mean `{{{close[0]}}}`?" if close else f"{to_column}; known: {', '.join(known)}",
     )
+
+
+def glob_of_format(format_: str) -> str:
+    """A pattern of the texts in a format; of any text without one."""
+    if not format_:
+        return "*"
+
+    def replace_part(part: re.Match[str]) -> str:
+        if part[1] is None:
+            return glob.escape(part[0])
+        return "%" if part[1] == "%" else "[0-9]" * DIGITS.get(part[1], 0) or "*"
+
+    return re.sub(r"%(.)|[*?\[]", replace_part, format_)
+
+
+DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3, "y": 2, "G": 4, "V": 2}
+"""Directives that strftime writes with so many digits."""
 
 
 def _written(dimension: Dimension, key: str, format_: str) -> str:

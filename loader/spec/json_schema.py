@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from loader.spec.checks import OPERATORS
+from loader.spec.checks import CRITERIA, NEEDS_COLUMN, OPERATORS, TIME_UNITS
 from loader.spec.model import COMPRESSIONS, TableSpec
 
 ID = "urn:loader:table-spec:v1"
@@ -18,22 +19,48 @@ def _is(key: str, *words: str) -> dict[str, Any]:
     return {"required": [key], "properties": {key: {"enum": list(words)}}}
 
 
+def _any_given(*keys: str) -> dict[str, Any]:
+    return _given(keys[0]) if len(keys) == 1 else {"anyOf": [_given(key) for key in keys]}
+
+
+def _when(condition: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": condition, "then": then}
+
+
+def _criteria() -> Iterator[dict[str, Any]]:
+    """What each metric needs one of, and which metric each of these keys is for."""
+    owners: dict[str, list[str]] = {}
+    for metric, choices in CRITERIA.items():
+        yield _when(_is("metric", metric), {"oneOf": [_any_given(*keys) for keys in choices]})
+        for key in (key for keys in choices for key in keys):
+            owners.setdefault(key, []).append(metric)
+    for key, metrics in owners.items():
+        yield _when(_given(key), _is("metric", *metrics))
+
+
+_OF_VALUES = ("minimum", "maximum", "freshness", "sql")
+
 _BETWEEN: dict[str, dict[str, Any]] = {
     "Check": {
         "oneOf": [_given(operator) for operator in OPERATORS],
         "allOf": [
             {
-                "if": _is("metric", "row_count"),
-                "then": {"not": {"anyOf": [_given("column"), _given("columns")]}},
-                "else": {"oneOf": [_given("column"), _given("columns")]},
+                "if": _is("metric", *NEEDS_COLUMN),
+                "then": {"oneOf": [_given("column"), _given("columns")]},
+                "else": {"not": _any_given("column", "columns")},
             },
-            {"if": _given("columns"), "then": _is("metric", "duplicate_values")},
+            _when(_given("columns"), _is("metric", "duplicate_values")),
+            _when(_given("missing_values"), _is("metric", "missing_values")),
+            *_criteria(),
             {
-                "if": _is("metric", "invalid_values"),
-                "then": _given("valid_values"),
-                "else": {"not": _given("valid_values")},
+                "if": _is("metric", "freshness"),
+                "then": _is("unit", *TIME_UNITS),
+                "else": {"not": _is("unit", *TIME_UNITS)},
             },
-            {"if": _given("missing_values"), "then": _is("metric", "missing_values")},
+            _when(
+                {"anyOf": [_is("metric", *_OF_VALUES), _given("query")]},
+                {"not": _is("unit", "percent")},
+            ),
         ],
     },
     "PartitionKeys": {

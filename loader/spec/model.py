@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from loader.spec.checks import Check
+from loader.spec.checks import Check, Guards
+from loader.spec.column_source import FromField
 from loader.spec.dagster_options import DagsterOptions
 from loader.spec.fields import (
     AssetKey,
     Bytes,
     Character,
+    Connection,
     DateFormat,
     Encoding,
     Expression,
@@ -27,6 +29,7 @@ from loader.spec.fields import (
     Model,
     Owner,
     Privilege,
+    Sheet,
     TagKey,
     TagValue,
     TemplateName,
@@ -36,9 +39,12 @@ from loader.spec.fields import (
     Type,
     Zone,
 )
-from loader.spec.names import ColumnName, Name, SchemaName
+from loader.spec.filled_columns import add_filled_columns
+from loader.spec.names import ColumnName, EarlierColumns, EarlierTables, Name, SchemaName
 from loader.spec.periods import Dimension, Grain, Weekday
+from loader.spec.scd2 import Scd2
 from loader.spec.session import Hook, SessionSettings
+from loader.sql.lexer import names_in
 
 
 class Column(Model):
@@ -50,8 +56,16 @@ class Column(Model):
     """Redshift's type, such as `varchar(40)`; DuckDB's is derived from it."""
     nullable: StrictBool = True
     """Whether it may hold NULL; columns of `primary_key` and identities may not."""
+    from_: FromField | None = Field(default=None, alias="from")
+    """Where its values come from: a column of the data that is called otherwise (`Order ID`, or
+    `{column: file}` where the name is also a keyword); the `file` of the row and its number there
+    (`file_row`); the time and id of the load (`loaded_at`, `load_id`); a folder or placeholder of
+    the file's path (`path.day`); or the same value for all rows (`{constant: eu}`)."""
     description: StrictStr | None = None
     """What a value means, with its unit."""
+    renamed_from: EarlierColumns = ()
+    """Its earlier name, or a list of them: `loader apply` renames the live column, which keeps its
+    values, and loads take data with either name."""
     encode: Encoding | None = None
     """Compression encoding. Redshift only."""
     default: Expression | None = None
@@ -63,6 +77,26 @@ class Column(Model):
     classification: StrictStr | None = None
     """Any word, such as `pii`; becomes a tag of the column in Dagster. Values of the column are not
     shown in sample rows of failed checks, or in figures of results, ledger and Dagster."""
+
+    @property
+    def is_in_data(self) -> bool:
+        """Whether its values are in the data, and not facts of the load, the file or the spec."""
+        return self.identity is None and (self.from_ is None or self.from_.is_data)
+
+
+class BatchColumn(Model):
+    """A column that is in the data and not in the table, for `deleted_when`."""
+
+    name: ColumnName
+    """Its name in the data."""
+    data_type: Type
+    """Redshift's type, such as `varchar(1)`."""
+    nullable: StrictBool = True
+    """Whether it may be NULL."""
+    description: StrictStr | None = None
+    """What a value means."""
+    classification: StrictStr | None = None
+    """Any word, such as `pii`; its values are not shown in figures."""
 
 
 class PartitionBy(Model):
@@ -103,6 +137,13 @@ class Merge(Model):
     on_older: Literal["keep", "overwrite"] = "keep"
     """A row that is older by `order_by` than the table's row with the same key: keep the table's
     row, or overwrite it anyway. If both are equal, the load's row is used."""
+    deleted_when: Expression | None = None
+    """SQL over the columns of the load and `batch_columns`, such as `op = 'D'`: a row for which it
+    holds deletes the table's row with its key."""
+    soft_delete: Name | None = None
+    """With `deleted_when`: the column that marks deleted rows, which then stay in the table. A
+    boolean; or, if `columns` has it as a timestamp or timestamptz, the time of the delete. It need
+    not be in `columns`: the load fills it."""
 
 
 class SchemaContract(Model):
@@ -217,13 +258,29 @@ class Source(Model):
     timezone: Zone | None = None
     """The time zone of timestamps without an offset, for `timestamptz` columns."""
     columns: dict[StrictStr, StrictStr] = Field(default={})
-    """Column of the table → its name in the file, if it differs."""
+    """Column of the table → its name in the file, if it differs; `from` of the column says the
+    same."""
     in_place: Literal["auto", "always", "never"] = "never"
     """Whether the warehouse reads files from where they lie, Parquet, CSV or JSON lines: never,
     always (an error where it cannot), or where it can; the others are staged."""
     files: FileNames = ()
-    """The files that Dagster loads, as paths or globs, relative to the project, or `s3://…`;
-    `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`."""
+    """The files that `loader run` and Dagster load, as paths or globs, relative to the project, or
+    `s3://…`; `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`. Any
+    other placeholder stands for whatever is there, for a column with `from: path.<placeholder>`."""
+    load: Literal["all", "new"] = "all"
+    """Which of `files` a run loads: all, or only those that are new or changed by what the ledger
+    knows of earlier loads. With `replace` it loads the partitions that have such files."""
+    changed: Literal["reload", "fail"] | None = None
+    """With `load: new`, a file that has changed since it was loaded: load it again, or an error;
+    default `reload`, but `fail` with `append`, which cannot take the earlier rows back."""
+    sheet: Sheet | None = None
+    """The sheet of Excel files: its name, or its number from 1; required if there are several."""
+    query: Text | None = None
+    """A SELECT on another database, instead of files. `:start` and `:end` are the window that is
+    loaded, `:origin` is the key of a dimension `origin` without a grain."""
+    connection: Connection | None = None
+    """The database of `query`: a name below `[tool.loader.connections]`, or a URL of PostgreSQL,
+    MySQL, SQLite or DuckDB with `${NAME}` for its password, or for all of it."""
 
 
 class TableSpec(Model):
@@ -235,6 +292,9 @@ class TableSpec(Model):
     """The schema; created if it does not exist."""
     name: Name
     """The table's name."""
+    renamed_from: EarlierTables = ()
+    """Its earlier name as `schema.table`, or a list of them: `loader apply` renames the live table,
+    which keeps its rows and its history of loads."""
     asset_key: AssetKey = ""
     """The Dagster asset that fills it; default `<schema>/<name>`."""
     description: StrictStr | None = None
@@ -249,10 +309,13 @@ class TableSpec(Model):
     """Other facts in any shape: shown in Dagster and `loader docs`, kept by `loader export`."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """The columns in table order."""
+    batch_columns: tuple[BatchColumn, ...] = ()
+    """Columns that are in the data and not in the table, such as the operation of change data; only
+    `deleted_when` uses them."""
     primary_key: tuple[Name, ...] = ()
-    """The columns that identify a row. They are NOT NULL, unique in each load, and the key of a
-    merge. DuckDB tables do not declare the key; Redshift tables do as `primary_key_constraint`
-    says, and do not enforce it."""
+    """The columns that identify a row; with `scd2` all its versions. They are NOT NULL, unique in
+    each load, and the key of a merge. DuckDB tables do not declare the key; Redshift tables do as
+    `primary_key_constraint` says, and do not enforce it."""
     primary_key_constraint: Literal["always", "proven", "never"] = "proven"
     """Whether the table declares its key, which Redshift trusts: where it is false, SELECT DISTINCT
     returns duplicates. `proven`: where no load can repeat a key. `always`: you see to it. Redshift
@@ -265,11 +328,14 @@ class TableSpec(Model):
     """The kind of sort key; default compound. `auto` excludes `sort`. Redshift only."""
     partition_by: tuple[PartitionBy, ...] = ()
     """The partition expressions, one for each dimension."""
-    write_disposition: Literal["replace", "append", "merge"] = "replace"
+    write_disposition: Literal["replace", "append", "merge", "scd2"] = "replace"
     """What a load does to the rows of the table: `replace` deletes the slice and loads it again,
-    `append` adds rows, `merge` updates and inserts by `primary_key`."""
+    `append` adds rows, `merge` updates and inserts by `primary_key`, `scd2` keeps the history of
+    each `primary_key`."""
     merge: Merge = Merge()
     """How rows are merged by key; only with `write_disposition: merge`."""
+    scd2: Scd2 = Scd2()
+    """How the history is kept; only with `write_disposition: scd2`."""
     on_empty: Literal["keep", "clear", "fail"] = "keep"
     """A load without rows: `keep` leaves the slice unchanged, `clear` lets `replace` empty it,
     `fail` is an error."""
@@ -278,13 +344,15 @@ class TableSpec(Model):
     staging: Staging = Staging()
     """The files that rows are staged in."""
     source: Source = Source()
-    """The format of the files that this table is loaded from: delimiter, encoding and so on."""
+    """The files that this table is loaded from, and their format: delimiter, encoding and so on."""
     verify: Literal["values", "counts", "checksums"] | None = None
     """What is compared with the staged rows before COMMIT: figures of all values, only row counts,
     or figures with checksums of text and binary values; default the project's `verify`, or
     `values`."""
     checks: tuple[Check, ...] = ()
     """Conditions for the loaded rows, checked inside the transaction before COMMIT."""
+    guards: Guards = Guards()
+    """What a load may not do to rows that it replaces, checked inside the transaction too."""
     grants: dict[Privilege, tuple[Grantee, ...]] = Field(default={})
     """Privilege → grantees: `user:NAME`, `group:NAME`, `role:NAME` or `public`. Redshift
     only."""
@@ -317,7 +385,7 @@ class TableSpec(Model):
                     or column.get("identity") is not None
                 )
                 else column
-                for column in columns
+                for column in add_filled_columns(data, columns)
             ]
         return filled
 
@@ -331,10 +399,48 @@ class TableSpec(Model):
         """The columns by name."""
         return {column.name: column for column in self.columns}
 
+    @cached_property
+    def input_columns(self) -> tuple[Column, ...]:
+        """The columns that a load may bring: those that it does not fill, and `batch_columns`."""
+        own = (column for column in self.columns if column.name not in self.managed_columns)
+        batch = (Column(**dict(column)) for column in self.batch_columns)
+        return (*own, *batch)
+
+    @cached_property
+    def classified(self) -> frozenset[str]:
+        """The columns whose values are not shown."""
+        columns = (*self.columns, *self.input_columns)
+        return frozenset(column.name for column in columns if column.classification)
+
+    @cached_property
+    def managed_columns(self) -> frozenset[str]:
+        """The columns that a load fills, and that are not in the data; without identities."""
+        if self.write_disposition == "scd2":
+            scd2 = self.scd2
+            return frozenset({scd2.valid_from, scd2.valid_to, scd2.is_current})
+        mark = self.merge.soft_delete if self.write_disposition == "merge" else None
+        return frozenset({mark} if mark else ())
+
     @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that identify a row of the table: with scd2 a version of a key."""
+        times = (self.scd2.valid_from,) if self.write_disposition == "scd2" else ()
+        return (*self.primary_key, *times) if self.primary_key else ()
+
+    @property
+    def deleted_when(self) -> str | None:
+        """The expression that says which rows of a load are deletes."""
+        if self.write_disposition == "merge":
+            return self.merge.deleted_when
+        return self.scd2.deleted_when if self.write_disposition == "scd2" else None
+
+    @cached_property
     def compared_by(self) -> tuple[str, ...]:
         """The columns by which loads compare rows; every load must have them."""
-        return (*self.primary_key, *self.merge.order_by)
+        times = (self.scd2.effective_at,) if self.scd2.effective_at else ()
+        words = names_in(self.deleted_when or "")
+        used = (column.name for column in self.input_columns if column.name in words)
+        return (*self.primary_key, *self.merge.order_by, *times, *used)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -357,15 +463,37 @@ class TableSpec(Model):
             week_start=entry.week_start,
         )
 
-    def staged_columns(self, present: frozenset[str] | None = None) -> tuple[Column, ...]:
-        """The columns that are staged and loaded, in table order.
+    @property
+    def reloads_changed_files(self) -> bool:
+        """Whether a file that has changed since it was loaded is loaded again, and no error."""
+        return (self.source.changed or "reload") == "reload" and self.write_disposition != "append"
 
-        Identity columns never are. A column with a default is left out when the data, whose
-        columns are ``present``, does not have it.
+    def name_in_data(self, column: Column) -> str:
+        """What the data calls a column that `is_in_data`."""
+        if column.from_ is not None:
+            return column.from_.name
+        return self.source.columns.get(column.name, column.name)
+
+    @cached_property
+    def load_columns(self) -> tuple[Column, ...]:
+        """The columns whose values are facts of the load, the file or the spec."""
+        return tuple(column for column in self.columns if column.from_ and not column.from_.is_data)
+
+    @cached_property
+    def path_keys(self) -> frozenset[str]:
+        """The keys that columns take from the paths of files."""
+        sources = (column.from_ for column in self.load_columns)
+        return frozenset(found.name for found in sources if found and found.kind == "path")
+
+    def staged_columns(self, present: frozenset[str] | None = None) -> tuple[Column, ...]:
+        """The columns that are staged and loaded, in table order; then `batch_columns`.
+
+        Identity columns never are, nor those that loads fill. A column with a default is left out
+        when the data, whose columns are ``present``, does not have it.
         """
         return tuple(
             column
-            for column in self.columns
+            for column in self.input_columns
             if column.identity is None
             and not (present is not None and column.default and column.name not in present)
         )

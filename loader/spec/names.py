@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
 from loader.sql.dialects.base import RESERVED_SCHEMAS, check_schema
 from loader.sql.dialects.redshift import MAX_NAME_BYTES, SYSTEM_COLUMNS
@@ -26,7 +26,7 @@ def _check_column_name(value: str) -> str:
     if value in SYSTEM_COLUMNS:
         raise ValueError(
             f"no Redshift column can be called `{value}`, as PostgreSQL's system columns are;"
-            f" write `{value}_` or another name, and source: {{columns: {{…}}}} for files"
+            f" write `{value}_` or another name, and `from: {value}` for the data"
         )
     return value
 
@@ -71,3 +71,34 @@ SchemaName = Annotated[
         }
     ),
 ]
+
+
+def _to_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_table_name(value: str) -> str:
+    schema, dot, name = value.partition(".")
+    if not dot or "." in name:
+        raise ValueError(f"`{value}` is not a schema and a table; write `schema.table`")
+    for part in (schema, name):
+        _check_name(part)
+    return value
+
+
+def _one_or_more(pattern: str) -> WithJsonSchema:
+    one: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": pattern}
+    return WithJsonSchema({"anyOf": [one, {"type": "array", "items": one}]})
+
+
+EarlierColumns = Annotated[
+    tuple[Name, ...], BeforeValidator(_to_tuple), _one_or_more(r"^[^A-Z\u0000]*$")
+]
+"""One or more names of a column."""
+
+EarlierTables = Annotated[
+    tuple[Annotated[StrictStr, AfterValidator(_check_table_name)], ...],
+    BeforeValidator(_to_tuple),
+    _one_or_more(r"^[^A-Z.\u0000]+\.[^A-Z.\u0000]+$"),
+]
+"""One or more tables, each as ``schema.name``."""

@@ -57,7 +57,7 @@ def locate(dimension: Dimension, value: KeyValue) -> str:
     zone = ZoneInfo(dimension.timezone)
     if isinstance(value, str):
         try:
-            local = datetime.strptime(value[: _text_width(dimension)], dimension.text_format)
+            local = datetime.strptime(value[: text_width(dimension)], dimension.text_format)
         except ValueError:
             raise PlanError(
                 f"{value!r} is not a time written as `{dimension.text_format}`, so it belongs to no"
@@ -77,7 +77,8 @@ def locate(dimension: Dimension, value: KeyValue) -> str:
     return period_key(dimension, start_of_period(dimension, local))
 
 
-def _text_width(dimension: Dimension) -> int:
+def text_width(dimension: Dimension) -> int:
+    """The characters of a time in a text column."""
     return len(datetime(2013, 12, 31, 23, 59, 59).strftime(dimension.text_format))
 
 

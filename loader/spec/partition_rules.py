@@ -13,6 +13,8 @@ from loader.spec.dagster_options import PartitionKeys
 from loader.spec.model import PartitionBy, TableSpec
 from loader.spec.partition_keys import canonical_key, parse_key
 from loader.spec.periods import CLOCK, Dimension, Partition, Window
+from loader.spec.query_rules import query_problems
+from loader.spec.source_rules import source_problems
 from loader.sql import lexer
 from loader.sql.dialects.redshift import check_functions
 
@@ -129,12 +131,21 @@ def _sorts_as_time(text: str) -> bool:
 def key_problems(spec: TableSpec) -> Iterator[Problem]:
     """Find problems of file names and Dagster keys, if the dimensions are valid."""
     yield from _source_files(spec)
+    yield from query_problems(spec)
     yield from _dagster_keys(spec)
 
 
 def _source_files(spec: TableSpec) -> Iterator[Problem]:
-    for at, name in enumerate(spec.source.files):
-        for message, hint in file_patterns.problems(name, spec.dimensions):
+    found = list(_file_names(spec))
+    yield from found or source_problems(spec)
+
+
+def _file_names(spec: TableSpec) -> Iterator[Problem]:
+    files, dimensions = spec.source.files, spec.dimensions
+    placed = file_patterns.have_places(files, dimensions)
+    for at, name in enumerate(files):
+        found = file_patterns.problems(name, dimensions, spec.path_keys, placed=placed)
+        for message, hint in found:
             yield Problem(message, ("source", "files", at), hint)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from loader.spec.model import TableSpec
 from loader.spec.periods import Dimension
-from loader.sql.lexer import tokens
+from loader.sql.lexer import names_in
 
 _UNEVEN = frozenset({"char", "varchar", "real", "double precision"})
 """Types with equal values that functions tell apart: ``'a'`` and ``'a '``, 0.0 and -0.0."""
@@ -37,10 +37,14 @@ def is_key_proven(spec: TableSpec) -> bool:
 
 def requires_unique_keys(spec: TableSpec) -> bool:
     """Whether duplicate keys in a load are an error."""
-    keeps_last = spec.write_disposition == "merge" and spec.merge.on_duplicate == "last"
+    may_repeat = {
+        "merge": spec.merge.on_duplicate == "last",
+        # Several versions of a key are told apart by their time.
+        "scd2": spec.scd2.effective_at is not None,
+    }.get(spec.write_disposition, False)
     # The numbers of an identity tell rows apart, and are not in the data.
     numbered = any(spec.by_name[name].identity is not None for name in spec.primary_key)
-    return bool(spec.primary_key) and not (keeps_last or numbered)
+    return bool(spec.primary_key) and not (may_repeat or numbered)
 
 
 def _is_always_proven(_: TableSpec) -> bool:
@@ -57,9 +61,7 @@ def _depends_on_key(spec: TableSpec, dimension: Dimension) -> bool:
     """Whether rows of one key have one value of a partition expression."""
     if dimension.column is not None:
         return dimension.column in spec.primary_key
-    words = {
-        text.strip('"').lower() for kind, text in tokens(dimension.expr) if kind in ("word", "name")
-    }
+    words = names_in(dimension.expr)
     used = words & spec.by_name.keys()
     if not used or not used <= {*spec.primary_key}:
         return False

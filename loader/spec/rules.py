@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from loader.errors import Loc, Problem
+from loader.spec.change_rules import change_problems
+from loader.spec.check_rules import check_problems
 from loader.spec.column_names import check_column, check_repeated, list_names
+from loader.spec.column_source_rules import column_source_problems
 from loader.spec.fields import duration_seconds
 from loader.spec.model import Column, Merge, TableSpec
 from loader.spec.partition_rules import key_problems, partition_problems
+from loader.spec.rename_rules import rename_problems
 from loader.sql.dialects.redshift import (
     ENCODINGS,
     KEY_TYPES,
@@ -31,11 +35,13 @@ _DIST_WORDS = ("even", "all", "auto")
 def problems(spec: TableSpec) -> Iterator[Problem]:
     """Find problems between the fields of a spec; each field is valid by itself."""
     yield from _columns(spec)
+    yield from rename_problems(spec)
     yield from _keys(spec)
     partitions = list(partition_problems(spec))
     yield from partitions
     yield from _loading(spec)
-    yield from _checks(spec)
+    yield from change_problems(spec)
+    yield from check_problems(spec)
     yield from _dagster(spec)
     if not partitions:  # keys and files are checked once the dimensions are right
         yield from key_problems(spec)
@@ -54,6 +60,9 @@ def _columns(spec: TableSpec) -> Iterator[Problem]:
         yield from _column(spec, column, ("columns", at))
     if all(column.identity is not None for column in spec.columns):
         yield Problem("every column is an identity: there is nothing to load", ("columns",))
+    elif not any(column.is_in_data for column in spec.columns):
+        yield Problem("no column is in the data: there is nothing to load", ("columns",))
+    yield from column_source_problems(spec)
 
 
 def _column(spec: TableSpec, column: Column, loc: Loc) -> Iterator[Problem]:
@@ -178,7 +187,7 @@ def _csv_files(spec: TableSpec) -> Iterator[Problem]:
             "add `header: false`, or use `columns: {…}` to rename columns of the file",
         )
     if not source.header and not source.names:
-        staged = [source.columns.get(column.name, column.name) for column in spec.staged_columns()]
+        staged = [spec.name_in_data(column) for column in spec.columns if column.is_in_data]
         yield Problem(
             "files without a header need the names of their columns, in the files' order",
             ("source", "header"),
@@ -212,30 +221,25 @@ def _merged_by(spec: TableSpec) -> Iterator[Problem]:
 
 
 def _source_columns(spec: TableSpec) -> Iterator[Problem]:
-    renamed = spec.source.columns
-    for name in renamed:
-        yield from check_column(spec, name, ("source", "columns", name))
-    takers: dict[str, str] = {}
-    for column in sorted(spec.staged_columns(), key=lambda column: column.name in renamed):
-        taken = renamed.get(column.name, column.name)
-        other = takers.setdefault(taken, column.name)
-        if other != column.name:
+    batch = {column.name for column in spec.batch_columns}
+    for name in spec.source.columns:
+        if name not in batch:
+            yield from check_column(spec, name, ("source", "columns", name))
+    takers: dict[str, Column] = {}
+    in_data = [column for column in spec.input_columns if column.is_in_data]
+    # Names that are given come last: the problem is told where one of them is.
+    for column in sorted(in_data, key=lambda column: spec.name_in_data(column) != column.name):
+        taken = spec.name_in_data(column)
+        other = takers.setdefault(taken, column)
+        if other.name != column.name:
+            given: Loc = ("source", "columns", column.name)
+            if column.from_:
+                given = ("columns", spec.columns.index(column), "from")
             yield Problem(
-                f"the file's column `{taken}` is already read as `{other}`",
-                ("source", "columns", column.name),
+                f"the file's column `{taken}` is already read as `{other.name}`",
+                given,
                 "each column of a file fills one column of the table",
             )
-
-
-def _checks(spec: TableSpec) -> Iterator[Problem]:
-    for at, check in enumerate(spec.checks):
-        if check.column is not None:
-            yield from check_column(spec, check.column, ("checks", at, "column"))
-        for position, name in enumerate(check.columns):
-            yield from check_column(spec, name, ("checks", at, "columns", position))
-        low, high = check.bound[0], check.bound[-1]
-        if low > high:
-            yield Problem("the range is empty", ("checks", at, check.operator))
 
 
 def _dagster(spec: TableSpec) -> Iterator[Problem]:

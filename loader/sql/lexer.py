@@ -119,33 +119,38 @@ def bare_words(sql: str, *, backslash: bool = False) -> str:
     return " ".join(words).upper()
 
 
-def check_expression(text: str) -> None:
-    """Check that a text can be one SQL expression, in any dialect.
+def check_expression(text: str, noun: str = "expression") -> None:
+    """Check that a text can be one SQL expression, or a part of a statement, in any dialect.
+
+    Args:
+        text: The text.
+        noun: What it is called in errors.
 
     Raises:
         ValueError: it is empty, or has a semicolon, a comment, an open quote, a bracket without
             its partner, or a backslash in a literal (an escape on Redshift, a character elsewhere).
     """
     if not text.strip():
-        raise ValueError("the expression is empty")
+        raise ValueError(f"the {noun} is empty")
+    article = "an" if noun[0] in "aeiou" else "a"
     brackets: list[str] = []
     for kind, piece in tokens(text):
         if kind == "comment":
-            raise ValueError("an expression may not hold a comment")
+            raise ValueError(f"{article} {noun} may not hold a comment")
         if kind == "open":
-            raise ValueError(f"a `{piece}` in the expression never closes")
+            raise ValueError(f"a `{piece}` in the {noun} never closes")
         if kind == "text" and "\\" in piece:
             raise ValueError("a backslash in a literal means different things to the dialects")
         if "\0" in piece:
-            raise ValueError("an expression may not hold a NUL character")
+            raise ValueError(f"{article} {noun} may not hold a NUL character")
         if piece == ";":
-            raise ValueError("an expression may not hold a semicolon")
+            raise ValueError(f"{article} {noun} may not hold a semicolon")
         if piece in ("(", "["):
             brackets.append({"(": ")", "[": "]"}[piece])
         elif piece in (")", "]") and (not brackets or brackets.pop() != piece):
-            raise ValueError(f"a `{piece}` in the expression has no partner")
+            raise ValueError(f"a `{piece}` in the {noun} has no partner")
     if brackets:
-        raise ValueError(f"a `{brackets[-1]}` is missing in the expression")
+        raise ValueError(f"a `{brackets[-1]}` is missing in the {noun}")
 
 
 def replace_words(text: str, words: Mapping[str, str], calls: Mapping[str, str]) -> str:
@@ -178,6 +183,40 @@ def called_words(text: str) -> Iterator[tuple[str, bool]]:
     for place, (kind, piece) in enumerate(pieces):
         if kind == "word" and not _follows_dot(pieces, place):
             yield piece.lower(), _end_of_call(pieces, place) is not None
+
+
+def names_in(text: str) -> set[str]:
+    """The words and quoted names of an expression, in lower case.
+
+    >>> sorted(names_in("Op = 'D' AND b > 1"))
+    ['and', 'b', 'op']
+    """
+    found = (piece for kind, piece in tokens(text) if kind in ("word", "name"))
+    return {piece.strip('"').lower() for piece in found}
+
+
+def columns_in(text: str) -> set[str]:
+    """The words of an expression that may be columns: neither calls nor what follows a dot.
+
+    >>> sorted(columns_in("upper(op) = 'D'"))
+    ['op']
+    """
+    quoted = (piece.strip('"').lower() for kind, piece in tokens(text) if kind == "name")
+    return {word for word, called in called_words(text) if not called} | {*quoted}
+
+
+_WORDS = (
+    "all and any array as asc at between bigint binary bool boolean both by bytea case cast char"
+    " character collate current_date current_timestamp date datetime day days decimal desc distinct"
+    " double else end epoch escape exists false float float4 float8 from hour hours ilike in int"
+    " int2 int4 int8 integer interval is isnull json leading like localtimestamp minute minutes"
+    " month months not notnull null nulls numeric on or over partition precision quarter real"
+    " second seconds similar smallint some super sysdate text then time timestamp timestamptz"
+    " timetz to trailing true unknown using varbinary varbyte varchar varying week weeks when"
+    " with without year years zone"
+)
+SQL_WORDS = frozenset(_WORDS.split())
+"""Words of expressions that are no columns."""
 
 
 def _follows_dot(pieces: Sequence[tuple[str, str]], place: int) -> bool:

@@ -16,7 +16,7 @@ import jinja2
 import jinja2.exceptions
 
 from loader.errors import TemplateError
-from loader.sql import lexer
+from loader.sql import lexer, queries
 from loader.sql.datatypes import DataType
 from loader.sql.dialects.base import Dialect, Value
 from loader.sql.sandbox import Clock, CompiledTemplates, LimitError, Sandbox
@@ -226,7 +226,7 @@ def _only_sql(value: object) -> Sql:
         str(value)  # StrictUndefined raises here, and names the variable
     raise TypeError(
         f"{short_repr(value)} is printed without a filter; pipe it through ident, table,"
-        " qualifier, schema, literal, type, keyword, default or expr"
+        " qualifier, schema, literal, type, keyword, default, expr or query"
     )
 
 
@@ -261,6 +261,12 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
     def column_type(data_type: DataType) -> Sql:
         return Sql(dialect.column_type(_require_defined(data_type)))
 
+    def query(text: str, name: Table, slice_: object) -> Sql:
+        queries.check_query(_require_defined(text))
+        whole = table(name)
+        places = {"table": whole, "slice": "loader_slice" if slice_ else whole}
+        return Sql(dialect.default(queries.fill_places(text.strip(), places)))
+
     return {
         "ident": ident,
         "schema": schema,
@@ -274,6 +280,7 @@ def _filters(dialect: Dialect, catalog: str) -> dict[str, Callable[..., Sql]]:
         "default": lambda text: Sql(dialect.default(expr(text))),
         "keyword": keyword,
         "expr": lambda text: Sql(dialect.default(expr(text))),
+        "query": query,
         "csv": csv,
     }
 

@@ -27,6 +27,7 @@ from loader.staging.figures.collector import FigureCollector
 from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import Staged, StagedFile, write_manifest
 from loader.staging.stores.base import Store
+from loader.text_tables import format_count
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with rows encoded, bytes written and files completed so far."""
@@ -257,7 +258,9 @@ class Stager:
         """Add how much was staged before the disk or bucket failed, to help size it."""
         if not isinstance(error.__cause__, OSError):
             return error
-        so_far = f"{self._rows:,} rows and {self._bytes / (1 << 20):,.1f} MB of this load"
+        so_far = (
+            f"{format_count(self._rows, 'row')} and {self._bytes / (1 << 20):,.1f} MB of this load"
+        )
         longer = StageError(f"{error.message} (after {so_far})", hint=error.hint)
         longer.__cause__ = error.__cause__
         return longer

@@ -77,7 +77,7 @@ def redshift_target(redshift: RedshiftStandIn) -> dict[str, Any]:
     """The settings of a Loader target that is the stand-in.
 
     As in `Project(specs="specs", targets={"prod": redshift_target})`, or below
-    `[tool.loader.targets.prod]`.
+    `[targets.prod]` in a loader.toml.
     """
     return redshift.target()
 

@@ -67,6 +67,16 @@ def unload_prefix(table: str) -> str:
     return f"unload/{table}/{uuid.uuid4()}"
 
 
+@dataclass(frozen=True)
+class DatabaseInfo:
+    """The database of a target, as catalogs of assets name it."""
+
+    database: str
+    """The database name that qualifies table names."""
+    uri: str
+    """The URI of the database, without secrets."""
+
+
 class Adapter(ABC, Generic[S]):
     """One warehouse. Methods that are not abstract have defaults that fit most warehouses."""
 
@@ -126,6 +136,15 @@ class Adapter(ABC, Generic[S]):
         folder = root / settings.staging
         staging = shorten_path(folder) if self.stages_in_folder else settings.staging
         return Target(name, self.dialect.name, staging, settings.ledger_schema, verify=verify)
+
+    def describe(self, settings: S, root: Path) -> DatabaseInfo:  # noqa: ARG002
+        """The name and URI of the target's database; no secrets.
+
+        Args:
+            settings: The target's settings, in which variables may not be known yet.
+            root: The project's folder.
+        """
+        return DatabaseInfo(settings.database, f"{settings.type}://{settings.database}")
 
     def example_target(self) -> Target:
         """An invented target, for pages that show the SQL of a load."""

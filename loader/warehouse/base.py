@@ -51,6 +51,14 @@ class AttachesFiles(Session, Protocol):
         """
 
 
+@runtime_checkable
+class NamesColumns(Session, Protocol):
+    """A session that tells the names of the columns that a query returns."""
+
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        """Run a query; returns the names of its columns, and its rows."""
+
+
 def run_statement(session: Session, statement: Statement) -> list[Row]:
     """Run a statement of a plan, and return its rows.
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from loader.errors import ExecuteError
 from loader.plan.live_table import LiveTable
-from loader.plan.model import table_ledger
+from loader.plan.model import file_ledger, table_ledger
+from loader.plan.source_files import LoadedFile
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse
 from loader.warehouse.introspect import describe
@@ -60,6 +61,26 @@ def find_load(
         return None
     facts = {"ledger": shared, "table_ledger": searched, "table": table, "load": {"id": load_id}}
     return LoadRecord.of(session.execute(renderer.render("ledger_find", facts).sql))
+
+
+def file_ledger_of(renderer: Renderer, schema: str, table: Table) -> Table:
+    """The ledger of the files of a table's loads."""
+    return file_ledger(schema, table, per_table=renderer.has("table_ledger_create"))
+
+
+def find_loaded_files(
+    session: Session, renderer: Renderer, ledger_schema: str, table: Table
+) -> list[LoadedFile]:
+    """The files whose rows are in a table, by the ledger.
+
+    Raises:
+        ExecuteError: the warehouse cannot be queried.
+    """
+    ledger = file_ledger_of(renderer, ledger_schema, table)
+    if not isinstance(describe(session, renderer, ledger), LiveTable):
+        return []
+    rendered = renderer.render("files_known", {"file_ledger": ledger, "table": table})
+    return [LoadedFile(*row) for row in session.execute(rendered.sql)]
 
 
 def check_same_load(record: LoadRecord, load_id: str, table: Table, slice_: str | None) -> None:

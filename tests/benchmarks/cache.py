@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tests.benchmarks import manyspecs
+from tests.benchmarks import manyfiles, manyspecs
 from tests.benchmarks.lineitem import SCHEMA
 
 ENVIRONMENTS = {
@@ -33,6 +33,13 @@ ENVIRONMENTS = {
         "boto3==1.44.5",
         "pandas==3.1.1",
         "pyarrow==25.0.1",
+    ),
+    # The last one with a binary on PyPI; it runs the command line of DuckDB, with two extensions.
+    "sling": (
+        "sling-linux-amd64==1.4.11",
+        "duckdb-cli==1.5.5",
+        "duckdb-extension-json==1.5.5",
+        "duckdb-extension-httpfs==1.5.5",
     ),
 }
 """What each environment holds besides what these need."""
@@ -102,6 +109,19 @@ def project(form: manyspecs.Form, tables: int) -> Path:
         part = path.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         manyspecs.write(form, part, tables)
+        part.rename(path)
+    return path
+
+
+def job(form: manyfiles.JobForm) -> Path:
+    """The job of many files, in the form of a program; a run needs a copy of it."""
+    source = Path(manyfiles.__file__).read_bytes()
+    path = folder() / "jobs" / f"{form}-{hashlib.sha256(source).hexdigest()[:8]}"
+    if not path.exists():
+        _say(f"writing the job of many files for {form}")
+        part = path.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        manyfiles.write(form, part)
         part.rename(path)
     return path
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.benchmarks.manyfiles import JobForm
 from tests.benchmarks.manyspecs import Form
 from tests.benchmarks.s3server import Kind
 
@@ -40,6 +41,15 @@ class Many:
 
 
 @dataclass(frozen=True)
+class Job:
+    """Twenty tables of a hundred files each, which are loaded into a new DuckDB file."""
+
+    form: JobForm
+    again: bool = False
+    """Whether what is measured is the second run, which has nothing to load."""
+
+
+@dataclass(frozen=True)
 class Command:
     """One command line, run several times in each round."""
 
@@ -49,7 +59,7 @@ class Command:
     program: str = "loader"
     environment: str | None = None
     peer: bool = False
-    project: Many | None = None
+    project: Many | Job | None = None
     """Where it runs; `None` is this repository."""
     streams: bool = False
     """Whether it is so long that it runs once, and only when named."""
@@ -86,6 +96,20 @@ def _dbt(name: str, *arguments: str) -> Command:
         environment="dbt",
         peer=True,
         project=Many("dbt", 1_000),
+    )
+
+
+def _job(form: JobForm, program: str, *arguments: str, again: bool = False) -> Command:
+    """The whole job, from process start to end."""
+    own = form == "loader"
+    return Command(
+        f"files-{form}{'-again' * again}",
+        arguments,
+        runs=1,
+        program=program,
+        environment=None if own else form,
+        peer=not own,
+        project=Job(form, again),
     )
 
 
@@ -148,6 +172,12 @@ CASES: tuple[Case, ...] = (
     _dbt("many-1k-dbt-parse", "--no-partial-parse", "parse"),
     _dbt("many-1k-dbt-parse-again", "parse"),
     _dbt("many-1k-dbt-compile", "--no-partial-parse", "compile"),
+    _job("loader", "loader", "run"),
+    _job("loader", "loader", "run", again=True),
+    _job("dlt", "python", "job.py"),
+    _job("dlt", "python", "job.py", again=True),
+    _job("sling", "python", "job.py"),
+    _job("sling", "python", "job.py", again=True),
     Command("many-10k-validate", ("validate",), 1, project=_TEN_THOUSAND, streams=True),
     Command("many-10k-plan", ("plan",), 1, project=_TEN_THOUSAND, streams=True),
 )
@@ -171,7 +201,7 @@ class Target:
 
 
 TARGETS = (
-    Target("loader-arrow", 1.2, of="limit-arrow"),
+    Target("loader-arrow", 0.75, of="limit-arrow"),
     Target("loader-arrow", 1.1, of="loader-arrow-counts"),
     Target("loader-pandas", 1.1, of="loader-pandas-counts"),
     Target("s3-loader-arrow", 1.1, of="s3-loader-arrow-counts"),
@@ -192,6 +222,8 @@ TARGETS = (
     Target("cli-plan", 0.6),
     Target("many-1k-validate", 1.5),
     Target("many-1k-plan", 1.5),
+    Target("files-loader", 0.5, of="files-dlt"),
+    Target("files-loader", 0.5, of="files-sling"),
     Target("many-10k-validate", 12),
     Target("many-10k-validate", 600, measure="peak_mb"),
     Target("many-10k-plan", 12),

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.benchmarks import cache
-from tests.benchmarks.cases import Command, Load, Objects
+from tests.benchmarks.cases import Command, Load, Many, Objects
 from tests.benchmarks.s3server import S3Server, ServerError, serve
 
 REPOSITORY = Path(__file__).parents[2]
@@ -115,12 +115,18 @@ def _timed(watched: "Watched", told: dict[str, Any], expected: int) -> Run:
 def run_command(case: Command) -> list[Run]:
     """Run a command line several times, from process start to end."""
     program = cache.python(case.environment).with_name(case.program)
-    project = cache.project(case.project.form, case.project.tables) if case.project else None
     runs = []
     for _ in range(case.runs):
         with _folder() as folder:
-            command = [str(program), *case.arguments]
-            watched = watch(command, log=folder / "log", where=project or REPOSITORY)
+            command, where = [str(program), *case.arguments], REPOSITORY
+            if isinstance(case.project, Many):
+                where = cache.project(case.project.form, case.project.tables)
+            elif case.project is not None:
+                where = folder / "job"
+                shutil.copytree(cache.job(case.project.form), where)
+                if case.project.again:
+                    watch(command, log=folder / "log", where=where)
+            watched = watch(command, log=folder / "log", where=where)
         runs.append(
             Run(
                 seconds=watched.finished - watched.started,

@@ -13,14 +13,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from pyarrow import feather
 
 from loader.cli import main
 from loader.cli.output.plans import COMMENT_LIMIT
@@ -51,6 +50,13 @@ SESSIONS: dict[str, list[str]] = {
         *("validate --format github", "edit: data_type: bigint -> data_type: bigit"),
         *("validate --format github", "validate shop/orders --format github"),
         *("validate shop/ordres --format github", "validate --format github --bananas"),
+    ],
+    "validate_settings": [
+        *("edit: bigint -> bigit", "settings: port = -> prot =", "validate"),
+        *('settings: target = "local" -> target = "prd"', "validate", "validate --format github"),
+        *("settings: specs = -> spec =", "validate shop/orders", "plan"),
+        *("settings: [targets.prod] -> [tool.loader.targets.prod]", "validate", "plan"),
+        *("settings: [tool.loader -> [tool loader", "validate", "validate --format github"),
     ],
     "plan": [
         *("plan", "plan shop/orders", "plan shop.orders -q", "plan 'shop/*'"),
@@ -124,9 +130,10 @@ SESSIONS: dict[str, list[str]] = {
 
 
 def edit(line: str, project: Path) -> None:
-    """Change the spec as a person would: ``edit: old -> new``."""
-    old, new = line.removeprefix("edit: ").split(" -> ")
-    path = project / "specs" / "shop" / "orders.yml"
+    """Change the spec as a person would: ``edit: old -> new``; or the settings."""
+    what, _, words = line.partition(": ")
+    old, new = words.split(" -> ")
+    path = project / {"edit": "specs/shop/orders.yml", "settings": "loader.toml"}[what]
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -176,7 +183,7 @@ def test_sessions(name: str, project: Path) -> None:
     """Every command tells what was reviewed: answers on stdout, the rest on stderr."""
     told = []
     for line in SESSIONS[name]:
-        if line.startswith("edit: "):
+        if line.startswith(("edit: ", "settings: ")):
             edit(line, project)
             told += [f"# {line}", ""]
             continue
@@ -316,14 +323,10 @@ def test_plan_touches_nothing(project: Path) -> None:
     assert sorted(project.rglob("*")) == before
 
 
-@pytest.mark.parametrize("form", ["arrow", "parquet"])
-def test_planned_sql_runs_as_it_is(project: Path, form: str) -> None:
-    """The SQL of a plan runs in DuckDB once the files are where it says, and gives the table.
-
-    Arrow files are a table that the session names like them.
-    """
+def test_planned_sql_runs_as_it_is(project: Path) -> None:
+    """The SQL of a plan runs in DuckDB once the files are where it says, and gives the table."""
     spec = project / "specs" / "shop" / "orders.yml"
-    spec.write_text(spec.read_text() + f"staging: {{keep: always, format: {form}}}\n")
+    spec.write_text(spec.read_text() + "staging: {keep: always, format: parquet}\n")
     _, answer, _ = run(f"{LOAD} --format json")
     staged = Path(json.loads(answer)["staged"])
     warehouse = project / ".loader" / "warehouse.duckdb"
@@ -337,14 +340,93 @@ def test_planned_sql_runs_as_it_is(project: Path, form: str) -> None:
     (run_folder,) = (project / ".loader" / "staging" / "shop.orders" / "one").iterdir()
     script = script.replace("<run>", run_folder.name)
     with duckdb.connect(warehouse) as connection:
-        if form == "arrow":
-            (file,) = run_folder.glob("part-*.arrow")
-            name = run_folder.relative_to(project) / "part-*.arrow"
-            connection.register(str(name), feather.read_table(file))
         connection.execute(script)
         again = connection.execute("SELECT * FROM shop.orders ORDER BY ALL").fetchall()
     assert again == loaded
     assert len(again) == 3
+
+
+CHANGED = ["plan --live", "plan --live --format markdown", "plan --live --format sql"]
+
+
+def many_tables(project: Path, changed: Sequence[int]) -> None:
+    """Sixty live tables, of which some have a column more in their specs."""
+    text = (project / "specs" / "shop" / "orders.yml").read_text()
+    (project / "specs" / "shop" / "orders.yml").unlink()
+    for number in range(60):
+        copy = text.replace("name: orders", f"name: orders_{number}")
+        (project / "specs" / f"orders_{number}.yml").write_text(copy)
+    assert run("apply -q")[0] == 0
+    for number in changed:
+        path = project / "specs" / f"orders_{number}.yml"
+        more = "{name: coupon, data_type: varchar(20)}"
+        path.write_text(path.read_text().replace("primary_key", f"  - {more}\nprimary_key"))
+
+
+def test_a_live_plan_shows_what_changes(project: Path) -> None:
+    """Tables that need nothing are one line, and no load is shown that nobody has asked for."""
+    many_tables(project, [41, 59])
+    for line in CHANGED:
+        code, out, _ = run(line)
+        assert code == 0
+        assert out.count("ADD COLUMN") == 2
+        assert "DELETE" not in out
+        assert "orders_7" not in out
+        assert ("58 tables need nothing" in out) == ("sql" not in line)
+        assert out.index("orders_41") < out.index("orders_59")
+    code, out, _ = run("plan --live shop/orders_59 shop/orders_7 --partition 2026-01-01")
+    assert out.count("DELETE FROM") == 2
+    assert out.index("ADD COLUMN") < out.index("orders_7 ")
+    _, out, _ = run("plan --live -v")
+    assert "DELETE" not in out
+    assert "orders_7" in out
+
+
+def test_the_markdown_of_many_changes_has_what_fits(project: Path) -> None:
+    """The changes come first, then as much of their SQL as fits; what is left out is counted."""
+    many_tables(project, range(60))
+    assert run("plan --live --format markdown -o plan.json")[0] == 0
+    for number in range(60):
+        path = project / "specs" / f"orders_{number}.yml"
+        path.write_text(path.read_text().replace("decimal(12,2)", "decimal(14,3)"))
+    _, out, _ = run("plan --live --format markdown")
+    assert len(out) <= COMMENT_LIMIT
+    assert out.count("#### ") == 60
+    shown = out.count("```sql")
+    assert 5 < shown < 60
+    assert f"0 of the tables and the SQL of {60 - shown} are left out" in out
+
+
+def test_a_live_plan_of_data_reads_columns_by_their_names_in_the_file(project: Path) -> None:
+    """`source.columns` and `renamed_from` name the data's columns for the comparison too."""
+    path = project / "specs" / "shop" / "orders.yml"
+    text = path.read_text().replace("name: amount", "renamed_from: total, name: amount")
+    path.write_text(text + "source: {columns: {customer: Kunde}}\n")
+    (project / "data" / "other.csv").write_text(
+        "order_id,ordered_on,Kunde,Total\n1,2026-01-01,A,1\n"
+    )
+    code, out, _ = run("plan --live --from data/other.csv --partition auto")
+    assert code == 0
+    assert re.search(r"customer +varchar\(80\) +- +text `Kunde`", out)
+    assert re.search(r"amount +decimal\(12,2\) +- +text `Total`", out)
+    assert "not in the spec" not in out
+
+
+def test_the_suffix_says_what_a_saved_plan_is(project: Path) -> None:
+    """A plan is saved as JSON, as a script or as Markdown; another suffix is refused."""
+    for name, start in (
+        ("a.sql", "-- shop.orders"),
+        ("b.md", "### `loader plan`"),
+        ("c.json", "{"),
+    ):
+        code, out, err = run(f"plan --partition 2026-01-01 -o {name}")
+        assert code == 0
+        assert (project / name).read_text().startswith(start)
+        assert (out == "") == (name != "c.json")
+        assert ("the plan is in" in err) == (name != "c.json")
+    for line in ("plan -o plan.yml", "plan -o plan", "plan -o plan.sql --format markdown"):
+        code, _, err = run(line)
+        assert (code, "`loader apply`, .sql or .md" in err) == (1, True)
 
 
 def test_markdown_fits_a_comment(project: Path) -> None:
@@ -677,3 +759,14 @@ def test_the_example_loads(nyc: Callable[[str], str]) -> None:
     out = nyc("read nyc/flights --partition 2013-01-01 --columns carrier,flight")
     assert len(out.splitlines()) == 843
     assert len(nyc("history").splitlines()) == 5
+
+
+def test_a_run_shows_each_table_while_it_is_loaded(project: Path) -> None:
+    """On a terminal each table has a line of its own, and what is done stays above these lines."""
+    spec = project / "specs" / "shop" / "orders.yml"
+    spec.write_text(spec.read_text() + "source: {files: data/*.csv}\n")
+    shown = on_terminal(project, "run", {"NO_COLOR": "1"})
+    assert "shop.orders: staging" in shown
+    done = re.compile(r"(?:^|[\r\nKA])\[1/1\] shop\.orders: 3 rows from 1 file in \d+\.\d s\r\n")
+    assert done.search(shown)
+    assert shown.rstrip().endswith(" s")

@@ -138,6 +138,13 @@ def check(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
     return found | draw(st.fixed_dictionaries({}, optional=more))
 
 
+FROM: list[Any] = [
+    *("file_row", "path.the key", "Order ID", {"column": "file"}, {"column": "Path.x"}),
+    *({"constant": -7}, {"constant": 0}),
+]
+"""Where an integer may come from."""
+
+
 @st.composite
 def table(draw: st.DrawFn) -> dict[str, Any]:
     """Documents that use every key of the language; not all of them are valid."""
@@ -166,6 +173,8 @@ def table(draw: st.DrawFn) -> dict[str, Any]:
         {"name": "the_day", "data_type": "date"},
         {"name": "the_time", "data_type": "timestamp"},
         {"name": "the_text", "data_type": "varchar(20)", "nullable": False},
+        {"name": "the_file", "data_type": "varchar(20)", "from": "file"},
+        {"name": "the_key", "data_type": "integer", "from": draw(st.sampled_from(FROM))},
     ]
     keys = [column["name"] for column in columns if column.get("nullable") is not True]
     optional = {

@@ -173,6 +173,12 @@ class Bench:
         (found,) = self.by_partition(result, key).values()
         return found
 
+    def observed(self, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+        """The metadata of the one observation of a run, as plain values."""
+        (event,) = result.get_asset_observation_events()
+        found = event.asset_observation_data.asset_observation.metadata
+        return {name: value.value for name, value in found.items()}
+
     def by_partition(
         self, result: dg.ExecuteInProcessResult, key: str = "s/t"
     ) -> dict[str | None, dict[str, Any]]:

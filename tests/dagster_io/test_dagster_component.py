@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,167 +15,30 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from dagster.components.testing import create_defs_folder_sandbox
-from dagster.components.testing.utils import DefsFolderSandbox, component_defs
+from dagster.components.testing.utils import component_defs
 
 from loader.dagster_component import TableSpecsComponent
 from loader.dagster_io.managers import DuckDBIOManager
-from loader.errors import LoaderError, SpecError
 from loader.project import Project
 from loader.spec.model import TableSpec
 from loader.testing.redshift.server import RedshiftStandIn
+from tests.dagster_io.componentkit import (
+    BY_DAY,
+    RANGE,
+    Location,
+    failures,
+    new_location,
+    table,
+)
 
 # Dagster's own loader of defs.yaml uses what pydantic would rather have it not use.
 pytestmark = pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")
 
-COLUMNS = [
-    {"name": "day", "data_type": "date"},
-    {"name": "origin", "data_type": "varchar(3)"},
-    {"name": "n", "data_type": "integer"},
-]
-BY_DAY: dict[str, Any] = {
-    "partition_by": [{"name": "date", "expr": "day", "grain": "day"}],
-    "dagster": {"partitions": {"date": {"start": "2013-01-01"}}},
-}
-RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-TYPE = "loader.dagster_component.TableSpecsComponent"
-
-
-def table(name: str = "t", **fields: Any) -> dict[str, Any]:
-    return {"schema": "s", "name": name, "columns": COLUMNS, **fields}
-
-
-@dataclass
-class Location:
-    """A code location with one component, and a DuckDB file."""
-
-    sandbox: DefsFolderSandbox
-    folder: Path
-    instance: dg.DagsterInstance
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-    def spec(self, spec: Mapping[str, Any] | str, name: str = "t.yml") -> None:
-        """Write a spec."""
-        text = spec if isinstance(spec, str) else yaml.safe_dump(dict(spec), sort_keys=False)
-        self.file(f"specs/{name}", text)
-
-    def file(self, name: str, text: str) -> None:
-        """Write a file into the component's folder."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    @contextmanager
-    def defs(self, **attributes: Any) -> Iterator[dg.Definitions]:
-        """The definitions of the component, with a warehouse."""
-        body = {"type": TYPE, "attributes": {**self.attributes, **attributes}}
-        (self.folder / "defs.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
-        with self.sandbox.load_component_and_build_defs(defs_path=self.folder) as (found, defs):
-            assert isinstance(found, TableSpecsComponent)
-            manager = DuckDBIOManager(
-                database=str(self.sandbox.project_root / "warehouse.duckdb"),
-                specs=str(self.folder / found.specs),
-            )
-            yield dg.Definitions.merge(defs, dg.Definitions(resources={"io_manager": manager}))
-
-    def fails(self, **attributes: Any) -> str:
-        """What is wrong with the component."""
-        with pytest.raises(Exception) as caught, self.defs(**attributes) as defs:  # noqa: PT011  # Dagster wraps it as it likes
-            defs.resolve_asset_graph()
-        told = []
-        error: BaseException | None = caught.value
-        while error is not None:
-            told.append(str(error))
-            if isinstance(error, LoaderError):
-                return told[-1]
-            error = error.__cause__ or error.__context__
-        return "\n".join(told)
-
-    def run(
-        self, *keys: str, attributes: Mapping[str, Any] | None = None, **run: Any
-    ) -> dg.ExecuteInProcessResult:
-        """Materialize assets, with their checks."""
-        with self.defs(**(attributes or {})) as defs:
-            selection = dg.AssetSelection.assets(*(key.split("/") for key in keys))
-            job = dg.define_asset_job("job", selection=selection)
-            whole = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
-            return whole.resolve_job_def("job").execute_in_process(
-                instance=self.instance, raise_on_error=False, **run
-            )
-
-    def rows(self, name: str = "t") -> list[tuple[Any, ...]]:
-        """What a table holds."""
-        database = str(self.sandbox.project_root / "warehouse.duckdb")
-        project = DuckDBIOManager(database=database, specs=str(self.folder / "specs")).project
-        frame: Any = project.read(project.spec(f"s.{name}"), as_="arrow")
-        return sorted(
-            (str(day), origin, n)
-            for day, origin, n in zip(*frame.to_pydict().values(), strict=True)
-        )
-
 
 @pytest.fixture
 def location() -> Iterator[Location]:
-    with create_defs_folder_sandbox() as sandbox, dg.DagsterInstance.ephemeral() as instance:
-        folder = sandbox.defs_folder_path / "warehouse"
-        folder.mkdir(parents=True)
-        yield Location(sandbox, folder, instance)
-
-
-def failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    found = []
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            failed = data.user_failure_data
-            found.append(str(failed.description) if failed else data.error_display_string)
-    return found
-
-
-def test_what_is_scaffolded_loads(location: Location) -> None:
-    """The scaffolder writes a table that can be materialized as it is."""
-    folder = location.sandbox.scaffold_component(
-        TableSpecsComponent,
-        defs_path="scaffolded",
-        scaffold_params={"schema_name": "sales", "table": "receipts"},
-    )
-    made = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    assert made == ["data/receipts-2026-01-01.csv", "defs.yaml", "specs/sales.receipts.yml"]
-    assert yaml.safe_load((folder / "defs.yaml").read_text()) == {
-        "type": TYPE,
-        "attributes": {"specs": "specs"},
-    }
-    database = str(location.sandbox.project_root / "warehouse.duckdb")
-    manager = DuckDBIOManager(database=database, specs=str(folder / "specs"))
-    with location.sandbox.load_component_and_build_defs(defs_path=folder) as (_, defs):
-        graph = defs.resolve_asset_graph()
-        node = graph.get(dg.AssetKey(["sales", "receipts"]))
-        assert node.is_executable
-        assert node.pools == set()
-        whole = dg.Definitions.merge(defs, dg.Definitions(resources={"io_manager": manager}))
-        done = whole.resolve_implicit_global_asset_job_def().execute_in_process(
-            partition_key="2026-01-01", instance=location.instance
-        )
-    assert done.success
-    assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
-    frame: Any = manager.project.read(manager.project.spec("sales/receipts"), as_="arrow")
-    assert frame.num_rows == 2
-
-
-def test_scaffolding_leaves_what_is_there(location: Location) -> None:
-    """A spec that is there is not written over, and a name no table can have is refused."""
-    folder = location.sandbox.defs_folder_path / "other"
-    spec = folder / "specs" / "shop.orders.yml"
-    spec.parent.mkdir(parents=True)
-    spec.write_text("mine")
-    location.sandbox.scaffold_component(TableSpecsComponent, defs_path="other")
-    assert spec.read_text() == "mine"
-    with pytest.raises(SpecError, match="write `sales`"):
-        location.sandbox.scaffold_component(
-            TableSpecsComponent, defs_path="bad", scaffold_params={"schema_name": "Sales"}
-        )
-    assert not list((location.sandbox.defs_folder_path / "bad").rglob("*.yml"))
+    with new_location() as made:
+        yield made
 
 
 def test_a_table_from_files_of_its_spec(location: Location) -> None:
@@ -194,6 +56,56 @@ def test_a_table_from_files_of_its_spec(location: Location) -> None:
     assert location.rows() == [(f"2013-01-0{n}", "EWR", n) for n in (1, 2, 3)]
     assert len(done.asset_materializations_for_node("s__t")) == 3
     assert [one.passed for one in done.get_asset_check_evaluations()] == [True]
+
+
+def test_new_files_of_a_partition(location: Location) -> None:
+    """With `load: new` a run loads a partition that has new files, from all of them, or nothing."""
+    source: dict[str, Any] = {"source": {"files": "data/{date}/*.csv", "load": "new"}}
+    location.spec(table(**BY_DAY, **source))
+    location.file("data/2013-01-02/a.csv", "day,origin,n\n2013-01-02,EWR,1\n")
+
+    def run() -> dict[str, Any]:
+        done = location.run("s/t", partition_key="2013-01-02")
+        assert done.success
+        (event,) = done.asset_materializations_for_node("s__t")
+        return {
+            name: event.metadata[name].value for name in ("status", "files_read", "rows_loaded")
+        }
+
+    assert run() == {"status": "loaded", "files_read": 1, "rows_loaded": 1}
+    assert run() == {"status": "no_new_files", "files_read": 0, "rows_loaded": 0}
+    location.file("data/2013-01-02/b.csv", "day,origin,n\n2013-01-02,JFK,2\n")
+    assert run() == {"status": "loaded", "files_read": 2, "rows_loaded": 2}
+    assert location.rows() == [("2013-01-02", "EWR", 1), ("2013-01-02", "JFK", 2)]
+    (text,) = failures(location.run("s/t", partition_key="2013-01-03"))
+    assert "no file matches" in text
+
+
+def test_files_of_a_partitioned_table_are_named_by_partition(location: Location) -> None:
+    """`loader run` may split files by their rows; a run of Dagster is of some partitions."""
+    location.spec(table(**BY_DAY, source={"files": "data/all.csv"}))
+    assert "`data/all.csv` has no place for the partitions of `date`" in location.fails()
+
+
+def test_a_table_from_a_query_of_its_spec(location: Location) -> None:
+    """A spec with a query is an asset too: each run reads the windows of its partitions."""
+    (location.sandbox.project_root / "loader.toml").write_text("")
+    query = "SELECT * FROM rows WHERE day >= :start AND day < :end"
+    source = {"query": query, "connection": "sqlite:///shop.db"}
+    location.spec(table(**BY_DAY, source=source))
+    location.spec(table("u", source={**source, "query": "SELECT * FROM nope"}), "u.yml")
+    with sqlite3.connect(location.sandbox.project_root / "shop.db") as shop:
+        shop.execute("CREATE TABLE rows (day, origin, n)")
+        days = [(f"2013-01-0{n}", "EWR", n) for n in (1, 2, 3)]
+        shop.executemany("INSERT INTO rows VALUES (?, ?, ?)", days)
+    shop.close()
+    assert location.run("s/t", partition_key="2013-01-02").success
+    assert location.rows() == days[1:2]
+    tags = dict(zip(RANGE, ("2013-01-02", "2013-01-03"), strict=True))
+    assert location.run("s/t", tags=tags).success
+    assert location.rows() == days[1:]
+    (text,) = failures(location.run("s/u"))
+    assert text.startswith("the query on sqlite:///shop.db failed: no such table: nope")
 
 
 def test_files_of_a_spec_are_below_the_project(location: Location) -> None:
@@ -466,7 +378,7 @@ def test_translation(location: Location) -> None:
         assert (node.tags["a"], node.tags["c"]) == ("b", "d")
         assert "dagster/column_schema" in node.metadata
     text = location.fails(translation={"key": "other/{{ table_spec.name }}"})
-    assert "has the key `other/t`, but the IO manager finds its spec by asset_key" in text
+    assert "has the key `other/t`, not the asset_key of its spec" in text
 
 
 def test_an_override(location: Location) -> None:
@@ -478,7 +390,9 @@ def test_an_override(location: Location) -> None:
             return made.merge_attributes(metadata={"columns": len(table.columns)})
 
     location.spec(table(source={"files": "in.csv"}))
-    defs = component_defs(component=Ours(specs=str(location.folder / "specs")))
+    manager = {"type": "duckdb", "database": "w.duckdb"}
+    made = Ours(specs=str(location.folder / "specs"), io_manager=manager)
+    defs = component_defs(component=made)
     assert defs.resolve_asset_graph().get(dg.AssetKey(["s", "t"])).metadata["columns"] == 3
 
 
@@ -493,7 +407,6 @@ def _with(*specs: Mapping[str, Any] | str) -> Callable[[Location], None]:
 
 WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     (_with(), {}, "specs, does not exist"),
-    (_with(table()), {"specs": "."}, "cannot be in the folder of defs.yaml"),
     (_with(table()), {"specs": "nowhere"}, "nowhere, does not exist"),
     (_with(table(), table()), {}, "the asset key `s/t` is already that of"),
     (_with("schema: s\nname: t\ncolumn: []\n"), {}, "0.yml:3:1: column: unknown key `column`"),
@@ -526,9 +439,13 @@ WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     (
         _with(table(**BY_DAY)),
         {"assets": {"s/t": {"files": "{dat}.csv"}}},
-        "there is no dimension `dat`.*did you mean `{date}`",
+        "`{dat}` is no dimension.*did you mean `{date}`",
     ),
-    (_with(table()), {"assets": {"s/t": {"files": "{day}.csv"}}}, "so there is no `day`"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"files": "{day}.csv"}}},
+        "`{day}` is no partition of the table",
+    ),
     (
         _with(table(partition_by=BY_DAY["partition_by"])),
         {},
@@ -564,7 +481,7 @@ def test_the_attributes_have_a_schema() -> None:
     fields = schema["properties"]
     assert set(fields) == {
         *("specs", "select", "io_manager_key", "checks", "assets", "external", "pool"),
-        "translation",
+        *("target", "io_manager", "translation"),
     }
     assert all(one.get("description") for name, one in fields.items() if name != "translation")
     rows = schema["$defs"]["TableRowsModel"]

@@ -709,6 +709,51 @@ def test_a_check_that_fails_shows_rows_that_break_it(
     assert "rows" not in found["row_count"].metadata
 
 
+def test_checks_of_every_kind_are_asset_checks(
+    make_project: MakeProject, instance: dg.DagsterInstance
+) -> None:
+    """Each has a description of its own, a number where there is one, and its rows; some warn."""
+    checks: list[dict[str, Any]] = [
+        {"metric": "invalid_values", "column": "origin", "pattern": "^[a-c]$", "must_be": 0},
+        {"metric": "failed_rows", "expression": "n < 3", "must_be": 0},
+        {
+            "metric": "freshness",
+            "column": "day",
+            "unit": "days",
+            "must_be_less_than": 2,
+            "severity": "warning",
+        },
+        {"metric": "sql", "name": "top", "query": "SELECT max(n) FROM {slice}", "must_be": 3},
+        {"metric": "maximum", "column": "n", "must_be_less_than": 3, "severity": "warning"},
+    ]
+    bench = Bench(make_project({"t.yml": table(checks=checks)}), instance)
+    declared = {one.name: one for one in asset_checks(bench.project)[0].check_specs}
+    names = [
+        "invalid_values_origin_pattern_a_c",
+        "failed_rows_n_3",
+        "freshness_day",
+        "top",
+        "maximum_n",
+    ]
+    assert list(declared) == names
+    assert declared[names[0]].description == (
+        "invalid_values of origin (pattern ^[a-c]$) must be = 0"
+    )
+    assert declared["freshness_day"].description == "freshness of day must be < 2 days"
+    without = Bench(make_project({"t.yml": table()}), instance)
+    without.fill(rows(("2013-01-01", "a", 1), ("2013-01-03", "x", 3)))
+    bench = Bench(make_project({"t.yml": table(checks=checks)}), instance)
+    found = bench.check()
+    assert found.passed == dict(zip(names, [False, False, False, True, False], strict=True))
+    assert found.by_name["freshness_day"].severity == dg.AssetCheckSeverity.WARN
+    assert found.metadata("freshness_day")["value"] > 4_000
+    assert found.metadata("top")["value"] == 3
+    for name in (names[0], names[1], "freshness_day", "maximum_n"):
+        shown = found.by_name[name].metadata["rows"]
+        assert isinstance(shown, dg.TableMetadataValue)
+        assert shown.records[0].data["n"] == "3"
+
+
 def test_one_check_alone(make_project: MakeProject, instance: dg.DagsterInstance) -> None:
     """Checks run one by one too, and then nothing else is asked."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)
@@ -776,7 +821,8 @@ def test_checks_of_another_resource(
 ) -> None:
     """Only Loader's managers know a warehouse; another one is told by its class."""
     bench = Bench(make_project({"t.yml": table(checks=CHECKS)}), instance)
-    found = bench.check(resources={"io_manager": dg.mem_io_manager})
+    other = dg.IOManagerDefinition.hardcoded_io_manager(dg.InMemoryIOManager())  # type: ignore[no-untyped-call]  # Dagster's
+    found = bench.check(resources={"io_manager": other})
     assert found.failures[0].startswith("the resource `io_manager` is a InMemoryIOManager, but")
 
 

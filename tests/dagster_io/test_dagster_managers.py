@@ -213,7 +213,8 @@ def test_the_seed_snippet_runs(
     assert rows[:2] == [(day, "UA", 1), (day, "AA", 2)]
     assert len(rows) == 4
     metadata = bench.metadata(result, "nyc/flights")
-    assert metadata["dagster/row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/partition_row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/row_count"] == 4
     assert metadata["dagster/table_name"] == "dev.nyc.flights"
     assert metadata["dagster/uri"] == (
         f"redshift://{stand_in.host}:{stand_in.port}/dev/nyc/flights"
@@ -443,12 +444,12 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     bench.spec(**DAYS)
 
     def of_all(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        context.add_output_metadata({"dagster/row_count": 7})
+        context.add_output_metadata({"dagster/partition_row_count": 7})
         return day_rows(context)
 
     def of_one(context: dg.AssetExecutionContext) -> pd.DataFrame:
         context.add_asset_metadata(
-            {"dagster/row_count": 9},
+            {"dagster/partition_row_count": 9},
             asset_key=dg.AssetKey(["s", "t"]),
             partition_key="2024-01-02",
         )
@@ -457,7 +458,7 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     for value, wanted in ((of_all, [7, 7, 7]), (of_one, [1, 9, 1])):
         asset = made(value, partitions_def=DAILY)
         found = bench.by_partition(bench.run(asset, keys=("2024-01-01", "2024-01-03")))
-        assert [metadata["dagster/row_count"] for metadata in found.values()] == wanted
+        assert [metadata["dagster/partition_row_count"] for metadata in found.values()] == wanted
         assert [metadata["rows_loaded"] for metadata in found.values()] == [1, 1, 1]
 
 
@@ -530,12 +531,39 @@ def test_a_full_refresh_replaces_the_whole_table(bench: Bench) -> None:
     assert bench.rows() == [(jan(1), 1), (jan(2), 2)]
 
 
+def test_a_load_that_shrinks_a_partition_is_let_through_once(bench: Bench) -> None:
+    """The spec's guard fails the run with a table of partitions; `allow_shrink` makes it warn."""
+    checks = [{"metric": "row_count", "must_be": 1, "severity": "warning"}]
+    bench.spec(**DAYS, guards={"slice_shrinks_by": "20%"}, checks=checks)
+    days = pd.DataFrame({"day": [jan(1)] * 5 + [jan(2)] * 5, "v": range(10)})
+    whole, config = returning(days), options(full_refresh=True)
+    bench.run(whole, run_config=config)
+    part = returning(days[:7])
+    failed = bench.fails(part, run_config=config)
+    assert "1 partition of s.t would lose 20% of its rows or more" in failed.text
+    lost = {"partition": "2024-01-02", "before": 5, "after": 2}
+    assert lost.items() <= failed.problems[0].items()
+    assert len(bench.rows()) == 10
+    metadata = bench.metadata(
+        bench.run(part, run_config=options(full_refresh=True, allow_shrink=True))
+    )
+    assert "2024-01-02" in metadata["warnings"]
+    (checked,) = metadata["checks"].records
+    assert dict(checked.data) == {
+        "check": "row_count",
+        "must be": "= 1",
+        "is": "7",
+        "result": "warning",
+    }
+    assert len(bench.rows()) == 7
+
+
 def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     """`dry_run` shows the plan with the data's rows, and leaves no file and no table behind."""
     bench.spec(**DAYS)
     days = made(day_rows, partitions_def=DAILY)
     result = bench.run(days, key="2024-01-03", run_config=options(dry_run=True))
-    metadata = bench.metadata(result)
+    metadata = bench.observed(result)
     assert "dry run" in metadata["status"]
     assert metadata["rows_read"] == 1
     assert metadata["slice"] == "day=2024-01-03"
@@ -545,7 +573,7 @@ def test_a_dry_run_writes_nothing(bench: Bench) -> None:
     assert "dagster/row_count" not in metadata
     assert [path.name for path in bench.folder.iterdir()] == ["specs"]
     both = options(dry_run=True, full_refresh=True)
-    metadata = bench.metadata(bench.run(days, key="2024-01-03", run_config=both))
+    metadata = bench.observed(bench.run(days, key="2024-01-03", run_config=both))
     assert metadata["slice"] == "the whole table"
     assert [path.name for path in bench.folder.iterdir()] == ["specs"]
 
@@ -571,9 +599,9 @@ def test_a_dry_run_needs_no_warehouse(bench: Bench, monkeypatch: pytest.MonkeyPa
     manager = seed(specs=str(bench.specs))
     config = options(dry_run=True)
     result = bench.run(days, keys=("2024-01-01", "2024-01-02"), manager=manager, run_config=config)
-    for metadata in bench.by_partition(result).values():
-        assert "COPY" in metadata["sql"]
-        assert SEED["AWS_REDSHIFT_S3_IAM_ROLE"] in metadata["sql"]
+    script = bench.observed(result)["sql"]
+    assert "COPY" in script
+    assert SEED["AWS_REDSHIFT_S3_IAM_ROLE"] in script
 
 
 REFUSED: Mapping[str, Mapping[str, list[Any]]] = {

@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import json
 import lzma
 import random
 import re
@@ -26,7 +27,8 @@ from hypothesis import strategies as st
 
 from loader.data.chunk import Frame
 from loader.data.files import csv as csv_files
-from loader.data.files import csv_quoting, encodings, json_lines
+from loader.data.files import csv_quoting, encodings
+from loader.data.files import json as json_files
 from loader.data.files.open import open_files
 from loader.errors import LoaderError, SourceError
 from loader.project import Project
@@ -74,12 +76,17 @@ CONTENT = {
     "parquet": parquet(),
     "feather": arrow(pa.ipc.new_file),
     "arrow": arrow(pa.ipc.new_stream),
+    "array.json": b' [ {"a": "1", "b": "x"},\n\t{"a": "2"}\r\n] \n',
+    "pretty.json": b'{\n  "a": "1",\n  "b": "x"\n}\n{\n  "a": "2"}',
+    "joined.json": b'{"a": "1", "b": "x"}{"a": "2"}',
 }
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda content: content,
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+    ".xz": lzma.compress,
+    ".zip": lambda content: zipped({"folder/t": content}),
 }
 
 
@@ -124,12 +131,101 @@ def write(tmp_path: Path) -> Any:
 @pytest.mark.parametrize("kind", CONTENT)
 def test_every_format_is_read_compressed_or_not(kind: str, suffix: str, write: Any) -> None:
     """The same rows come out, from a named file and from standard input."""
-    content = COMPRESS[suffix](CONTENT[kind])
-    path = write(f"t.{kind}{suffix}", content)
-    assert read(path) == ROWS
-    if kind != "tsv":
+    if suffix == ".zip":
+        content = zipped({f"folder/t.{kind}": CONTENT[kind]})
+        assert read(write("any.zip", content)) == ROWS
+    else:
+        content = COMPRESS[suffix](CONTENT[kind])
+        assert read(write(f"t.{kind}{suffix}", content)) == ROWS
+        assert read(write(f"u.{kind}", content)) == ROWS
+    if kind != "tsv" or suffix == ".zip":
         assert read("-", stdin=io.BytesIO(content)) == ROWS
-    assert read(write(f"u.{kind}", content)) == ROWS
+
+
+def test_the_files_of_an_archive_are_one_stream(write: Any) -> None:
+    """Members follow each other by name, whatever compression they have in it."""
+    members = {"b.csv": CSV, "a.csv.gz": gzip.compress(b"b,a\ny,0\n"), "readme/.hidden": b"x"}
+    path = write("t.zip", zipped(members))
+    assert read(path) == [{"a": "0", "b": "y"}, *ROWS]
+    chunks = open_files([str(path)], Source()).chunks
+    assert [chunk.origin for chunk in chunks] == [f"{path}/a.csv.gz", f"{path}/b.csv"]
+    both = {"1.json": b'[{"a": 1, "b": 2}]', "2.json": b'{"b": 3}'}
+    assert read(write("j.zip", zipped(both))) == [{"a": 1, "b": 2}, {"a": None, "b": 3}]
+
+
+def test_an_xz_file_may_have_several_streams(write: Any) -> None:
+    """Streams that were put together, with padding between them, are one file."""
+    content = lzma.compress(CSV) + bytes(8) + lzma.compress(b"3,z\n") + bytes(4)
+    assert read(write("t.csv.xz", content)) == [*ROWS, {"a": "3", "b": "z"}]
+
+
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from(["a", "b"]),
+            st.recursive(
+                st.none() | st.integers() | st.text(max_size=9),
+                lambda inner: (
+                    st.lists(inner, max_size=3)
+                    | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+                ),
+                max_leaves=6,
+            ),
+            min_size=1,
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    block=st.integers(1, 60),
+    indent=st.sampled_from([None, 1]),
+    form=st.sampled_from(["lines", "joined", "array"]),
+    ascii_only=st.booleans(),
+)
+def test_json_is_read_in_any_form_and_blocks(
+    rows: list[dict[str, object]], block: int, indent: int | None, form: str, ascii_only: bool
+) -> None:
+    """However objects are laid out, and wherever a block ends, they are those that were written."""
+    texts = [json.dumps(row, indent=indent, ensure_ascii=ascii_only) for row in rows]
+    if form == "array":
+        text = json.dumps(rows, indent=indent, ensure_ascii=ascii_only)
+    else:
+        text = ("\n" if form == "lines" else "").join(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encodings, "BLOCK", block)
+        content = text.encode("utf-8", "surrogatepass")
+        try:
+            content.decode()
+        except UnicodeError:
+            return
+        frame = json_files.open_json(io.BytesIO(content), "t.json", Source())
+        found = rows_of(frame)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    assert found == [{key: row.get(key) for key in keys} for row in rows]
+
+
+def test_a_long_array_is_a_stream() -> None:
+    """Objects of an array come before the rest of it was read, and little of it is held."""
+
+    class Endless(io.RawIOBase):
+        count = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.count += 1
+            return (b"[" if self.count == 1 else b",") + b",".join([b'{"a": 1}'] * 100_000)
+
+    stream = Endless()
+    chunks = json_files.open_json(stream, "t.json", Source()).chunks
+    assert sum(next(chunks).rows for _ in range(4)) == 4 * json_files.CHUNK_ROWS
+    assert stream.count < 4
+
+
+def test_an_object_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held of one object is bounded, and reading it is linear."""
+    monkeypatch.setattr(json_files, "MAX_OBJECT", 1 << 20)
+    monkeypatch.setattr(encodings, "BLOCK", 1 << 16)
+    text = b'{"a": [' + b"1, " * (1 << 20)
+    with pytest.raises(SourceError, match="an object is longer than 1 MB"):
+        json_files.open_json(io.BytesIO(text), "t.json", Source())
 
 
 def test_globs_name_files_in_order_and_each_once(write: Any, tmp_path: Path) -> None:
@@ -210,6 +306,17 @@ def test_an_empty_line_is_a_row_of_a_file_of_one_column(write: Any) -> None:
     assert read(write("t.csv", b"a\n1\n\n2\n")) == [{"a": "1"}, {"a": None}, {"a": "2"}]
 
 
+def encrypted(archive: bytes) -> bytes:
+    """An archive whose members say that they have a password."""
+    found = bytearray(archive)
+    found[6] |= 1
+    found[archive.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(found)
+
+
+HUGE_XZ = lzma.compress(CSV, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 512 << 20}])
+"""A small file that wants half a gigabyte of memory."""
+
 BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", b"", "is empty: it has 0 bytes"),
     ("t.csv", b"\n\n", "has no header"),
@@ -231,20 +338,40 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.csv.gz", gzip.compress(CSV * 1, mtime=0)[:-4], "truncated"),
     ("t.csv.gz", gzip.compress(b"", mtime=0), "decompresses to 0 bytes"),
     ("t.csv.bz2", b"BZh9garbage", "cannot be read"),
-    ("t.csv.xz", lzma.compress(CSV), "as xz, which is not supported.*gzip, zstd, bz2"),
-    ("t.csv", lzma.compress(CSV), "is compressed as xz"),
-    ("t.zip", b"PK\x03\x04" + b"x" * 60, "is a zip archive.*unzip -p"),
+    ("t.csv.xz", CSV, "is not compressed as xz, despite its name"),
+    ("t.csv.xz", lzma.compress(CSV)[:-4], "the compressed data is truncated"),
+    ("t.csv.xz", lzma.compress(CSV) + b"more", "the compressed data is damaged"),
+    ("t.csv.xz", lzma.compress(lzma.compress(CSV)), "compressed twice"),
+    ("t.csv.xz", HUGE_XZ, "needs more than 256 MB to decompress; compress it with xz -9 or less"),
+    ("t.zip", CSV, "is not compressed as zip, despite its name"),
+    ("t.zip", b"PK\x03\x04" + b"x" * 60, "not a whole zip archive"),
+    ("t.zip", zipped({"t.csv": CSV})[:-10], "not a whole zip archive"),
+    ("t.zip", zipped({}), "zip archive without files"),
+    ("t.zip", zipped({"__MACOSX/t.csv": CSV, ".x": CSV, "d/": b""}), "archive without files"),
+    ("t.zip", zipped({"a.csv": CSV, "b.jsonl": JSON}), "several formats: .*a.csv is csv, .*json"),
+    ("t.zip", zipped({"a": CSV, "b": JSON}), "several formats: .*zip/a is csv, .*zip/b is json"),
+    ("t.zip", zipped({"a.csv": CSV, "b.csv": b"a,c\n"}), r"t\.zip/b\.csv has other columns than"),
+    ("t.zip", zipped({"a.csv": CSV, "b.csv": b"a,b\n1\n"}), r"t\.zip/b\.csv:2: the header has 2"),
+    ("t.zip", zipped({"b.csv": b""}), r"t\.zip/b\.csv is empty: it has 0 bytes"),
+    ("t.zip", zipped({"b.zip": zipped({"t.csv": CSV})}), "zip archive inside of another one"),
+    ("t.zip", zipped({"b.pdf": b"%PDF-1.7"}), r"t\.zip/b\.pdf is a PDF document"),
+    ("t.zip", encrypted(zipped({"t.csv": CSV})), r"t\.zip/t\.csv is encrypted"),
+    ("t.zip", zipped({"t.csv": CSV}).replace(b"1,x", b"1,y"), r"t\.zip/t\.csv cannot be .*CRC"),
+    ("t.csv", zipped({"t.csv": CSV}), "is a zip archive, unlike its suffix of csv files"),
     ("t.csv", b"sep=;\na,b\n1,2\n", "separated by `,`"),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), "UTF-16 without a byte.*encoding: utf-16-le"),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-be"), "UTF-16 without a byte.*encoding: utf-16-be"),
     ("t.csv", codecs.BOM_UTF16_LE + b"a\0,\0b\0\n\0x", r"t\.csv:\d: the text is not utf-16"),
     ("t.csv", bytes(range(256)) * 9, "not text.*many control characters"),
     ("t.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(200)), "not text"),
-    ("t.csv", workbook("xl/workbook.xml"), "an Excel workbook .*save it as CSV"),
-    ("t.xlsx", workbook("xl/workbook.xml"), "an Excel workbook .*pandas.read_excel"),
-    ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an Excel workbook"),
-    ("t.zip", zipped({"t.csv": CSV}), "a zip archive.*unzip -p"),
-    ("t.csv.gz", gzip.compress(zipped({"t.csv": CSV})), "a zip archive"),
+    ("t.csv", workbook("xl/workbook.xml"), "an Excel workbook, unlike its suffix"),
+    ("t.xlsx", CSV, "is not an Excel workbook: it starts with b'a,b"),
+    ("t.xlsx", workbook("xl/workbook.xml"), "not a workbook that can be read"),
+    ("t.xlsb", workbook("xl/workbook.bin"), r"an Excel workbook \(\.xlsb\).*save it as \.xlsx"),
+    ("t.docx", workbook("word/document.xml"), "an Office document.*export the data"),
+    ("t.ods", zipped({"mimetype": b"x", "content.xml": b"x"}), r"\(\.ods\).*save it as \.xlsx"),
+    ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"\.xls, or \.xlsx with a pass"),
+    ("t.csv.gz", gzip.compress(zipped({"t.csv": CSV})), "a zip archive or a workbook inside"),
     ("t.csv.gz", gzip.compress(gzip.compress(CSV)), "compressed twice"),
     ("t.csv", b"%PDF-1.7\n...", "a PDF document"),
     ("t.csv", b"\xef\xbb\xbf \n<!DOCTYPE html>\n<html>", "an HTML page.*a login or an error"),
@@ -257,8 +384,20 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.jsonl", b'{"a": 1}\n\n[1]\n', r"t\.jsonl:3: not a JSON object.*one object on each line"),
     ("t.jsonl", b'{"a": NaN}\n', r"t\.jsonl:1: .*NaN is not JSON"),
     ("t.jsonl", b'{"a": 1, "a": 2}\n', "the key 'a' occurs twice"),
-    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not valid utf-8"),
-    ("t.jsonl", b"\n\n", "all of its lines are blank"),
+    ("t.jsonl", b'{"a": "\xff"}\n', r"t\.jsonl:1: the text is not utf-8"),
+    ("t.jsonl", b"\n\n", "it has no JSON objects"),
+    ("t.json", b"[]", "it has no JSON objects"),
+    ("t.json", b'[{"a": 1}', r"t\.json:1: the array that starts here never closes"),
+    ("t.json", b'\n[{"a": 1},\n', r"t\.json:2: the array that starts here never closes"),
+    ("t.json", b'[{"a": 1},\n]', r"t\.json:2: an object is missing after a `,`"),
+    ("t.json", b'[{"a": 1}\n{"a": 2}]', r"t\.json:2: a `,` or `\]` is missing after an object"),
+    ("t.json", b'[{"a": 1}]\n[{"a": 1}]', r"t\.json:2: there is text after the end of the array"),
+    ("t.json", b'[{"a": 1},\n 2]', r"t\.json:2: not a JSON object: 2"),
+    ("t.json", b'[["a"], [1]]', r"t\.json:1: not a JSON object.*or one array of objects"),
+    ("t.json", b'{"a": 1},\n{"a": 2}', r"t\.json:1: not a JSON object: Expecting value"),
+    ("t.json", b'[{\n "a": 1,\n  "b": }]', r"t\.json:3: .*Expecting value at column 8.*at line 1"),
+    ("t.json", b'{\n "a": "x\ny"}', r"t\.json:2: .*Invalid control character at column 9"),
+    ("t.json", b'{"a": "x', r"t\.json:1: .*Invalid control character"),
     ("t.jsonl", b"[" * 100_000, "not a JSON object"),
     ("t.json", b"1" * 5000, "not a JSON object"),
 ]
@@ -350,7 +489,7 @@ def test_the_line_of_excel_and_the_spec_have_to_agree(write: Any) -> None:
 
 def test_a_late_key_is_an_error(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that first occurs after the first chunk is named with its line."""
-    monkeypatch.setattr(json_lines, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(json_files, "CHUNK_ROWS", 2)
     path = write("t.jsonl", b'{"a": 1}\n{"b": 1}\n{"a": 2}\n{"c": 1}\n')
     assert "t.jsonl:4: the key 'c' first occurs here" in refusal(path)
 

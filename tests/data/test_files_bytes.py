@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import os
 import random
 import re
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -71,7 +73,25 @@ CODECS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda content: gzip.compress(content, 1, mtime=0),
     ".bz2": lambda content: bz2.compress(content, 1),
     ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+    ".xz": lambda content: lzma.compress(content, preset=0),
+    ".zip": lambda content: zipped(content),  # noqa: PLW0108  # defined below
 }
+
+
+def zipped(content: bytes) -> bytes:
+    """A zip archive with one member."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t", content)
+    return sink.getvalue()
+
+
+def array(values: list[str]) -> bytes:
+    """An array of JSON objects."""
+    return b"[" + b",".join(jsonl([value])[:-1] for value in values) + b"]"
+
+
+FORMATS["json"] = array
 
 
 class Dribble(io.RawIOBase):

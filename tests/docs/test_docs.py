@@ -20,13 +20,13 @@ import yaml
 from click.testing import CliRunner
 
 from loader.cli import main
+from loader.docs.check_words import describe_check, describe_guards
 from loader.docs.names import slug
-from loader.docs.words import describe_check
 from loader.docs.write import MANIFEST, SiteResult, write_site
 from loader.errors import ConfigError, LoaderError, SpecError
 from loader.escaping import escape_invisible
 from loader.project import Project
-from loader.spec.checks import Check
+from loader.spec.checks import Check, Guards
 from loader.validate import validate
 from tests.conftest import MakeProject
 from tests.test_architecture import HEAVY
@@ -34,7 +34,7 @@ from tests.test_architecture import HEAVY
 ROOT = Path(__file__).parents[2]
 COLUMNS = [{"name": "id", "data_type": "bigint"}]
 HOSTILE = "</script><script>alert(1)</script> & \"quoted\" 'too' \u2028 <b> {{ 7 * 7 }}"
-VOID = {"meta", "link", "input", "br", "path", "rect"}
+VOID = {"meta", "link", "input", "br"}
 ROLES = {"table": "table", "tr": "row", "td": "cell", "thead": "rowgroup", "tbody": "rowgroup"}
 
 
@@ -117,6 +117,7 @@ RICH = spec(
         {"name": "day", "data_type": "timestamptz", "description": "When it came."},
         {"name": "mail", "data_type": "varchar(80)", "classification": "pii"},
         {"name": "n", "data_type": "integer", "default": "42"},
+        {"name": "at", "data_type": "timestamp", "from": "loaded_at"},
         {"name": "made", "data_type": "bigint", "identity": [7, 3]},
     ],
     primary_key=["id"],
@@ -263,8 +264,8 @@ def test_a_page_tells_what_the_spec_says(make_project: MakeProject, out: Path) -
     page = site(make_project, out, orders=RICH)["tables/s-orders.html"]
     for told in (
         *("One row per order.", "team:data", "domain: shop", "s.orders", "specs/orders.yml:1"),
-        *("When it came.", "pii", "az64", "default 42", "identity (7, 3)"),
-        *("timestamp with time zone", "varchar(80)", "5 columns"),
+        *("When it came.", "pii", "az64", "default 42", "identity (7, 3)", "from loaded_at"),
+        *("timestamp with time zone", "varchar(80)", "6 columns"),
         "on: one for each day of day.",
         "Partition keys are in the time zone Europe/Berlin.",
         "For example 2013-01-01: 2012-12-31 23:00:00+00:00 ≤ day < 2013-01-01 23:00:00+00:00.",
@@ -360,11 +361,70 @@ def test_a_plain_table_tells_its_defaults(make_project: MakeProject, out: Path) 
             {"metric": "row_count", "must_not_be": 0, "severity": "warning"},
             "Rows: anything but 0 (only a warning).",
         ),
+        (
+            {"metric": "invalid_values", "column": "a", "pattern": "^x+$", "must_be": 0},
+            "Values of a without the pattern ^x+$: none.",
+        ),
+        (
+            {"metric": "invalid_values", "column": "a", "minimum": 0, "maximum": 9.5, "must_be": 0},
+            "Values of a less than 0 or greater than 9.5: none.",
+        ),
+        (
+            {"metric": "invalid_values", "column": "a", "valid_values": [True], "must_be": 0},
+            "Values of a other than true: none.",
+        ),
+        (
+            {
+                "metric": "invalid_values",
+                "column": "a",
+                "references": {"schema": "s", "table": "t", "column": "b"},
+                "unit": "percent",
+                "must_be_less_than": 5,
+            },
+            "Values of a that are not in s.t.b: less than 5 % of the rows.",
+        ),
+        (
+            {"metric": "failed_rows", "expression": "a < b", "must_be": 0},
+            "Rows for which a < b is false: none.",
+        ),
+        (
+            {"metric": "failed_rows", "query": "SELECT 1", "must_be": 0},
+            "Rows that SELECT 1 returns: none.",
+        ),
+        (
+            {"metric": "sql", "name": "n", "query": "SELECT 1", "must_be": 0},
+            "n: The number that SELECT 1 returns: exactly 0.",
+        ),
+        ({"metric": "minimum", "column": "a", "must_be": 0}, "The least value of a: exactly 0."),
+        (
+            {"metric": "freshness", "column": "a", "unit": "hours", "must_be_less_than": 24},
+            "The age of the newest a: less than 24 hours.",
+        ),
     ],
 )
 def test_checks_are_told_in_words(check: dict[str, Any], words: str) -> None:
     """A check says what is counted, and how many there may be."""
     assert describe_check(Check.model_validate(check)).striptags() == words
+
+
+@pytest.mark.parametrize(
+    ("guards", "words"),
+    [
+        ({}, []),
+        (
+            {"slice_shrinks_by": "20%"},
+            ["A load that takes 20% or more from a partition is rolled back."],
+        ),
+        (
+            {"slice_shrinks_by": 1000, "severity": "warning"},
+            ["A load that takes 1,000 rows or more from a partition is reported."],
+        ),
+    ],
+)
+def test_guards_are_told_in_words(guards: dict[str, Any], words: list[str]) -> None:
+    """A guard says what a load may not take away."""
+    told = describe_guards(Guards.model_validate(guards))
+    assert [line.striptags() for line in told] == words
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from loader.errors import ExecuteError
 from loader.executor.check_results import SAMPLES
 from loader.executor.transaction import Outcome, execute
+from loader.plan.check_plan import plan_sample
 from loader.plan.live_table import Live, LiveColumn, LiveTable
 from loader.plan.load_plan import plan_load
 from loader.plan.loading import Evolution
@@ -27,7 +28,6 @@ from loader.plan.model import (
     Statement,
     Target,
 )
-from loader.plan.read_plan import plan_sample
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice

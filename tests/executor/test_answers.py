@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -25,7 +25,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value
-from loader.plan.loading import MergeCounts
+from loader.plan.merge_counts import COUNTS_OF_MERGES, MergeCounts
 from loader.plan.model import Statement
 from loader.spec.checks import Check
 from loader.sql.datatypes import DataType
@@ -178,10 +178,20 @@ def test_counts_of_a_merge_are_kept() -> None:
     told = answers()
     told.take(statement(MergeCounted()), [(1, 1, 0, 0, 1, 40)])
     assert told.merge_counts == MergeCounts(1, 1, 0, 0, 1)
-    names = [one.name for one in fields(MergeCounts)]
-    assert [told.numbers[name] for name in names] == [1, 1, 0, 0, 1]
+    assert [told.numbers[name] for name in COUNTS_OF_MERGES] == [1, 1, 0, 0, 1]
     told.take(statement(RowCount((BEFORE, "rows_inserted"), keep=AFTER)), [(41,)])
     assert told.rows_after == 41
+
+
+def test_counts_of_deletes_and_histories_are_kept() -> None:
+    """Deletes are rows of the load, versions that end are not; more numbers may be subtracted."""
+    told = answers()
+    expects = MergeCounted((*COUNTS_OF_MERGES, "rows_deleted", "rows_closed"), ("rows_removed",))
+    told.take(statement(expects), [(1, 0, 0, 0, 1, 1, 5, 2, 40)])
+    assert told.merge_counts == MergeCounts(1, 0, 0, 0, 1, 1, 5)
+    told.take(statement(RowCount((BEFORE, "rows_inserted"), less=("rows_removed",))), [(39,)])
+    with pytest.raises(VerifyError, match="40 rows are there, 39 expected"):
+        told.take(statement(RowCount((BEFORE, "rows_inserted"), less=("rows_removed",))), [(40,)])
 
 
 def test_checks_are_gathered() -> None:

@@ -43,7 +43,7 @@ class Place:
     def spec(self, fields: Mapping[str, Any]) -> tuple[Project, TableSpec]:
         """The spec under test."""
         project = self.project(fields)
-        return project, project.spec("s.t")
+        return project, project.spec(f"{fields.get('schema', 's')}.{fields.get('name', 't')}")
 
     def change(self, fields: Mapping[str, Any]) -> tuple[Project, TableChange]:
         """What would make the live table what these fields say."""
@@ -164,10 +164,16 @@ def test_what_was_applied_needs_nothing_more(place: Place, name: str) -> None:
     found = place.rows(after)
     assert len(found) == ROWS
     if not change.destructive and found:
-        shared = [key for key in found[0] if key in kept[0]]
-        assert [[str(row[key]) for key in shared] for row in kept if name != "types"] == [
-            [str(row[key]) for key in shared] for row in found if name != "types"
+        names = [
+            (
+                next((old for old in (*column.renamed_from, column.name) if old in kept[0]), ""),
+                column,
+            )
+            for column in change.spec.columns
         ]
+        assert sorted([str(row[old]) for old, _ in names if old] for row in kept) == sorted(
+            [str(row[column.name]) for old, column in names if old] for row in found
+        )
 
 
 @pytest.mark.parametrize("evolve", ["none", "additive"])

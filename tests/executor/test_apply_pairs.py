@@ -16,7 +16,7 @@ from loader.project import Project
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from loader.testing.redshift.server import RedshiftStandIn
-from tests.conftest import redshift_target
+from tests.conftest import kept_open, redshift_target
 
 VALUES: Mapping[str, list[Any]] = {
     "smallint": [1, -2, 3],
@@ -175,7 +175,9 @@ def test_every_pair_on_duckdb(
     """On DuckDB a table becomes what the other spec says, or the plan said why not."""
     folder = tmp_path_factory.mktemp("pair")
     target = {"type": "duckdb", "database": "w.duckdb", "staging": "staging"}
-    becomes(project_at(folder, target), spec_of(first), spec_of(second), nulls=nulls)
+    project = project_at(folder, target)
+    with kept_open(project):
+        becomes(project, spec_of(first), spec_of(second), nulls=nulls)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ from loader.errors import ExecuteError, FrameError, LoaderError, PlanError, Veri
 from loader.executor.results import LoadResult
 from loader.project import Project
 from loader.warehouse.registry import open_staging, open_warehouse
-from tests.conftest import redshift_target
+from tests.conftest import kept_open, redshift_target
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
@@ -120,11 +120,6 @@ def world(request: pytest.FixtureRequest, make_project: MakeProject) -> Iterator
 
     with opened:
         yield make
-
-
-def kept_open(project: Project) -> AbstractContextManager[object]:
-    """The database file, kept open: most of the time of a small load goes into opening it."""
-    return open_warehouse(project.config.settings(), project.config.root).session()
 
 
 # The partition kinds: two disjoint requests, and rows at the edges of each.

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "merge": {"on_duplicate": "last", "order_by": ["v"], "on_older": "overwrite"},
     },
     "merge": {"write_disposition": "merge", "merge": {"strategy": "merge"}},
+    "scd2": {"write_disposition": "scd2", "scd2": {"on_absent": "close"}},
 }
 
 BEFORE = [(1, "a", "old"), (2, "a", "old"), (3, "b", "old")]
@@ -76,6 +78,10 @@ AFTER: Mapping[str, list[Row]] = {
     "append": [*BEFORE, *LOADED],
     "delete_insert": [BEFORE[0], BEFORE[2], *LOADED],
     "merge": [BEFORE[0], BEFORE[2], *LOADED],
+    "scd2": [
+        *((*row, "then", "then", False) for row in BEFORE),
+        *((*row, "then", None, True) for row in LOADED),
+    ],
 }
 
 
@@ -105,9 +111,14 @@ def rows_of(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> li
 
 
 def rows(project: Project) -> list[Row]:
-    """The rows of the table under test."""
-    found: list[Row] = contents(project)["s.t"][1]
-    return found
+    """The rows of the table under test, without the times of loads."""
+    return hide_times(contents(project)["s.t"][1])
+
+
+def hide_times(rows: Sequence[Row]) -> list[Row]:
+    """Rows without times, which are those of loads and not known before."""
+    hidden = (tuple("then" if isinstance(c, datetime) else c for c in row) for row in rows)
+    return sorted(hidden, key=repr)
 
 
 def database(project: Project) -> Path:
@@ -237,7 +248,9 @@ class Lab:
 
     def holds_one_copy(self) -> bool:
         """Whether the table is as after exactly one load."""
-        held = LOADED if "s.t" not in self.before else AFTER[self.case]
+        held = AFTER[self.case]
+        if "s.t" not in self.before:
+            held = [row for row in held if "new" in row]
         return rows(self.project) == sorted(held, key=repr)
 
 
@@ -249,8 +262,10 @@ def statements_of(lab: Lab, break_at: BreakAt) -> int:
     return len(fault.statements)
 
 
-@pytest.mark.parametrize("empty", [False, True], ids=["again", "first"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "empty"),
+    [(case, empty) for case in CASES for empty in (False, True) if not (empty and case == "scd2")],
+)
 def test_a_fault_at_any_statement_leaves_everything_as_it_was(
     make_project: MakeProject, break_at: BreakAt, case: str, empty: bool
 ) -> None:
@@ -259,7 +274,7 @@ def test_a_fault_at_any_statement_leaves_everything_as_it_was(
     count = statements_of(lab, break_at)
     assert count > (7 if empty else 4)
     for number in range(count):
-        for after in (True,) if empty else (False, True):
+        for after in (True,) if empty or case == "scd2" else (False, True):
             lab.reset()
             break_at(Fault(at=number, after=after))
             with pytest.raises(ExecuteError, match="the line is dead") as caught:
@@ -500,7 +515,7 @@ def test_a_template_that_deletes_too_much_or_copies_too_little_is_found_out(
         project = make_project(
             {"t.yml": {**SPEC, **BY_P}}, templates={f"duckdb/{name}.sql.j2": text}
         )
-        with pytest.raises(VerifyError, match="rows"):
+        with pytest.raises(VerifyError, match=r"\brows?\b"):
             project.load(lab.spec, frame(LOADED), "a")
         assert lab.is_untouched()
         shutil.rmtree(project.config.root)
@@ -716,7 +731,7 @@ def run_worker(project: Project, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
-PLACES = ["staging", "look for this load", "delete the slice", "copy", "verify values", "commit"]
+PLACES = ["staging", "delete the slice", "copy", "commit"]
 
 
 @pytest.mark.parametrize("where", PLACES)
@@ -868,7 +883,7 @@ def test_threads_that_load_one_slice_at_once_take_turns(
     answers = at_once(*(lambda n=n: lab.load(f"load {n}") for n in range(4)))
     assert [getattr(answer, "status", answer) for answer in answers] == ["loaded"] * 4
     copies = 4 if case == "append" else 1
-    times = rows(lab.project).count(LOADED[1])
+    times = sum(row[:3] == LOADED[1] for row in rows(lab.project))
     assert times == copies
     assert len(contents(lab.project)["loader.loads"][1]) == 5
 

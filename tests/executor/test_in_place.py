@@ -278,27 +278,27 @@ BROKEN: Mapping[str, tuple[Mapping[str, Any], list[dict[str, Any]], str]] = {
     "NULL in a key": (
         {"primary_key": ["id"]},
         [row(1), row(8, id=None)],
-        "`id`: 1 value NULL, but it is NOT NULL\nfor example\n  id    day",
+        "`id`: 1 value NULL in a NOT NULL column\nfor example\n  id    day",
     ),
     "NULL where the footer does not count them": (
         {"primary_key": ["id"]},
         [row(1), row(8, id=None)],
-        "`id`: 1 value NULL, but it is NOT NULL",
+        "`id`: 1 value NULL in a NOT NULL column",
     ),
     "another day": (
         {"partition_by": [{"expr": "day", "grain": "day"}]},
         [row(1), row(2, day=SECOND)],
-        "for example\n  day         id",
+        "outside the slice, for example\n  day         id",
     ),
     "another day, appended": (
         {"partition_by": [{"expr": "day", "grain": "day"}], "write_disposition": "append"},
         [row(1), row(2, day=SECOND)],
-        "for example\n  day         id",
+        "outside the slice, for example\n  day         id",
     ),
     "another key, as text": (
         {"partition_by": [{"expr": "v"}], "primary_key": ["id"]},
         [row(1, v="k"), row(2, v="other")],
-        "for example\n  id  v",
+        "outside the slice, for example\n  id  v",
     ),
 }
 

@@ -207,17 +207,17 @@ def test_whatever_matches_is_cast_as_staging_casts_it(place: Place, staged: Plac
 DAYS = {"partition_by": [{"expr": "day", "grain": "day"}]}
 
 BAD: Mapping[str, tuple[str, str]] = {
-    "too few fields": ("2,b", "1 lines that are not CSV with 3 fields\nfor example\n  line"),
-    "too many fields": ("2,b,,", "1 lines that are not CSV with 3 fields"),
-    "a field of two lines": ('2,"b\nc",', "2 lines that are not CSV with 3 fields"),
-    "text after a quote": ('2,"b"c,', "1 lines that are not CSV with 3 fields"),
-    "a quote that never closes": ('2,b,"', "1 lines that are not CSV with 3 fields"),
+    "too few fields": ("2,b", "1 line is not CSV with 3 fields\nfor example\n  line"),
+    "too many fields": ("2,b,,", "1 line is not CSV with 3 fields"),
+    "a field of two lines": ('2,"b\nc",', "2 lines are not CSV with 3 fields"),
+    "text after a quote": ('2,"b"c,', "1 line is not CSV with 3 fields"),
+    "a quote that never closes": ('2,b,"', "1 line is not CSV with 3 fields"),
     "no number": ("x,b,", "`id`: 1 value not read exactly as integer by a cast"),
     "blanks": (" 2,b,", "`id`: 1 value not read exactly as integer by a cast"),
     "too large": ("2147483648,b,", "`id`: 1 value not read exactly as integer by a cast"),
     "no date": ("2,b,2026-02-30", "for example\n  id   day           v\n  '2'  '2026-02-30'"),
     "another date": ("2,b,01/02/2026", "`day`: 1 value not read exactly as date by a cast"),
-    "NULL in a key": (",b,", "`id`: 1 value NULL, but it is NOT NULL"),
+    "NULL in a key": (",b,", "`id`: 1 value NULL in a NOT NULL column"),
     "a value too long": ("2,bbbbbbb,", "`v`: 1 value longer than the 6 bytes of varchar(6)"),
     "blanks too long": ("2,b        ,", "`v`: 1 value longer than the 6 bytes"),
     "much too long": (f"2,{'é' * 900},", "`v`: 1 value longer than the 6 bytes"),
@@ -327,7 +327,7 @@ def test_floats_are_read_in_place_where_casts_are_exact(place: Place, staged: Pl
 def test_what_turns_out_not_to_be_readable_is_staged(place: Place, staged: Place) -> None:
     """With `auto`, lines and values that SQL cannot read are left to staging, which may."""
     twin = Twin(place, staged, {**SMALL, "d": "decimal(9,2)"})
-    for line, told in {'2,"b\nc",,': "lines that are not CSV", "2,b,,1e3": "`d`: 1 value"}.items():
+    for line, told in {'2,"b\nc",,': "line", "2,b,,1e3": "`d`: 1 value"}.items():
         result = twin.load("a.csv", f"id,v,day,d\n1,a,,\n{line}\n".encode(), otherwise_stage=True)
         assert not result.in_place
         assert result.warnings[0].startswith("the files were staged: ")
@@ -397,11 +397,11 @@ def test_json_lines_make_the_table_of_a_staged_load(
 
 
 JSON_BAD = {
-    "no JSON": ('{"id": 1', "1 lines that are not JSON with the keys of the table"),
-    "an array": ("[1]", "1 lines that are not JSON"),
-    "a comma too many": ('{"id": 1,}', "1 lines that are not JSON"),
-    "another key": ('{"id": 1, "x": 2}', "1 lines that are not JSON with the keys of the table"),
-    "a key twice": ('{"id": 1, "id": 2}', "1 lines that are not JSON"),
+    "no JSON": ('{"id": 1', "1 line is not JSON with the keys of the table"),
+    "an array": ("[1]", "1 line is not JSON"),
+    "a comma too many": ('{"id": 1,}', "1 line is not JSON"),
+    "another key": ('{"id": 1, "x": 2}', "1 line is not JSON with the keys of the table"),
+    "a key twice": ('{"id": 1, "id": 2}', "1 line is not JSON"),
     "a number for text": ('{"id": 1, "v": 5}', "`v`: 1 value not read exactly as varchar(9)"),
     "a decimal as a double": ('{"id": 1, "d": 1.10}', "`d`: 1 value not read exactly as decimal"),
     "NaN": ('{"id": 1, "f": NaN}', "`f`: 1 value not read exactly as double precision by a cast"),

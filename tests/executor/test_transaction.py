@@ -17,6 +17,7 @@ from loader.warehouse import retry
 from loader.warehouse.base import Session
 from loader.warehouse.ledger import LoadRecord
 from tests.executor.scripted import (
+    COLUMNS,
     DIALECTS,
     ROWS,
     TABLE,
@@ -235,6 +236,124 @@ def test_a_transient_error_repeats_the_whole_load(dialect: str, step: str) -> No
     assert scene.run() == expected
     assert scene.attempts()[1:] == [[*BEFORE[dialect], "BEGIN", *INSIDE[dialect], "COMMIT"]]
     assert scene.seen.count("COMMIT") == 1
+
+
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    "history": (
+        {
+            "columns": [*COLUMNS, {"name": "at", "data_type": "timestamp"}],
+            "write_disposition": "scd2",
+            "scd2": {"effective_at": "at", "on_absent": "close", "deleted_when": "note = 'D'"},
+        },
+        {
+            "look for other times": [(0, None, None)],
+            "count the history": [(3, 1, 1, 0, 1, 1, 2, 1, 20)],
+            "correct versions": [(1,)],
+            "close versions": [(3,)],
+            "insert versions": [(3,)],
+            "remove versions": [(1,)],
+            "count after": [(22,)],
+        },
+    ),
+    "late rows": (
+        {
+            "columns": [*COLUMNS, {"name": "at", "data_type": "date"}],
+            "write_disposition": "scd2",
+            "scd2": {"effective_at": "at", "on_late": "fail"},
+        },
+        {
+            "look for late rows": [(0, None)],
+            "count the history": [(7, 0, 0, 0, 0, 0, 0, 0, 2)],
+            "count after": [(9,)],
+        },
+    ),
+    "deletes": (
+        {"write_disposition": "merge", "merge": {"deleted_when": "note = 'D'"}},
+        {
+            "count the merge": [(2, 1, 2, 0, 0, 2, 1, 9)],
+            "delete rows": [(2,)],
+            "delete matching rows": [(2,)],
+            "insert the rows": [(4,)],
+            "count after": [(9,)],
+        },
+    ),
+    "soft deletes": (
+        {
+            "write_disposition": "merge",
+            "merge": {
+                "deleted_when": "note = 'D'",
+                "soft_delete": "gone",
+                "strategy": "merge",
+                "order_by": ["note"],
+                "on_duplicate": "last",
+            },
+        },
+        {
+            "count the merge": [(2, 1, 2, 0, 0, 2, 1, 9)],
+            "skip older rows": [(0,)],
+            "mark deleted rows": [(3,)],
+            "merge": [(4,)],
+            "count after": [(11,)],
+        },
+    ),
+}
+"""Histories and deletes, with what the warehouse answers to their statements."""
+
+
+def make_changes(kind: str, dialect: str, script: Any = None) -> Scene:
+    fields, answers = CHANGES[kind]
+    zero = {name: [(0,)] for name in LOOKS}
+    spec = {"primary_key": ["id"], **fields}
+    columns = [(column.name, str(column.data_type)) for column in make_spec(**spec).columns]
+    live = make_live(dialect, *columns)
+    return Scene(dialect, script or {}, spec, live, answers={**zero, **answers})
+
+
+LOOKS = (
+    "look for ties",
+    "look for later versions",
+    "look for missing rows",
+    "look for broken histories",
+    "look for absent keys",
+    "look for deleted keys",
+    "look for missing keys",
+)
+"""Statements that count what is wrong."""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("kind", CHANGES)
+def test_any_statement_of_a_history_or_a_delete_may_fail(kind: str, dialect: str) -> None:
+    """Whichever fails, all is rolled back; whichever loses its connection, all is done again."""
+    whole = make_changes(kind, dialect)
+    expected = whole.run()
+    inside = whole.seen[whole.seen.index("BEGIN") + 1 : whole.seen.index("COMMIT")]
+    for step in dict.fromkeys(inside):
+        scene = make_changes(kind, dialect, {step: [refused()]})
+        error = fail(scene)
+        assert (error.rolled_back, error.transient) == (True, False), step
+        assert "COMMIT" not in scene.seen
+        assert UNCHANGED in error.message or step not in inside[inside.index("copy") :]
+        scene = make_changes(kind, dialect, {step: [lost()]})
+        assert scene.run() == expected, step
+        assert scene.seen.count("COMMIT") == 1
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_every_count_of_a_history_or_a_delete_is_compared(kind: str) -> None:
+    """Any number that is not what was counted before, or any row that is wrong, rolls back."""
+    _, answers = CHANGES[kind]
+    whole = make_changes(kind, "duckdb")
+    counts = whole.run().merge_counts
+    assert counts is not None
+    assert counts.rows == ROWS
+    told = {name: rows[0] for name, rows in answers.items()}
+    told |= {name: (0,) for name in LOOKS if name in whole.seen}
+    for name, row in told.items():
+        error = fail(make_changes(kind, "duckdb", {name: [[(row[0] + 1, *row[1:])]]}))
+        assert isinstance(error, VerifyError), name
+        assert error.rolled_back
+        assert error.hint
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -853,6 +853,19 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         for name in names
     ]
     columns.append({"name": "the_id", "data_type": "bigint", "identity": [0, 1]})
+    constants = ["", "x: y", "2026-01-01", "true", "5"]
+    columns += [
+        {"name": "the_file", "data_type": "varchar(9)", "from": "file"},
+        {"name": "a_column", "data_type": "varchar(9)", "from": {"column": "load_id"}},
+        {"name": "a_day", "data_type": "date", "from": {"constant": date(2026, 1, 31)}},
+        {"name": "a_number", "data_type": "decimal(9,2)", "from": {"constant": 1.5}},
+        {"name": "a_flag", "data_type": "boolean", "from": {"constant": False}},
+        {
+            "name": "a_text",
+            "data_type": "varchar(10)",
+            "from": {"constant": draw(st.sampled_from(constants))},
+        },
+    ]
     limit = st.integers(-5, 5) | st.floats(-1e6, 1e6)
     return {
         "schema": draw(NAME),

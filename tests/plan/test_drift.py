@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 
 from loader.errors import PlanError
+from loader.plan.ddl import table_of
 from loader.plan.drift.compare import additions, drift
 from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
 from loader.plan.drift.difference import Difference
-from loader.plan.live_table import LiveColumn, LiveTable
+from loader.plan.live_table import Live, LiveColumn, LiveTable
+from loader.plan.model import table_ledger
+from loader.plan.renames import find_earlier, names_to_inspect
 from loader.plan.table_changes import TableChange, find_probes, plan_change, select_allowed
 from loader.sql.datatypes import DataType, parse
+from loader.sql.renderer import Table
 from loader.warehouse.registry import BUILT_IN, get_adapter
 from tests.golden import expect
 from tests.plan.drifted import SEEN, live_of
@@ -102,6 +106,36 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         columns({"name": "n", "data_type": "bigint", "identity": [1, 1]}),
         columns({"name": "n", "data_type": "bigint", "identity": [5, -2]}),
     ),
+    "rename_columns": (
+        columns(NOTE, AMOUNT, sort=["note"], dist="amount", primary_key=["id"]),
+        {
+            "columns": [
+                {**ID, "name": "number", "renamed_from": "id"},
+                # The one takes the other's name, whose values go on under a third one.
+                {**NOTE, "name": "amount", "renamed_from": "note"},
+                {**AMOUNT, "name": "price", "renamed_from": ["cost", "amount"]},
+                {**NOTE, "name": "more"},
+            ],
+            "sort": ["amount"],
+            "dist": "price",
+            "primary_key": ["number"],
+        },
+    ),
+    "rename_and_rebuild": (
+        columns(NOTE, {**AMOUNT, "description": "Kept."}),
+        columns({**NOTE, "name": "text", "data_type": "date", "renamed_from": "note"}, AMOUNT),
+    ),
+    "rename_table": (
+        columns(NOTE, name="old"),
+        columns(
+            {**NOTE, "data_type": "varchar(40)", "name": "text", "renamed_from": "note"}, AMOUNT
+        )
+        | {"renamed_from": "s.old"},
+    ),
+    "move_table": (
+        columns(NOTE, schema="elsewhere"),
+        columns({**NOTE, "name": "text", "renamed_from": "note"}, renamed_from="elsewhere.t"),
+    ),
     "interleaved": (
         columns(NOTE, sort=["id", "note"], sort_type="interleaved"),
         columns(NOTE, sort=["note"], dist="id"),
@@ -111,7 +145,15 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def change(name: str, dialect: str, **live: Any) -> TableChange:
     before, after = (make_spec(**fields) for fields in CHANGES[name])
-    return plan_change(after, renderer(dialect), TARGETS[dialect], live_of(before, dialect, **live))
+    there, using = live_of(before, dialect, **live), renderer(dialect)
+    names = names_to_inspect(after, using, TARGETS[dialect])
+    lives: dict[Table, Live] = dict.fromkeys(names, there)
+    lives[table_of(after)] = there if before.table == after.table else "no schema"
+    if name == "rename_table":  # no ledger has its new name yet
+        lives[table_ledger("loader", table_of(after))] = "absent"
+    earlier = find_earlier(after, using, TARGETS[dialect], lives)
+    found = drift(after, using, there, earlier)
+    return plan_change(after, using, TARGETS[dialect], there, found=found)
 
 
 @pytest.mark.parametrize("dialect", BUILT_IN)

@@ -8,6 +8,7 @@ import pytest
 
 from loader.errors import PlanError, SpecError
 from loader.spec.catalog import Catalog, read_catalog, read_entry
+from loader.spec.json_schema import json_schema
 
 SPEC = "schema: {schema}\nname: {name}\ncolumns:\n  - {{name: id, data_type: bigint}}\n"
 
@@ -64,6 +65,80 @@ def test_a_file_is_named_from_anywhere(catalog: Catalog, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("specs/nyc", ["nyc/flights", "nyc/planes"]),
+        ("specs/nyc/", ["nyc/flights", "nyc/planes"]),
+        ("./specs/nyc", ["nyc/flights", "nyc/planes"]),
+        ("../nyc", ["nyc/flights", "nyc/planes"]),
+        (".", ["nyc/flights", "nyc/planes"]),
+        ("specs", ["nyc/flights", "nyc/planes", "nyc/deep/weather"]),
+        ("specs/nyc/*.yml", ["nyc/flights"]),
+    ],
+)
+def test_a_folder_names_its_specs(
+    catalog: Catalog, folder: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is found from the project, and from here; a glob of files is one too."""
+    monkeypatch.chdir(catalog.folder / "nyc")
+    assert [entry.name for entry in catalog.select([folder])] == names
+    with pytest.raises(PlanError):
+        catalog.select([""])
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Catalog:
+    """Tables with tags."""
+    tags = ["{tier: gold, pii: ''}", "{tier: gold, team: web}", "{tier: lead, team: web}", "{}"]
+    files = {f"{n}.yml": spec("s", f"t{n}", f"tags: {one}\n") for n, one in enumerate(tags)}
+    return write(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["tag:tier"], ["s/t0", "s/t1", "s/t2"]),
+        (["tag:tier=gold"], ["s/t0", "s/t1"]),
+        (["tag:tier=gold", "tag:tier=lead"], ["s/t0", "s/t1", "s/t2"]),
+        (["tag:tier=gold", "tag:team"], ["s/t1"]),
+        (["tag:team=web", "tag:team"], ["s/t1", "s/t2"]),
+        (["tag:pii="], ["s/t0"]),
+        (["s/t2", "s/t3", "tag:tier"], ["s/t2"]),
+        (["tag:tier", "specs"], ["s/t0", "s/t1", "s/t2"]),
+    ],
+)
+def test_tags_narrow_a_selection(tagged: Catalog, patterns: list[str], names: list[str]) -> None:
+    """A table has all keys that are given, with one of the values that are given for each."""
+    assert [entry.name for entry in tagged.select(patterns)] == names
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message", "hint"),
+    [
+        (["tag:teir"], "no selected table has the tag `teir`", "did you mean `tier`?"),
+        (["tag:tier=golden"], "`tier=golden`", "did you mean `tier=gold`?"),
+        (["s/t3", "tag:tier"], "`tier`", "the tags are tier=gold, pii=, team=web, tier=lead"),
+        (["tag:tier=lead", "tag:pii"], "`tier=lead` and `pii`", "the tags are"),
+    ],
+)
+def test_tags_that_no_table_has(
+    tagged: Catalog, patterns: list[str], message: str, hint: str
+) -> None:
+    """It is an error, with the nearest tags, or with all."""
+    with pytest.raises(PlanError) as error:
+        tagged.select(patterns)
+    assert message in error.value.message
+    assert str(error.value.hint).startswith(hint)
+
+
+def test_a_project_without_tags(catalog: Catalog) -> None:
+    """It is told how to add some."""
+    with pytest.raises(PlanError) as error:
+        catalog.select(["tag:tier"])
+    assert error.value.hint == "no spec has tags; add them: `tags: {domain: sales}`"
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("nyc/flihgts", "did you mean `nyc/flights`?"),
@@ -112,10 +187,7 @@ def test_all_errors_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert str(error.value) == (
         "4 problems in table specs\n"
         "specs/a.yml:5:1: bananas: unknown key `bananas`\n"
-        "  hint: the keys here are version, schema, name, asset_key, description, tags, owners,"
-        " meta, columns, primary_key, primary_key_constraint, dist, sort, sort_type, partition_by,"
-        " write_disposition, merge, on_empty, schema_contract, staging, source, verify, checks,"
-        " grants, session, hooks, templates, dagster\n"
+        f"  hint: the keys here are {', '.join(json_schema()['properties'])}\n"
         "specs/a.yml:6:8: sort[0]: there is no column `x`\n"
         "  hint: columns: id\n"
         "specs/b.yml:1:1: a table spec is a mapping of keys such as schema, name and columns;"
@@ -163,3 +235,23 @@ def test_an_anchor_nobody_refers_to_is_told_too(tmp_path: Path) -> None:
     path.write_text("schema: s\nname: &here t\ncolumns: [{name: a, data_type: date}]\n")
     (problem,) = read_entry(path, tmp_path).problems
     assert (problem.line, "anchors" in problem.message) == (2, True)
+
+
+def test_an_earlier_name_belongs_to_one_table(tmp_path: Path) -> None:
+    """A live table of that name could be either of two tables, whichever spec comes first."""
+    catalog = write(
+        tmp_path,
+        {
+            "a.yml": spec(name="a", tail="renamed_from: nyc.b\n"),
+            "b.yml": spec(name="b"),
+            "c.yml": spec(name="c", tail="renamed_from: [nyc.old, nyc.older]\n"),
+            "d.yml": spec(name="d", tail="renamed_from: nyc.old\n"),
+        },
+    )
+    told = [str(problem).splitlines()[0] for problem in catalog.problems()]
+    assert told == [
+        "specs/a.yml:5:15: renamed_from: `nyc.b` belongs to specs/b.yml: it is its table, or an"
+        " earlier name of it",
+        "specs/d.yml:5:15: renamed_from: `nyc.old` belongs to specs/c.yml: it is its table, or an"
+        " earlier name of it",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ STRUCTURAL = [
     *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
     *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
     *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
-    *("dagster_partitions_shape", "name_of_system_column", "primary_key_constraint"),
+    *("from_words", "dagster_partitions_shape", "name_of_system_column", "primary_key_constraint"),
 ]
 """The bad cases that an editor can see without knowing rules between fields."""
 
 
+@cache
 def validator() -> jsonschema.Draft202012Validator:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -98,6 +100,22 @@ WRONG = [
     check("invalid_values", column="a", valid_values=[]),
     check("null_values", column="a", valid_values=["x"]),
     check("null_values", column="a", missing_values=["x"]),
+    check("invalid_values", column="b", valid_values=["x"], pattern="x"),
+    check("invalid_values", column="b", query="SELECT 1"),
+    check("null_values", column="b", pattern="x"),
+    check("row_count", expression="a > 1"),
+    check("failed_rows"),
+    check("failed_rows", expression="a > 1", query="SELECT 1"),
+    check("failed_rows", expression="a > 1", column="a"),
+    check("sql", expression="a > 1"),
+    check("sql", query="SELECT 1", unit="percent"),
+    check("minimum", column="a", unit="percent"),
+    check("minimum"),
+    check("freshness", column="a"),
+    check("null_values", column="a", unit="days"),
+    small(guards={"slice_shrinks_by": "0%"}),
+    small(guards={"slice_shrinks_by": 0}),
+    small(guards={"slice_shrinks_by": "20"}),
     small(tags={"a b": "x"}),
     small(staging={"format": "csv", "compression": "snappy"}),
     small(staging={"format": "json", "compression": "snappy"}),
@@ -128,7 +146,17 @@ RIGHT = [
     check("row_count", column=None, columns=[], missing_values=[], valid_values=[]),
     check("duplicate_values", column="a"),
     check("duplicate_values", columns=["a", "b"]),
-    check("invalid_values", column="a", valid_values=["x", 1]),
+    check("invalid_values", column="b", valid_values=["x", 1]),
+    check("invalid_values", column="b", pattern="^x", minimum=None, unit="percent"),
+    check("invalid_values", column="a", minimum=0),
+    check("invalid_values", column="a", minimum=0, maximum=1.5),
+    check("invalid_values", column="a", references={"table": "u", "column": "id"}),
+    check("failed_rows", expression="a > 1", unit="percent"),
+    check("failed_rows", query="SELECT 1", unit="rows"),
+    check("sql", query="SELECT 1"),
+    check("maximum", column="a"),
+    small(guards={"slice_shrinks_by": "0.5%", "severity": "warning"}),
+    small(guards={"slice_shrinks_by": 1}),
     check("missing_values", column="b", missing_values=["x"]),
     check("missing_values", column="b"),
     small(tags={"a/b": "x", "c": ""}),

@@ -294,6 +294,6 @@ def test_any_mutation_is_accepted_or_has_a_position(name: str, data: st.DataObje
 def test_a_column_has_few_words() -> None:
     """The vocabulary of a column stays what the design lists."""
     assert list(Column.model_fields) == [
-        *("name", "data_type", "nullable", "description", "encode", "default", "identity"),
-        "classification",
+        *("name", "data_type", "nullable", "from_", "description", "renamed_from", "encode"),
+        *("default", "identity", "classification"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from sqlglot import exp
 
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
+from loader.plan.check_plan import plan_sample
 from loader.plan.files_in_place import FilesInPlace
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
-from loader.plan.read_plan import plan_read, plan_sample
+from loader.plan.read_plan import plan_partition_rows, plan_read
+from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.plan.text_files import TextFiles
+from loader.spec.checks import OPERATORS
 from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer, Sql, Table
 from loader.sql.templates import read_templates
@@ -60,13 +64,20 @@ TEMPLATES_UNKNOWN = {
 """Forms of ALTER TABLE that it keeps as text (r_ALTER_TABLE)."""
 
 PARTS = {
+    "age",
     "boxes",
+    "bucket",
+    "check_join",
     "check_rows",
+    "check_slice",
     "columns",
     "convert",
     "dimension",
+    "files_earlier",
     "grantee",
+    "guard_holds",
     "iam_role",
+    "matches",
     "now",
     "period",
     "same_text",
@@ -77,7 +88,8 @@ PARTS = {
 } | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
     *("bad_json", "bad_line_csv", "bad_line_json", "bad_value", "cast_field", "csv_fields"),
-    *("csv_value", "line_too_long", "matches", "number_field", "row_lines", "rows_loaded"),
+    *("csv_value", "line_too_long", "full_match", "number_field", "row_lines", "rows_loaded"),
+    *("load_time", "merge_deleted", "next_time", "scd2_first", "scd2_matched"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
 """Templates that only others include."""
@@ -104,6 +116,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
                 yield shown.template, shown.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
+        for dimension in plan.spec.dimensions:
+            counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
+            yield counts.template, counts.sql
         for check in plan.spec.checks:
             sample = plan_sample(plan.spec, renderer(dialect), plan.slice, check, 5)
             if check.metric != "row_count":
@@ -118,6 +133,10 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
                 kept = {"tables": tables, "added": ("a", "b"), "present": ("b",)}
                 found = renderer(dialect).render(name, {**facts, **kept})
                 yield found.path, found.sql
+    ledger = {"table": Table("s", "it's"), "file_ledger": Table("loader", "files")}
+    for name, more in (("files_known", {}), ("files_history", {"load_ids": ("it's", "b")})):
+        found = renderer(dialect).render(name, {**ledger, **more})
+        yield found.path, found.sql
     yield from rendered_for_changes(dialect)
     session = renderer(dialect).render("session", {})
     yield session.path, session.sql
@@ -139,7 +158,16 @@ def rendered_for_changes(dialect: str) -> Iterator[tuple[str, str]]:
         "drop_schema": {"schema": "it's"},
         "count_nulls": {"table": Table("s", "it's"), "column": "a b"},
         "drop_constraint": {"table": Table("s", "it's"), "constraint": 'a"b'},
+        "guard_keep": {"query": Sql("SELECT 1"), "kept": Table(None, 'a"b')},
+        "guard_rows": {"query": Sql("SELECT 'it''s'")},
+        "guard_sum": {"query": Sql("SELECT 1 AS a, 2 AS b"), "columns": ["a", "b"]},
     }
+    for operator in OPERATORS:
+        guard: dict[str, Any] = {"query": Sql("SELECT 1"), "operator": operator, "message": "it's"}
+        guard["bound"] = [Decimal("1.5"), Decimal(7)][: 1 + ("between" in operator)]
+        guard["plus"] = [(Table(None, 'a"b'), "n")] if operator == "must_be" else []
+        found = renderer(dialect).render("guard", guard)
+        yield found.path, found.sql
     for name, facts in counted.items():
         if not renderer(dialect).has(name):
             continue
@@ -180,12 +208,14 @@ def rendered_for_redshift() -> Iterator[tuple[str, str]]:
     access = {"iam_role": "default", "encryption": "aws:kms", "kms_key_id": "k'"}
     unload = {"query": Sql("SELECT 'it''s'"), "url": "s3://b/'/", "load": access}
     errors = {"prefix": "s3://b/'", "limit": 5}
+    ledgers = {"file_ledger": Table("loader", "files_it's"), "earlier": Table("loader", "files_b")}
     several: dict[str, Any] = {
         "select_unload": select,
         "unload": unload,
         "lock_wait": {"milliseconds": 60_000},
         "load_errors": errors,
         "load_errors_stl": errors,
+        "files_fill": {**ledgers, "file_columns": FILE_COLUMNS},
         "isolation": {"database": "d"},
         "isolation_config": {"database": "d"},
     }

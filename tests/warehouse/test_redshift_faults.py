@@ -21,7 +21,7 @@ from loader.project import Project
 from loader.testing.redshift.faults import CutCopy, Drop, Error, When
 from loader.testing.redshift.server import RedshiftStandIn
 from tests.conftest import MakeProject, redshift_target
-from tests.executor.test_faults import AFTER, BEFORE, CASES, LOADED, ROOT, SPEC, frame
+from tests.executor.test_faults import AFTER, BEFORE, CASES, LOADED, ROOT, SPEC, frame, hide_times
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -92,7 +92,8 @@ class Lab:
         found = self.contents()
         held = sorted(LOADED if self.empty else AFTER[self.case], key=repr)
         ids = sorted(row[0] for row in found["loader.loads"])
-        return found["s.t"] == held and ids == ["again", *([] if self.empty else ["first"])]
+        rows = hide_times(found["s.t"])
+        return rows == held and ids == ["again", *([] if self.empty else ["first"])]
 
 
 @pytest.mark.parametrize("how", BROKEN)
@@ -238,7 +239,7 @@ def at_once(project: Project, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 CROWDS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
-    "eight partitions": (
+    "four partitions": (
         "replace partition",
         [
             {
@@ -246,14 +247,14 @@ CROWDS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 "load_id": f"l{n}",
                 "rows": [(n * 10 + i, f"p{n}", "x") for i in range(5)],
             }
-            for n in range(8)
+            for n in range(4)
         ],
     ),
     "one partition": (
         "replace partition",
         [
             {"partition": "p", "load_id": f"l{n}", "rows": [(i, "p", f"by {n}") for i in range(5)]}
-            for n in range(8)
+            for n in range(4)
         ],
     ),
     "appends": (
@@ -264,14 +265,14 @@ CROWDS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 "load_id": f"l{n}",
                 "rows": [(n * 10 + i, "p", "x") for i in range(5)],
             }
-            for n in range(8)
+            for n in range(4)
         ],
     ),
     "one load id": (
         "append",
         [
             {"partition": "p", "load_id": "same", "rows": [(i, "p", "x") for i in range(5)]}
-            for _ in range(4)
+            for _ in range(3)
         ],
     ),
 }
@@ -295,7 +296,7 @@ def test_loads_of_one_table_at_once(
         assert winner.startswith("by ")
     elif crowd == "one load id":
         assert len(rows) == 5
-        assert sorted(said) == ["already_loaded"] * 3 + ["loaded"]
+        assert sorted(said) == ["already_loaded"] * 2 + ["loaded"]
     else:
         wanted = sorted(tuple(row) for job in jobs for row in job["rows"])
         assert rows == sorted(wanted, key=repr)

@@ -10,7 +10,7 @@ from typing import Literal
 from loader.escaping import escape_line, escape_markdown, fence_code
 from loader.plan.loading import Role
 from loader.plan.model import Plan, Statement
-from loader.text_tables import format_count
+from loader.text_tables import agree, format_count
 
 Style = Callable[..., str]
 """Styles text for a terminal: ``style(text, fg="red", bold=True)``."""
@@ -45,12 +45,18 @@ class FormattedPlan:
 
 
 def format_plan(
-    plan: Plan, form: str, style: Style, *, verbose: bool = False, as_data: bool = False
+    plan: Plan,
+    form: str,
+    style: Style,
+    script: Callable[[Plan], str],
+    *,
+    verbose: bool = False,
+    as_data: bool = False,
 ) -> FormattedPlan:
     """Format a plan as ``text``, ``sql`` or ``markdown``; other forms, and `as_data`, as data."""
     match form:
         case "sql":
-            body = plan.sql.rstrip("\n")
+            body = script(plan)
         case "markdown":
             body = "\n".join(_markdown_lines(plan))
         case "text":
@@ -102,9 +108,10 @@ def plan_lines(
     for line in rest:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
     if plan.rows is not None:
-        yield f"  {plan.rows:,} rows match the spec"
+        found = "rows by the footers of the files" if plan.in_place else "rows match the spec"
+        yield f"  {agree(plan.rows, found)}"
     if deletes is not None:
-        yield f"  {deletes:,} rows to delete"
+        yield f"  {format_count(deletes, 'row')} to delete"
     yield ""
     if verbose:
         for statement in plan.setup:
@@ -168,7 +175,7 @@ def _summary(plans: Sequence[FormattedPlan]) -> Iterator[str]:
         parts.append(f"{format_count(slices, 'slice')} replaced")
     if whole:
         parts.append(f"{format_count(whole, 'whole table')} replaced")
-    to_load = f"; {sum(rows):,} rows to load" if rows else ""
+    to_load = f"; {format_count(sum(rows), 'row')} to load" if rows else ""
     yield f"Plan: {', '.join(parts)}{to_load}."
     yield f"Tables: {escape_line(', '.join(one.table for one in plans))}"
     yield "Offline: the live tables were not read; --live compares them with the specs."

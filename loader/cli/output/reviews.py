@@ -17,7 +17,9 @@ from loader.escaping import escape_markdown as escape
 from loader.plan.drift.difference import Difference
 from loader.plan.live_table import LiveTable
 from loader.plan.review import Review
+from loader.plan.script import change_script, load_script
 from loader.plan.table_changes import TableChange, describe_difference
+from loader.sql.renderer import Renderer
 from loader.text_tables import align, format_count
 
 _WIDTH = 36
@@ -30,22 +32,48 @@ _COLOURS = {"+": "green", "~": "yellow", "!": "red", "x": "red"}
 
 
 def format_text(reviews: Sequence[Review], style: Style, *, verbose: bool = False) -> str:
-    """Format reviews for a terminal: differences, statements that fix them, then the load."""
+    """Format reviews for a terminal: differences, statements that fix them, and requested loads.
+
+    Tables that change come first; those that need nothing are one line, unless ``verbose``.
+    """
     lines: list[str] = []
-    for review in reviews:
-        lines += [*_change_lines(review.change, review, style, verbose=verbose), ""]
+    shown, idle = (list(_sorted(reviews)), []) if verbose else _split(reviews)
+    for review in shown:
+        lines += [*_change_lines(review, style, verbose=verbose), ""]
+        if not review.asked:
+            continue
         if review.load_waits:
             lines += [style(f"The load below {_describe_wait(review)}:", fg="yellow"), ""]
-        deletes = review.rows_to_delete if review.asked else None
+        deletes = review.rows_to_delete
         lines += [*plan_lines(review.load, style, verbose=verbose, deletes=deletes), ""]
+    if idle:
+        lines += [f"= {_format_idle(idle)}", ""]
     return "\n".join([*lines, *_summary(reviews)])
 
 
-def _change_lines(
-    change: TableChange, review: Review | None, style: Style, *, verbose: bool
-) -> Iterator[str]:
+def _sorted(reviews: Iterable[Review]) -> list[Review]:
+    """The reviews of tables that change, then those of loads, then the others."""
+    return sorted(reviews, key=lambda one: (not one.change.differences, not one.asked))
+
+
+def _split(reviews: Iterable[Review]) -> tuple[list[Review], list[Review]]:
+    """The reviews with something to show, those that change first; and those without."""
+    idle = [one for one in reviews if _needs_nothing(one)]
+    return [one for one in _sorted(reviews) if not _needs_nothing(one)], idle
+
+
+def _needs_nothing(review: Review) -> bool:
+    return not (review.asked or review.change.differences or review.change.drift.notes)
+
+
+def _format_idle(idle: Sequence[Review]) -> str:
+    return f"{format_count(len(idle), 'table')} {'needs' if len(idle) == 1 else 'need'} nothing"
+
+
+def _change_lines(review: Review, style: Style, *, verbose: bool) -> Iterator[str]:
+    change = review.change
     yield style(escape_line(_title(change)), bold=True)
-    rows = list(_rows(change, review, verbose=verbose))
+    rows = list(_rows(review, verbose=verbose))
     yield from (f"  {line}" for line in _columns(rows, style))
     if isinstance(change.live, LiveTable) and change.live.is_table:
         yield f"    {_format_equal_columns(change)}"
@@ -57,11 +85,14 @@ def _change_lines(
         yield style(f"  note: {escape_line(note)}", fg="yellow")
     if isinstance(change.live, LiveTable) and change.live.dependants:
         yield f"  dependent objects: {escape_line(', '.join(change.live.dependants))}"
+    if review.load_waits and not review.asked:
+        yield f"  a load {_describe_wait(review)}"
     if not (change.outside or change.statements):
         return
-    if review is not None and review.load_changes:
-        yield "  the load itself makes the changes that it needs"
-        if not _has_other_changes(change):
+    if review.load_changes:
+        which = "the load" if review.asked else "a load"
+        yield f"  {which} itself makes the changes that it needs"
+        if review.asked and not _has_other_changes(change):
             return
     yield ""
     for statement in change.outside:
@@ -102,9 +133,9 @@ def _title(change: TableChange) -> str:
 Row = tuple[str, str, str, str, str, str]
 
 
-def _rows(change: TableChange, review: Review | None, *, verbose: bool) -> Iterator[Row]:
+def _rows(review: Review, *, verbose: bool) -> Iterator[Row]:
     """The rows of the table of columns: mark, name, spec, live, frame, and action."""
-    frame = review.frame if review is not None else {}
+    change, frame = review.change, review.frame
     shown: set[str] = set()
     for one in change.differences:
         if one.kind in ("create table", "relation"):
@@ -194,6 +225,8 @@ def _summary(reviews: Sequence[Review]) -> Iterator[str]:
 
 _TOTALS = (
     ("create table", "table to create", "tables to create"),
+    ("rename table", "table to rename", "tables to rename"),
+    ("rename column", "column to rename", "columns to rename"),
     ("add column", "column to add", "columns to add"),
     ("widen column", "column to widen", "columns to widen"),
     ("drop column", "column to drop", "columns to drop"),
@@ -223,48 +256,77 @@ def _totals(changes: Sequence[TableChange]) -> str:
     return f"Plan: {', '.join(parts)}."
 
 
-def format_sql(reviews: Sequence[Review]) -> str:
-    """Format reviews as a SQL script: the changes and the requested loads."""
+def format_sql(reviews: Sequence[Review], renderer: Renderer, moment: str) -> str:
+    """Format reviews as one script, to run at this moment: the changes and the requested loads.
+
+    Raises:
+        PlanError: a load stages files that only Loader makes readable.
+    """
     parts = []
-    for review in reviews:
+    for review in _sorted(reviews):
         if not (review.asked and review.load_changes) or _has_other_changes(review.change):
-            parts.append(review.change.sql)
+            parts.append(change_script(review.change, renderer, moment))
         if review.asked:
-            parts.append(review.load.sql)
+            parts.append(load_script(review.load, renderer))
     if not any(parts):
         return "-- nothing to change"
-    return "\n".join(part for part in parts if part).rstrip("\n")
+    return "\n\n".join(part for part in parts if part)
 
 
 def format_markdown(reviews: Sequence[Review]) -> str:
-    """Format reviews as a pull-request comment, with collapsed SQL."""
+    """Format reviews as a pull-request comment, with collapsed SQL.
+
+    What does not fit into a comment is left out: first the SQL of the last tables, since those that
+    change come first, then the last tables.
+    """
+    shown, idle = _split(reviews)
     head = [f"### `loader plan --live`: {format_count(len(reviews), 'table')}", ""]
     summary = [
         f"**{escape(line)}**" if at == 0 else escape(line)
         for at, line in enumerate(_summary(reviews))
     ]
     head += ["  \n".join(summary), ""]
-    whole = [*head]
-    for review in reviews:
-        whole += _markdown(review, script=True)
-    if len("\n".join(whole)) <= COMMENT_LIMIT:
-        return "\n".join(whole)
-    # Too long: leave out scripts first, then tables, those without differences first.
-    note = "_Shortened: the whole plan exceeds the length limit of comments; run it to see all._"
-    short = [*head, note, ""]
-    for review in sorted(reviews, key=lambda one: not one.change.differences):
-        piece = _markdown(review, script=False)
-        if len("\n".join([*short, *piece])) > COMMENT_LIMIT - 40:
-            short.append("…")
-            break
-        short += piece
-    return "\n".join(short)
+    tail = [f"{_format_idle(idle)}.", ""] if idle else []
+    sections = [(_section(one), _collapsed_sql(one)) for one in shown]
+    left = COMMENT_LIMIT - _length([*head, *tail, _SHORTENED.format(999_999, 999_999)])
+    kept, scripts = _fitting([text for text, _ in sections], left)
+    with_sql, _ = _fitting(
+        [sql if at in kept else "" for at, (_, sql) in enumerate(sections)], scripts
+    )
+    lines = [*head]
+    for at, (text, sql) in enumerate(sections):
+        lines += [text] * (at in kept) + [sql] * (at in with_sql and bool(sql))
+    lost = sum(bool(sql) and at not in with_sql for at, (_, sql) in enumerate(sections))
+    if lost or len(kept) < len(sections):
+        lines += [_SHORTENED.format(len(sections) - len(kept), lost), ""]
+    return "\n".join([*lines, *tail])
 
 
-def _markdown(review: Review, *, script: bool) -> list[str]:
+_SHORTENED = (
+    "_Shortened to the length of a comment: {:,} of the tables and the SQL of {:,} are left out;"
+    " run it to see all._"
+)
+
+
+def _fitting(texts: Sequence[str], room: int) -> tuple[set[int], int]:
+    """The numbers of the texts that fit, in their order, and the room that is left."""
+    kept = set()
+    for at, text in enumerate(texts):
+        if len(text) + 1 <= room:
+            kept.add(at)
+            room -= len(text) + 1
+    return kept, room
+
+
+def _length(lines: Sequence[str]) -> int:
+    return sum(len(line) + 1 for line in lines)
+
+
+def _section(review: Review) -> str:
+    """The Markdown of one table without its SQL."""
     change = review.change
     lines = [f"#### {escape(_title(change))}", ""]
-    rows = list(_rows(change, review, verbose=False))
+    rows = list(_rows(review, verbose=False))
     if rows:
         lines += ["| | column | spec | live | frame | |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(map(escape, row))} |" for row in rows]
@@ -273,18 +335,26 @@ def _markdown(review: Review, *, script: bool) -> list[str]:
     lines += [f"- **not proven**: {escape(reason)}" for reason in change.unproven]
     lines += [f"- {escape(note)}" for note in change.drift.notes]
     lines += [f"- load: {escape(line)}" for line in _load_lines(review)]
-    lines.append("")
-    if script:
-        scripts = "\n".join(part for part in (review.change.sql, review.load.sql) if part)
-        lines += ["<details><summary>SQL</summary>", "", fence_code(scripts), "", "</details>", ""]
-    return lines
+    return "\n".join([*lines, ""])
+
+
+def _collapsed_sql(review: Review) -> str:
+    """The SQL of one table's changes and of its requested load; empty when there is none."""
+    scripts = [review.change.sql, review.load.sql if review.asked else ""]
+    text = "\n".join(filter(None, scripts))
+    if not text:
+        return ""
+    lines = ["<details><summary>SQL</summary>", "", fence_code(text), "", "</details>", ""]
+    return "\n".join(lines)
 
 
 def _load_lines(review: Review) -> Iterator[str]:
-    yield from review.load.header()
     if review.load_waits:
         yield _describe_wait(review)
-    if review.asked and review.rows_to_delete is not None:
+    if not review.asked:
+        return
+    yield from review.load.header()
+    if review.rows_to_delete is not None:
         yield f"{format_count(review.rows_to_delete, 'row')} to delete"
     if review.load.rows is not None:
         yield f"{format_count(review.load.rows, 'row')} to load"

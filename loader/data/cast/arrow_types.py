@@ -186,6 +186,8 @@ def python_values(array: Array) -> list[object]:
         return _from_nanoseconds(array)
     if name := unknown_extension_name(array.type):
         return _opaque_values(array, name)
+    if pa.types.is_time(array.type):
+        return _times_of_day(array)
     try:
         array = _inner_microseconds(array)
         found: list[object] = array.to_pylist(maps_as_pydicts="strict")
@@ -217,6 +219,22 @@ def _from_nanoseconds(array: Array) -> list[object]:
             python_values(coarse), whole.to_pylist(), texts.to_pylist(), strict=True
         )
     ]
+
+
+def _times_of_day(array: Array) -> list[object]:
+    """Times as Python objects; PyArrow would start another day with what is after the first."""
+    units = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).to_pylist()
+    day = 86_400 * {"s": 1, "ms": 1_000, "us": 1_000_000}[array.type.unit]
+    return [
+        value
+        if unit is None or 0 <= unit < day
+        else UnsupportedValue(_clock(unit * 86_400 // day), "is not between midnight and midnight")
+        for unit, value in zip(units, array.to_pylist(), strict=True)
+    ]
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _in_microseconds(arrow: Any) -> Any:

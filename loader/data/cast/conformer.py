@@ -12,6 +12,7 @@ from loader.data.cast.arrow_types import arrow_type, is_arrow, to_plain
 from loader.data.cast.column import ColumnCast
 from loader.data.cast.errors import CastOptions
 from loader.data.cast.layout import PLAIN, Layout
+from loader.data.cast.load_columns import LoadColumns, RepeatedCast
 from loader.data.cast.nested import DocumentCast, shape_of
 from loader.data.cast.partition_of_row import (
     PartitionDiscovery,
@@ -31,6 +32,8 @@ from loader.staging.encoders.base import JSON_METADATA
 
 Batch = Any
 """A `pyarrow.RecordBatch`; pyarrow has no type stubs."""
+
+Cast = ColumnCast | DocumentCast | RepeatedCast
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Conformer:
         layout: What the warehouse requires of staged rows.
         first: The first chunk, which gives nested documents their Parquet type.
         shapes: These types by column, where they are known; then ``first`` is not looked at.
+        filled: Fills the columns that are not in the data.
     """
 
     columns: tuple[Column, ...]
@@ -75,9 +79,12 @@ class Conformer:
         layout: Layout = PLAIN,
         first: Chunk | None = None,
         shapes: Mapping[str, Any] | None = None,
+        filled: LoadColumns | None = None,
     ) -> None:
         self._spec, self._matched, self._layout = spec, matched, layout
-        self.columns = in_order(spec.staged_columns(frozenset(matched)), layout.order)
+        self._filled = filled or LoadColumns(spec, None)
+        present = frozenset(matched) | self._filled.names
+        self.columns = in_order(spec.staged_columns(present), layout.order)
         self.shapes = dict(shapes or {})
         if layout.documents == "nested" and first is not None and shapes is None:
             self.shapes = self._find_shapes(first)
@@ -187,7 +194,9 @@ class Conformer:
             )
         return found
 
-    def _cast_column(self, chunk: Chunk, column: Column) -> ColumnCast | DocumentCast:
+    def _cast_column(self, chunk: Chunk, column: Column) -> Cast:
+        if column.name in self._filled.names:
+            return self._filled.cast(chunk, column, self._options(chunk, json=False))
         cast = self._cast_flat(chunk, column)
         shape = self.shapes.get(column.name)
         return cast if shape is None else DocumentCast(cast, shape)
@@ -195,9 +204,12 @@ class Conformer:
     def _cast_flat(self, chunk: Chunk, column: Column) -> ColumnCast:
         """A column in its declared type, where documents are JSON text."""
         values = chunk.columns[self._matched[column.name]]
-        source, staging = self._spec.source, self._spec.staging
         json = chunk.text and not isinstance(values, pa.Array | pa.ChunkedArray)
-        options = CastOptions(
+        return ColumnCast(values, column.data_type, self._options(chunk, json=json))
+
+    def _options(self, chunk: Chunk, *, json: bool) -> CastOptions:
+        source, staging = self._spec.source, self._spec.staging
+        return CastOptions(
             text=chunk.text,
             json=json,
             decimal=source.decimal,
@@ -209,4 +221,3 @@ class Conformer:
             finite=staging.format == "json",
             nan_is_null=chunk.nan_is_null,
         )
-        return ColumnCast(values, column.data_type, options)

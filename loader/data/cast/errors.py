@@ -100,6 +100,8 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 def type_mismatch(value: object, data_type: DataType) -> CastError:
     """The error for a value of another kind, such as text for a number."""
+    if type(value).__name__ == "MonthDayNano":  # Arrow's interval, which is a tuple
+        return CastError(f"is an interval, not {with_article(data_type)}")
     for types, kind in _KINDS:
         if isinstance(value, types):
             return CastError(f"is {kind}, not {with_article(data_type)}")

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from loader.data.cast import json_text
 from loader.data.cast.column import ColumnCast
 from loader.data.cast.layout import Layout
+from loader.data.cast.load_columns import RepeatedCast
 from loader.data.cast.nested import DocumentCast
 from loader.data.cast.report import RowErrors
 from loader.spec.model import Column
@@ -25,7 +26,7 @@ _DOCUMENT_TOO_LONG = (
 
 
 def check_values(
-    column: Column, cast: ColumnCast | DocumentCast, layout: Layout
+    column: Column, cast: ColumnCast | DocumentCast | RepeatedCast, layout: Layout
 ) -> Iterator[RowErrors]:
     """The rows whose value does not fit the column, for each kind of error that occurs."""
     values, data_type = cast.values, column.data_type.name
@@ -52,7 +53,7 @@ def check_values(
 
 
 def _check_documents(
-    column: Column, cast: ColumnCast | DocumentCast, *, null: bool
+    column: Column, cast: ColumnCast | DocumentCast | RepeatedCast, *, null: bool
 ) -> Iterator[RowErrors]:
     """JSON text that Redshift would refuse, or load as another value."""
     failed = set(cast.bad_rows)

@@ -20,6 +20,7 @@ from loader.data.files.csv_quoting import QuoteCheck
 from loader.data.files.encodings import Utf8
 from loader.errors import SourceError
 from loader.spec.model import Source
+from loader.text_tables import format_count
 
 _HEADER = 1 << 20
 """Bytes that are first searched for the header."""
@@ -155,7 +156,9 @@ def _parse_header(
     if problem:
         raise SourceError(f"{name}:{before}: the header is not CSV: {problem}")
     if names is None:
-        raise SourceError(f"{name} has no header: it is empty after {source.skip_rows} lines")
+        raise SourceError(
+            f"{name} has no header: it is empty after {format_count(source.skip_rows, 'line')}"
+        )
     if len(names) == 1:
         _check_delimiter(names[0], "header", name, source)
     return before, check_names(names, f"the header of {name}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loader.data.files import archives
 from loader.data.files.csv import apply_excel_line, read_header
 from loader.data.files.encodings import Utf8
 from loader.data.files.inputs import Input
-from loader.data.files.json_lines import open_json
+from loader.data.files.json import open_json
 from loader.data.files.located import LocatedFile, look_at_all, open_located
 from loader.data.files.open import (
     READ_ERRORS,
@@ -18,6 +21,7 @@ from loader.data.files.open import (
     check_format,
     delimit_by_tabs,
     detect_format,
+    format_by_name,
     open_bytes,
     read_error,
 )
@@ -36,7 +40,7 @@ class Head(LocatedFile):
 
     format: Format = "csv"
     compression: str = "none"
-    """`gzip`, `zstd`, `bz2` or `none`."""
+    """`gzip`, `zstd`, `bz2`, `xz`, `zip` or `none`."""
     codec: str = "utf-8"
     """Its encoding, `utf-8-sig` with a byte order mark."""
     delimiter: str = ","
@@ -45,6 +49,8 @@ class Head(LocatedFile):
     names: tuple[str, ...] = ()
     """Its columns; of JSON the keys of its first lines."""
     has_rows: bool = True
+    has_lines: bool = True
+    """Whether each line of JSON is an object; for other formats it says nothing."""
 
 
 def read_heads(files: Sequence[DataFile], source: Source) -> list[Head]:
@@ -69,6 +75,10 @@ def _read_head(file: DataFile, source: Source) -> Head:
             plain, codec = open_bytes(file, Input(opened))
             head = plain.peek(_SIZE)
             kind = detect_format(file, head)
+            if head.startswith(archives.MAGICS):
+                named = format_by_name(file) or "csv"
+                packed = "none" if named == "excel" else "zip"
+                return _Told(located, named, packed, plain, file.name).head()
             check_format(file, kind, head, source)
             told = _Told(located, kind, codec or "none", plain, file.name)
             if kind == "json":
@@ -123,10 +133,12 @@ class _Told:
 
     def read_json(self, source: Source) -> Head:
         lines = self._whole_lines()
+        if lines.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return self.head(codec="utf-16")
+        if not _is_object(next((line for line in lines.splitlines() if line.strip()), b"{}")):
+            return self.head(has_lines=False)
         frame = open_json(io.BytesIO(lines), self.name, source)
-        codec = "utf-8" if source.encoding == "utf-8" else source.encoding
-        marked = lines.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return self.head(codec="utf-16" if marked else codec, names=frame.columns)
+        return self.head(codec=source.encoding, names=frame.columns)
 
     def _whole_lines(self) -> bytes:
         """The first lines that are not all blank."""
@@ -141,3 +153,11 @@ class _Told:
 
     def _too_long(self, what: str) -> SourceError:
         return SourceError(f"{self.name}: {what}: more than {_MOST >> 20} MB")
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is one whole object, and not the beginning of an array or of a longer one."""
+    try:
+        return isinstance(json.loads(line.removeprefix(BOM_UTF8)), dict)
+    except (ValueError, RecursionError):
+        return False

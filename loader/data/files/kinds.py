@@ -19,37 +19,35 @@ class UnsupportedFile:
     """The actual encoding, where only the encoding is wrong."""
 
 
-_EXPORT = "open it in a spreadsheet program and save it as CSV UTF-8, or pass the frame of"
-_WORKBOOK = f"{_EXPORT} pandas.read_excel to `project.load`"
-_RECOMPRESS = "compress it as gzip, zstd, bz2, or not at all"
-_UNZIP = "unpack it and name the files in it, or pipe one: `unzip -p FILE | loader load … -`"
+WORKBOOK = (
+    "open it in a spreadsheet program, and save it as .xlsx without a password, or as CSV UTF-8"
+)
+_RECOMPRESS = "compress it as gzip, zstd, bz2, xz, or not at all"
+_UNZIP = "unpack it and name the files in it"
 _WEB = "the download is a web page, often a login or an error; download the data itself"
-_DOCUMENT = "export the data as CSV, JSON lines or Parquet from the program that made the document"
+DOCUMENT = "export the data as CSV, JSON lines or Parquet from the program that made the document"
 _FRAME = "read it with a library for this format, and pass the frame to `project.load`"
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "an Excel workbook (.xls) or other Office file",
-        _WORKBOOK,
+        "an Excel workbook (.xls, or .xlsx with a password) or other Office file",
+        WORKBOOK,
     ),
     (b"PK\x05\x06", "an empty zip archive", _UNZIP),
-    (b"\xfd7zXZ\0", "compressed as xz, which is not supported", _RECOMPRESS),
+    (b"PK\x03\x04", "a zip archive or a workbook inside of another archive", _UNZIP),
+    (b"\xfd7zXZ\0", "compressed twice", "compress it once"),
     (b"\x04\x22\x4d\x18", "compressed as lz4, which is not supported", _RECOMPRESS),
     (b"\xff\x06\0\0sNaPpY", "compressed as snappy, which is not supported", _RECOMPRESS),
     (b"\x1f\x9d", "compressed as compress (.Z), which is not supported", _RECOMPRESS),
     (b"\x1f\x8b", "compressed twice", "compress it once"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and name the files in it"),
     (b"Rar!\x1a\x07", "a rar archive", "unpack it and name the files in it"),
-    (b"%PDF-", "a PDF document", _DOCUMENT),
-    (b"{\\rtf", "an RTF document", _DOCUMENT),
+    (b"%PDF-", "a PDF document", DOCUMENT),
+    (b"{\\rtf", "an RTF document", DOCUMENT),
     (b"Obj\x01", "an Avro file", _FRAME),
     (b"ORC", "an ORC file", _FRAME),
     (b"SQLite format 3\0", "an SQLite database", _FRAME),
-)
-_ZIPPED = (
-    (b"[Content_Types].xml", "an Excel workbook (.xlsx) or other Office file", _WORKBOOK),
-    (b"mimetypeapplication/vnd.oasis.opendocument", "an OpenDocument file (.ods)", _WORKBOOK),
 )
 _HTML = re.compile(
     r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S
@@ -67,11 +65,6 @@ def find_unsupported(head: bytes) -> UnsupportedFile | None:
     Args:
         head: Its first bytes, decompressed; some kilobytes are enough.
     """
-    if head.startswith(b"PK\x03\x04"):
-        for part, what, hint in _ZIPPED:
-            if part in head:
-                return UnsupportedFile(what, hint)
-        return UnsupportedFile("a zip archive, which is not supported", _UNZIP)
     for magic, what, hint in _MAGIC:
         if head.startswith(magic) and not (magic == b"ORC" and head.isascii()):
             return UnsupportedFile(what, hint)
@@ -82,7 +75,7 @@ def find_unsupported(head: bytes) -> UnsupportedFile | None:
     start = decode_head(head[:4096], "utf-8").lstrip("\ufeff")
     if _HTML.match(start):
         return UnsupportedFile("an HTML page", _WEB)
-    return UnsupportedFile("an XML document", _DOCUMENT) if _XML.match(start) else None
+    return UnsupportedFile("an XML document", DOCUMENT) if _XML.match(start) else None
 
 
 def find_binary(head: bytes, encoding: str, allowed: str) -> UnsupportedFile | None:
@@ -104,5 +97,5 @@ def find_binary(head: bytes, encoding: str, allowed: str) -> UnsupportedFile | N
             return UnsupportedFile("UTF-16 without a byte order mark", "", codec)
     return UnsupportedFile(
         f"not text in {marked or encoding}: it has many control characters",
-        "supported are CSV, JSON lines, Parquet and Arrow IPC; check whether it is encrypted",
+        "supported are CSV, JSON, Parquet, Excel and Arrow IPC; check whether it is encrypted",
     )

@@ -14,7 +14,7 @@ from loader.data.files.open import DataFile, expand_pattern
 from loader.errors import SourceError
 
 if TYPE_CHECKING:
-    from loader.staging.stores.s3_objects import S3Objects
+    from loader.data.files.s3 import S3File
 
 _AT_ONCE = 32
 """Files that are looked at at the same time."""
@@ -109,11 +109,16 @@ def _version_of(status: os.stat_result) -> Version:
 class _RemoteFile(SeekableFile):
     """An object in S3, of which one end is there after one request."""
 
-    def __init__(self, bucket: S3Objects, key: str, name: str, *, tail: bool) -> None:
-        self._bucket, self._key = bucket, key
+    def __init__(self, remote: S3File, *, tail: bool) -> None:
+        self._bucket, self._key = bucket, key = remote.bucket, remote.key
         size, version, self._known = bucket.read_end(key, _TAIL if tail else _HEAD, last=tail)
+        if remote.tag not in ("", version["etag"]):
+            raise SourceError(
+                f"{remote.name} has changed since it was listed",
+                hint="run the load again when nobody writes the object",
+            )
         self._start = size - len(self._known) if tail else 0
-        super().__init__(LocatedFile(name, size, version, lambda: bucket.head(key)[1]))
+        super().__init__(LocatedFile(remote.name, size, version, lambda: bucket.head(key)[1]))
 
     def _read(self, start: int, end: int) -> bytes:
         if self._start <= start < self._start + len(self._known):
@@ -129,23 +134,23 @@ def open_located(file: DataFile, *, tail: bool = False) -> SeekableFile:
         tail: Whether its end is read first, and not its beginning.
 
     Raises:
-        SourceError: it is not there, or cannot be read.
+        SourceError: it is not there, has changed since it was listed, or cannot be read.
     """
     if file.stream is not None:
         raise SourceError("standard input cannot be loaded in place", hint="name files")
     if file.remote is not None:
-        return _RemoteFile(file.remote.bucket, file.remote.key, file.name, tail=tail)
+        return _RemoteFile(file.remote, tail=tail)
     try:
         return _LocalFile(file.name)
     except OSError as error:
         raise SourceError(f"{file.name} cannot be read: {error.strerror or error}") from error
 
 
-def expand_patterns(patterns: Sequence[str]) -> list[DataFile]:
+def expand_patterns(patterns: Sequence[str | DataFile]) -> list[DataFile]:
     """All files that the patterns match, each name once.
 
     Args:
-        patterns: Paths, globs, or either of them in S3 (``s3://bucket/…``).
+        patterns: Paths, globs, either of them in S3 (``s3://bucket/…``), or files.
 
     Raises:
         SourceError: a pattern matches nothing.

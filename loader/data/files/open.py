@@ -1,7 +1,7 @@
-"""Opens CSV, Parquet, JSON lines and Arrow IPC files, compressed or not, as streams of chunks.
+"""Opens CSV, Parquet, JSON, Excel and Arrow IPC files, compressed or not, as streams of chunks.
 
 The format is detected by the name of a file or else by its first bytes, the compression by its
-first bytes only.
+first bytes only. A zip archive is the files in it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -22,18 +23,28 @@ import pyarrow.parquet as pq
 from loader.data.chunk import Chunk, Frame
 from loader.data.column_names import check_same_columns
 from loader.data.combine_batches import combine_small_chunks
-from loader.data.files import arrow, csv, json_lines, kinds, parquet, s3
+from loader.data.files import archives, arrow, csv, excel, json, kinds, parquet, s3
 from loader.data.files.csv import DelimiterError
 from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
+from loader.data.files.excel import SheetError
 from loader.data.files.inputs import Input
-from loader.errors import LoaderError, SourceError
+from loader.data.files.xz import XzStream
+from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
+from loader.spec.path_keys import FilePath
 from loader.text_files import is_folder, path_exists
 
-__all__ = ["DelimiterError", "EncodingError", "EscapeError", "open_files", "stem"]
+__all__ = [
+    "DelimiterError",
+    "EncodingError",
+    "EscapeError",
+    "SheetError",
+    "open_files",
+    "stem",
+]
 
-Format = Literal["csv", "tsv", "parquet", "json", "arrow"]
+Format = Literal["csv", "tsv", "parquet", "json", "excel", "arrow"]
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -45,6 +56,8 @@ SUFFIXES: dict[str, Format] = {
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
     ".arrow": "arrow",
     ".arrows": "arrow",
     ".feather": "arrow",
@@ -56,8 +69,15 @@ _COMPRESSED = {
     ".zst": "zstd",
     ".zstd": "zstd",
     ".bz2": "bz2",
+    ".xz": "xz",
+    ".zip": "zip",
 }
-_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bz2": b"BZh",
+    "xz": b"\xfd7zXZ\0",
+}
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
@@ -65,12 +85,15 @@ READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
 """Raised for files that cannot be read; the last one for column names."""
 
 
-def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None = None) -> Frame:
+def open_files(
+    patterns: Sequence[str | DataFile], source: Source, stdin: BinaryIO | None = None
+) -> Frame:
     """Open all files that the patterns match, as one stream.
 
-    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), or ``-`` for standard
-    input. All files must have the same columns, in any order; of JSON lines, a later file may lack
-    some, which are NULL there. A file in S3 is downloaded to a temporary file when its turn comes.
+    A pattern is a path, a glob, either of them in S3 (``s3://bucket/…``), ``-`` for standard
+    input, or a file that was found before. All files must have the same columns, in any order; of
+    JSON, a later file may lack some, which are NULL there. A file in S3 is downloaded to a
+    temporary file when its turn comes.
 
     Raises:
         SourceError: a pattern matches nothing, or a file cannot be read in its format. The first
@@ -81,17 +104,22 @@ def open_files(patterns: Sequence[str], source: Source, stdin: BinaryIO | None =
         raise SourceError("no file was given")
     named: dict[str, DataFile] = {}
     for file in files:
-        named.setdefault(_unique_name(file), file)
+        path = file.as_path if file.as_path.name else _file_path(file, source)
+        named.setdefault(_unique_name(file), replace(file, as_path=path))
     unique = list(named.values())
-    first = _open_file(unique[0], source)
+    first, _ = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    return Frame(first.columns, _chain_files(first, unique, source), rows)
+    paths = tuple(file.as_path for file in unique)
+    return Frame(first.columns, _chain_files(first, unique, source), rows, paths)
+
+
+_UNNAMED = FilePath()
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A local file, an object in S3, or standard input."""
+    """A local file, an object in S3, a member of a zip archive, or standard input."""
 
     name: str
     stream: BinaryIO | None = field(default=None, compare=False)
@@ -100,11 +128,21 @@ class DataFile:
     """An object in S3, which has to be downloaded first."""
     local: str = ""
     """The downloaded file."""
+    as_path: FilePath = _UNNAMED
+    """What columns have of its path; without a name that is how the file is named here."""
+    member: Callable[[], Any] | None = field(default=None, compare=False)
+    """Opens the stream of a member."""
 
     @property
     def path(self) -> str:
         """The path of its bytes."""
         return self.local or self.name
+
+
+def _file_path(file: DataFile, source: Source) -> FilePath:
+    if file.stream:
+        return _UNNAMED
+    return FilePath(file.name, tuple(pattern for pattern in source.files if "{" in pattern))
 
 
 def _unique_name(file: DataFile) -> str:
@@ -114,27 +152,28 @@ def _unique_name(file: DataFile) -> str:
 def _chain_files(first: Frame, files: Sequence[DataFile], source: Source) -> Iterator[Chunk]:
     yield from first.chunks
     for file in files[1:]:
-        frame = _open_file(file, source)
+        frame, kind = _open_file(file, source)
         wanted = first.columns
-        if detect_format(file) == "json":
+        if kind == "json":
             wanted = tuple(name for name in wanted if name in frame.columns)
         check_same_columns(frame.columns, wanted, file.name, files[0].name)
         for chunk in frame.chunks:
             lacking = {name: [None] * chunk.rows for name in first.columns if name not in wanted}
-            yield Chunk(
-                {**chunk.columns, **lacking}, chunk.rows, chunk.origin, chunk.first_row, chunk.text
-            )
+            yield replace(chunk, columns={**chunk.columns, **lacking})
 
 
 # Names
 
 
-def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
+def expand_pattern(pattern: str | DataFile, stdin: BinaryIO | None) -> list[DataFile]:
     """The files that a pattern matches.
 
     Raises:
-        SourceError: there is none.
+        NoFilesError: there is none.
+        SourceError: they cannot be listed, or the pattern is a folder.
     """
+    if isinstance(pattern, DataFile):
+        return [pattern]
     if pattern == "-":
         if stdin is None:
             raise SourceError("`-` means standard input, which is not available here")
@@ -150,7 +189,7 @@ def expand_pattern(pattern: str, stdin: BinaryIO | None) -> list[DataFile]:
         return [DataFile(pattern)]
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207  # keeps the spelling of the pattern
     if not found:
-        raise SourceError(f"no file matches {pattern}", hint=_suggest_files(path))
+        raise NoFilesError(f"no file matches {pattern}", hint=_suggest_files(path))
     return [DataFile(name) for name in found]
 
 
@@ -181,6 +220,8 @@ def detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
     if found := format_by_name(file):
         return found
+    if head.startswith(archives.MAGICS):
+        return "excel"
     if head.startswith(_PARQUET):
         return "parquet"
     if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
@@ -202,31 +243,117 @@ def format_by_name(file: DataFile) -> Format | None:
 # Bytes
 
 
-def _open_file(file: DataFile, source: Source) -> Frame:
+def _open_file(file: DataFile, source: Source) -> tuple[Frame, Format]:
+    """The rows of a file, and its format."""
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
-        stream = file.stream or pa.OSFile(file.path)
+        stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
         plain, codec = open_bytes(file, Input(stream, borrowed=file.stream is not None))
         head = plain.peek(_HEAD)
         if not head:
             raise SourceError(f"{file.name} is empty: it decompresses to 0 bytes")
+        if head.startswith(archives.MAGICS):
+            return _open_archive(file, plain, source)
         kind = detect_format(file, head)
         check_format(file, kind, head, source)
-        return _convert_errors(file, _READERS[kind](file, plain, source, codec is not None))
+        return _convert_errors(file, _READERS[kind](file, plain, source, codec is not None)), kind
     except READ_ERRORS as error:
         raise read_error(file.name, error) from error
 
 
-def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> Frame:
+def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> tuple[Frame, Format]:
     """The rows of a file in S3; the downloaded copy is removed after the last one."""
     copy = remote.download()
     try:
-        frame = _open_file(replace(file, remote=None, local=copy.path), source)
+        frame, kind = _open_file(replace(file, remote=None, local=copy.path), source)
     except BaseException:
         copy.remove()
         raise
-    return Frame(frame.columns, copy.remove_after(frame.chunks), frame.rows)
+    return Frame(frame.columns, copy.remove_after(frame.chunks), frame.rows), kind
+
+
+# Archives
+
+
+def _open_archive(file: DataFile, plain: Input, source: Source) -> tuple[Frame, Format]:
+    """The rows of a workbook, or of the members of a zip archive, which have one format."""
+    copy = None if not file.stream and not file.member else _spool(plain)
+    path = file.path if copy is None else copy.path
+    try:
+        archive = archives.Archive(path, file.name)
+        if archive.office_kind == "excel":
+            _check_suffix(file, "excel", "an Excel workbook")
+            frame = _convert_errors(file, excel.open_excel(path, file.name, source))
+            kind: Format = "excel"
+        elif archive.office_kind:
+            workbook = "." in archive.office_kind
+            hint = kinds.WORKBOOK if workbook else kinds.DOCUMENT
+            raise SourceError(f"{file.name} is {archive.office_kind}", hint=hint)
+        else:
+            frame, kind = _open_members(file, archive, source)
+    except BaseException:
+        if copy is not None:
+            copy.remove()
+        raise
+    finally:
+        if copy is None:
+            plain.close()
+    chunks = frame.chunks if copy is None else copy.remove_after(frame.chunks)
+    return Frame(frame.columns, chunks, frame.rows), kind
+
+
+def _open_members(
+    file: DataFile, archive: archives.Archive, source: Source
+) -> tuple[Frame, Format]:
+    if file.member:
+        raise SourceError(
+            f"{file.name} is a zip archive inside of another one", hint="unpack the outer one"
+        )
+    if (wrong := SUFFIXES.get(Path(file.name).suffix.lower())) and not file.stream:
+        raise SourceError(f"{file.name} is a zip archive, unlike its suffix of {wrong} files")
+    members = [
+        DataFile(
+            f"{file.name}/{info.filename}",
+            as_path=file.as_path,
+            member=partial(archive.open, info),
+        )
+        for info in archive.members()
+    ]
+    formats = {member.name: detect_format(member, _head_of(member)) for member in members}
+    if len(set(formats.values())) > 1:
+        raise SourceError(
+            f"{file.name} has files of several formats: "
+            + ", ".join(f"{name} is {kind}" for name, kind in list(formats.items())[:10]),
+            hint="unpack it and name the files of one format",
+        )
+    first, kind = _open_file(members[0], source)
+    return Frame(first.columns, _chain_files(first, members, source)), kind
+
+
+def _head_of(member: DataFile) -> bytes:
+    """The first bytes of a member; empty where its name says what it is."""
+    if format_by_name(member):
+        return b""
+    assert member.member is not None
+    try:
+        with Input(member.member()) as stream:
+            return stream.peek(_HEAD)
+    except READ_ERRORS as error:
+        raise read_error(member.name, error) from error
+
+
+def _spool(plain: Input) -> s3.DownloadedFile:
+    """A copy of a stream on disk."""
+    handle, path = tempfile.mkstemp(prefix="loader-", suffix=".part")
+    copy = s3.DownloadedFile(path)
+    try:
+        with plain, os.fdopen(handle, "wb") as spool:
+            shutil.copyfileobj(plain, spool, 1 << 20)
+    except BaseException:
+        copy.remove()
+        raise
+    return copy
 
 
 def read_error(name: str, error: Exception) -> SourceError:
@@ -243,7 +370,7 @@ def read_error(name: str, error: Exception) -> SourceError:
 
 
 def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
-    """The decompressed content of a file, and its compression: gzip, zstd, bz2 or None.
+    """The decompressed content of a file, and its compression: gzip, zstd, bz2, xz or None.
 
     Raises:
         SourceError: it is empty, or of a kind that is not supported.
@@ -252,17 +379,30 @@ def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
     codec = next((codec for codec, magic in _MAGIC.items() if head.startswith(magic)), None)
-    plain = Input(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)) if codec else raw
-    found = kinds.find_unsupported(plain.peek(_HEAD))
+    plain = Input(_decompress(raw, codec)) if codec else raw
+    archive = not codec and head.startswith(archives.MAGICS)
+    found = None if archive else kinds.find_unsupported(plain.peek(_HEAD))
     if found:
         raise SourceError(f"{file.name} is {found.what}", hint=found.hint)
     named = _COMPRESSED.get(Path(file.name).suffix.lower()) if not file.stream else None
-    if named and not codec:
+    if named and not codec and not (archive and named == "zip"):
         start = head[:8]
         raise SourceError(
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
     return plain, codec
+
+
+def _decompress(raw: Input, codec: str) -> Any:
+    if codec == "xz":
+        return XzStream(raw)
+    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+
+
+def _check_suffix(file: DataFile, kind: Format, what: str) -> None:
+    """Refuse a file whose suffix is that of another format."""
+    if format_by_name(file) not in (kind, None):
+        raise SourceError(f"{file.name} is {what}, unlike its suffix")
 
 
 def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
@@ -274,6 +414,7 @@ def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> N
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
+        "excel": ("an Excel workbook", archives.MAGICS),
     }
     if kind in wanted:
         label, magics = wanted[kind]
@@ -309,7 +450,7 @@ def delimit_by_tabs(source: Source) -> Source:
 
 
 def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
-    return json_lines.open_json(plain, file.name, source)
+    return json.open_json(plain, file.name, source)
 
 
 def _convert_errors(file: DataFile, frame: Frame) -> Frame:
@@ -317,7 +458,8 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
 
     def chunks() -> Iterator[Chunk]:
         try:
-            yield from frame.chunks
+            for chunk in frame.chunks:
+                yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
         except READ_ERRORS as error:
@@ -328,7 +470,7 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
 
 def _open_seekable(file: DataFile, plain: Input, packed: bool) -> Any:
     """The content with random access; a stream is spooled to disk."""
-    if not file.stream and not packed:
+    if not file.stream and not file.member and not packed:
         plain.close()
         return pa.OSFile(file.path)
     with plain, tempfile.NamedTemporaryFile() as spool:
@@ -349,6 +491,7 @@ def _open_arrow(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     return arrow.open_arrow_stream(plain, file.name)
 
 
+# Workbooks are archives, which are opened before.
 _READERS: dict[Format, Callable[[DataFile, Input, Source, bool], Frame]] = {
     "csv": _open_csv,
     "tsv": _open_tsv,

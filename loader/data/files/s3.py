@@ -16,10 +16,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from loader.data.chunk import Chunk
-from loader.errors import SourceError
+from loader.errors import NoFilesError, SourceError
 
 if TYPE_CHECKING:
-    from loader.staging.stores.s3_objects import S3Objects
+    from loader.staging.stores.s3_objects import ListedObject, S3Objects
 
 _SCHEME = re.compile(r"s3[an]?:/", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -36,6 +36,10 @@ class S3File:
     """Its URL."""
     key: str
     bucket: S3Objects = field(compare=False, repr=False)
+    bytes: int | None = None
+    """Its size; None where the bucket may not be listed."""
+    tag: str = ""
+    """Its ETag, without which it is not read; empty where the bucket may not be listed."""
 
     def download(self) -> DownloadedFile:
         """Download the object to a temporary file.
@@ -50,7 +54,7 @@ class S3File:
         file_copy = DownloadedFile(path)
         try:
             with os.fdopen(handle, "wb") as file:
-                for part in self.bucket.parts(self.key):
+                for part in self.bucket.parts(self.key, self.tag):
                     file.write(part)
         except OSError as error:
             file_copy.remove()
@@ -111,15 +115,18 @@ def find_files(pattern: str) -> list[S3File]:
     rest = key[len(start) :]
     if key and not key.endswith("/"):
         try:
-            listed = bucket.keys(start, below="/" in rest or "**" in rest)
-            found = _matching_keys(listed, key)
+            listed = bucket.objects(start, below="/" in rest or "**" in rest)
+            found = _matching_objects(listed, key)
         except DeniedError:
             # An identity may be allowed to read an object but not to list the bucket.
             if magic:
                 raise
-            found = [key]
+            return [S3File(f"s3://{bucket_name}/{key}", key, bucket)]
         if found:
-            return [S3File(f"s3://{bucket_name}/{each}", each, bucket) for each in found]
+            return [
+                S3File(f"s3://{bucket_name}/{one.key}", one.key, bucket, one.bytes, one.tag)
+                for one in found
+            ]
     raise _no_match_error(pattern, start, bucket, folder=not magic)
 
 
@@ -145,15 +152,15 @@ def _split_url(pattern: str) -> tuple[str, str]:
     return name, key
 
 
-def _matching_keys(keys: Iterable[str], pattern: str) -> list[str]:
-    """The keys that match a glob; only the key itself where it exists."""
+def _matching_objects(listed: Iterable[ListedObject], pattern: str) -> list[ListedObject]:
+    """The objects whose keys match a glob; only the one of this key where it exists."""
     found = []
     parts = pattern.split("/")
-    for key in keys:
-        if key == pattern:
-            return [key]
-        if _matches_glob(key.split("/"), parts):
-            found.append(key)
+    for one in listed:
+        if one.key == pattern:
+            return [one]
+        if _matches_glob(one.key.split("/"), parts):
+            found.append(one)
     return found
 
 
@@ -186,7 +193,7 @@ def _no_match_error(pattern: str, start: str, bucket: S3Objects, *, folder: bool
         few = ", ".join(key.removeprefix(place) for key in names[:5])
         more = ", …" if len(names) > len(names[:5]) else ""
         hint = f"s3://{bucket.bucket}/{place} holds {few + more if few else 'nothing'}"
-    return SourceError(f"no file matches {pattern}", hint=hint)
+    return NoFilesError(f"no file matches {pattern}", hint=hint)
 
 
 def _list_below(bucket: S3Objects, start: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import Layout
+from loader.data.cast.load_columns import LoadColumns
 from loader.data.cast.match_columns import match_columns
 from loader.data.cast.tally import Tally
 from loader.data.chunk import Chunk
@@ -68,7 +69,7 @@ def stage_by_executors(
         options.progress(staged.rows or 0, staged.bytes, len(files))
     return Ingested(
         staged,
-        frozenset(settings.matched),
+        frozenset(settings.matched) | LoadColumns(spec, None).names,
         tally.rows_read,
         tally.rows_rejected,
         destination.store.uri(rejects) if _has_rejects(outcomes) else None,
@@ -100,8 +101,10 @@ def make_settings(
     """
     matched = match_columns(spec, check_names(columns, "the frame"))
     layout, discover = options.layout, options.discover
+    filled = LoadColumns(spec, options.facts)
+    filled.check()
     conformer = Conformer(
-        spec, matched, options.slice, discover=discover, layout=layout, first=first
+        spec, matched, options.slice, discover=discover, layout=layout, first=first, filled=filled
     )
     return TaskSettings(
         spec,
@@ -115,6 +118,7 @@ def make_settings(
         destination.prefix,
         destination.rejects.rpartition("/")[0],
         version(),
+        options.facts,
     )
 
 
@@ -127,7 +131,7 @@ def _find_columns(frame: Any) -> tuple[str, ...]:
 
 def _first_chunk(spec: TableSpec, frame: Any, layout: Layout) -> Chunk | None:
     """Some rows, where documents need one Parquet type in the files of all tasks."""
-    nested = any(column.data_type.name == "super" for column in spec.columns)
+    nested = any(column.data_type.name == "super" for column in spec.input_columns)
     if layout.documents != "nested" or not nested:
         return None
     return next(iter(open_spark(frame.limit(_SAMPLE_ROWS)).chunks), None)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from loader.data.batches import number_batches
 from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import Layout
+from loader.data.cast.load_columns import LoadColumns, LoadFacts
 from loader.data.cast.tally import Tally
 from loader.data.combine_batches import combine_small_chunks
 from loader.errors import ConfigError, FrameError, PlanError
@@ -53,6 +54,8 @@ class TaskSettings:
     """Key prefix of the files of rejected rows."""
     version: str
     """The version of Loader that the task must be of."""
+    facts: LoadFacts | None = None
+    """Of the load, for columns that have them."""
 
 
 def stage_partition(
@@ -94,6 +97,7 @@ def _stage(
         discover=settings.discover,
         layout=settings.layout,
         shapes=settings.shapes,
+        filled=LoadColumns(spec, settings.facts),
     )
     with ExitStack() as stack:
         stager = stack.enter_context(

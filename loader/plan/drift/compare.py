@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from loader.errors import PlanError
 from loader.plan.drift.conversions import conversion
 from loader.plan.drift.defaults import same_default
-from loader.plan.drift.difference import Difference, Drift, Remedy
+from loader.plan.drift.difference import Difference, Drift, EarlierTable, Remedy
 from loader.plan.drift.remedies import (
     RENUMBERED,
     choose_remedies,
@@ -16,6 +16,12 @@ from loader.plan.drift.remedies import (
     is_freed,
     is_stuck,
     resizing_obstacle,
+)
+from loader.plan.drift.renames import (
+    find_renames,
+    rename_columns,
+    rename_differences,
+    rename_notes,
 )
 from loader.plan.drift.shares import block_in_share
 from loader.plan.live_table import Live, LiveColumn, LiveTable, Seen, reason_unseen
@@ -28,23 +34,38 @@ _ALL_PRIVILEGES = frozenset({"select", "insert", "update", "delete", "references
 """The privileges that a grant of ``all`` contains."""
 
 
-def drift(spec: TableSpec, renderer: Renderer, live: Live) -> Drift:
+def drift(
+    spec: TableSpec, renderer: Renderer, live: Live, earlier: EarlierTable | None = None
+) -> Drift:
     """Find all differences between a live table and its spec.
 
     Ignores column order, the case of names and the spelling of types; and comments, grants,
     distribution, sort keys and encodings that the spec does not declare, since Redshift or
-    somebody else manages them.
+    somebody else manages them. Columns with an earlier name are compared as if they were renamed.
+
+    Args:
+        spec: The table.
+        renderer: In the dialect of the target.
+        live: The live table.
+        earlier: The name of the live table, if it is an earlier one.
     """
     if not isinstance(live, LiveTable):
         created = Difference("create table", None, spec.table, None, "in place")
         return Drift(block_in_share(spec, renderer, [created]))
     if not live.is_table:
         return Drift((_not_a_table(spec, live),))
-    comparison = _Comparison(spec, renderer, live)
-    found = choose_remedies(spec, renderer, live, tuple(comparison.differences()))
+    renames = find_renames(spec, live)
+    due = tuple(rename_differences(spec, live, renames, earlier))
+    renamed = rename_columns(live, renames)
+    comparison = _Comparison(spec, renderer, renamed)
+    found = choose_remedies(spec, renderer, renamed, (*due, *comparison.differences()))
     found = block_in_share(spec, renderer, found)
     rebuilds = any(one.remedy == "rebuild" for one in found)
-    return Drift(found, tuple(comparison.notes(rebuilds=rebuilds)))
+    notes = (
+        *rename_notes(spec, renderer, renamed, renames=bool(due)),
+        *comparison.notes(rebuilds=rebuilds),
+    )
+    return Drift(found, notes, renames, earlier)
 
 
 def additions(
@@ -338,4 +359,6 @@ def _problem_text(one: Difference) -> str:
         return "missing" if one.additive else "missing; cannot be added to existing rows"
     if one.kind == "drop column":
         return "NOT NULL, but not in the spec"
+    if one.kind == "rename column":
+        return "has its earlier name"
     return "too narrow" if one.kind == "widen column" else "type differs"

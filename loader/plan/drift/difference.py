@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from loader.sql.renderer import Table
 
 Kind = Literal[
     "create table",
+    "rename table",
     "relation",
+    "rename column",
     "add column",
     "widen column",
     "type",
@@ -83,12 +88,42 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class EarlierTable:
+    """The live table that has an earlier name of the spec's table."""
+
+    table: Table
+    has_loads: bool = False
+    """Whether there is a ledger, which may have loads of it."""
+    table_ledger: Table | None = None
+    """The ledger of its own, if it has one."""
+    has_new_ledger: bool = False
+    """Whether there is one of the new name too."""
+    file_ledger: Table | None = None
+    """The ledger that may have files of its loads, if there is one."""
+    new_file_ledger: Table | None = None
+    """The one that has those of the spec's table; the same where all tables share it."""
+    has_new_file_ledger: bool = False
+    """Whether that one exists."""
+    others: tuple[Table, ...] = ()
+    """Further live tables that have an earlier name."""
+    new_schema: bool = False
+    """Whether the schema of the spec's table does not exist."""
+
+    def __str__(self) -> str:
+        return f"{self.table.schema}.{self.table.name}"
+
+
+@dataclass(frozen=True)
 class Drift:
     """All differences of a table, with notes on what is not compared or not fixed."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
     """What could not be compared, or must be fixed manually."""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    """The columns that the live table has under an earlier name: column → live name."""
+    earlier: EarlierTable | None = None
+    """The live table, if it has an earlier name of the table."""
 
     @property
     def rebuilds(self) -> bool:

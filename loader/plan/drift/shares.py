@@ -27,8 +27,8 @@ def block_in_share(
 ) -> tuple[Difference, ...]:
     """The differences of a table, blocked where a datashare has no statement that fixes them.
 
-    Columns are added and dropped (``multi-warehouse-writes-sql-statements``). No type is altered,
-    and no table is rebuilt, since what hangs on it cannot be seen.
+    Columns are added, renamed and dropped (``multi-warehouse-writes-sql-statements``). No type is
+    altered, and no table is rebuilt, since what hangs on it cannot be seen.
     """
     share = renderer.dialect.share
     if not share:
@@ -39,7 +39,12 @@ def block_in_share(
     )
     reasons = {"in place": _refuse_table(spec, renderer)}
     return tuple(
-        replace(one, blocked=one.blocked or reasons.get(one.remedy, changed), unproven="")
+        replace(
+            one,
+            blocked=one.blocked
+            or (changed if one.kind == "rename table" else reasons.get(one.remedy, changed)),
+            unproven="",
+        )
         for one in found
     )
 

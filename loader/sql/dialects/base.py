@@ -112,6 +112,9 @@ class Dialect:
     has_grants: bool = True
     """Whether there are users that privileges are granted to."""
 
+    rename_note: str = "views and queries that use an earlier name need the new one"
+    """What a rename of a table or a column leaves to others."""
+
     share: str = ""
     """The database of a datashare, which goes before the schema of every table; empty for tables
     of the session's own database."""

@@ -196,6 +196,8 @@ DIALECT = Dialect(
     document_bytes={"csv": 1 << 20},  # larger ones load from Parquet and JSON only (r_SUPER_type)
     empty_is_null=True,
     alter_blocks_readers=True,
+    rename_note="bound views follow a rename; late-binding views and queries need the new name, and"
+    " a materialized view of a renamed column must be created again",
     copies_by_position=True,
     commits={
         r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b": "Loader opens and ends the transaction",

@@ -74,6 +74,9 @@ _NOT_FETCHED = _ErrorText(
     "AWS credentials could not be fetched ({kind})",
     "run `aws sts get-caller-identity` to see why; `aws sso login` renews a session",
 )
+_CHANGED = _ErrorText(
+    "it has changed since it was listed", "run the load again when nobody writes the object"
+)
 _OTHER = _ErrorText(
     "S3 answered {code}{detail}",
     "see https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
@@ -89,6 +92,8 @@ _CODES: Mapping[str, _ErrorText] = {
     "NoSuchKey": _ErrorText(
         "it does not exist", "if the files of this load were removed, run it again"
     ),
+    "PreconditionFailed": _CHANGED,
+    "412": _CHANGED,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
     "Forbidden": _DENIED,

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3.session
 from botocore.config import Config
@@ -51,6 +51,15 @@ class DeniedError(SourceError):
     """AWS denies this identity the access."""
 
 
+class ListedObject(NamedTuple):
+    """An object of a listing."""
+
+    key: str
+    bytes: int
+    tag: str
+    """Its ETag."""
+
+
 class S3Objects:
     """The objects of a bucket.
 
@@ -71,6 +80,14 @@ class S3Objects:
         """The keys with this prefix, in order; without ``below`` only up to the next slash.
 
         Raises:
+            DeniedError, SourceError: see `objects`.
+        """
+        return (found.key for found in self.objects(start, below=below))
+
+    def objects(self, start: str, *, below: bool) -> Iterator[ListedObject]:
+        """The objects whose keys have this prefix, in the order of their keys.
+
+        Raises:
             DeniedError: this identity may not list the bucket.
             SourceError: the bucket does not exist, or S3 cannot be reached.
         """
@@ -82,20 +99,27 @@ class S3Objects:
             if page is None:
                 return
             # Consoles create such an object for a folder.
-            keys = (item["Key"] for item in page.get("Contents", ()))
-            yield from (key for key in keys if not key.endswith("/"))
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    yield ListedObject(item["Key"], int(item["Size"]), str(item["ETag"]))
 
-    def parts(self, key: str) -> Iterator[bytes]:
+    def parts(self, key: str, tag: str = "") -> Iterator[bytes]:
         """The bytes of an object, piece by piece; a lost connection is resumed.
+
+        Args:
+            key: Its key.
+            tag: Its ETag, if it has to have this one.
 
         Raises:
             DeniedError: this identity may not read it.
-            SourceError: it does not exist, changes while it is read, or cannot be read.
+            SourceError: it does not exist, has another ETag, changes while it is read, or cannot
+                be read.
         """
         what = f"read s3://{self.bucket}/{key}"
-        done, tag, failures = 0, "", 0
+        done, failures = 0, 0
         while True:
-            rest = {"Range": f"bytes={done}-", "IfMatch": tag} if done else {}
+            rest = {"IfMatch": tag} if tag else {}
+            rest |= {"Range": f"bytes={done}-"} if done else {}
             with self._raise_source_errors(what):
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **rest)
             tag = answer["ETag"]

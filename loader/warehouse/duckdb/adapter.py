@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loader.sql.dialects.duckdb import DIALECT, catalog_name
-from loader.warehouse.adapter import Adapter
+from loader.warehouse.adapter import Adapter, DatabaseInfo
 from loader.warehouse.base import Warehouse
 from loader.warehouse.duckdb.settings import DuckDBTarget
 
@@ -41,6 +41,11 @@ class DuckDBAdapter(Adapter[DuckDBTarget]):
     def catalog(self, settings: DuckDBTarget, root: Path) -> str:
         """DuckDB's name of the database, which comes from the real path of its file."""
         return catalog_name(Path(os.path.realpath(root / settings.database)).name)
+
+    def describe(self, settings: DuckDBTarget, root: Path) -> DatabaseInfo:
+        """The database file."""
+        path = (root / settings.database).absolute()
+        return DatabaseInfo(path.stem, f"duckdb://{path}")
 
 
 ADAPTER = DuckDBAdapter()

@@ -186,6 +186,11 @@ class DuckDBSession:
         except duckdb.Error as error:
             raise _execute_error(error, sql) from error
 
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        """Run a query; returns the names of its columns, and its rows."""
+        rows = self.execute(sql)
+        return [column[0] for column in self._connection.description or ()], rows
+
     def attach(self, files: str) -> None:
         """Make Arrow files a view of this name, until the transaction ends.
 

@@ -11,7 +11,7 @@ from loader.plan.figures import Level
 from loader.plan.model import Target
 from loader.sql.dialects.base import Dialect
 from loader.sql.dialects.redshift import DIALECT, through_share
-from loader.warehouse.adapter import Adapter, ExplainCopy, Read, RowsFile
+from loader.warehouse.adapter import Adapter, DatabaseInfo, ExplainCopy, Read, RowsFile
 from loader.warehouse.base import Session, Warehouse
 from loader.warehouse.redshift.settings import RedshiftTarget
 
@@ -55,6 +55,12 @@ class RedshiftAdapter(Adapter[RedshiftTarget]):
         """What plans need to know of a target, with the role that COPY reads the bucket with."""
         target = super().target(name, settings, root, verify)
         return replace(target, iam_role=settings.iam_role, session=settings.session)
+
+    def describe(self, settings: RedshiftTarget, root: Path) -> DatabaseInfo:  # noqa: ARG002
+        """The cluster or workgroup and its database; of a datashare the database that has it."""
+        name = settings.host or settings.cluster_identifier or settings.work_group
+        uri = f"redshift://{name}:{settings.port}/{settings.database}"
+        return DatabaseInfo(settings.share or settings.database, uri)
 
     def example_target(self) -> Target:
         """An invented target, for pages that show the SQL of a load."""

@@ -255,7 +255,16 @@ class DataApiSession(RedshiftSession):
         self._lose_if(error.transient and not answered)
         return error
 
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        """Run a query; returns the names of its columns, and its rows."""
+        pages = list(self._raw_pages(self.run(sql)["Id"], sql))
+        names = [column.get("label") or column["name"] for column in pages[0]["ColumnMetadata"]]
+        return names, [row for page in pages for row in read_rows(page)]
+
     def _pages(self, statement: str, sql: str) -> Iterator[list[Row]]:
+        yield from map(read_rows, self._raw_pages(statement, sql))
+
+    def _raw_pages(self, statement: str, sql: str) -> Iterator[Mapping[str, Any]]:
         token: str | None = ""
         while token is not None:
             arguments = {"Id": statement, **({"NextToken": token} if token else {})}
@@ -263,5 +272,5 @@ class DataApiSession(RedshiftSession):
                 page = send(self._client.get_statement_result, PATIENCE, **arguments)
             except Exception as error:
                 raise make_error(error, sql) from error
-            yield read_rows(page)
+            yield page
             token = page.get("NextToken") or None

@@ -184,6 +184,11 @@ class DriverSession(RedshiftSession):
             raise
         return [(self._cursor.rowcount,)] if returns_count(sql) else []
 
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        """Run a query; returns the names of its columns, and its rows."""
+        rows = self.execute(sql)
+        return [column[0] for column in self._cursor.description or ()], rows
+
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
         """Run a query and yield its rows in the schema's types.
 

@@ -58,7 +58,10 @@ def is_worth_repeating(error: BaseException) -> bool:
     So it is after throttling, errors of the service, and connections that could not be made or
     were lost before the response.
     """
-    if any(kind.__name__ == "HTTPClientError" for kind in type(error).__mro__):
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "SSLError" in names:
+        return False  # a certificate is not trusted
+    if names & {"HTTPClientError", "ConnectionError"}:
         return True
     code, status = _response(error)
     return status >= 500 or _BUSY.search(code) is not None
@@ -263,7 +266,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"permission denied for (?:relation|table) \W*(\w+)",
         r"the user of the target cannot write \1: GRANT SELECT, INSERT, UPDATE, DELETE on the"
-        r" table (UPDATE is for MERGE) and SELECT, INSERT, DELETE on all tables in the ledger's"
+        r" table (UPDATE is for MERGE) and the same on all tables in the ledger's"
         r" schema",
     ),
     (

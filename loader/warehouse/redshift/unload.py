@@ -16,6 +16,7 @@ from loader.errors import ExecuteError
 from loader.sql.renderer import Sql, Table
 from loader.staging.int96 import UNIT
 from loader.staging.stores.base import Store
+from loader.text_tables import format_count
 from loader.warehouse.adapter import Read, unload_prefix
 from loader.warehouse.base import Session, as_whole_number
 from loader.warehouse.redshift.settings import RedshiftTarget
@@ -127,8 +128,8 @@ class UnloadedFile:
         file = pq.ParquetFile(content, coerce_int96_timestamp_unit=UNIT)
         if self.rows is not None and file.metadata.num_rows != self.rows:
             raise ExecuteError(
-                f"{store.uri(self.key)} has {file.metadata.num_rows:,} rows, but the manifest of"
-                f" UNLOAD has {self.rows:,}"
+                f"{store.uri(self.key)} has {format_count(file.metadata.num_rows, 'row')}, but the"
+                f" manifest of UNLOAD has {self.rows:,}"
             )
         for batch in file.iter_batches(BATCH_ROWS):
             columns = [

@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped BIGINT,
     rows_collapsed BIGINT,
     column_figures VARCHAR,
-    columns_changed VARCHAR
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 BEGIN;
@@ -81,8 +83,8 @@ WHERE "day" >= DATE '2013-01-01'
 
 -- 8. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN strlen("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN strlen("carrier") > 2 THEN 1 END) AS "bad_1"
 FROM "loader_stage";
 
 -- 9. count before: the number of rows in the slice day=2013-01-01

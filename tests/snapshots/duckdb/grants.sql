@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped BIGINT,
     rows_collapsed BIGINT,
     column_figures VARCHAR,
-    columns_changed VARCHAR
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 BEGIN;

@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped BIGINT,
     rows_collapsed BIGINT,
     column_figures VARCHAR,
-    columns_changed VARCHAR
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 BEGIN;
@@ -75,9 +77,9 @@ FROM read_parquet([
 
 -- 7. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN "id" IS NULL THEN 1 END),
-    count(CASE WHEN strlen("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN "id" IS NULL THEN 1 END) AS "bad_1",
+    count(CASE WHEN strlen("carrier") > 2 THEN 1 END) AS "bad_2"
 FROM "loader_stage";
 
 -- 8. insert the rows: by name

@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped BIGINT,
     rows_collapsed BIGINT,
     column_figures VARCHAR,
-    columns_changed VARCHAR
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
 );
 
 BEGIN;
@@ -66,8 +68,8 @@ SELECT count(*) FROM "s"."t";
 
 -- 7. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN strlen("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN strlen("carrier") > 2 THEN 1 END) AS "bad_1"
 FROM "s"."t";
 
 -- 8. look for duplicate keys: each primary key must be there once

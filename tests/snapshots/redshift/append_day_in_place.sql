@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped bigint,
     rows_collapsed bigint,
     column_figures varchar(65535),
-    columns_changed varchar(65535)
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -109,8 +111,8 @@ WHERE "day" >= DATE '2013-01-01'
 
 -- 10. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END) AS "bad_1"
 FROM "loader_stage";
 
 -- 11. count before: the number of rows in the slice day=2013-01-01

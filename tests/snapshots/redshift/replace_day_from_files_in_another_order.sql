@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped bigint,
     rows_collapsed bigint,
     column_figures varchar(65535),
-    columns_changed varchar(65535)
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -103,9 +105,9 @@ SELECT pg_last_copy_count();
 
 -- 9. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN "id" IS NULL THEN 1 END),
-    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN "id" IS NULL THEN 1 END) AS "bad_1",
+    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END) AS "bad_2"
 FROM "loader_stage";
 
 -- 10. insert the rows: by name

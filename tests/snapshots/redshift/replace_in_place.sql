@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     rows_skipped bigint,
     rows_collapsed bigint,
     column_figures varchar(65535),
-    columns_changed varchar(65535)
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -95,8 +97,8 @@ SELECT count(*) FROM "s"."t";
 
 -- 9. look for bad values: values must be what staging would let through
 SELECT
-    count(*),
-    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END)
+    count(*) AS rows_found,
+    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END) AS "bad_1"
 FROM "s"."t";
 
 -- 10. look for duplicate keys: each primary key must be there once

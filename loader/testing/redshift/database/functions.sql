@@ -47,6 +47,11 @@ CREATE FUNCTION pg_catalog.redshift_datediff(part text, a timestamp, b timestamp
   LANGUAGE sql IMMUTABLE RETURN (extract(epoch FROM b - a) * 1000000)::int8;
 CREATE FUNCTION pg_catalog.redshift_datediff(part text, a time, b time) RETURNS int8
   LANGUAGE sql IMMUTABLE RETURN (extract(epoch FROM b - a) * 1000000)::int8;
+-- dg/r_DATEADD_function
+CREATE FUNCTION pg_catalog.redshift_dateadd(part text, number int8, value timestamp)
+  RETURNS timestamp LANGUAGE sql IMMUTABLE RETURN value + number * INTERVAL '1 microsecond';
+CREATE FUNCTION pg_catalog.redshift_dateadd(part text, number int8, value timestamptz)
+  RETURNS timestamptz LANGUAGE sql STABLE RETURN value + number * INTERVAL '1 microsecond';
 CREATE FUNCTION pg_catalog.strtol(digits text, base int4) RETURNS int8 LANGUAGE sql IMMUTABLE
   RETURN CASE base WHEN 16 THEN ('x' || lpad(digits, 16, '0'))::bit(64)::int8
                    WHEN 10 THEN digits::int8 END;

@@ -82,8 +82,8 @@ class _Renderer:
         catalog = self._says(place - 1, ".") and self._says(place - 2, "pg_catalog")
         if word in _CALLS and self._says(place + 1, "("):
             return _CALLS[word], place + 1
-        if word == "datediff" and self._says(place + 1, "("):
-            return self._datediff(place)
+        if word in ("dateadd", "datediff") and self._says(place + 1, "("):
+            return self._date_function(place)
         if (
             word == "pg_catalog"
             and self._says(place + 1, ".")
@@ -96,13 +96,13 @@ class _Renderer:
             return "getdate()", place + 1
         return self._tokens[place].text, place + 1
 
-    def _datediff(self, place: int) -> tuple[str, int]:
+    def _date_function(self, place: int) -> tuple[str, int]:
         """The part is a word of the language: only microseconds are implemented."""
-        part = self._tokens[place + 2]
+        word, part = self._tokens[place].value, self._tokens[place + 2]
         if not part.says("microsecond", "microseconds"):
-            raise not_implemented(f"DATEDIFF in {part.text}")
+            raise not_implemented(f"{word.upper()} in {part.text}")
         self._casts.append(False)
-        return "redshift_datediff('microsecond'", place + 3
+        return f"redshift_{word}('microsecond'", place + 3
 
     def _cast(self, place: int) -> tuple[str, int]:
         text = self._tokens[place].text

@@ -1,0 +1,1 @@
+"""Reads the results of queries on other databases as streams of chunks."""

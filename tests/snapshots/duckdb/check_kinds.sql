@@ -1,0 +1,158 @@
+-- s.t on local (duckdb): replace day=2013-01-01
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
+);
+
+BEGIN;
+
+-- 1. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
+
+-- 2. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 4. delete the slice: replace reloads this slice; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 5. copy: load the staged files, which the session attaches under the name of their path
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
+
+-- 6. verify values: the slice day=2013-01-01 must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 7. check invalid_values carrier pattern ^[^'\d]+\.\d{1,2}$: must be = 0
+SELECT count(CASE WHEN NOT regexp_matches("carrier", '^[^''0-9]+\.[0-9]{1,2}$', 's') THEN 1 END)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 8. check invalid_values at minimum 2013-01-01, maximum 2013-12-31T23…: must be = 0
+SELECT count(CASE WHEN "at" < TIMESTAMP '2013-01-01 00:00:00' OR "at" > TIMESTAMP '2013-12-31 23:59:59' THEN 1 END)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 9. check invalid_values carrier references s.t.carrier: must be = 0
+SELECT 100.0 * count(CASE WHEN "carrier" IS NOT NULL AND loader_key IS NULL THEN 1 END) / nullif(count(*), 0)
+FROM "s"."t"
+LEFT JOIN (SELECT DISTINCT "carrier" AS loader_key FROM "s"."t") AS loader_keys ON "carrier" = loader_key
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 10. check failed_rows amount > 0 OR seen < now(): must be = 0
+SELECT count(CASE WHEN NOT (amount > 0 OR seen < now()) THEN 1 END)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 11. check failed_rows WITH a AS (SELECT * FROM {slice}) SELECT * FROM…: must be = 0
+WITH loader_slice AS (
+SELECT *
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+)
+SELECT count(*)
+FROM (
+WITH a AS (SELECT * FROM loader_slice) SELECT * FROM a
+) AS found;
+
+-- 12. check known days: must be <> 0
+SELECT *
+FROM (
+SELECT count(*) FROM "s"."t"
+) AS found;
+
+-- 13. check minimum amount: must be > 0
+SELECT min("amount")
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 14. check maximum amount: must be < 10
+SELECT max("amount")
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 15. check freshness day: must be < 2 days
+SELECT (epoch(now()) - epoch(max("day"))) / 86400.0
+FROM "s"."t";
+
+-- 16. check freshness at: must be < 2 days
+SELECT (epoch(now()) - epoch(max("at"))) / 86400.0
+FROM "s"."t";
+
+-- 17. check freshness seen: must be < 2 days
+SELECT (epoch(now()) - epoch(max("seen"))) / 86400.0
+FROM "s"."t";
+
+-- 18. record the load: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01-01', 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
+    'a488b70ec015c889f0c8ade3ce2a29c914d0c4162823c64e08662e95c91fb7a2', '1.0', now(),
+    NULL, NULL;
+
+COMMIT;

@@ -1,0 +1,155 @@
+-- s.t on local (duckdb): replace day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
+);
+
+BEGIN;
+
+-- 1. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
+
+-- 2. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 4. count the partitions: to compare each partition with what the load leaves
+SELECT "day", "carrier", date_trunc('hour', "seen" AT TIME ZONE 'Europe/Berlin'), date_trunc('day', "at" AT TIME ZONE 'America/New_York' AT TIME ZONE 'Asia/Tokyo'), left(('2013' || carrier), 8), count(*)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102'
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 5. look for other spellings: rows whose key is another text that compares equal would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102')
+  AND NOT ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND md5("carrier") IN (md5('AA'))
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102');
+
+-- 6. delete the slice: replace reloads this slice; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102';
+
+-- 7. copy: load the staged files, which the session attaches under the name of their path
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
+
+-- 8. verify values: the slice day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01 must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102';
+
+-- 9. compare the partitions: those that have lost 20% or more are reported
+SELECT "day", "carrier", date_trunc('hour', "seen" AT TIME ZONE 'Europe/Berlin'), date_trunc('day', "at" AT TIME ZONE 'America/New_York' AT TIME ZONE 'Asia/Tokyo'), left(('2013' || carrier), 8), count(*)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102'
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 10. record the load: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01', 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
+    'e5d3cf11483364d18acb2c5f4fa41dda62d3d5a816d4b5c4c1c5fd046d2e32cb', '1.0', now(),
+    NULL, NULL;
+
+COMMIT;

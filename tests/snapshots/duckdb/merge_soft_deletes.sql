@@ -1,0 +1,189 @@
+-- s.t on local (duckdb): merge of the whole table
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
+);
+
+BEGIN;
+
+-- 1. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
+
+-- 2. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT NOT NULL,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 4. create the stage: rows are matched with the table's by key
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2),
+    "op" VARCHAR
+);
+
+-- 5. copy: load the staged files, which the session attaches under the name of their path
+INSERT INTO "loader_stage" ("id", "day", "at", "carrier", "amount", "op")
+SELECT "id", "day", "at", "carrier", "amount", "op"
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
+
+-- 6. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount"),
+    count(*) - count("op"), sum(strlen("op")), min(encode("op")), max(encode("op"))
+FROM "loader_stage";
+
+-- 7. mark the deletes: rows with op = 'D' are deletes
+CREATE TEMPORARY TABLE "loader_rows" AS
+SELECT "id", "day", "at", "carrier", "amount", "op",
+    CASE WHEN op = 'D' THEN CAST(now() AS TIMESTAMP WITH TIME ZONE) END AS "seen"
+FROM "loader_stage";
+
+-- 8. compare with the table: counts the new, changed, unchanged and older rows
+CREATE TEMPORARY TABLE "loader_merge" AS
+SELECT
+    count(CASE WHEN outcome = 'inserted' THEN 1 END) AS rows_inserted,
+    count(CASE WHEN outcome = 'updated' THEN 1 END) AS rows_updated,
+    count(CASE WHEN outcome IN ('unchanged', 'nothing') THEN 1 END) AS rows_unchanged,
+    count(CASE WHEN outcome = 'skipped' THEN 1 END) AS rows_skipped,
+    (SELECT count(*) FROM "loader_stage") - (SELECT count(*) FROM "loader_rows") AS rows_collapsed,
+    count(CASE WHEN outcome = 'deleted' THEN 1 END) AS rows_deleted,
+    count(CASE WHEN outcome = 'nothing' THEN 1 END) AS rows_nothing,
+    (SELECT count(*) FROM "s"."t") AS rows_before
+FROM (
+  SELECT CASE
+    WHEN "s"."t"."id" IS NULL THEN 'inserted'
+    WHEN ("s"."t"."at" IS NOT NULL AND ("loader_rows"."at" IS NULL OR "loader_rows"."at" < "s"."t"."at")) THEN 'skipped'
+    WHEN "loader_rows"."seen" IS NOT NULL AND "s"."t"."seen" IS NOT NULL
+      AND ("loader_rows"."at" = "s"."t"."at" OR ("loader_rows"."at" IS NULL AND "s"."t"."at" IS NULL)) THEN 'nothing'
+    WHEN "loader_rows"."seen" IS NOT NULL THEN 'deleted'
+    WHEN ("loader_rows"."day" = "s"."t"."day" OR ("loader_rows"."day" IS NULL AND "s"."t"."day" IS NULL))
+      AND ("loader_rows"."at" = "s"."t"."at" OR ("loader_rows"."at" IS NULL AND "s"."t"."at" IS NULL))
+      AND ("loader_rows"."carrier" = "s"."t"."carrier" OR ("loader_rows"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_rows"."amount" = "s"."t"."amount" OR ("loader_rows"."amount" IS NULL AND "s"."t"."amount" IS NULL))
+      AND ("loader_rows"."seen" = "s"."t"."seen" OR ("loader_rows"."seen" IS NULL AND "s"."t"."seen" IS NULL)) THEN 'unchanged'
+    ELSE 'updated' END AS outcome
+  FROM "loader_rows"
+  LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_rows"."id"
+) AS outcomes;
+
+-- 9. count the merge: each row of the load must match at most one row of the table
+SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_nothing", rows_before
+FROM "loader_merge";
+
+-- 10. skip older rows: rows older than the table's by at are not written
+DELETE FROM "loader_rows"
+USING "s"."t"
+WHERE "s"."t"."id" = "loader_rows"."id"
+  AND (("s"."t"."at" IS NOT NULL AND ("loader_rows"."at" IS NULL OR "loader_rows"."at" < "s"."t"."at")));
+
+-- 11. mark deleted rows: the rows stay, with a mark in seen
+UPDATE "s"."t" SET
+    "seen" = coalesce("s"."t"."seen", "loader_rows"."seen"),
+    "at" = "loader_rows"."at"
+FROM "loader_rows"
+WHERE "s"."t"."id" = "loader_rows"."id"
+  AND "loader_rows"."seen" IS NOT NULL;
+
+-- 12. look for deleted keys: every deleted row must be marked
+SELECT count(CASE WHEN "s"."t"."seen" IS NOT NULL THEN NULL ELSE 1 END)
+FROM "loader_rows"
+JOIN "s"."t" ON "s"."t"."id" = "loader_rows"."id"
+WHERE "loader_rows"."seen" IS NOT NULL;
+
+-- 13. set the deletes apart: the other rows are written
+DELETE FROM "loader_rows"
+USING "s"."t"
+WHERE "s"."t"."id" = "loader_rows"."id"
+  AND "loader_rows"."seen" IS NOT NULL;
+
+-- 14. delete matching rows: rows with a key of the load are replaced
+DELETE FROM "s"."t"
+USING "loader_rows"
+WHERE "s"."t"."id" = "loader_rows"."id";
+
+-- 15. insert the rows: all rows of the load
+INSERT INTO "s"."t" ("id", "day", "at", "carrier", "amount", "seen")
+SELECT "id", "day", "at", "carrier", "amount", "seen"
+FROM "loader_rows";
+
+-- 16. look for missing keys: every key of the load must be in the table exactly once
+SELECT count(CASE WHEN "s"."t"."id" IS NULL THEN 1 END)
+    + count(*) - (SELECT count(*) FROM "loader_rows")
+FROM "loader_rows"
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_rows"."id";
+
+-- 17. count after: the table must have grown by the inserted rows
+SELECT count(*) FROM "s"."t";
+
+-- 18. drop the stage: no longer needed
+DROP TABLE "loader_rows";
+
+-- 19. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 20. record the load: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted"
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'merge',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
+    '55c205ccba63782eb3070358ab667ce3bed316a258165d6d5fc03efd2cc01685', '1.0', now(),
+    NULL, NULL,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted"
+FROM "loader_merge";
+
+-- 21. drop the counts: no longer needed
+DROP TABLE "loader_merge";
+
+COMMIT;

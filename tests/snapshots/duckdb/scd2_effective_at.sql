@@ -1,0 +1,321 @@
+-- s.t on local (duckdb): scd2 of the whole table
+-- stages arrow/none files in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT
+);
+
+BEGIN;
+
+-- 1. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
+
+-- 2. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT NOT NULL,
+    "day" DATE,
+    "at" TIMESTAMP NOT NULL,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2),
+    "valid_from" TIMESTAMP NOT NULL,
+    "valid_to" TIMESTAMP,
+    "is_current" BOOLEAN DEFAULT true NOT NULL
+);
+
+-- 4. comment on valid_from (only when it is missing): the spec's description
+COMMENT ON COLUMN "s"."t"."valid_from" IS 'From when this version holds.';
+
+-- 5. comment on valid_to (only when it is missing): the spec's description
+COMMENT ON COLUMN "s"."t"."valid_to" IS 'When this version ended; NULL in the current one.';
+
+-- 6. comment on is_current (only when it is missing): the spec's description
+COMMENT ON COLUMN "s"."t"."is_current" IS 'Whether this is the current version.';
+
+-- 7. create the stage: rows are compared with the history of their keys
+CREATE TEMPORARY TABLE "loader_stage" (
+    "id" BIGINT,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2),
+    "op" VARCHAR
+);
+
+-- 8. copy: load the staged files, which the session attaches under the name of their path
+INSERT INTO "loader_stage" ("id", "day", "at", "seen", "carrier", "amount", "op")
+SELECT "id", "day", "at", "seen", "carrier", "amount", "op"
+FROM ".loader/staging/s.t/load-1/run-1/part-*.arrow";
+
+-- 9. verify values: the stage must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(epoch_us("at")), max(epoch_us("at")), sum(epoch_us("at")),
+    count(*) - count("seen"), min(epoch_us("seen")), max(epoch_us("seen")), sum(epoch_us("seen")),
+    count(*) - count("carrier"), sum(strlen("carrier")), min(encode("carrier")), max(encode("carrier")),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount"),
+    count(*) - count("op"), sum(strlen("op")), min(encode("op")), max(encode("op"))
+FROM "loader_stage";
+
+-- 10. find the versions: each row of the load holds from a time
+CREATE TEMPORARY TABLE "loader_versions" AS
+SELECT "id", "day", "at", "seen", "carrier", "amount", "op",
+    "at" AS "valid_from",
+    CASE WHEN op = 'D' THEN TRUE ELSE FALSE END AS loader_deleted
+FROM (
+  SELECT "id", "day", "at", "seen", "carrier", "amount", "op",
+    row_number() OVER (PARTITION BY "id", "at" ORDER BY "at", "seen") AS loader_nth
+  FROM "loader_stage"
+) AS ranked
+WHERE loader_nth = 1;
+
+-- 11. look for ties: rows with the same key and the same at must be identical
+SELECT count(*)
+FROM "loader_stage"
+JOIN "loader_versions" ON "loader_versions"."id" = "loader_stage"."id" AND "loader_versions"."at" = "loader_stage"."at"
+WHERE CASE WHEN ("loader_stage"."day" = "loader_versions"."day" OR ("loader_stage"."day" IS NULL AND "loader_versions"."day" IS NULL))
+      AND ("loader_stage"."carrier" = "loader_versions"."carrier" OR ("loader_stage"."carrier" IS NULL AND "loader_versions"."carrier" IS NULL))
+      AND ("loader_stage"."amount" = "loader_versions"."amount" OR ("loader_stage"."amount" IS NULL AND "loader_versions"."amount" IS NULL))
+      AND ("loader_stage"."op" = "loader_versions"."op" OR ("loader_stage"."op" IS NULL AND "loader_versions"."op" IS NULL)) THEN 0 ELSE 1 END = 1;
+
+-- 12. compare with the history: orders the rows of the load and the versions of their keys, and compares neighbours
+CREATE TEMPORARY TABLE "loader_timeline" AS
+SELECT "loader_events"."id", loader_at, loader_kind, loader_until,
+  CASE
+    WHEN loader_kind < 2 THEN 'version'
+    WHEN loader_kind = 3 AND coalesce(loader_kind_before, 0) IN (0, 3) THEN 'nothing'
+    WHEN loader_kind = 2 AND loader_kind_before = 1
+      AND ("loader_versions"."day" = "s"."t"."day" OR ("loader_versions"."day" IS NULL AND "s"."t"."day" IS NULL))
+      AND ("loader_versions"."carrier" = "s"."t"."carrier" OR ("loader_versions"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_versions"."amount" = "s"."t"."amount" OR ("loader_versions"."amount" IS NULL AND "s"."t"."amount" IS NULL)) THEN 'unchanged'
+    WHEN loader_kind = 2 AND loader_kind_before = 2
+      AND ("loader_versions"."day" = "loader_previous"."day" OR ("loader_versions"."day" IS NULL AND "loader_previous"."day" IS NULL))
+      AND ("loader_versions"."carrier" = "loader_previous"."carrier" OR ("loader_versions"."carrier" IS NULL AND "loader_previous"."carrier" IS NULL))
+      AND ("loader_versions"."amount" = "loader_previous"."amount" OR ("loader_versions"."amount" IS NULL AND "loader_previous"."amount" IS NULL)) THEN 'unchanged'
+    WHEN loader_at < loader_latest THEN 'late'
+    WHEN loader_kind = 3 THEN 'deleted'
+    WHEN loader_kind_before = 1 AND loader_at_before = loader_at THEN 'updated'
+    ELSE 'inserted'
+  END AS loader_outcome
+FROM (
+  SELECT "id", loader_at, loader_kind, loader_until, loader_latest,
+    CASE WHEN loader_at < loader_latest THEN loader_base ELSE loader_at_before END AS loader_at_before,
+    CASE WHEN loader_at < loader_latest AND loader_base >= coalesce(loader_stop, loader_base) THEN 1 WHEN loader_at < loader_latest THEN 0 ELSE loader_kind_before END AS loader_kind_before
+  FROM (
+  SELECT "id", loader_at, loader_kind, loader_until,
+    lag(loader_at) OVER (PARTITION BY "id" ORDER BY loader_at, loader_kind) AS loader_at_before,
+    lag(loader_kind) OVER (PARTITION BY "id" ORDER BY loader_at, loader_kind) AS loader_kind_before,
+    max(CASE WHEN loader_kind = 1 THEN loader_at END) OVER (PARTITION BY "id" ORDER BY loader_at, loader_kind ROWS UNBOUNDED PRECEDING) AS loader_base,
+    max(CASE WHEN loader_kind = 0 THEN loader_at END) OVER (PARTITION BY "id" ORDER BY loader_at, loader_kind ROWS UNBOUNDED PRECEDING) AS loader_stop,
+    max(CASE WHEN loader_kind < 2 THEN loader_at END) OVER (PARTITION BY "id") AS loader_latest
+  FROM (
+    SELECT "id", "valid_from" AS loader_at, CASE WHEN loader_deleted THEN 3 ELSE 2 END AS loader_kind, CAST(NULL AS TIMESTAMP) AS loader_until
+    FROM "loader_versions"
+    UNION ALL
+    SELECT "s"."t"."id", "s"."t"."valid_from", 1, "s"."t"."valid_to"
+    FROM "s"."t"
+    JOIN (
+      SELECT "id", min("valid_from") AS loader_first
+      FROM "loader_versions"
+      GROUP BY "id"
+    ) AS "loader_firsts" ON "s"."t"."id" = "loader_firsts"."id"
+      AND ("s"."t"."valid_to" IS NULL OR "s"."t"."valid_to" > loader_first)
+    UNION ALL
+    SELECT "s"."t"."id", "s"."t"."valid_to", 0, NULL
+    FROM "s"."t"
+    JOIN (
+      SELECT "id", min("valid_from") AS loader_first
+      FROM "loader_versions"
+      GROUP BY "id"
+    ) AS "loader_firsts" ON "s"."t"."id" = "loader_firsts"."id"
+      AND ("s"."t"."valid_to" IS NULL OR "s"."t"."valid_to" > loader_first) AND "s"."t"."valid_to" IS NOT NULL
+  ) AS times
+  ) AS neighbours
+) AS "loader_events"
+LEFT JOIN "loader_versions" ON "loader_versions"."id" = "loader_events"."id"
+  AND "loader_versions"."valid_from" = loader_at AND loader_kind >= 2
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_events"."id"
+  AND "s"."t"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 1
+LEFT JOIN "loader_versions" AS "loader_previous" ON "loader_previous"."id" = "loader_events"."id"
+  AND "loader_previous"."valid_from" = loader_at_before AND loader_kind >= 2 AND loader_kind_before = 2;
+
+-- 13. look for late rows: no row may change the history before the latest version of its key
+SELECT count(*), min(CAST("id" AS varchar) || ' ' || 'at ' || CAST(loader_at AS varchar))
+FROM "loader_timeline"
+WHERE loader_outcome = 'late';
+
+-- 14. find the changes: a version ends when the next one of its key begins
+CREATE TEMPORARY TABLE "loader_changes" AS
+SELECT "id", loader_at, loader_kind, loader_end
+FROM (
+  SELECT "id", loader_at, loader_kind, loader_until,
+    lead(loader_at) OVER (PARTITION BY "id" ORDER BY loader_at, loader_kind) AS loader_end
+  FROM "loader_timeline"
+  WHERE loader_outcome IN ('version', 'inserted', 'deleted')
+) AS events
+WHERE loader_kind = 2
+  OR (loader_kind = 1 AND (loader_end < loader_until OR (loader_until IS NULL AND loader_end IS NOT NULL)));
+
+-- 15. count the changes: counts the new, changed, unchanged and late rows, and the versions that end
+CREATE TEMPORARY TABLE "loader_merge" AS
+SELECT
+    count(CASE WHEN loader_outcome = 'inserted' THEN 1 END) AS rows_inserted,
+    count(CASE WHEN loader_outcome = 'updated' THEN 1 END) AS rows_updated,
+    count(CASE WHEN loader_outcome IN ('unchanged', 'nothing') THEN 1 END) AS rows_unchanged,
+    count(CASE WHEN loader_outcome = 'late' THEN 1 END) AS rows_skipped,
+    (SELECT count(*) FROM "loader_stage") - (SELECT count(*) FROM "loader_versions") AS rows_collapsed,
+    count(CASE WHEN loader_outcome = 'deleted' THEN 1 END) AS rows_deleted,
+    (SELECT count(*) FROM "loader_changes" WHERE loader_kind = 1 AND loader_end > loader_at) AS rows_closed,
+    (SELECT count(*) FROM "loader_changes" WHERE loader_kind = 1 AND loader_end <= loader_at) AS rows_removed,
+    (SELECT count(*) FROM "s"."t") AS rows_before
+FROM "loader_timeline";
+
+-- 16. count the history: each row of the load must have become one of these
+SELECT rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed", "rows_removed", rows_before
+FROM "loader_merge";
+
+-- 17. correct versions: the load has other values for the same at
+UPDATE "s"."t" SET
+    "day" = "loader_versions"."day",
+    "at" = "loader_versions"."at",
+    "seen" = "loader_versions"."seen",
+    "carrier" = "loader_versions"."carrier",
+    "amount" = "loader_versions"."amount"
+FROM "loader_versions"
+JOIN "loader_timeline" ON "loader_timeline"."id" = "loader_versions"."id"
+  AND "loader_timeline".loader_at = "loader_versions"."valid_from"
+WHERE "s"."t"."id" = "loader_versions"."id"
+  AND "s"."t"."valid_from" = "loader_versions"."valid_from"
+  AND "loader_timeline".loader_outcome = 'updated';
+
+-- 18. close versions: a newer version begins
+UPDATE "s"."t" SET
+    "valid_to" = "loader_changes".loader_end,
+    "is_current" = FALSE
+FROM "loader_changes"
+WHERE "s"."t"."id" = "loader_changes"."id"
+  AND "s"."t"."valid_from" = "loader_changes".loader_at
+  AND "loader_changes".loader_kind = 1;
+
+-- 19. insert versions: the rows of the load that differ from what held before
+INSERT INTO "s"."t" (
+    "id", "day", "at", "seen", "carrier", "amount",
+    "valid_from", "valid_to", "is_current"
+)
+SELECT
+    "loader_versions"."id",
+    "loader_versions"."day",
+    "loader_versions"."at",
+    "loader_versions"."seen",
+    "loader_versions"."carrier",
+    "loader_versions"."amount",
+    loader_at, loader_end, CASE WHEN loader_end IS NULL THEN TRUE ELSE FALSE END
+FROM "loader_versions"
+JOIN "loader_changes" ON "loader_changes"."id" = "loader_versions"."id"
+  AND loader_at = "loader_versions"."valid_from" AND loader_kind = 2;
+
+-- 20. remove versions: versions that end when they begin never held
+DELETE FROM "s"."t"
+USING "loader_changes"
+WHERE "s"."t"."id" = "loader_changes"."id"
+  AND "s"."t"."valid_from" = "loader_changes".loader_at
+  AND "loader_changes".loader_kind = 1
+  AND "loader_changes".loader_end <= "loader_changes".loader_at;
+
+-- 21. look for missing rows: each row of the load must be what the history says of its time
+SELECT count(CASE WHEN loader_deleted = ("s"."t"."id" IS NOT NULL) THEN 1 END)
+    + count(*) - (SELECT count(*) FROM "loader_timeline" WHERE loader_kind >= 2 AND loader_outcome <> 'late')
+FROM "loader_versions"
+JOIN "loader_timeline" ON "loader_timeline"."id" = "loader_versions"."id"
+  AND loader_at = "loader_versions"."valid_from" AND loader_kind >= 2 AND loader_outcome <> 'late'
+LEFT JOIN "s"."t" ON "s"."t"."id" = "loader_versions"."id"
+  AND "s"."t"."valid_from" <= loader_at
+  AND ("s"."t"."valid_to" IS NULL OR "s"."t"."valid_to" > loader_at)
+  AND (loader_deleted
+      OR (("loader_versions"."day" = "s"."t"."day" OR ("loader_versions"."day" IS NULL AND "s"."t"."day" IS NULL))
+      AND ("loader_versions"."carrier" = "s"."t"."carrier" OR ("loader_versions"."carrier" IS NULL AND "s"."t"."carrier" IS NULL))
+      AND ("loader_versions"."amount" = "s"."t"."amount" OR ("loader_versions"."amount" IS NULL AND "s"."t"."amount" IS NULL))));
+
+-- 22. look for broken histories: versions of a key must not overlap, and only the last one is current
+SELECT count(*) FROM (
+  SELECT "s"."t"."valid_from" AS begins, "s"."t"."valid_to" AS ends, "s"."t"."is_current" AS is_open,
+    lead("s"."t"."valid_from") OVER (PARTITION BY "s"."t"."id" ORDER BY "s"."t"."valid_from") AS next_begins
+  FROM "s"."t"
+  JOIN (SELECT DISTINCT "id" FROM "loader_versions") AS "loader_loaded" ON "s"."t"."id" = "loader_loaded"."id"
+) AS versions
+WHERE ends <= begins
+  OR next_begins <= begins
+  OR next_begins < ends
+  OR (ends IS NULL AND (next_begins IS NOT NULL OR NOT is_open))
+  OR (ends IS NOT NULL AND is_open);
+
+-- 23. count after: the table must have grown by the inserted versions
+SELECT count(*) FROM "s"."t";
+
+-- 24. drop a work table: no longer needed
+DROP TABLE "loader_changes";
+
+-- 25. drop a work table: no longer needed
+DROP TABLE "loader_timeline";
+
+-- 26. drop a work table: no longer needed
+DROP TABLE "loader_versions";
+
+-- 27. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 28. record the load: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    NULL, 'scd2',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
+    '7e49421bab44403d3ea1af080670819c1d67bc4cdfc318a98f80ddb9e711fd9c', '1.0', now(),
+    NULL, NULL,
+    rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
+FROM "loader_merge";
+
+-- 29. drop the counts: no longer needed
+DROP TABLE "loader_merge";
+
+COMMIT;

@@ -1,0 +1,193 @@
+-- s.t on prod (redshift): replace day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01
+-- stages parquet/snappy files in s3://bucket/loader/s.t/load-1/run-1
+
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
+CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
+    load_id varchar(128) NOT NULL,
+    slice varchar(4096),
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048)
+)
+DISTSTYLE AUTO
+SORTKEY ("load_id");
+
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE table_schema = 's'
+  AND table_name = 't'
+  AND load_id NOT IN (SELECT load_id FROM "loader"."loads_s_t");
+
+BEGIN;
+
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
+LOCK "loader"."loads_s_t";
+
+-- 2. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads_s_t"
+WHERE load_id = 'load-1';
+
+-- 3. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 4. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
+
+-- 5. count the partitions: to compare each partition with what the load leaves
+SELECT "day", "carrier", date_trunc('hour', "seen" AT TIME ZONE 'Europe/Berlin'), date_trunc('day', "at" AT TIME ZONE 'America/New_York' AT TIME ZONE 'Asia/Tokyo'), left(('2013' || carrier), 8), count(*)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102'
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 6. look for other spellings: rows whose key is another text that compares equal would be deleted too
+SELECT count(*), min("carrier")
+FROM "s"."t"
+WHERE ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102')
+  AND NOT ("day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND md5("carrier") IN (md5('AA'))
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102');
+
+-- 7. delete the slice: replace reloads this slice; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102';
+
+-- 8. copy: load the staged files
+COPY "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
+FORMAT AS PARQUET
+MANIFEST;
+
+-- 9. count copied rows: COPY must have loaded exactly the staged rows
+SELECT pg_last_copy_count();
+
+-- 10. verify values: the slice day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01 must hold exactly the staged rows, with their values
+SELECT
+    count(*),
+    count(*) - count("id"), min("id"), max("id"), sum("id"),
+    count(*) - count("day"), min("day" - DATE '1970-01-01'), max("day" - DATE '1970-01-01'), sum("day" - DATE '1970-01-01'),
+    count(*) - count("at"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "at")),
+    count(*) - count("seen"), min(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), max(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')), sum(datediff(microsecond, TIMESTAMP '1970-01-01 00:00:00', "seen" AT TIME ZONE 'UTC')),
+    count(*) - count("carrier"), sum(octet_length("carrier")), sum(1000 * ascii("carrier") + ascii(right("carrier", 1))),
+    count(*) - count("amount"), min("amount"), max("amount"), sum("amount")
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102';
+
+-- 11. compare the partitions: those that have lost 20% or more are reported
+SELECT "day", "carrier", date_trunc('hour', "seen" AT TIME ZONE 'Europe/Berlin'), date_trunc('day', "at" AT TIME ZONE 'America/New_York' AT TIME ZONE 'Asia/Tokyo'), left(('2013' || carrier), 8), count(*)
+FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-02-01'
+  AND "carrier" IN ('AA')
+  AND "seen" >= TIMESTAMPTZ '2013-01-01 04:00:00+00'
+  AND "seen" < TIMESTAMPTZ '2013-01-01 05:00:00+00'
+  AND "at" >= TIMESTAMP '2012-12-31 10:00:00'
+  AND "at" < TIMESTAMP '2013-12-31 10:00:00'
+  AND ('2013' || carrier) >= '20130101'
+  AND ('2013' || carrier) < '20130102'
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 12. record the load for the table: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+VALUES (
+    'load-1', 'day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01', 1000,
+    20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+);
+
+-- 13. record the load: for `loader history`; no load reads it
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01', 'replace',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
+    'e5d3cf11483364d18acb2c5f4fa41dda62d3d5a816d4b5c4c1c5fd046d2e32cb', '1.0', getdate(),
+    NULL, NULL;
+
+COMMIT;
