@@ -312,6 +312,27 @@ def test_new_files_are_loaded_once(bench: Bench) -> None:
     assert "record the files" in [one.name for one in plan.statements]
 
 
+def test_partitions_are_those_of_the_names_of_files(bench: Bench) -> None:
+    """Of files that are named by partition no row is looked at, also with `auto`."""
+    names = [bench.write(f"day-2026-01-0{day}", table_of((day, day, "a"))) for day in (1, 2)]
+    files = names[0].replace(DAY, "{day}")
+    bench.declare(**BY_DAY, source={"files": files, "load": "new", "in_place": "always"})
+    spec = bench.project.spec("s/t")
+    first = bench.project.load(spec, bench.project.source(spec))
+    assert (first.in_place, first.slice, first.rows_loaded) == (
+        True,
+        "day=2026-01-01..2026-01-02",
+        2,
+    )
+    bench.write("day-2026-01-02", table_of((3, 2, "b"), (4, 2, "b")))
+    second = bench.project.load(spec, bench.project.source(spec), "auto")
+    assert (second.in_place, second.slice, second.rows_loaded) == (True, "day=2026-01-02", 2)
+    assert [row[0] for row in bench.rows()] == [1, 3, 4]
+    bench.write("day-2026-01-01", table_of((1, 2, "other")))
+    with pytest.raises(LoaderError, match="outside the slice"):
+        bench.project.load(spec, bench.project.source(spec))
+
+
 def test_files_that_another_load_was_first_to_load(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
