@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry, LedgerFile
+    from loader.executor.read_rejects import RejectedRows
     from loader.executor.run import OnTable, OnTableProgress, RunResult
     from loader.executor.source import Selected
     from loader.plan.review import Review
@@ -449,6 +450,27 @@ class Project:
         words = [select] if isinstance(select, str) else list(select or ())
         specs = [entry.spec for entry in self.catalog.select(words)] if words else []
         return [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
+
+    def rejects(
+        self,
+        select: str | Sequence[str] = (),
+        *,
+        load_id: str | None = None,
+        limit: int = 20,
+        target: str | None = None,
+    ) -> list[RejectedRows]:
+        """The rows that the last load with rejected rows of each selected table has set aside.
+
+        ``select`` is as for `Catalog.select`, by default all tables; those without rejected rows
+        are left out. ``load_id`` means the load with this id instead of the last one. Why rows were
+        rejected comes from the ledger. The rows, at most ``limit`` of each table, come from the
+        staging location, as do those of loads that failed; `clean` removes them after some days.
+        """
+        from loader.executor.read_rejects import find_rejects
+
+        words = [select] if isinstance(select, str) else list(select)
+        specs = [entry.spec for entry in self.catalog.select(words) if entry.spec is not None]
+        return find_rejects(specs, self.context(target), load_id, limit)
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """Describe the live table, or say that the table or its schema does not exist."""

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     "--encoding", default="utf-8", show_default=True, help="The encoding of CSV and JSON files."
 )
 @click.option("--sheet", metavar="NAME", help="The sheet of Excel files, or its number from 1.")
-@common_options()
+@common_options(
+    examples=[
+        "infer data/orders.csv > specs/shop/orders.yml",
+        "infer --table shop.orders --target prod",
+        "infer --query 'SELECT * FROM orders' --connection crm",
+    ],
+)
 def infer(
     context: Context,
     files: tuple[str, ...],

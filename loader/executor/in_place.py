@@ -115,6 +115,7 @@ def ingest_in_place(found: Found, destination: Destination) -> Ingested:
         rows_read=staged.rows,
         rows_rejected=0,
         rejects=None,
+        reasons=(),
         keys=(),
         in_place=found.files,
         located=found.located,

@@ -305,7 +305,7 @@ class LoadTransaction(TransactionRunner):
         if statement.sample is None:
             return ""
         words = set(re.findall(r"\w+", error.message))
-        named = tuple(name for name in self._plan.spec.by_name if name in words)
+        named = tuple(name for name in self._plan.stage.columns if name in words)
         session.begin()
         rows = read_sample(statement.sample, named, self._plan.spec, session)
         return f"{statement.sample.title}{format_rows(rows)}\n" if rows else ""

@@ -29,6 +29,7 @@ from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.excel import SheetError
 from loader.data.files.inputs import Input
+from loader.data.files.read_share import ReadShare, weigh
 from loader.data.files.xz import XzStream
 from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
@@ -107,11 +108,30 @@ def open_files(
         path = file.as_path if file.as_path.name else _file_path(file, source)
         named.setdefault(_unique_name(file), replace(file, as_path=path))
     unique = list(named.values())
+    share = None
+    if not any(file.stream for file in unique):
+        share = ReadShare(weigh([_size_of(file) for file in unique]))
+        unique = [replace(file, share=share) for file in unique]
     first, _ = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    paths = tuple(file.as_path for file in unique)
-    return Frame(first.columns, _chain_files(first, unique, source), rows, paths)
+    return Frame(
+        first.columns,
+        _chain_files(first, unique, source),
+        rows,
+        tuple(file.as_path for file in unique),
+        share.value if share else None,
+    )
+
+
+def _size_of(file: DataFile) -> int | None:
+    """The bytes of a file; None if they are not known."""
+    if file.remote is not None:
+        return file.remote.bytes
+    try:
+        return os.stat(file.name).st_size  # noqa: PTH116  # the name may be no valid path
+    except (OSError, ValueError):  # reading it says why
+        return None
 
 
 _UNNAMED = FilePath()
@@ -132,6 +152,8 @@ class DataFile:
     """What columns have of its path; without a name that is how the file is named here."""
     member: Callable[[], Any] | None = field(default=None, compare=False)
     """Opens the stream of a member."""
+    share: ReadShare | None = field(default=None, compare=False)
+    """Counts what is read of it."""
 
     @property
     def path(self) -> str:
@@ -248,8 +270,7 @@ def _open_file(file: DataFile, source: Source) -> tuple[Frame, Format]:
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
-        stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
-        plain, codec = open_bytes(file, Input(stream, borrowed=file.stream is not None))
+        plain, codec = open_bytes(file, _open_input(file))
         head = plain.peek(_HEAD)
         if not head:
             raise SourceError(f"{file.name} is empty: it decompresses to 0 bytes")
@@ -285,6 +306,7 @@ def _open_archive(file: DataFile, plain: Input, source: Source) -> tuple[Frame, 
         if archive.office_kind == "excel":
             _check_suffix(file, "excel", "an Excel workbook")
             frame = _convert_errors(file, excel.open_excel(path, file.name, source))
+            _measure(file, None)
             kind: Format = "excel"
         elif archive.office_kind:
             workbook = "." in archive.office_kind
@@ -317,9 +339,11 @@ def _open_members(
             f"{file.name}/{info.filename}",
             as_path=file.as_path,
             member=partial(archive.open, info),
+            share=file.share,
         )
         for info in archive.members()
     ]
+    _measure(file, sum(info.file_size for info in archive.members()))
     formats = {member.name: detect_format(member, _head_of(member)) for member in members}
     if len(set(formats.values())) > 1:
         raise SourceError(
@@ -369,6 +393,15 @@ def read_error(name: str, error: Exception) -> SourceError:
     )
 
 
+def _open_input(file: DataFile) -> Input:
+    """The bytes of a file as they are, whose reading is measured."""
+    if file.share is not None and not file.member:
+        file.share.open_file(_size_of(replace(file, name=file.path)))
+    stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
+    on_read = file.share.add if file.share else lambda _: None
+    return Input(stream, borrowed=file.stream is not None, on_read=on_read)
+
+
 def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
     """The decompressed content of a file, and its compression: gzip, zstd, bz2, xz or None.
 
@@ -391,6 +424,12 @@ def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
     return plain, codec
+
+
+def _measure(file: DataFile, size: int | None) -> None:
+    """Say that a file is measured in something else than its bytes, or cannot be."""
+    if file.share is not None and not file.member:
+        file.share.rescale(size)
 
 
 def _decompress(raw: Input, codec: str) -> Any:
@@ -454,11 +493,19 @@ def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
 
 
 def _convert_errors(file: DataFile, frame: Frame) -> Frame:
-    """The frame of one file with errors as `SourceError`, and small chunks combined."""
+    """The frame of one file with errors as `SourceError`, and small chunks combined.
+
+    Where the number of its rows is known, they say how far it is read: bytes are read in no order.
+    """
+    share = file.share if frame.rows is not None and not file.member else None
+    if share is not None:
+        share.rescale(frame.rows)
 
     def chunks() -> Iterator[Chunk]:
         try:
             for chunk in frame.chunks:
+                if share is not None:
+                    share.add(chunk.rows)
                 yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
@@ -487,6 +534,7 @@ def _open_parquet(file: DataFile, plain: Input, _: Source, packed: bool) -> Fram
 
 def _open_arrow(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
+        _measure(file, None)  # its batches are read in place
         return arrow.open_arrow_file(_open_seekable(file, plain, packed), file.name)
     return arrow.open_arrow_stream(plain, file.name)
 

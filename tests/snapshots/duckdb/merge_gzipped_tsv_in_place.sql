@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -232,7 +234,7 @@ DROP TABLE "loader_stage";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
@@ -241,6 +243,7 @@ SELECT
     (SELECT count(*) FROM "loader_fields"), 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '3586e350d6d2f55b3415d0b4d744d722ea7b778ddb8d6300ab90b50bb5b26cf5', '1.0', now(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
