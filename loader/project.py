@@ -326,6 +326,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
         target: str | None = None,
     ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader: ...
@@ -338,6 +339,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: Literal["spark"],
         target: str | None = None,
         spark: SparkSession | None = None,
@@ -350,6 +352,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: str = "pandas",
         target: str | None = None,
         spark: SparkSession | None = None,
@@ -357,17 +360,17 @@ class Project:
         """Read a table, or a slice of it, with the spec's types.
 
         ``columns`` selects and orders the columns, default all; ``limit`` is the maximum number of
-        rows, any of them; ``as_="batches"`` returns a stream, in constant memory. ``as_="spark"``
-        returns a DataFrame of the session ``spark``, default the active one; its executors read
-        files in the staging location, which `clean` removes after some days.
+        rows, any of them; ``where`` is a SQL condition that they fulfil. ``as_="batches"`` returns
+        a stream, in constant memory. ``as_="spark"`` returns a DataFrame of the session ``spark``,
+        default the active one; its executors read files in the staging location, which `clean`
+        removes after some days.
         """
         from loader.executor.read import Reading
 
         chosen = choose_slice(spec, partition)
-        statement = plan_read(spec, self.renderer(target), chosen, columns, limit)
-        return Reading(spec, statement, chosen, columns, limit, self.context(target)).read(
-            as_, spark
-        )
+        statement = plan_read(spec, self.renderer(target), chosen, columns, limit, where)
+        reading = Reading(spec, statement, chosen, columns, limit, where, self.context(target))
+        return reading.read(as_, spark)
 
     def check(
         self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None

@@ -176,6 +176,7 @@ def _format_result(result: LoadResult) -> str:
     type=click.IntRange(min=0),
     help="The maximum number of rows, any of them.",
 )
+@click.option("--where", metavar="SQL", help="A condition for the rows, such as 'amount > 10'.")
 @click.option(
     "-o",
     "--output",
@@ -186,7 +187,7 @@ def _format_result(result: LoadResult) -> str:
     "csv",
     examples=[
         "read shop/orders --partition 2026-01-01",
-        "read shop/orders --columns order_id,amount --limit 10",
+        "read shop/orders --columns order_id,amount --where 'amount > 10' --limit 10",
         "read shop/orders -o orders.parquet",
     ],
 )
@@ -196,6 +197,7 @@ def read(
     partitions: tuple[str, ...],
     columns: str | None,
     limit: int | None,
+    where: str | None,
     output: str | None,
 ) -> None:
     """Read a table, or some of its partitions.
@@ -223,6 +225,7 @@ def read(
         list(partitions) or None,
         columns=names,
         limit=limit,
+        where=where,
         as_="batches",
         target=context.target,
     )

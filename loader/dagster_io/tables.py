@@ -23,7 +23,7 @@ from loader.spec.periods import CLOCK, WEEKDAYS
 from loader.warehouse.adapter import DatabaseInfo
 from loader.warehouse.registry import get_adapter
 
-Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
+Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches", "duckdb", "spark"]
 """The frame types of inputs."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

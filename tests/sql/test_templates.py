@@ -17,7 +17,7 @@ from loader.plan.backups import PREFIX
 from loader.plan.check_plan import plan_sample
 from loader.plan.files_in_place import FilesInPlace
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
-from loader.plan.model import LoadRequest, Plan, Target
+from loader.plan.model import LoadRequest, Plan, Statement, Target
 from loader.plan.read_plan import plan_partition_rows, plan_read
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
@@ -107,15 +107,22 @@ def plans(dialect: str) -> Iterator[Plan]:
     yield make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
 
 
+def all_statements(plan: Plan) -> Iterator[Statement]:
+    """The statements of a plan, and those that would show rows that are not as expected."""
+    for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
+        yield statement
+        if statement.sample is not None:
+            yield from statement.sample.statements
+
+
 def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     """Every statement that Loader runs on a dialect, with the name of its template."""
     for plan in plans(dialect):
-        for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
+        for statement in all_statements(plan):
             yield statement.template, statement.sql
-            for shown in statement.sample.statements if statement.sample else ():
-                yield shown.template, shown.sql
-        read = plan_read(plan.spec, renderer(dialect), plan.slice)
-        yield read.template, read.sql
+        for where in (None, "1 = 1"):
+            read = plan_read(plan.spec, renderer(dialect), plan.slice, where=where)
+            yield read.template, read.sql
         for dimension in plan.spec.dimensions:
             counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
             yield counts.template, counts.sql
