@@ -10,7 +10,7 @@ from loader.data.chunk import Frame
 from loader.data.files.listing import Keys, ListedFile, Listing, list_files, read_digest
 from loader.data.in_place import InPlace, open_source
 from loader.data.source_files import SourceFiles
-from loader.errors import PlanError, SourceError
+from loader.errors import NoFilesError, PlanError
 from loader.executor.context import TargetContext
 from loader.plan.live_table import LiveTable
 from loader.plan.model import LoadRequest
@@ -266,7 +266,7 @@ def _check_found(listing: Listing) -> None:
         return
     shown = "\n".join(error.message for error in listing.missing[:_SHOWN])
     rest = len(listing.missing) - _SHOWN
-    raise SourceError(
+    raise NoFilesError(
         shown + (f"\nand {rest:,} more" if rest > 0 else ""), hint=listing.missing[0].hint
     )
 
