@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from loader.spec.partition_keys import canonical_key, cell_name, parse_key
 from loader.spec.partitions import Slice, make_slice
 from loader.spec.path_keys import FilePath
 from loader.sql.renderer import Table
+from loader.text_tables import format_count
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
 from loader.warehouse.ledger import find_loaded_files
@@ -51,6 +52,8 @@ class Selected:
     request: LoadRequest
     """The load, with its files, and the partitions that their names tell."""
     choice: Choice
+    notes: tuple[str, ...] = ()
+    """What is to be known of files that are left out."""
 
     def open(self, spec: TableSpec, *, in_place: bool) -> Frame | InPlace:
         """The rows of the files, or the files themselves if they are loaded in place.
@@ -311,7 +314,15 @@ def _select(
         _replaced_partitions(spec, request.slice) if named_by_partition else (),
         whole=forgets,
     )
-    return Selected(files, replace(request, files=record), replace(choice, files=chosen))
+    notes = tuple(_describe_unplaced(listing.unplaced))
+    return Selected(files, replace(request, files=record), replace(choice, files=chosen), notes)
+
+
+def _describe_unplaced(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        count = format_count(len(names), "file")
+        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        yield f"{count} left out, since the name tells no partition: {shown}"
 
 
 def _with_partitions(

@@ -127,3 +127,4 @@ def _plan_lines(table: TableRun, *, verbose: bool) -> Iterator[str]:
         yield from (f"  {escape_line(name)}" for name in shown)
         if len(table.files) > len(shown):
             yield f"  … {len(table.files) - len(shown):,} more; -v lists them"
+    yield from (f"  warning: {escape_line(note)}" for note in table.notes)
