@@ -170,11 +170,13 @@ class Project:
         place = self.place(target)
         request = make_request(spec, partition, load_id, full_refresh=full_refresh)
         if frame is not None:
+            from loader.executor.in_place import Place
             from loader.executor.load import with_data
             from loader.executor.source import open_for_plan
 
+            adapter = get_adapter(self.config.settings(target, preview=True).type)
             request, frame = open_for_plan(spec, frame, request, self.config.root)
-            request = with_data(spec, request, frame, self.renderer(target))
+            request = with_data(spec, request, frame, Place(adapter, self.renderer(target), place))
         return plan_load(spec, self.renderer(target), place, request)
 
     def source(

@@ -24,12 +24,13 @@ from jinja2 import nodes
 from loader.docs.language import Section, sections
 from loader.errors import PlanError
 from loader.plan import figures
-from loader.plan.expectations import CheckHolds
+from loader.plan.expectations import BadValue, CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks, plan_load
 from loader.plan.partition_rows import Bucket
 from loader.plan.read_plan import plan_counts
 from loader.plan.table_changes import plan_change
+from loader.plan.text_files import TextFiles
 from loader.spec import partitions, periods
 from loader.spec.checks import Check, Reference
 from loader.spec.diagnostics import diagnose
@@ -453,6 +454,8 @@ OBJECTS = {
     "Reference": Reference,
     "Bucket": Bucket,
     "Figure": figures.Figure,
+    "BadValue": BadValue,
+    "TextFiles": TextFiles,
     "Slice": partitions.Slice,
     "Box": partitions.Box,
     "Part": partitions.Part,

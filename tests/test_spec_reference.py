@@ -225,7 +225,7 @@ def test_variables_are_what_templates_read() -> None:
         assert set(given(name)[1]) <= listed | {"exact"} | PARTS_ONLY, name
 
 
-PARTS_ONLY = {"figure", "how", "one", "other", "part", "side"}
+PARTS_ONLY = {"bad", "figure", "how", "one", "other", "part", "pattern", "side", "subject"}
 """What only parts read, of the loop that includes them."""
 
 

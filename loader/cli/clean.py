@@ -86,6 +86,7 @@ def _to_dict(cleaned: Cleaned, kept: CleanedBackups, dry_run: bool) -> dict[str,
         "removed": removed,
         "younger": cleaned.younger,
         "foreign": cleaned.foreign,
+        "manifests": cleaned.manifests,
         "tables": [one.to_dict() for one in kept.dropped],
         "younger_tables": kept.younger,
         "notes": [*cleaned.notes, *kept.notes],
@@ -109,6 +110,8 @@ def _format(cleaned: Cleaned, dry_run: bool) -> str:
     kept = []
     if cleaned.younger:
         kept.append(format_count(cleaned.younger, "younger folder"))
+    if cleaned.manifests:
+        kept.append(format_count(cleaned.manifests, "manifest") + " of loads in place")
     if cleaned.foreign:
         kept.append(
             f"{format_count(cleaned.foreign, 'file')} not created by Loader (-v lists them)"

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--in-place",
     is_flag=True,
-    help="Have the warehouse read Parquet files from where they lie; no row is staged.",
+    help="Have the warehouse read the files from where they lie; no row is staged.",
 )
 @click.option("--reload", is_flag=True, help=RELOAD)
 @click.option("--load-id", metavar="ID", help="Skip the load if this id is already in the ledger.")
@@ -139,7 +139,9 @@ def _format_result(result: LoadResult) -> str:
     lines = [result.outcome]
     if result.status == "loaded":
         kept = f", kept in {result.staged}" if result.staged else ""
-        how = "in place" if result.in_place else "staged  "
+        how = "staged  "
+        if result.in_place:
+            how, kept = "in place", f", listed in {result.staged}/manifest.json"
         lines += [
             f"  {how} {format_count(result.files_staged, 'file')},"
             f" {format_size(result.bytes_staged)}{kept}",

@@ -80,13 +80,13 @@ def parse_partitions(values: Sequence[str]) -> Request | None:
     return list(values) or None
 
 
-def open_data(spec: Any, files: Sequence[str]) -> Any:
-    """Open data files with the spec's `source` options."""
-    from loader.data.files.open import open_files  # noqa: PLC0415
+def open_data(spec: Any, files: Sequence[str], *, in_place: bool = False) -> Any:
+    """Open data files with the spec's `source` options; files in place are only named."""
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.data.in_place import open_source  # noqa: PLC0415
 
     block_pandas_import()
-    return open_files(files, spec.source, sys.stdin.buffer)
+    return open_source(files, spec.source, sys.stdin.buffer, in_place=in_place)
 
 
 def show_progress(context: Context) -> AbstractContextManager[OnProgress | None]:

@@ -39,6 +39,11 @@ _PER_PROCESS = 100
 @click.option(
     "--from", "files", metavar="FILE", multiple=True, help="Data to validate; may repeat."
 )
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Plan to load the files of --from from where they lie; only their ends are read.",
+)
 @click.option("--load-id", metavar="ID", help="The id of the load; default a placeholder.")
 @click.option(
     "-o",
@@ -68,6 +73,7 @@ def plan(
     partitions: tuple[str, ...],
     full_refresh: bool,
     files: tuple[str, ...],
+    in_place: bool,
     load_id: str | None,
     output: Path | None,
     live: bool,
@@ -85,12 +91,14 @@ def plan(
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     if files and len(specs) != 1:
         raise click.UsageError("--from needs SELECT to match exactly one table")
+    if in_place and not files:
+        raise click.UsageError("--in-place needs the files: --from FILE")
     partition = parse_partitions(partitions)
     options: dict[str, Any] = {
         "target": context.target,
         "full_refresh": full_refresh,
         "load_id": load_id or PREVIEW_LOAD_ID,
-        "frame": open_data(specs[0], files) if files else None,
+        "frame": open_data(specs[0], files, in_place=in_place) if files else None,
     }
     form = context.form if output is None else _find_form(output, context.form)
     is_text = output is not None and output.suffix.lower() in _TEXTS

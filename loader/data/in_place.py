@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from loader.errors import SourceError
+
 if TYPE_CHECKING:
     from loader.data.chunk import Frame
     from loader.data.files.open import DataFile
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InPlace:
-    """Parquet files that the warehouse reads from where they lie: no row passes through Loader.
+    """Files that the warehouse reads from where they lie: no row passes through Loader.
 
-    Only their footers are read here. What staging checks row by row is checked in the warehouse,
-    before COMMIT.
+    Only the footers of Parquet files, and the first lines of CSV and JSON files, are read here.
+    What staging checks row by row is checked in the warehouse, before COMMIT.
     """
 
     files: tuple[str | DataFile, ...]
@@ -49,4 +51,9 @@ def open_source(
         from loader.data.files.open import open_files  # noqa: PLC0415  # pyarrow is slow to import
 
         return open_files(files, source, stdin)
+    if "-" in files:
+        raise SourceError(
+            "standard input cannot be loaded in place: no warehouse reads it",
+            hint="name files, or stage it: without --in-place",
+        )
     return InPlace(tuple(files), otherwise_stage=mode == "auto")

@@ -18,6 +18,7 @@ def make_load_facts(spec: TableSpec, schema: str, load_id: str) -> dict[str, obj
         "table": table,
         "load": {"id": load_id, "rows": 0, "bytes": 0, "files": 0, "rejected": 0, **empty},
         "counts": None,
+        "fields": None,
         "asset_key": spec.asset_key,
         "disposition": spec.write_disposition,
         "spec_hash": "doctor",

@@ -14,9 +14,11 @@ from loader.plan.expectations import (
     BEFORE,
     DELETED,
     STAGED,
+    BadValue,
     CheckHolds,
     FilesNotLoaded,
     MergeCounted,
+    NoBadValues,
     NotLoaded,
     NotShrunk,
     Number,
@@ -32,6 +34,12 @@ from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
 from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
+
+
+def _describe(bad: BadValue, count: int) -> str:
+    if not bad.column:
+        return agree(count, bad.problem)
+    return f"`{bad.column}`: {format_count(count, 'value')} {bad.problem}"
 
 
 class AlreadyLoadedError(Exception):
@@ -75,6 +83,8 @@ class Answers:
     """The partitions that have lost too many rows, for the caller to report."""
     copied_by: str = "the copy"
     """The template of the last copy."""
+    bad_columns: tuple[str, ...] = ()
+    """The columns in which bad values were found."""
 
     @property
     def rows_deleted(self) -> int:
@@ -105,14 +115,21 @@ class Answers:
             case RowCount() as expected:
                 if rows or not expected.optional:
                     self._check_rows(statement, whole_number(statement, rows), expected)
+            case CheckHolds() | RowsBefore() | NotShrunk():
+                self._take_check(statement, rows)
+            case _:
+                self._take_counts(statement, rows)
+
+    def _take_counts(self, statement: Statement, rows: list[Row]) -> None:
+        match statement.expects:
             case Zero() as expected:
                 self._check_zero(statement, rows, expected)
             case Values() as expected:
                 self._check_values(statement, rows, expected)
+            case NoBadValues() as expected:
+                self._check_bad_values(statement, rows, expected)
             case MergeCounted() as expected:
                 self._count_merge(statement, rows, expected)
-            case CheckHolds() | RowsBefore() | NotShrunk():
-                self._take_check(statement, rows)
 
     def _take_check(self, statement: Statement, rows: list[Row]) -> None:
         """Keep the result of a check or guard of the spec, for the caller to report."""
@@ -165,6 +182,30 @@ class Answers:
         message = expected.problem.replace("<count>", count) + (f": {examples}" * bool(examples))
         because = f"\n{expected.because}" * bool(expected.because)
         raise self._error(statement, message + because, expected.hint)
+
+    def _check_bad_values(
+        self, statement: Statement, rows: list[Row], expected: NoBadValues
+    ) -> None:
+        if len(rows) != 1 or len(rows[0]) != 1 + len(expected.values):
+            raise unexpected_result(
+                statement, rows, f"one row of {1 + len(expected.values)} counts"
+            )
+        number, *counts = (whole_number(statement, [(one,)]) for one in rows[0])
+        if expected.counts_rows:
+            self.numbers[STAGED] = number
+        else:
+            self._check_rows(statement, number, RowCount((STAGED,)))
+        found = [(bad, count) for bad, count in zip(expected.values, counts, strict=True) if count]
+        if not found:
+            return
+        self.bad_columns = tuple(dict.fromkeys(bad.column for bad, _ in found if bad.column))
+        lines = "".join(f"\n  {_describe(bad, count)}" for bad, count in found)
+        raise self._error(
+            statement,
+            f"the files of {self.table} have rows that cannot be loaded:{lines}",
+            "correct the files, or stage them (without --in-place): that tells file and line",
+            [{"column": bad.column, "problem": bad.problem, "rows": count} for bad, count in found],
+        )
 
     def _count_merge(self, statement: Statement, rows: list[Row], expected: MergeCounted) -> None:
         """Keep the counts of a merge; each loaded row may match one table row."""

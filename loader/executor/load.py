@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,7 +22,9 @@ from loader.executor.answers import FilesLoadedError
 from loader.executor.context import TargetContext
 from loader.executor.in_place import (
     NotInPlaceError,
+    Place,
     check_unchanged,
+    ingest_in_place,
     inspect_files,
     report_changed,
 )
@@ -46,16 +48,16 @@ from loader.plan.figures import Statistics, statistics_of
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.load_plan import compared_figures, plan_hooks, plan_load
 from loader.plan.model import (
-    FilesInPlace,
     LoadRequest,
     Plan,
     StagedFacts,
+    Statement,
     ledger_slice,
     stage_prefix,
 )
 from loader.spec.model import TableSpec
 from loader.spec.partitions import make_slice
-from loader.sql.renderer import Renderer, Table
+from loader.sql.renderer import Table
 from loader.staging.keep import apply_keep, clean_up_failed
 from loader.staging.staged import MANIFEST, Staged
 from loader.warehouse.base import Session
@@ -141,12 +143,15 @@ class Load:
                 files_skipped=skipped,
                 warnings=selected.notes,
             )
-        # Staged files of an earlier attempt are being removed.
-        run = self.request.run and uuid.uuid4().hex[:12]
-        load = replace(self, request=replace(selected.request, run=run), files=selected)
+        load = replace(self, request=selected.request, files=selected)._with_new_run()
         if not load.request.auto:
             load._plan(load.request, "unseen")
         return load, selected.open(self.spec, in_place=source.in_place)
+
+    def _with_new_run(self) -> Load:
+        """The load with another folder: staged files of an earlier attempt are being removed."""
+        run = self.request.run and uuid.uuid4().hex[:12]
+        return replace(self, request=replace(self.request, run=run))
 
     def _run_hooks(self, result: LoadResult) -> LoadResult:
         """Run the hooks after COMMIT, also for a load that an earlier run committed."""
@@ -182,7 +187,8 @@ class Load:
             notes = tuple(explain_stuck_columns(self.spec, spec))
             return _BeforeStaging(earlier, spec, live.order if live else (), session, notes)
 
-    def _run(self, frame: object, before: _BeforeStaging) -> LoadResult:
+    def _run(self, frame: object, before: _BeforeStaging, refused: str | None = None) -> LoadResult:
+        """Stage and execute; ``refused`` is why files are staged that should be loaded in place."""
         # Other runs with this load id may be active: these keys have only this run's files.
         prefix = stage_prefix(self.spec, self.request.load_id, self.request.run)
         store = self.context.staging_store
@@ -190,26 +196,32 @@ class Load:
         destination = Destination(store, prefix, f"{rejects}/rejects.parquet")
         started = time.perf_counter()
         try:
-            ingested = self._ingest(frame, destination, before.order)
+            ingested = self._ingest(frame, destination, before.order, refused)
         except BaseException as error:
             if isinstance(error, FrameError) and before.notes:
                 error.hint = "; ".join([*before.notes, *([error.hint] if error.hint else [])])
             self._add_note(error, f"nothing was loaded into {self.spec.table}")
             raise
         staged_at = time.perf_counter()
+        began: list[Statement] = []
         try:
-            outcome = self._execute(ingested, before)
+            outcome = self._execute(ingested, before, began.append)
         except BaseException as error:
             self._add_note(error, f"rolled back; {self.spec.table} is unchanged")
             staging = self.spec.staging
-            if ingested.footers or isinstance(error, FilesLoadedError):  # nobody needs to look
+            # Of files in place there is only a manifest; of files that others have loaded, nobody
+            # needs to look at the rows.
+            if ingested.in_place or isinstance(error, FilesLoadedError):
                 staging = staging.model_copy(update={"keep": "never"})
             clean_up_failed(store, prefix, staging, error)
             if ingested.rejects:
                 clean_up_failed(store, rejects, self.spec.staging, error, "the rejected rows")
+            if isinstance(error, ExecuteError) and _may_be_staged(frame, error, began):
+                reason = error.message.rpartition("\nrolled back; ")[0] or error.message
+                return self._with_new_run()._run(frame, before, reason)
             raise
         try:
-            kept = self._clean_up(prefix, outcome)
+            kept = self._clean_up(prefix, outcome, in_place=ingested.in_place is not None)
         except BaseException as error:
             committed = f"the load {self.request.load_id} of {self.spec.table} is committed"
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
@@ -224,10 +236,15 @@ class Load:
         if not isinstance(error, Exception) and not hasattr(error, "__notes__"):
             error.add_note(what)
 
-    def _clean_up(self, prefix: str, outcome: Outcome) -> bool:
-        """Remove the staged files of a committed load, by `keep`; True if files remain."""
+    def _clean_up(self, prefix: str, outcome: Outcome, *, in_place: bool) -> bool:
+        """Remove the staged files of a committed load, by `keep`; True if files remain.
+
+        The manifest of files in place stays: it says which of their versions were loaded.
+        """
         if outcome.record is not None:
             outcome.warnings += self._clear_earlier(outcome.record)
+        elif in_place:
+            return True
         try:
             return apply_keep(self.context.staging_store, prefix, self.spec.staging, failed=False)
         except StageError as leftover:  # the load is committed, so this is only a warning
@@ -307,16 +324,23 @@ class Load:
     def _table(self) -> Table:
         return Table(self.spec.schema_name, self.spec.name)
 
-    def _ingest(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
+    def _ingest(
+        self, frame: object, destination: Destination, order: tuple[str, ...], refused: str | None
+    ) -> Ingested:
         if not isinstance(frame, InPlace):
             return self._stage(frame, destination, order)
-        try:
-            return inspect_files(self.spec, frame, self.request, self.context, destination, order)
-        except (NotInPlaceError, SourceError) as error:
-            if not frame.otherwise_stage:
-                raise
-            staged = self._stage(open_files(frame.files, self.spec.source), destination, order)
-            return replace(staged, notes=(f"the files were staged: {error.message}",))
+        context = self.context
+        place = Place(context.adapter, context.renderer, context.target, order)
+        if refused is None:
+            try:
+                found = inspect_files(self.spec, frame, self.request, place)
+                return ingest_in_place(found, destination)
+            except (NotInPlaceError, SourceError) as error:
+                if not frame.otherwise_stage:
+                    raise
+                refused = error.message
+        staged = self._stage(open_files(frame.files, self.spec.source), destination, order)
+        return replace(staged, notes=(f"the files were staged: {refused}",))
 
     def _stage(self, frame: object, destination: Destination, order: tuple[str, ...]) -> Ingested:
         renderer, target = self.context.renderer, self.context.target
@@ -343,7 +367,9 @@ class Load:
             return stage_by_executors(self.spec, frame, destination, options)
         return ingest(self.spec, opened, destination, options)
 
-    def _execute(self, ingested: Ingested, before: _BeforeStaging) -> Outcome:
+    def _execute(
+        self, ingested: Ingested, before: _BeforeStaging, note: Callable[[Statement], None]
+    ) -> Outcome:
         staged = ingested.staged
         statistics = self._statistics(staged)
         facts = StagedFacts(
@@ -362,8 +388,13 @@ class Load:
             keys_alike=ingested.keys_alike,
             keys_unchecked=ingested.keys_unchecked,
             order=before.order,
-            in_place=self._files_in_place(ingested),
+            in_place=ingested.in_place,
         )
+
+        def report(statement: Statement) -> None:
+            note(statement)
+            progress = Progress(statement.name, facts.rows or 0, facts.bytes, facts.files)
+            self.on_progress(progress)
 
         context = self.context
         return execute(
@@ -376,9 +407,7 @@ class Load:
             session=before.session,
             explain=self._copy_explainer(),
             before_commit=lambda: self._check_unchanged(ingested),
-            on_statement=lambda statement: self.on_progress(
-                Progress(statement.name, facts.rows, facts.bytes, facts.files)
-            ),
+            on_statement=report,
         )
 
     def _check_unchanged(self, ingested: Ingested) -> None:
@@ -387,16 +416,9 @@ class Load:
         Raises:
             ExecuteError: some have changed.
         """
-        check_unchanged(self.spec.table, ingested.footers)
+        check_unchanged(self.spec.table, ingested.located)
         if self.files is not None:
             report_changed(self.spec.table, find_changed(self.files.files))
-
-    def _files_in_place(self, ingested: Ingested) -> FilesInPlace | None:
-        """What the plan needs to know of files that are not staged."""
-        if not ingested.footers:
-            return None
-        staged = ingested.staged
-        return FilesInPlace(tuple(file.uri for file in staged.files), frozenset(staged.figures))
 
     def _copy_explainer(self) -> Callable[[Session, Plan, str], list[str]] | None:
         """The function that finds the rows a failed COPY rejected; None if there is none."""
@@ -410,7 +432,8 @@ class Load:
         self, ingested: Ingested, outcome: Outcome, seconds: Mapping[str, float], *, kept: bool
     ) -> LoadResult:
         staged = ingested.staged
-        status: Status = "loaded" if staged.rows else "empty"
+        status: Status = "loaded" if staged.files else "empty"
+        rows = outcome.rows_loaded if staged.rows is None else staged.rows
         # The result of another run comes only from the ledger.
         is_own = outcome.record is None
         counts: dict[str, Any] = {"rows_deleted": outcome.rows_deleted}
@@ -423,16 +446,16 @@ class Load:
             table=self.spec.table,
             target=self.context.target.name,
             slice=outcome.plan.slice_text,
-            rows_read=ingested.rows_read,
+            rows_read=rows if ingested.rows_read is None else ingested.rows_read,
             rows_rejected=ingested.rows_rejected,
-            rows_staged=staged.rows,
+            rows_staged=rows,
             rows_loaded=outcome.rows_loaded,
             rows_after=outcome.rows_after,
             partition_rows=ingested.partition_rows if is_own else None,
             bytes_staged=staged.bytes,
             files_staged=len(staged.files),
             staged=staged.prefix if kept else None,
-            in_place=bool(ingested.footers),
+            in_place=ingested.in_place is not None,
             files_read=len(self.files.files) if self.files else None,
             files_skipped=self.files.choice.unchanged if self.files else 0,
             rejects=ingested.rejects,
@@ -451,6 +474,13 @@ class Load:
         return statistics_of(staged.figures, self.spec.classified)
 
 
+def _may_be_staged(frame: object, error: ExecuteError, began: Sequence[Statement]) -> bool:
+    """Whether an error only says that files cannot be loaded in place, which is as good staged."""
+    if not (isinstance(frame, InPlace) and frame.otherwise_stage) or error.transient:
+        return False
+    return bool(began) and began[-1].tries
+
+
 @dataclass(frozen=True)
 class _BeforeStaging:
     """The facts from the warehouse before staging."""
@@ -467,17 +497,28 @@ class _BeforeStaging:
     """The columns that stay narrower than declared."""
 
 
-def with_data(
-    spec: TableSpec, request: LoadRequest, frame: object, renderer: Renderer
-) -> LoadRequest:
+def with_data(spec: TableSpec, request: LoadRequest, frame: object, place: Place) -> LoadRequest:
     """Add the columns, rows and partitions of the data to a request.
+
+    Of files in place only footers and first lines are read.
 
     Raises:
         FrameError: the data does not fit the spec.
         SourceError: the frame cannot be read.
+        NotInPlaceError: the files cannot be loaded in place, and must be.
     """
+    if isinstance(frame, InPlace):
+        try:
+            found = inspect_files(spec, frame, request, place)
+        except (NotInPlaceError, SourceError) as error:
+            if not frame.otherwise_stage:
+                raise
+            note = f"the files will be staged: {error.message}"
+            opened = open_files(frame.files, spec.source)
+            return replace(with_data(spec, request, opened, place), notes=(note,))
+        return replace(request, present=found.present, rows=found.rows, in_place=found.files)
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    layout = make_layout(spec, renderer)
+    layout = make_layout(spec, place.renderer)
     inspected = inspect(
         spec,
         opened,

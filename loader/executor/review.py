@@ -99,13 +99,18 @@ def review_loads(
         request = make_request(spec, wanted, load_id, full_refresh=full_refresh)
         if frame is not None:
             from loader.data.frames import peek  # noqa: PLC0415  # pyarrow is slow to import
+            from loader.data.in_place import InPlace  # noqa: PLC0415
+            from loader.executor.in_place import Place  # noqa: PLC0415
             from loader.executor.load import with_data  # noqa: PLC0415
             from loader.executor.source import open_for_plan  # noqa: PLC0415
 
             request, frame = open_for_plan(spec, frame, request, context.root)
-            opened, as_found = peek(frame)
-            types = _name_columns(spec, as_found)
-            request = with_data(spec, request, opened, renderer)
+            opened = frame
+            if not isinstance(frame, InPlace):
+                opened, as_found = peek(frame)
+                types = _name_columns(spec, as_found)
+            place = Place(context.adapter, renderer, context.target)
+            request = with_data(spec, request, opened, place)
         requests.append(request)
     counts = {
         spec.table: plan_counts(spec, renderer, [request.slice])[0].sql

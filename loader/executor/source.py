@@ -8,7 +8,6 @@ from pathlib import Path
 
 from loader.data.chunk import Frame
 from loader.data.files.listing import Keys, ListedFile, Listing, list_files, read_digest
-from loader.data.files.open import open_files
 from loader.data.in_place import InPlace, open_source
 from loader.data.source_files import SourceFiles
 from loader.errors import NoFilesError, PlanError
@@ -177,10 +176,11 @@ def _with_path(listed: ListedFile, names: Sequence[str]) -> ListedFile:
 def open_for_plan(
     spec: TableSpec, frame: object, request: LoadRequest, root: Path
 ) -> tuple[LoadRequest, object]:
-    """Open source files for a plan, which does not ask the ledger: all of them, as rows.
+    """Open source files for a plan, which does not ask the ledger: all of them.
 
     Returns:
-        The load with its files, and its rows; both as they are for other frames.
+        The load with its files, and its rows, or the files if they are loaded in place; both as
+        they are for other frames.
 
     Raises:
         PlanError: no partition is given, and the names of the files have some.
@@ -197,7 +197,7 @@ def open_for_plan(
     request = replace(
         selected.request, files=replace(files, once=_loads_once(spec, frame, request))
     )
-    return request, open_files([file.data for file in selected.files], spec.source)
+    return request, selected.open(spec, in_place=frame.in_place)
 
 
 def _loads_once(spec: TableSpec, source: SourceFiles, request: LoadRequest) -> bool:

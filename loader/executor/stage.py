@@ -15,11 +15,12 @@ from loader.data.cast.load_columns import LoadColumns, LoadFacts
 from loader.data.cast.match_columns import match_columns
 from loader.data.cast.report import list_reasons
 from loader.data.chunk import Chunk, Frame
-from loader.data.files.footers import Footer
+from loader.data.files.located import LocatedFile
 from loader.data.primary_keys import KeyIndex
 from loader.errors import FrameError
 from loader.executor.rejects import RejectsFile
 from loader.plan.figures import Figure
+from loader.plan.files_in_place import FilesInPlace
 from loader.plan.staging import resolve_staging
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
@@ -48,7 +49,8 @@ class Ingested:
     staged: Staged
     present: frozenset[str]
     """The spec columns that the data had, or the load filled."""
-    rows_read: int
+    rows_read: int | None
+    """None where the warehouse counts them."""
     rows_rejected: int
     rejects: str | None
     """The location of the rejected rows; None if there are none."""
@@ -62,8 +64,10 @@ class Ingested:
     """The first few different primary keys that the warehouse may treat as equal."""
     keys_unchecked: bool = False
     """Whether the warehouse has to look for duplicate primary keys."""
-    footers: tuple[Footer, ...] = ()
+    in_place: FilesInPlace | None = None
     """The files that are loaded from where they lie; then none is staged."""
+    located: tuple[LocatedFile, ...] = ()
+    """The same files as they were when they were looked at."""
     notes: tuple[str, ...] = ()
     """What the user should know of it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from loader.executor.create_ledger import create_ledger
 from loader.executor.renames import refuse_earlier_name
 from loader.executor.results import CheckResult
 from loader.executor.runner import OnStatement, TransactionRunner
+from loader.executor.sample_rows import format_rows, read_sample
 from loader.executor.shrinkage import describe_shrunk, shrunk_details
 from loader.plan.expectations import STAGED, CheckHolds, NotLoaded, NotShrunk
 from loader.plan.figures import Figure, Value
 from loader.plan.live_table import Live
 from loader.plan.loading import Evolution
 from loader.plan.merge_counts import MergeCounts
-from loader.plan.model import Plan, Statement, ledger_slice
+from loader.plan.model import Plan, Sample, Statement, ledger_slice
 from loader.sql.renderer import Renderer, Table
 from loader.warehouse.base import Row, Session, Warehouse, transaction
 from loader.warehouse.introspect import describe
@@ -71,7 +73,7 @@ def execute(
     table: Table,
     warehouse: Warehouse,
     renderer: Renderer,
-    rows: int,
+    rows: int | None,
     figures: Mapping[Figure, Value] | None = None,
     session: Session | None = None,
     on_statement: OnStatement | None = None,
@@ -85,7 +87,7 @@ def execute(
         table: The table to load.
         warehouse: The target's warehouse.
         renderer: Renders the queries of the catalog and the ledger.
-        rows: The number of staged rows, for verification.
+        rows: The number of staged rows, for verification; None where the warehouse counts them.
         figures: The figures of the staged rows, for verification.
         session: An open session, for the first attempt.
         on_statement: Called before each statement.
@@ -121,7 +123,7 @@ class LoadTransaction(TransactionRunner):
         table: Table,
         warehouse: Warehouse,
         renderer: Renderer,
-        rows: int,
+        rows: int | None,
         figures: Mapping[Figure, Value],
         session: Session | None,
         on_statement: OnStatement | None,
@@ -161,7 +163,7 @@ class LoadTransaction(TransactionRunner):
         answers = self.answers
         return Outcome(
             self._plan,
-            rows_loaded=self._rows,
+            rows_loaded=answers.numbers[STAGED],
             rows_deleted=answers.rows_deleted,
             rows_after=answers.rows_after,
             warnings=self._warnings,
@@ -171,9 +173,10 @@ class LoadTransaction(TransactionRunner):
         )
 
     def new_answers(self) -> Answers:
-        """New answers, which know only the number of staged rows."""
+        """New answers, which know at most the number of staged rows."""
         spec = self._opening.spec
-        return Answers(spec.table, self.state, self._figures, spec.classified, {STAGED: self._rows})
+        known = {} if self._rows is None else {STAGED: self._rows}
+        return Answers(spec.table, self.state, self._figures, spec.classified, known)
 
     def state(self) -> str:
         """The line that says that the table is unchanged, except for changed columns."""
@@ -256,17 +259,56 @@ class LoadTransaction(TransactionRunner):
         self._report_checks(session)
         self._before_commit()
 
+    def run_statement(self, session: Session, statement: Statement) -> None:
+        """Run a statement and check its result; rows that are not as expected are shown.
+
+        Raises:
+            ExecuteError, VerifyError: see `TransactionRunner.run_statement`.
+        """
+        try:
+            super().run_statement(session, statement)
+        except VerifyError as error:
+            if statement.sample is None:
+                raise
+            raise self._with_rows(session, statement.sample, error) from error
+
+    def _with_rows(self, session: Session, sample: Sample, error: VerifyError) -> VerifyError:
+        """The error with some of the rows that it is about, if they can be read."""
+        rows = read_sample(sample, self.answers.bad_columns, self._plan.spec, session)
+        if not rows:
+            return error
+        what = error.message.removesuffix(f"\n{self.state()}")
+        return VerifyError(
+            f"{what}\n{sample.title}{format_rows(rows)}\n{self.state()}",
+            hint=error.hint,
+            details=error.details or rows,
+            statement=error.statement,
+            rolled_back=True,
+        )
+
     def _explain_failure(self, session: Session, statement: Statement, error: ExecuteError) -> str:
         """The rows that a COPY rejected, one line each."""
         if statement.role == "lock" and error.code == CANCELLED:
             error.hint, error.transient = _LOCKED, True
-        if self._explain_copy is None or statement.role != "copy" or error.transient:
+        if statement.role != "copy" or error.transient:
             return ""
         with suppress(ExecuteError):
             session.rollback()  # an aborted transaction runs no queries
-            lines = self._explain_copy(session, self._plan, error.message)
-            return "".join(f"  {line}\n" for line in lines)
+            explain = self._explain_copy
+            lines = explain(session, self._plan, error.message) if explain else []
+            more = "".join(f"  {line}\n" for line in lines)
+            return more + self._sample_of_copy(session, statement, error)
         return ""
+
+    def _sample_of_copy(self, session: Session, statement: Statement, error: ExecuteError) -> str:
+        """Some of the rows that a COPY stopped at, as lines."""
+        if statement.sample is None:
+            return ""
+        words = set(re.findall(r"\w+", error.message))
+        named = tuple(name for name in self._plan.stage.columns if name in words)
+        session.begin()
+        rows = read_sample(statement.sample, named, self._plan.spec, session)
+        return f"{statement.sample.title}{format_rows(rows)}\n" if rows else ""
 
     def _report_checks(self, session: Session) -> None:
         """Report all failed checks, with sample rows, and partitions that have lost rows.
@@ -367,7 +409,7 @@ class LoadTransaction(TransactionRunner):
             ExecuteError: a load of another slice has the same load id.
         """
         self._check_record(record)
-        own = f"{self._plan.stage.prefix}/manifest.json" if self._rows else None
+        own = f"{self._plan.stage.prefix}/manifest.json" if self._rows != 0 else None
         if record.manifest != own:
             raise AlreadyLoadedError(record)
 

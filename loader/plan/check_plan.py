@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import islice
 
 from loader.plan.expectations import CheckHolds
 from loader.plan.loading import Step
 from loader.plan.model import Statement
+from loader.plan.shown_columns import shown_columns, unclassified
 from loader.spec.checks import TIME_UNITS, Check
 from loader.spec.model import Column, TableSpec
 from loader.spec.partitions import Slice
 from loader.spec.typed_values import typed_bound, typed_value
-from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.lexer import tokens
 from loader.sql.regex import portable
 from loader.sql.renderer import Renderer, Table
-
-_SAMPLE_COLUMNS = 5
-"""The most columns that are shown of a row, unless its key and the checked columns are more."""
 
 
 def check_step(spec: TableSpec, check: Check) -> Step:
@@ -80,14 +76,10 @@ def sample_columns(spec: TableSpec, check: Check) -> tuple[Column, ...]:
 
     Columns with a classification are left out.
     """
-    names = checked = [*_checked_columns(spec, check)]
-    if check.metric != "duplicate_values":
-        names = [*spec.primary_key, *checked]
-        first = (c.name for c in spec.columns if c.data_type.name not in NOT_COMPARABLE)
-        names = list(dict.fromkeys([*names, *islice(first, _SAMPLE_COLUMNS)]))
-        names = names[: max(_SAMPLE_COLUMNS, len({*spec.primary_key, *checked}))]
-    columns = (spec.by_name[name] for name in dict.fromkeys(names))
-    return tuple(column for column in columns if not column.classification)
+    names = _checked_columns(spec, check)
+    if check.metric == "duplicate_values":
+        return unclassified(spec.by_name[name] for name in dict.fromkeys(names))
+    return shown_columns(spec, names)
 
 
 def _checked_columns(spec: TableSpec, check: Check) -> list[str]:

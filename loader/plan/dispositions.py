@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from loader.plan import in_place
 from loader.plan.deletes import (
     MARKED,
     NOTHING,
@@ -28,8 +29,9 @@ from loader.plan.expectations import (
     Values,
     Zero,
 )
-from loader.plan.figures import Figure, split_statements
-from loader.plan.loading import MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
+from loader.plan.figures import split_statements
+from loader.plan.in_place import target_facts
+from loader.plan.loading import FIELDS, MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
 from loader.plan.merge_counts import COUNTS_OF_MERGES
 from loader.plan.partition_rows import compare_with_before, count_before
 from loader.plan.scd2 import update_history
@@ -58,9 +60,12 @@ def find_counts(work: Iterable[Step]) -> tuple[str, ...]:
 
 
 def clean_up(work: Iterable[Step]) -> Iterator[Step]:
-    """The steps after the ledger's row is written, which needs the counts of a merge."""
+    """The steps after the ledger's row is written, which needs the counts of rows."""
+    work = list(work)
     if find_counts(work):
         yield _drop("the counts", MERGE_COUNTS)
+    if any(step.template == "insert_fields" for step in work):
+        yield _drop("the fields", FIELDS)
 
 
 def _replace(loading: Loading) -> Iterator[Step]:
@@ -82,8 +87,10 @@ def _replace(loading: Loading) -> Iterator[Step]:
         why = f"{loading.where} must hold exactly the staged rows"
         yield _count(loading, why, (STAGED,))
     yield from _look_for_equal_keys(loading, loading.table)
-    yield from _check_rows(loading, loading.table)
+    yield from in_place.check(loading, loading.table)
     yield from _look_for_duplicate_keys(loading, loading.table)
+    if in_place.goes_through_stage(loading) and loading.rows != 0:
+        yield _drop("the stage", STAGE)
     yield from compare_with_before(loading)
 
 
@@ -167,7 +174,8 @@ _WRITTEN = _merge_count("updated", "unchanged", "inserted")
 
 def _count(loading: Loading, why: str, of: tuple[str, ...]) -> Step:
     expects = RowCount(of, hint_if_fewer=loading.outside_hint, keep=AFTER)
-    return Step("count", why, "count", "count", expects=expects)
+    sample = in_place.outside_sample(loading, loading.table)
+    return Step("count", why, "count", "count", expects=expects, sample=sample)
 
 
 def _no_other_spellings(loading: Loading) -> Zero:
@@ -264,19 +272,20 @@ def _write(loading: Loading, rows: Table) -> Iterator[Step]:
 
 def _stage(loading: Loading, why: str) -> Iterator[Step]:
     """Copy the rows of the load into a stage table, and verify them."""
-    yield Step("create the stage", why, "create_stage", facts={"stage": STAGE})
+    facts = {"stage": STAGE, "columns": loading.staged_order}
+    yield Step("create the stage", why, "create_stage", facts=facts)
     yield from _copy(loading, STAGE)
     if loading.figures:
         why = "the stage must hold exactly the staged rows, with their values"
         yield from _verify(loading, STAGE, why)
-    yield from _check_rows(loading, STAGE)
+    yield from in_place.check(loading, STAGE)
     yield from _look_for_duplicate_keys(loading, STAGE)
 
 
 def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
     """Look for keys that differ in the data but are equal in the warehouse, if there may be any."""
     if loading.keys_alike:
-        facts = _target_facts(target)
+        facts = target_facts(target)
         why = f"these keys must differ in the warehouse too: {'; '.join(loading.keys_alike)}"
         expects = Zero(
             f"the data of {loading.spec.table} has <count> more than once in the warehouse, whose"
@@ -288,51 +297,24 @@ def _look_for_equal_keys(loading: Loading, target: Table) -> Iterator[Step]:
         yield Step("look for equal keys", why, "equal_keys", "verify", facts, expects=expects)
 
 
-def _check_rows(loading: Loading, target: Table) -> Iterator[Step]:
-    """Check rows that were loaded in place, as other rows are checked before they are staged."""
-    if not loading.copy_in_place or loading.rows == 0:
-        return
-    spec, facts = loading.spec, _target_facts(target)
-    if target == STAGE and loading.slice:
-        why = f"all rows must be in {loading.where}"
-        expects = RowCount((STAGED,), "rows are in the slice", hint_if_fewer=loading.outside_hint)
-        yield Step(
-            "count the rows of the slice", why, "count", "count", {"table": STAGE}, expects=expects
-        )
-    limits = [
-        Figure(column.name, column.data_type, "bytes")
-        for column in loading.columns
-        if column.data_type.name in ("varchar", "varbyte")
-    ]
-    if limits:
-        why = "no value may be longer than its column takes"
-        too_long = Zero(
-            f"the files of {spec.table} hold <count> that is longer than its column takes",
-            "value",
-            "",
-            "widen the column in the spec, or cut the values in the files",
-        )
-        long = {**facts, "limits": limits}
-        yield Step("look for long values", why, "long_values", "verify", long, expects=too_long)
-
-
 def _look_for_duplicate_keys(loading: Loading, target: Table) -> Iterator[Step]:
     """Look for duplicate keys, if that was not done while the rows were staged."""
-    spec, in_place = loading.spec, loading.copy_in_place
+    spec, files = loading.spec, loading.in_place
     if loading.keys_unchecked and loading.rows != 0 and requires_unique_keys(spec):
         keys = ", ".join(spec.primary_key)
-        rows = f"the files of {spec.table} have" if in_place else f"the data of {spec.table} has"
+        rows = f"the files of {spec.table} have" if files else f"the data of {spec.table} has"
         repeated = Zero(
             f"{rows} <count> more than once",
             "primary key",
             "",
-            "keep one row of each key in the files, or stage them without --in-place: that names"
-            " the rows"
-            if in_place
+            "keep one row of each key in the files, or stage them without --in-place: that tells"
+            " file and line"
+            if files
             else f"keep one row of each key: group the rows by {keys} to find those with more",
         )
-        why, facts = "each primary key must be there once", _target_facts(target)
-        yield Step("look for duplicate keys", why, "equal_keys", "verify", facts, expects=repeated)
+        why, facts = "each primary key must be there once", target_facts(target)
+        name, sample = "look for duplicate keys", in_place.repeated_sample(loading, target)
+        yield Step(name, why, "equal_keys", "verify", facts, expects=repeated, sample=sample)
 
 
 def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
@@ -340,28 +322,26 @@ def _verify(loading: Loading, target: Table, why: str) -> Iterator[Step]:
     statements = split_statements(loading.figures)
     for number, columns in enumerate(statements, 1):
         part = f" ({number} of {len(statements)})" if len(statements) > 1 else ""
-        facts = {**_target_facts(target), "figures": columns}
+        facts = {**target_facts(target), "figures": columns}
         figures = tuple(figure for column in columns for figure in column)
-        expects = (
-            Values(figures) if target == STAGE else Values(figures, loading.outside_hint, AFTER)
-        )
-        yield Step(f"verify values{part}", why, "verify", "verify", facts, expects=expects)
-
-
-def _target_facts(target: Table) -> dict[str, object]:
-    """The facts for a query of the table's slice, or of the whole stage table."""
-    return {"target": target, "slice": None} if target == STAGE else {"target": target}
+        expects, sample = Values(figures), None
+        if target != STAGE:
+            expects = Values(figures, loading.outside_hint, AFTER)
+            sample = in_place.outside_sample(loading, target)
+        name = f"verify values{part}"
+        yield Step(name, why, "verify", "verify", facts, expects=expects, sample=sample)
 
 
 def _copy(loading: Loading, target: Table) -> Iterator[Step]:
     if loading.rows == 0:
         return
+    if loading.in_place is not None:
+        yield from in_place.copy(loading, target)
+        return
     template, why = f"copy_{loading.staging_format}", "load the staged files"
-    attaches = loading.staging_format == "arrow" and not loading.copy_in_place
+    attaches = loading.staging_format == "arrow"
     if attaches:
         why += ", which the session attaches under the name of their path"
-    if loading.copy_in_place:
-        template, why = loading.copy_in_place, "load the files from where they lie"
     facts = {"target": target}
     copied = RowCount((STAGED,), "rows were loaded", "staged", optional=True)
     yield Step("copy", why, template, "copy", facts, expects=copied, attaches=attaches)

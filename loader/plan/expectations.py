@@ -7,14 +7,17 @@ Numbers from earlier results are kept by name, so that later expectations can re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from loader.plan.figures import Figure
 from loader.plan.merge_counts import COUNTS_OF_MERGES
 from loader.spec.checks import Check, Guards
 from loader.spec.periods import Dimension
+from loader.sql.datatypes import DataType
 
-STAGED, BEFORE, AFTER, DELETED = "staged", "before", "after", "deleted"
-"""Names of numbers: rows staged, rows before and after the load, rows deleted."""
+STAGED, BEFORE, AFTER, DELETED, LINES = "staged", "before", "after", "deleted", "lines_copied"
+"""Names of numbers: rows staged, rows before and after the load, rows deleted, lines of text that
+COPY has read."""
 
 _LOOK = "compare the staged files, if they are kept, with the table"
 
@@ -80,6 +83,31 @@ class Values:
 
 
 @dataclass(frozen=True)
+class BadValue:
+    """What must not be in the rows of files that are loaded in place, and how to find it."""
+
+    column: str
+    """Its column; empty for whole lines of text."""
+    data_type: DataType
+    kind: Literal["null", "long", "pattern", "line", "json type"]
+    """NULL; more bytes than the type takes; text that does not match the pattern; a line that is
+    no row; a value of JSON of another type than these."""
+    problem: str
+    """What it is, in the error."""
+    pattern: str = ""
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NoBadValues:
+    """A number of rows, then for each kind of bad value how many there are, which must be none."""
+
+    values: tuple[BadValue, ...]
+    counts_rows: bool = False
+    """Whether these are the staged rows from now on; if not, they must be as many."""
+
+
+@dataclass(frozen=True)
 class MergeCounted:
     """The counts of a merge, which add up to the staged rows, then the table's rows before."""
 
@@ -124,6 +152,7 @@ Expectation = (
     | RowCount
     | Zero
     | Values
+    | NoBadValues
     | MergeCounted
     | CheckHolds
     | RowsBefore

@@ -18,7 +18,7 @@ from loader.plan.drift.shares import check_share
 from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
 from loader.plan.live_table import LiveTable
-from loader.plan.loading import MERGE_COUNTS, Evolution, Loading, Step
+from loader.plan.loading import FIELDS, MERGE_COUNTS, Evolution, Loading, Step
 from loader.plan.model import (
     PREVIEW_LOAD_ID,
     LoadRequest,
@@ -100,8 +100,9 @@ def plan_load(
         statements=tuple(builder.statements()),
         rows=request.staged.rows if request.staged else request.rows,
         files=builder.files if target.ledger_schema else None,
-        notes=(*notes, *builder.notes()),
+        notes=(*request.notes, *notes, *builder.notes()),
         evolution=request.evolved + builder.evolution,
+        in_place=request.in_place,
     )
 
 
@@ -257,11 +258,10 @@ class _Builder:
         live = self.request.live
         there = live.order if isinstance(live, LiveTable) else ()
         figures = compared_figures(self.spec, self.renderer, self.target, self.columns)
-        copy_in_place, in_place = "", self.request.in_place
+        in_place = self.request.in_place
         if in_place is not None:
             figures = tuple(figure for figure in figures if figure in in_place.figures)
-            has_own = self.renderer.has("copy_in_place")
-            copy_in_place = "copy_in_place" if has_own else "copy_parquet"
+        has_own = self.renderer.has("copy_in_place")
         loading = Loading(
             self.spec,
             self.slice,
@@ -272,7 +272,8 @@ class _Builder:
             figures,
             there,
             self.request.keys_alike,
-            copy_in_place,
+            in_place,
+            "copy_in_place" if has_own else "copy_parquet",
             self.request.keys_unchecked or in_place is not None,
             self.request.allow_shrink,
         )
@@ -291,10 +292,15 @@ class _Builder:
                 "record the load in the ledger",
             )
             counted = find_counts(work)
-            facts = {"counts": MERGE_COUNTS if counted else None, "counted": counted}
+            text = any(step.template == "insert_fields" for step in work)
+            facts = {
+                "counts": MERGE_COUNTS if counted else None,
+                "counted": counted,
+                "fields": FIELDS if text else None,
+            }
             if self.renderer.has("table_ledger_insert"):
-                own = Step("record the load for the table", why, "table_ledger_insert", group=group)
-                yield self._statement(own)
+                name, template = "record the load for the table", "table_ledger_insert"
+                yield self._statement(Step(name, why, template, facts=facts, group=group))
                 why = "for `loader history`; no load reads it"
             step = Step("record the load", why, "ledger_insert", facts=facts, group=group)
             yield self._statement(step)
@@ -447,17 +453,21 @@ class _Builder:
         return json.dumps(found, ensure_ascii=False) if found else None
 
     def _load_facts(self) -> Mapping[str, object]:
-        staged = self.request.staged
+        staged, known = self.request.staged, self.request.in_place
         return {
             "id": self.request.load_id,
             "slice": ledger_slice(self.slice),
             "rows": self.request.rows
             if staged is None and self.request.rows is not None
             else staged.rows
-            if staged
+            if staged and staged.rows is not None
             else Unknown("rows staged"),
-            "bytes": staged.bytes if staged else Unknown("bytes staged"),
-            "files": staged.files if staged else Unknown("files staged"),
+            "bytes": staged.bytes if staged else known.bytes if known else Unknown("bytes staged"),
+            "files": staged.files
+            if staged
+            else len(known.uris)
+            if known
+            else Unknown("files staged"),
             "figures": ledger_figures(staged.statistics)
             if staged
             else Unknown("figures of the columns"),
@@ -466,6 +476,6 @@ class _Builder:
             "rejects": ledger_rejects(staged) if staged else Unknown("rejected rows"),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": self._files,
-            "uris": self.request.in_place.uris if self.request.in_place else (),
+            "uris": known.uris if known else (),
             "iam_role": self.target.iam_role,
         }

@@ -8,7 +8,8 @@ from typing import Literal
 
 from loader.plan.expectations import Expectation
 from loader.plan.figures import Figure
-from loader.spec.model import Column, TableSpec
+from loader.plan.files_in_place import FilesInPlace
+from loader.spec.model import Column, TableSpec, in_order
 from loader.spec.partitions import Slice
 from loader.sql.dialects.redshift import NOT_COMPARABLE
 from loader.sql.renderer import Table
@@ -27,6 +28,10 @@ STAGE = Table(None, "loader_stage")
 """The stage table, for merges and for appends whose values are verified."""
 STAGE_LAST = Table(None, "loader_stage_last")
 """The last row of each key in the stage table, with `on_duplicate: last`."""
+LINES = Table(None, "loader_lines")
+"""The lines of text files that are loaded in place."""
+FIELDS = Table(None, "loader_fields")
+"""The fields of these lines, as text."""
 MERGE_COUNTS = Table(None, "loader_merge")
 """The counts of a merge or a history, in one row, which is copied to the ledger."""
 
@@ -66,6 +71,24 @@ class Step:
     """The column of the live table that it adds or widens."""
     attaches: bool = False
     """Whether the session makes the staged files readable first, under the name of their path."""
+    sample: StepSample | None = None
+    """How to find some rows that are not as expected."""
+    tries: bool = False
+    """Whether its failure only means that the files cannot be loaded in place."""
+
+
+@dataclass(frozen=True)
+class StepSample:
+    """How some rows are found that break an expectation, before the rollback."""
+
+    steps: tuple[Step, ...]
+    """The last one selects the rows; the others prepare that."""
+    names: tuple[str, ...]
+    """What it selects."""
+    involved: tuple[str, ...] = ()
+    """The columns that the expectation is about; the others only show which rows these are."""
+    title: str = "for example"
+    """What is written above the rows."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +112,11 @@ class Loading:
     """All columns of the live table, if known."""
     keys_alike: tuple[str, ...] = ()
     """Some different primary keys of the load that the warehouse may treat as equal."""
+    in_place: FilesInPlace | None = None
+    """The files that are copied from where they lie; None for staged files. Rows that were not
+    staged are checked in the warehouse."""
     copy_in_place: str = ""
-    """The template that copies files from where they lie; empty for staged files. Rows that were
-    not staged are checked in the warehouse."""
+    """The template that copies Parquet files from where they lie."""
     keys_unchecked: bool = False
     """Whether duplicate primary keys have to be looked for in the warehouse, as for files in
     place."""
@@ -122,6 +147,11 @@ class Loading:
         others = [column for column in columns if column.name not in apart]
         compared = tuple(c for c in others if c.data_type.name not in NOT_COMPARABLE)
         return {"compared": compared, "comparable": len(compared) == len(others)}
+
+    @property
+    def staged_order(self) -> tuple[Column, ...]:
+        """The columns in the order of a stage table, which is that of files in place."""
+        return in_order(self.columns, self.in_place.order) if self.in_place else self.columns
 
     @property
     def order_by(self) -> tuple[Column, ...]:

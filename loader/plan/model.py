@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Literal
 
 from loader.plan.expectations import DELETED, Expectation, Number
-from loader.plan.figures import Figure, Kind, Level, Statistics
+from loader.plan.figures import Kind, Level, Statistics
+from loader.plan.files_in_place import FilesInPlace
 from loader.plan.live_table import Live
 from loader.plan.loading import Evolution, Role
 from loader.plan.source_files import FilesOfLoad
@@ -77,7 +78,8 @@ class Target:
 class StagedFacts:
     """The totals of the staged files of a load."""
 
-    rows: int
+    rows: int | None
+    """None for files of text in place, whose rows the warehouse counts."""
     bytes: int
     files: int
     statistics: Statistics = field(default_factory=dict)
@@ -107,6 +109,10 @@ class Statement:
     """The expected result; None when the result does not matter."""
     evolves: Evolution = field(default_factory=Evolution)
     """The column of the live table that it adds or widens."""
+    sample: Sample | None = None
+    """How to find some rows that are not as expected."""
+    tries: bool = False
+    """Whether its failure only means that the files cannot be loaded in place."""
     attached: str = ""
     """Arrow files that the session makes readable first, under this name: their folder, and a
     pattern of their names. Empty for most statements."""
@@ -131,6 +137,16 @@ class Statement:
             "role": self.role,
             "when": self.when,
         }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Statements that find some rows that break an expectation, as `StepSample` says."""
+
+    statements: tuple[Statement, ...]
+    names: tuple[str, ...]
+    involved: tuple[str, ...]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -174,6 +190,8 @@ class Plan:
     """Notes for the reader: placeholders, and what is not known yet."""
     evolution: Evolution = field(default_factory=Evolution)
     """Columns of the live table that the load adds or widens."""
+    in_place: FilesInPlace | None = None
+    """The files that are loaded from where they lie; then only their manifest is staged."""
 
     @property
     def slice_text(self) -> str | None:
@@ -209,7 +227,11 @@ class Plan:
         what = "full refresh" if self.full_refresh else self.spec.write_disposition
         where = f" {self.slice}" if self.slice else " of the whole table"
         yield f"{self.spec.table} on {self.target.name} ({self.target.dialect}): {what}{where}"
-        yield f"stages {self.stage.format}/{self.stage.compression} files in {self.stage.prefix}"
+        if self.in_place is not None:
+            yield f"{self.in_place}; the manifest is kept in {self.stage.prefix}"
+        else:
+            stage = self.stage
+            yield f"stages {stage.format}/{stage.compression} files in {stage.prefix}"
         yield from self.notes
 
     def to_dict(self) -> dict[str, object]:
@@ -226,6 +248,7 @@ class Plan:
             "slice": self.slice_text,
             "placeholder": bool(self.slice and self.slice.placeholder),
             "stage": vars(self.stage) | {"columns": list(self.stage.columns)},
+            **({"in_place": list(self.in_place.uris)} if self.in_place else {}),
             "rows": self.rows,
             "setup": [statement.to_dict() for statement in self.setup],
             "session": [statement.to_dict() for statement in self.session],
@@ -236,15 +259,6 @@ class Plan:
             "notes": list(self.notes),
             "spec_hash": spec_hash(self.spec),
         }
-
-
-@dataclass(frozen=True)
-class FilesInPlace:
-    """Files that a load copies from where they lie."""
-
-    uris: tuple[str, ...]
-    figures: frozenset[Figure]
-    """The figures that are known from their footers."""
 
 
 @dataclass(frozen=True)
@@ -283,6 +297,8 @@ class LoadRequest:
     """When the load began, in UTC, for columns that have it; None in previews without data."""
     allow_shrink: bool = False
     """Whether partitions that lose too many rows are only reported."""
+    notes: tuple[str, ...] = ()
+    """Notes for the reader of the plan."""
     no_partitions: bool = False
     """Whether the partitions come from data without rows, so that nothing is replaced."""
 

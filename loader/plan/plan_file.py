@@ -103,6 +103,8 @@ class LoadDocument(Document):
     slice: str | None
     placeholder: bool
     stage: StageDocument
+    in_place: list[str] = []
+    """The files that are loaded from where they lie."""
     rows: int | None
     setup: list[StatementDocument]
     session: list[StatementDocument] = []

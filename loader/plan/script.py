@@ -18,6 +18,7 @@ from loader.plan.expectations import (
     CheckHolds,
     FilesNotLoaded,
     MergeCounted,
+    NoBadValues,
     NotLoaded,
     Number,
     RowCount,
@@ -30,8 +31,6 @@ from loader.plan.staging import can_load, resolve_staging
 from loader.plan.table_changes import TableChange, set_moment
 from loader.spec.model import TableSpec
 from loader.sql.renderer import Renderer, Sql, Table
-
-_KEPT = Table(None, "loader_before")
 
 
 def load_script(plan: Plan, renderer: Renderer) -> str:
@@ -86,9 +85,10 @@ def _transaction(
     yield from ("BEGIN;", "")
     guards = _Guards(renderer, rows)
     for number, statement in enumerate(statements, 1):
-        yield from (guards.guarded(statement).script(f"{number}. "), "")
-    if guards.keeps:
-        yield from (f"{renderer.render('drop_stage', {'stage': _KEPT}).sql};", "")
+        for guarded in guards.guarded(statement):
+            yield from (guarded.script(f"{number}. "), "")
+    for kept in guards.kept:
+        yield from (f"{renderer.render('drop_stage', {'stage': kept}).sql};", "")
     yield from ("COMMIT;", "")
 
 
@@ -98,24 +98,29 @@ class _Guards:
     def __init__(self, renderer: Renderer, rows: int | None) -> None:
         self._renderer = renderer
         self._numbers: dict[str, int | tuple[Table, str]] = {} if rows is None else {STAGED: rows}
-        self.keeps = False
-        """Whether a number is in a table of the script's own."""
+        self.kept: list[Table] = []
+        """The tables of the script's own that hold numbers."""
 
-    def guarded(self, statement: Statement) -> Statement:
+    def guarded(self, statement: Statement) -> Iterator[Statement]:
         """The statement, failing where its answer is not the expected one.
 
         A query whose answer cannot be told before it runs stays as it is.
         """
-        if not statement.sql.upper().startswith(("SELECT", "WITH")):
-            return statement  # what it does is looked at by later ones
         query = Sql(statement.sql)
+        if not statement.sql.upper().startswith(("SELECT", "WITH")):
+            yield statement  # what it does is looked at by later ones
+        elif isinstance(statement.expects, NoBadValues):
+            yield from self._bad_values(statement, query, statement.expects)
+        else:
+            yield self._one(statement, query)
+
+    def _one(self, statement: Statement, query: Sql) -> Statement:
         match statement.expects:
             case NotLoaded():
                 rows = Sql(self._renderer.render("guard_rows", {"query": query}).sql)
                 return self._guard(statement, rows, "must_be", (0,))
             case Number(name):
-                self._numbers[name], self.keeps = (_KEPT, "n"), True
-                return self._replace(statement, "guard_keep", {"query": query, "kept": _KEPT})
+                return self._keep(statement, name, query)
             case RowCount(of):
                 return self._count(statement, query, of)
             case Values():
@@ -128,13 +133,29 @@ class _Guards:
                 return self._guard(statement, query, check.operator, check.bound)
         return statement
 
+    def _bad_values(
+        self, statement: Statement, query: Sql, expected: NoBadValues
+    ) -> Iterator[Statement]:
+        if expected.counts_rows:
+            yield self._keep(statement, STAGED, self._sum(query, ("rows_found",)))
+        names = tuple(f"bad_{number}" for number, _ in enumerate(expected.values, 1))
+        yield self._guard(statement, self._sum(query, names), "must_be", (0,))
+
+    def _keep(self, statement: Statement, name: str, query: Sql) -> Statement:
+        kept = Table(None, f"loader_{name}")
+        self._numbers[name] = (kept, "n")
+        self.kept.append(kept)
+        return self._replace(statement, "guard_keep", {"query": query, "kept": kept})
+
+    def _sum(self, query: Sql, columns: tuple[str, ...]) -> Sql:
+        facts: Mapping[str, object] = {"query": query, "columns": columns}
+        return Sql(self._renderer.render("guard_sum", facts).sql)
+
     def _merge(self, statement: Statement, query: Sql, expected: MergeCounted) -> Statement:
         names = (*expected.counts, *expected.more)
         self._numbers |= {name: (MERGE_COUNTS, name) for name in names}
         self._numbers[BEFORE] = (MERGE_COUNTS, "rows_before")
-        facts: Mapping[str, object] = {"query": query, "columns": expected.counts}
-        total = Sql(self._renderer.render("guard_sum", facts).sql)
-        return self._count(statement, total, (STAGED,))
+        return self._count(statement, self._sum(query, expected.counts), (STAGED,))
 
     def _count(self, statement: Statement, query: Sql, of: tuple[str, ...]) -> Statement:
         known = [self._numbers.get(name) for name in of]

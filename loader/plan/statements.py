@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from loader.errors import TemplateError
 from loader.plan.loading import Step
-from loader.plan.model import Statement, Target, spec_hash, table_ledger
+from loader.plan.model import Sample, Statement, Target, spec_hash, table_ledger
 from loader.spec.model import TableSpec
 from loader.sql.lexer import bare_words
 from loader.sql.renderer import Rendered, Renderer, Table
@@ -32,6 +32,11 @@ def statement_of(
     """
     own = spec.templates.get(step.template)  # type: ignore[call-overload]  # any name may be asked for
     rendered = renderer.render(step.template, {**facts, **step.facts}, own)
+    sample = None
+    if step.sample is not None:
+        found = (statement_of(one, spec, renderer, facts) for one in step.sample.steps)
+        shown = step.sample
+        sample = Sample(tuple(found), shown.names, shown.involved, shown.title)
     if inside and (renderer.dialect.share or not _HARMLESS.match(rendered.sql)):
         _refuse_commits(rendered, renderer)
     return Statement(
@@ -44,6 +49,8 @@ def statement_of(
         group=step.group,
         expects=step.expects,
         evolves=step.evolves,
+        sample=sample,
+        tries=step.tries,
     )
 
 

@@ -262,8 +262,8 @@ class Source(Model):
     """Column of the table → its name in the file, if it differs; `from` of the column says the
     same."""
     in_place: Literal["auto", "always", "never"] = "never"
-    """Whether the warehouse reads Parquet files from where they lie: never, always (an error where
-    it cannot), or where it can; the others are staged."""
+    """Whether the warehouse reads files from where they lie, Parquet, CSV or JSON lines: never,
+    always (an error where it cannot), or where it can; the others are staged."""
     files: FileNames = ()
     """The files that `loader run` and Dagster load, as paths or globs, relative to the project, or
     `s3://…`; `{date}` or `{date:%Y/%m/%d}` is replaced by the key of the dimension `date`. Any

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from loader.errors import StageError
+from loader.staging.staged import MANIFEST
 from loader.staging.stores.base import Store, StoredFile
 
 DEFAULT_AGE = timedelta(days=7)
@@ -69,6 +70,8 @@ class Cleaned:
     """Folders of runs that are kept, since a load may still use them."""
     foreign: int
     """Files that are not of Loader, which are kept."""
+    manifests: int = 0
+    """Manifests of loads in place, which are kept: they say which versions of files were loaded."""
     foreign_keys: tuple[str, ...] = ()
     """The first thousand of them."""
     notes: tuple[str, ...] = ()
@@ -104,6 +107,15 @@ class _Contents:
                 if len(self.foreign_keys) < _MOST_FOREIGN:
                     self.foreign_keys.append(file.key)
 
+    def is_record(self, run: str) -> bool:
+        """Whether a run has left only its manifest, as a load in place does.
+
+        Loads that stage files remove the manifest with the files, and each run that was killed has
+        left some.
+        """
+        keys = [file.key for file in self.runs[run] if not file.key.endswith("/")]
+        return keys == [f"{run}/{MANIFEST}"] and re.fullmatch(_RUN, run) is not None
+
     def changed(self, run: str) -> float:
         """When a run last wrote a file, its rejected rows included."""
         own = run.removeprefix("rejects/")
@@ -130,7 +142,9 @@ def clean(store: Store, older_than: timedelta = DEFAULT_AGE, *, dry_run: bool = 
         # Listing uploads needs a permission that staging does not.
         notes.append(error.message)
     latest = time.time() - older_than.total_seconds()
-    old = sorted(run for run in folders.runs if folders.changed(run) <= latest)
+    records = {run for run in folders.runs if folders.is_record(run)}
+    ours = folders.runs.keys() - records
+    old = sorted(run for run in ours if folders.changed(run) <= latest)
     removed = []
     for run in old:
         found = folders.runs[run]
@@ -140,8 +154,9 @@ def clean(store: Store, older_than: timedelta = DEFAULT_AGE, *, dry_run: bool = 
     return Cleaned(
         store.root,
         tuple(removed),
-        len(folders.runs) - len(old),
+        len(ours) - len(old),
         folders.foreign,
+        len(records),
         tuple(folders.foreign_keys),
         tuple(notes),
     )

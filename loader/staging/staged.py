@@ -17,8 +17,11 @@ class StagedFile:
     """One complete staged file."""
 
     uri: str
-    rows: int
+    rows: int | None
+    """None for a file of text that is loaded in place, whose rows the warehouse counts."""
     bytes: int
+    version: Mapping[str, str] | None = None
+    """Which version of a file in place is loaded."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class Staged:
     """The requested figures of all rows."""
 
     @property
-    def rows(self) -> int:
-        """Rows in all files."""
-        return sum(file.rows for file in self.files)
+    def rows(self) -> int | None:
+        """Rows in all files; None where the warehouse has to count them."""
+        rows = [file.rows for file in self.files if file.rows is not None]
+        return sum(rows) if len(rows) == len(self.files) else None
 
     @property
     def bytes(self) -> int:
@@ -45,17 +49,23 @@ class Staged:
 
 
 def encode_manifest(files: Sequence[StagedFile]) -> bytes:
-    """The manifest of the files as JSON, in the form that COPY reads."""
+    """The manifest of the files as JSON, in the form that COPY reads.
+
+    Versions of files in place are beside the entries, where COPY does not look.
+    """
     entries = [
         {
             "url": file.uri,
             # COPY skips a missing file silently unless it is mandatory.
             "mandatory": True,
-            "meta": {"content_length": file.bytes, "record_count": file.rows},
+            "meta": {"content_length": file.bytes}
+            | ({} if file.rows is None else {"record_count": file.rows}),
         }
         for file in files
     ]
-    return json.dumps({"entries": entries}, indent=2).encode()
+    versions = {file.uri: file.version for file in files if file.version}
+    manifest = {"entries": entries} | ({"versions": versions} if versions else {})
+    return json.dumps(manifest, indent=2).encode()
 
 
 def write_manifest(

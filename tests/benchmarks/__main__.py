@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tests.benchmarks import cache, report
-from tests.benchmarks.cases import CASES, Case, Command, select
-from tests.benchmarks.measure import CaseError, Run, run_command, run_load
+from tests.benchmarks.cases import CASES, Case, Command, Objects, select
+from tests.benchmarks.measure import CaseError, Run, run_command, run_load, run_objects
 
 ROWS = 1_000_000
 STREAMED_ROWS = 60_000_000
@@ -43,6 +43,8 @@ def main() -> int:
 def _run(case: Case, rows: int | None) -> list[Run]:
     if isinstance(case, Command):
         return run_command(case)
+    if isinstance(case, Objects):
+        return [run_objects(case)]
     return [run_load(case, _data(case.streams, rows), cache.exactly(SAMPLE_ROWS))]
 
 

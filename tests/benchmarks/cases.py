@@ -66,7 +66,20 @@ class Command:
     extra: str | None = None
 
 
-Case = Load | Command
+@dataclass(frozen=True)
+class Objects:
+    """A load in place of many objects in S3, without the statements of the warehouse."""
+
+    name: str
+    rows: int
+    """The rows of each object."""
+    objects: int = 1_000
+    peer: bool = False
+    streams: bool = False
+    extra: str | None = None
+
+
+Case = Load | Command | Objects
 
 _THOUSAND, _TEN_THOUSAND = Many("loader", 1_000), Many("loader", 10_000)
 
@@ -125,6 +138,8 @@ CASES: tuple[Case, ...] = (
     Load("to-csv-gzip", "csv_gzip", "pandas", limit="limit-pandas", peer=True),
     Load("in-place-limit", "in_place_limit", "dataset", limit="in-place-limit"),
     Load("in-place", "in_place", "dataset", limit="in-place-limit"),
+    Objects("in-place-1kb", rows=1),
+    Objects("in-place-10mb", rows=420_000),
     # `uv run --extra spark python -m tests.benchmarks --only spark --rows 5000000`
     Load("spark-writers", "spark_writers", "dataset", limit="spark-writers", extra="spark"),
     Load("spark-limit", "spark_rows", "dataset", limit="spark-limit", extra="spark"),
@@ -195,6 +210,8 @@ TARGETS = (
     Target("loader-pandas", 1.3, of="limit-pandas"),
     Target("loader-dagster", 0.5, of="dagster-duckdb-pandas"),
     Target("in-place", 1.3, of="in-place-limit"),
+    Target("in-place-10mb", 1.2, of="in-place-1kb"),
+    Target("in-place-10mb", 250, measure="peak_mb"),
     Target("spark", 1.25, of="spark-limit"),
     Target("stream", 700, measure="peak_mb"),
     Target("s3-loader-pandas", 0.4, of="s3-awswrangler"),

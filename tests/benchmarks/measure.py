@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.benchmarks import cache
-from tests.benchmarks.cases import Command, Load, Many
+from tests.benchmarks.cases import Command, Load, Many, Objects
 from tests.benchmarks.s3server import S3Server, ServerError, serve
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,7 +67,38 @@ def run_load(case: Load, data: Path, sample: Path) -> Run:
         except ServerError as error:
             raise CaseError(str(error)) from error
         told = json.loads(result.read_text())
-    expected = pq.read_metadata(data).num_rows
+    return _timed(watched, told, pq.read_metadata(data).num_rows)
+
+
+def run_objects(case: Objects) -> Run:
+    """Run a load in place of objects that a server makes of one file."""
+    with _folder() as folder:
+        result, file = folder / "result.json", folder / "object.parquet"
+        _write_object(file, case.rows)
+        worker = "tests.benchmarks.workers.in_place_objects"
+        command = [sys.executable, "-m", worker, "--folder", str(folder), "--result", str(result)]
+        try:
+            with serve(folder, "lake", str(file), str(case.objects)) as server:
+                watched = watch(command, log=folder / "log", server=server)
+        except ServerError as error:
+            raise CaseError(str(error)) from error
+        told = json.loads(result.read_text())
+    return _timed(watched, told, case.rows * case.objects)
+
+
+def _write_object(path: Path, rows: int) -> None:
+    """A Parquet file of about 24 bytes for each row, which no compression makes smaller."""
+    chance = random.Random(0)
+    columns = {
+        "id": pa.array([chance.getrandbits(62) for _ in range(rows)], pa.int64()),
+        "day": pa.array([chance.getrandbits(12) for _ in range(rows)], pa.date32()),
+        "v": pa.array([f"{chance.getrandbits(48):012x}" for _ in range(rows)]),
+    }
+    pq.write_table(pa.table(columns), path, compression="none", use_dictionary=False)
+
+
+def _timed(watched: "Watched", told: dict[str, Any], expected: int) -> Run:
+    """The run that a worker has told of, whose table must hold the expected rows."""
     if told["rows"] != expected:
         raise CaseError(f"{told['rows']} rows in the table instead of {expected}")
     during = watched.between(told["started"], told["finished"])

@@ -1,6 +1,6 @@
 """A local S3 server in a process of its own, with one empty bucket, for one run.
 
-It is moto's, which keeps what it is sent, or a sink, which does not.
+It is moto's, which keeps what it is sent, a sink, which does not, or a lake of objects.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Literal
 
 from tests.benchmarks.workers.bucket import BUCKET
 
-Kind = Literal["moto", "sink"]
+Kind = Literal["moto", "sink", "lake"]
 
 REGION = "us-east-1"
 SECONDS_TO_START = 60
@@ -26,6 +26,7 @@ SECONDS_TO_START = 60
 _COMMANDS: Mapping[Kind, Sequence[str]] = {
     "moto": ("moto.server", "-H", "127.0.0.1", "-p", "{port}"),
     "sink": ("tests.benchmarks.sinkserver", "{port}"),
+    "lake": ("tests.benchmarks.lakeserver", "{port}"),
 }
 
 
@@ -43,15 +44,17 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, kind: Kind) -> Iterator[S3Server]:
+def serve(folder: Path, kind: Kind, *more: str) -> Iterator[S3Server]:
     """Start a server that keeps its objects in a folder, make the bucket, and stop it at the end.
+
+    ``more`` are further arguments of its command.
 
     Moto runs on the same cores as what is measured, and so takes from it what a bucket far away
     would not; a sink takes next to nothing.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", *(part.format(port=port) for part in _COMMANDS[kind])]
+    command = [sys.executable, "-m", *(part.format(port=port) for part in _COMMANDS[kind]), *more]
     spool = folder / "s3"  # objects and parts of more than 5 MB; on a disk, and gone with the run
     spool.mkdir()
     log = folder / "s3.log"

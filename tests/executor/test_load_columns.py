@@ -514,7 +514,7 @@ def test_files_are_not_loaded_in_place(table: MakeTable) -> None:
     assert not result.in_place
     (note,) = result.warnings
     assert [f"`from: {word}`" in note for word in ("file", "loaded_at")] == [True, True]
-    assert "`from` or source.columns" in note
+    assert "`id` is `key` in the files" in note
     assert [row["file"] for row in t.rows()] == ["x.parquet"] * 3
 
 

@@ -15,11 +15,13 @@ from sqlglot import exp
 from loader.errors import TemplateError
 from loader.plan.backups import PREFIX
 from loader.plan.check_plan import plan_sample
+from loader.plan.files_in_place import FilesInPlace
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
-from loader.plan.model import LoadRequest, Plan, Target
+from loader.plan.model import LoadRequest, Plan, Statement, Target
 from loader.plan.read_plan import plan_partition_rows, plan_read
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
+from loader.plan.text_files import TextFiles
 from loader.spec.checks import OPERATORS
 from loader.sql.dialects.redshift import through_share
 from loader.sql.renderer import Renderer, Sql, Table
@@ -27,6 +29,7 @@ from loader.sql.templates import read_templates
 from loader.warehouse.registry import BUILT_IN
 from tests.plan.test_drift import CHANGES, change
 from tests.plan.test_plan import (
+    ALL_COLUMNS,
     CASES,
     STAGED,
     TARGETS,
@@ -35,6 +38,10 @@ from tests.plan.test_plan import (
     make_plan,
     make_spec,
     renderer,
+)
+
+JSON = TextFiles(
+    "json", "gzip", ",", '"', False, (), ".", ALL_COLUMNS, {name: name for name in ALL_COLUMNS}
 )
 
 UNKNOWN = {
@@ -80,6 +87,8 @@ PARTS = {
     "where",
 } | {
     *("merge_equal", "merge_matched", "merge_older", "merge_same", "merge_value", "only_files"),
+    *("bad_json", "bad_line_csv", "bad_line_json", "bad_value", "cast_field", "csv_fields"),
+    *("csv_value", "line_too_long", "full_match", "number_field", "row_lines", "rows_loaded"),
     *("load_time", "merge_deleted", "next_time", "scd2_first", "scd2_matched"),
     *("checksum", "content", "double", "extreme", "figure", "is_nan", "octets", "scaled", "units"),
 }
@@ -93,13 +102,23 @@ def plans(dialect: str) -> Iterator[Plan]:
             request["live"] = live(spec, dialect, *request["live"])
         yield make_plan(spec, dialect, **request)
     yield make_plan(make_spec(staging={"format": "parquet"}), dialect)
+    if dialect == "duckdb":
+        yield make_plan(make_spec(), dialect, in_place=FilesInPlace(("/x.json",), text=JSON))
     yield make_plan(hostile(), dialect, partition=["d; --=2013-01-01", "l\nb=it's\n\n\\"])
+
+
+def all_statements(plan: Plan) -> Iterator[Statement]:
+    """The statements of a plan, and those that would show rows that are not as expected."""
+    for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
+        yield statement
+        if statement.sample is not None:
+            yield from statement.sample.statements
 
 
 def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     """Every statement that Loader runs on a dialect, with the name of its template."""
     for plan in plans(dialect):
-        for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
+        for statement in all_statements(plan):
             yield statement.template, statement.sql
         for where in (None, "1 = 1"):
             read = plan_read(plan.spec, renderer(dialect), plan.slice, where=where)

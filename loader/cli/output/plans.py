@@ -108,7 +108,8 @@ def plan_lines(
     for line in rest:
         yield style(f"  {line}", fg="yellow") if "PLACEHOLDER" in line else f"  {line}"
     if plan.rows is not None:
-        yield f"  {agree(plan.rows, 'rows match the spec')}"
+        found = "rows by the footers of the files" if plan.in_place else "rows match the spec"
+        yield f"  {agree(plan.rows, found)}"
     if deletes is not None:
         yield f"  {format_count(deletes, 'row')} to delete"
     yield ""

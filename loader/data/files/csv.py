@@ -28,6 +28,7 @@ _HEADER = 1 << 20
 _MAX_HEADER = 64 << 20
 _DELIMITERS = (",", ";", "\t", "|", ":")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_EXCEL_BYTES = 16
 _EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
@@ -49,14 +50,14 @@ def open_csv(stream: Any, name: str, source: Source) -> Frame:
             or too many fields, quotes are malformed, or the text is not in its encoding.
     """
     text = Utf8(stream, name, source.encoding)
-    source = _apply_excel_line(text, name, source)
-    lines, names = _read_header(text, name, source)
+    source = apply_excel_line(text, name, source)
+    lines, names = read_header(text, name, source)
     return Frame(names, _read_chunks(text, _RowParser(name, source, names, lines)))
 
 
-def _apply_excel_line(text: Utf8, name: str, source: Source) -> Source:
+def apply_excel_line(text: Utf8, name: str, source: Source) -> Source:
     """The options with the delimiter of a line ``sep=;`` that Excel writes before the header."""
-    found = _EXCEL_LINE.match(text.peek(_HEADER))
+    found = _EXCEL_LINE.match(text.peek(_EXCEL_BYTES))
     if found is None:
         return source
     delimiter = found[1].decode()
@@ -74,24 +75,35 @@ def _quote_delimiter(delimiter: str) -> str:
     return "\\t" if delimiter == "\t" else delimiter
 
 
-def _read_header(text: Utf8, name: str, source: Source) -> tuple[int, tuple[str, ...]]:
-    """Read the header; returns the number of lines before the rows, and the column names."""
+def read_header(
+    text: Utf8, name: str, source: Source, size: int = _HEADER
+) -> tuple[int, tuple[str, ...]]:
+    """Read the header; returns the number of lines before the rows, and the column names.
+
+    Args:
+        text: The file, of which the lines before the rows are skipped.
+        name: What the file is called in messages.
+        source: How it is read.
+        size: How many bytes are searched first.
+
+    Raises:
+        SourceError: there is no header, or it is invalid.
+    """
     looks = (
         (lines, _parse_header(lines, name, source, ended=ended))
-        for lines, ended in _read_heads(text, name)
+        for lines, ended in _read_heads(text, name, size)
     )
     lines, (before, names) = next((lines, found) for lines, found in looks if found is not None)
     text.skip(sum(map(len, lines[:before])))
     return before, names
 
 
-def _read_heads(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
+def _read_heads(text: Utf8, name: str, size: int) -> Iterator[tuple[list[bytes], bool]]:
     """The first whole lines of a file, more of them each time, and whether those are all.
 
     Raises:
         SourceError: they are longer than `_MAX_HEADER`.
     """
-    size = _HEADER
     while True:
         head = text.peek(size)
         ended = len(head) < size
@@ -112,7 +124,7 @@ def _read_heads(text: Utf8, name: str) -> Iterator[tuple[list[bytes], bool]]:
 def _parse_header(
     lines: Sequence[bytes], name: str, source: Source, *, ended: bool
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The result of `_read_header` from the first lines; None where more of them are needed.
+    """The result of `read_header` from the first lines; None where more of them are needed.
 
     Raises:
         SourceError: the header is not CSV, or its names are invalid.

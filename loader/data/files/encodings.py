@@ -48,13 +48,20 @@ def decode_head(head: bytes, encoding: str) -> str:
 class Utf8:
     """A text file as blocks of UTF-8, without byte order mark, and with a final line end."""
 
-    def __init__(self, stream: Any, name: str, encoding: str) -> None:
+    def __init__(self, stream: Any, name: str, encoding: str, block: int = 0) -> None:
+        """``block`` is the number of bytes that are read at once, by default `BLOCK`."""
         self._stream, self._name, self._encoding = stream, name, encoding
+        self._block = block or BLOCK
         self._decoder: codecs.IncrementalDecoder | None = None
         self._ahead = b""
         self._ended = False
         self._line_ended = True
         self._lines = 0
+
+    @property
+    def encoding(self) -> str:
+        """The codec, once something was read: that of a byte order mark, else the given one."""
+        return self._encoding
 
     def peek(self, size: int) -> bytes:
         """The next bytes, at least ``size`` unless the file ends, without reading them."""
@@ -78,7 +85,7 @@ class Utf8:
         self._stream.close()
 
     def _decode_block(self) -> bytes:
-        block = self._stream.read(BLOCK) or b""
+        block = self._stream.read(self._block) or b""
         if self._decoder is None:
             self._encoding = find_codec(block, self._encoding)
             self._decoder = codecs.getincrementaldecoder(self._encoding)()

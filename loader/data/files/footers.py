@@ -1,27 +1,24 @@
-"""Finds Parquet files, and reads only their footers."""
+"""Reads the footers of Parquet files, and nothing else of them."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loader.data.files.open import DataFile, expand_pattern
+from loader.data.files.located import LocatedFile, SeekableFile, look_at_all, open_located
+from loader.data.files.open import DataFile
 from loader.errors import SourceError
 
-if TYPE_CHECKING:
-    from loader.staging.stores.s3_objects import S3Objects
-
-_AT_ONCE = 16
-"""Footers that are read at the same time."""
+_MAGIC = b"PAR1"
+_END = 8
+"""Bytes of the footer's length and the magic at the end of a file."""
 
 
 @dataclass(frozen=True)
@@ -33,161 +30,94 @@ class FooterColumn:
     nulls: int | None
     """The number of NULLs; None where the footer does not have it."""
     extremes: tuple[Any, ...] | None
-    """The minimum and maximum of each row group, as Python values; None where one is missing."""
+    """The minimum and maximum of whole numbers, decimals, dates and times, as Python values; empty
+    without values, None where the footer does not have them."""
 
 
 @dataclass(frozen=True)
-class Footer:
-    """A Parquet file where it lies, as it was when its footer was read."""
+class Footer(LocatedFile):
+    """What the footer of a Parquet file says."""
 
-    uri: str
-    """Its absolute path, or its URL."""
-    bytes: int
-    version: str
-    """The ETag of an object; the inode and time of change of a file."""
-    metadata: Any = field(repr=False, compare=False)
-    """Its `pyarrow.parquet.FileMetaData`."""
-    find_version: Callable[[], str] = field(repr=False, compare=False)
-    """Looks up the present version, which differs when the file has changed."""
-
-    @property
-    def rows(self) -> int:
-        """Its rows."""
-        return int(self.metadata.num_rows)
-
-    @cached_property
-    def schema(self) -> Any:
-        """Its Arrow schema, by its Parquet types alone."""
-        return self.metadata.schema.to_arrow_schema().remove_metadata()
-
-    @cached_property
-    def columns(self) -> Mapping[str, FooterColumn]:
-        """Its columns that are not nested, by name."""
-        groups = [self.metadata.row_group(at) for at in range(self.metadata.num_row_groups)]
-        leaves = [self.metadata.schema.column(at) for at in range(len(self.metadata.schema))]
-        return {
-            leaf.path: FooterColumn(
-                leaf.physical_type, *_summarize([group.column(at) for group in groups])
-            )
-            for at, leaf in enumerate(leaves)
-            if leaf.path in self.schema.names
-        }
+    rows: int = 0
+    schema: Any = field(default=None, repr=False, compare=False)
+    """Its Arrow schema, by its Parquet types alone."""
+    columns: Mapping[str, FooterColumn] = field(default_factory=dict, repr=False)
+    """Its columns that are not nested, by name."""
 
 
-def _summarize(chunks: Sequence[Any]) -> tuple[int | None, tuple[Any, ...] | None]:
-    """The number of NULLs of a column, and its minimum and maximum in each row group."""
-    nulls, extremes, complete = 0, [], True
-    for chunk in chunks:
-        found = chunk.statistics
-        if found is None or not found.has_null_count:
-            return None, None
-        nulls += found.null_count
-        if found.has_min_max:
-            extremes += [found.min, found.max]
-        else:
-            complete = complete and found.null_count == chunk.num_values
-    return nulls, tuple(extremes) if complete else None
-
-
-def read_footers(patterns: Sequence[str | DataFile]) -> list[Footer]:
-    """Read the footers of all files that the patterns match, each file once.
-
-    Args:
-        patterns: Paths, globs, either of them in S3 (``s3://bucket/…``), or files.
+def read_footers(files: Sequence[DataFile]) -> list[Footer]:
+    """Read the footers of files.
 
     Raises:
-        SourceError: a pattern matches nothing, or a file is not Parquet or cannot be read.
+        SourceError: a file is not Parquet or cannot be read.
     """
-    files = dict.fromkeys(file for pattern in patterns for file in expand_pattern(pattern, None))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        footers = list(pool.map(_read_footer, files))
+    footers = look_at_all(files, _read_footer)
     # Two names may be of one file.
     return list({footer.uri: footer for footer in footers}.values())
 
 
 def _read_footer(file: DataFile) -> Footer:
-    if file.remote is None:
-        return _read_file(file.name)
-    footer = _read_object(file.remote.bucket, file.remote.key, file.name)
-    if file.remote.tag not in ("", footer.version):
-        raise SourceError(
-            f"{file.name} has changed since it was listed",
-            hint="run the load again when nobody writes the object",
-        )
-    return footer
-
-
-def _read_file(name: str) -> Footer:
-    path = Path(name).resolve()
+    with open_located(file, tail=True) as opened:
+        located, footer = opened.located, _read_bytes(opened, file.name)
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            metadata = _read_metadata(file, name)
-    except OSError as error:
-        raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
+        metadata = pq.read_metadata(pa.BufferReader(footer))
+    except pa.ArrowException as error:
+        raise SourceError(f"{file.name} is not a Parquet file: {error}") from error
+    schema = metadata.schema.to_arrow_schema().remove_metadata()
     return Footer(
-        str(path),
-        status.st_size,
-        _version_of(status),
-        metadata,
-        lambda: _version_of(path.stat()),
+        located.uri,
+        located.bytes,
+        located.version,
+        located.find_version,
+        int(metadata.num_rows),
+        schema,
+        dict(_describe_columns(metadata, frozenset(schema.names))),
     )
 
 
-def _version_of(status: os.stat_result) -> str:
-    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
+def _read_bytes(opened: SeekableFile, name: str) -> bytes:
+    """The footer, its length and the magic bytes at the end: all that PyArrow needs of a file."""
+    opened.seek(-min(_END, opened.located.bytes), io.SEEK_END)
+    end = opened.read()
+    size = int.from_bytes(end[:4], "little") + _END
+    if end[4:] != _MAGIC or size > opened.located.bytes:
+        encrypted = ": it is encrypted" * (end[4:] == b"PARE")
+        raise SourceError(f"{name} is not a Parquet file{encrypted or f': it ends with {end!r}'}")
+    opened.seek(-size, io.SEEK_END)
+    return opened.read()
 
 
-def _read_object(bucket: S3Objects, key: str, name: str) -> Footer:
-    size, tag = bucket.head(key)
-    metadata = _read_metadata(_Object(bucket, key, size, tag), name)
-    return Footer(name, size, tag, metadata, lambda: bucket.head(key)[1])
+def _describe_columns(metadata: Any, names: frozenset[str]) -> list[tuple[str, FooterColumn]]:
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    found = []
+    for at in range(len(metadata.schema)):
+        leaf = metadata.schema.column(at)
+        if leaf.path in names:
+            summary = _summarize([group.column(at) for group in groups])
+            found.append((leaf.path, FooterColumn(leaf.physical_type, *summary)))
+    return found
 
 
-def _read_metadata(file: Any, name: str) -> Any:
-    try:
-        return pq.read_metadata(pa.PythonFile(file, mode="r"))
-    except pa.ArrowException as error:
-        raise SourceError(
-            f"{name} is not a Parquet file: {error}",
-            hint="only Parquet files are loaded in place; stage the others",
-        ) from error
+def _summarize(chunks: Sequence[Any]) -> tuple[int | None, tuple[Any, ...] | None]:
+    """The number of NULLs of a column, and its minimum and maximum, in all row groups."""
+    nulls: int = 0
+    extremes: list[Any] = []
+    complete = True
+    for chunk in chunks:
+        found = chunk.statistics
+        if found is None or not found.has_null_count:
+            return None, None
+        nulls += found.null_count
+        if not found.has_min_max:
+            complete = complete and found.null_count == chunk.num_values
+        elif complete:
+            both = (found.min, found.max)
+            complete = all(isinstance(one, _EXACT) and not isinstance(one, bool) for one in both)
+            extremes += both
+    if not complete:
+        return nulls, None
+    return nulls, (min(extremes), max(extremes)) if extremes else ()
 
 
-class _Object(io.RawIOBase):
-    """An object in S3 as a file, which reads only the ranges that are asked for."""
-
-    def __init__(self, bucket: S3Objects, key: str, size: int, tag: str) -> None:
-        self._bucket, self._key, self._size, self._tag = bucket, key, size, tag
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = start + offset
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._size if size < 0 else min(self._at + size, self._size)
-        data = self._bucket.read_range(self._key, self._at, end, self._tag)
-        self._at += len(data)
-        return data
-
-
-def changed_files(footers: Sequence[Footer]) -> Iterator[str]:
-    """The files that have changed since their footers were read."""
-    for footer in footers:
-        try:
-            same = footer.find_version() == footer.version
-        except (OSError, SourceError):
-            same = False
-        if not same:
-            yield footer.uri
+_EXACT = (int, Decimal, date, datetime)
+"""Values of which the minimum and maximum are exact in footers; those of text may be cut short."""

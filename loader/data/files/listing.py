@@ -143,7 +143,8 @@ def _describe(file: DataFile, root: Path) -> SourceFile | None:
     if file.remote is not None:
         size, tag = file.remote.bytes, file.remote.tag
         if size is None:
-            size, tag = file.remote.bucket.head(file.remote.key)
+            size, version = file.remote.bucket.head(file.remote.key)
+            tag = version["etag"]
         return SourceFile(file.name, size, version=tag.strip('"'))
     try:
         status = os.stat(file.name)  # noqa: PTH116  # the name may be no valid path

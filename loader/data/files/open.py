@@ -82,7 +82,7 @@ _MAGIC = {
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _HEAD = 64 << 10
 
-_READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
+READ_ERRORS = (OSError, pa.ArrowException, EOFError, UnicodeDecodeError)
 """Raised for files that cannot be read; the last one for column names."""
 
 
@@ -238,17 +238,10 @@ def stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _format_of_name(name: str) -> Format | None:
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    return SUFFIXES.get(suffixes[-1]) if suffixes else None
-
-
-def _detect_format(file: DataFile, head: bytes = b"") -> Format:
+def detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
-    if not file.stream and (named := _format_of_name(file.name)):
-        return named
+    if found := format_by_name(file):
+        return found
     if head.startswith(archives.MAGICS):
         return "excel"
     if head.startswith(_PARQUET):
@@ -259,6 +252,16 @@ def _detect_format(file: DataFile, head: bytes = b"") -> Format:
     return "json" if start.startswith(("{", "[")) else "csv"
 
 
+def format_by_name(file: DataFile) -> Format | None:
+    """The format that the suffix of a file names; None where it names none."""
+    if file.stream:
+        return None
+    suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
 # Bytes
 
 
@@ -267,17 +270,17 @@ def _open_file(file: DataFile, source: Source) -> tuple[Frame, Format]:
     if file.remote is not None:
         return _open_downloaded(file.remote, file, source)
     try:
-        plain, packed = _open_bytes(file)
+        plain, codec = open_bytes(file, _open_input(file))
         head = plain.peek(_HEAD)
         if not head:
             raise SourceError(f"{file.name} is empty: it decompresses to 0 bytes")
         if head.startswith(archives.MAGICS):
             return _open_archive(file, plain, source)
-        kind = _detect_format(file, head)
-        _check_format(file, kind, head, source)
-        return _convert_errors(file, _READERS[kind](file, plain, source, packed)), kind
-    except _READ_ERRORS as error:
-        raise _read_error(file.name, error) from error
+        kind = detect_format(file, head)
+        check_format(file, kind, head, source)
+        return _convert_errors(file, _READERS[kind](file, plain, source, codec is not None)), kind
+    except READ_ERRORS as error:
+        raise read_error(file.name, error) from error
 
 
 def _open_downloaded(remote: s3.S3File, file: DataFile, source: Source) -> tuple[Frame, Format]:
@@ -341,7 +344,7 @@ def _open_members(
         for info in archive.members()
     ]
     _measure(file, sum(info.file_size for info in archive.members()))
-    formats = {member.name: _detect_format(member, _head_of(member)) for member in members}
+    formats = {member.name: detect_format(member, _head_of(member)) for member in members}
     if len(set(formats.values())) > 1:
         raise SourceError(
             f"{file.name} has files of several formats: "
@@ -354,14 +357,14 @@ def _open_members(
 
 def _head_of(member: DataFile) -> bytes:
     """The first bytes of a member; empty where its name says what it is."""
-    if _format_of_name(member.name):
+    if format_by_name(member):
         return b""
     assert member.member is not None
     try:
         with Input(member.member()) as stream:
             return stream.peek(_HEAD)
-    except _READ_ERRORS as error:
-        raise _read_error(member.name, error) from error
+    except READ_ERRORS as error:
+        raise read_error(member.name, error) from error
 
 
 def _spool(plain: Input) -> s3.DownloadedFile:
@@ -377,7 +380,8 @@ def _spool(plain: Input) -> s3.DownloadedFile:
     return copy
 
 
-def _read_error(name: str, error: Exception) -> SourceError:
+def read_error(name: str, error: Exception) -> SourceError:
+    """The error for a file that cannot be read."""
     if isinstance(error, OSError) and error.strerror:
         return SourceError(f"{name} cannot be read: {error.strerror}")
     text = str(error).strip() or type(error).__name__
@@ -389,13 +393,21 @@ def _read_error(name: str, error: Exception) -> SourceError:
     )
 
 
-def _open_bytes(file: DataFile) -> tuple[Input, bool]:
-    """The decompressed content of a file, and whether it was compressed."""
+def _open_input(file: DataFile) -> Input:
+    """The bytes of a file as they are, whose reading is measured."""
     if file.share is not None and not file.member:
         file.share.open_file(_size_of(replace(file, name=file.path)))
     stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
     on_read = file.share.add if file.share else lambda _: None
-    raw = Input(stream, borrowed=file.stream is not None, on_read=on_read)
+    return Input(stream, borrowed=file.stream is not None, on_read=on_read)
+
+
+def open_bytes(file: DataFile, raw: Input) -> tuple[Input, str | None]:
+    """The decompressed content of a file, and its compression: gzip, zstd, bz2, xz or None.
+
+    Raises:
+        SourceError: it is empty, or of a kind that is not supported.
+    """
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
@@ -411,7 +423,7 @@ def _open_bytes(file: DataFile) -> tuple[Input, bool]:
         raise SourceError(
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
-    return plain, codec is not None
+    return plain, codec
 
 
 def _measure(file: DataFile, size: int | None) -> None:
@@ -428,11 +440,16 @@ def _decompress(raw: Input, codec: str) -> Any:
 
 def _check_suffix(file: DataFile, kind: Format, what: str) -> None:
     """Refuse a file whose suffix is that of another format."""
-    if not file.stream and _format_of_name(file.name) not in (kind, None):
+    if format_by_name(file) not in (kind, None):
         raise SourceError(f"{file.name} is {what}, unlike its suffix")
 
 
-def _check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
+def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> None:
+    """Check that a file is what its name says.
+
+    Raises:
+        SourceError: it is not.
+    """
     wanted = {
         "parquet": ("Parquet", (_PARQUET,)),
         "arrow": ("Arrow IPC", (_ARROW_FILE, _ARROW_STREAM)),
@@ -461,9 +478,14 @@ def _open_csv(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
 
 
 def _open_tsv(file: DataFile, plain: Input, source: Source, packed: bool) -> Frame:
+    return _open_csv(file, plain, delimit_by_tabs(source), packed)
+
+
+def delimit_by_tabs(source: Source) -> Source:
+    """The options for a TSV file: its delimiter is a tab unless they name another one."""
     if source.delimiter == Source.model_fields["delimiter"].default:
-        source = source.model_copy(update={"delimiter": "\t"})
-    return _open_csv(file, plain, source, packed)
+        return source.model_copy(update={"delimiter": "\t"})
+    return source
 
 
 def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
@@ -487,8 +509,8 @@ def _convert_errors(file: DataFile, frame: Frame) -> Frame:
                 yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
-        except _READ_ERRORS as error:
-            raise _read_error(file.name, error) from error
+        except READ_ERRORS as error:
+            raise read_error(file.name, error) from error
 
     return Frame(frame.columns, combine_small_chunks(chunks()), frame.rows)
 
@@ -529,11 +551,11 @@ _READERS: dict[Format, Callable[[DataFile, Input, Source, bool], Frame]] = {
 
 def _count_rows(file: DataFile) -> int | None:
     """The number of rows from the metadata of a Parquet file; None for other files."""
-    if file.stream or file.remote or _detect_format(file) != "parquet":
+    if file.stream or file.remote or detect_format(file) != "parquet":
         return None
     if not os.access(file.name, os.R_OK):
         return None
     try:
         return int(pq.read_metadata(file.name).num_rows)
-    except _READ_ERRORS:
+    except READ_ERRORS:
         return None

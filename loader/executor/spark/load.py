@@ -67,7 +67,7 @@ def stage_by_executors(
         clean_up_failed(destination.store, rejects, spec.staging, error, "the rejected rows")
         raise
     if options.progress is not None:
-        options.progress(staged.rows, staged.bytes, len(files))
+        options.progress(staged.rows or 0, staged.bytes, len(files))
     return Ingested(
         staged,
         frozenset(settings.matched) | LoadColumns(spec, None).names,

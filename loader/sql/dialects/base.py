@@ -88,6 +88,9 @@ class Dialect:
     text_figures: tuple[Literal["minimum", "maximum", "ends"], ...] = ()
     """Which figures show the values of text, beside its bytes (`loader.plan.figures`)."""
 
+    casts_floats: bool = True
+    """Whether a cast from text surely gives the nearest floating point number."""
+
     opaque: frozenset[str] = frozenset()
     """Types for which only NULLs are counted, since their values have several spellings."""
 

@@ -176,6 +176,7 @@ DIALECT = Dialect(
     nul_in_text=False,
     # The order of text depends on the collation of the database and of the column.
     text_figures=("ends",),
+    casts_floats=False,
     opaque=frozenset(
         {
             "super",

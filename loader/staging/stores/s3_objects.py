@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ _CONFIG = Config(
     read_timeout=60,
     user_agent_extra="loader",
 )
+
+_EMPTY = {"InvalidRange", "416"}
+"""What a range of an object without bytes is."""
 
 _DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
 
@@ -132,8 +135,8 @@ class S3Objects:
                 return
             time.sleep(random.random() * min(2 ** (failures - 1), 20))  # noqa: S311  a pause
 
-    def head(self, key: str) -> tuple[int, str]:
-        """The size of an object in bytes, and its ETag.
+    def head(self, key: str) -> tuple[int, dict[str, str]]:
+        """The size of an object in bytes, and its version.
 
         Raises:
             DeniedError: this identity may not read it.
@@ -141,7 +144,26 @@ class S3Objects:
         """
         with self._raise_source_errors(f"read s3://{self.bucket}/{key}"):
             answer = self._client.head_object(Bucket=self.bucket, Key=key)
-        return int(answer["ContentLength"]), str(answer["ETag"])
+        return int(answer["ContentLength"]), _version_of(answer)
+
+    def read_end(self, key: str, size: int, *, last: bool) -> tuple[int, dict[str, str], bytes]:
+        """The first or last bytes of an object, at most ``size``, after its size and its version.
+
+        Raises:
+            DeniedError: this identity may not read it.
+            SourceError: it does not exist, or cannot be read.
+        """
+        with self._raise_source_errors(f"read s3://{self.bucket}/{key}"):
+            part = f"bytes=-{size}" if last else f"bytes=0-{size - 1}"
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=part)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _EMPTY:
+                    raise
+                return *self.head(key), b""
+            data = b"".join(_read_pieces(answer["Body"]))
+        whole = answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2]
+        return int(whole), _version_of(answer), data
 
     def read_range(self, key: str, start: int, end: int, tag: str) -> bytes:
         """The bytes of an object from ``start`` up to, but not with, ``end``.
@@ -171,6 +193,12 @@ class S3Objects:
         answer = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
         kind = DeniedError if answer.get("Code") in _DENIED else SourceError
         return kind(found.message, hint=rephrase_for_readers(found.hint or ""))
+
+
+def _version_of(answer: Mapping[str, Any]) -> dict[str, str]:
+    """The ETag of an object, and its version id if the bucket keeps versions."""
+    named = {"etag": answer["ETag"], "version_id": answer.get("VersionId")}
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
 def rephrase_for_readers(hint: str) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,7 +58,7 @@ def find_rejected_rows(
 
 
 def _rows_from_views(session: Session, renderer: Renderer, plan: Plan, store: Store) -> list[str]:
-    facts = {"prefix": plan.stage.prefix, "limit": MAX_ROWS}
+    facts = {"prefix": _folder(plan), "limit": MAX_ROWS}
     for pause in _DELAYS:
         time.sleep(pause)
         for view in _VIEWS:
@@ -69,6 +69,15 @@ def _rows_from_views(session: Session, renderer: Renderer, plan: Plan, store: St
             if found:
                 return [_format_row(_RejectedRow(*row), plan, store) for row in found]
     return []
+
+
+def _folder(plan: Plan) -> str:
+    """The folder that all files of a load are in."""
+    if plan.in_place is None:
+        return plan.stage.prefix
+    uris = plan.in_place.uris
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*uris, strict=False))
+    return uris[0][: len(list(same))].rpartition("/")[0]
 
 
 def _rows_too_long(plan: Plan, store: Store, message: str) -> list[str]:
@@ -95,10 +104,10 @@ _LENGTH = re.compile(
 
 def _format_row(rejected: _RejectedRow, plan: Plan, store: Store) -> str:
     file = rejected.file.strip()
-    header = 1 if plan.stage.format == "csv" else 0
+    header = 1 if plan.stage.format == "csv" and plan.in_place is None else 0
     row = rejected.line - header
     value = rejected.value and rejected.value.strip()
-    if not value:
+    if not value and plan.in_place is None:
         value = _staged_value(store, file, row, rejected.column.strip(), plan)
     shown = "" if value is None else f"{value[:80]!r}: "
     kind = f" {rejected.column_type.strip()}" if rejected.column_type.strip() else ""

@@ -41,6 +41,7 @@ def files(s3: str) -> Mapping[str, bytes]:
         "twice.csv": b"1,a\n",
         "twice.csv.bak": b"1,a\n",
         "digits.csv": b"1.99\n",
+        "quotes.txt": b'1|"a,\\b"\n',
         "rows.json": b'{"a": 1, "B": "x"}\n',
         "rows.parquet": parquet(a=pa.array([1, 2], pa.int32()), b=pa.array(["a", "b"])),
         "umlauts.parquet": parquet(a=pa.array(["ää"])),

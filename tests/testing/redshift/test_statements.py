@@ -64,10 +64,11 @@ REFUSED_COPIES = [
     (f"{ROLE} FORMAT AS PARQUET MANIFST", 'syntax error at or near "MANIFST"'),
     (f"{ROLE} FORMAT AS MANIFEST", "syntax error"),
     (f"{ROLE} CSV NULL 'x'", "syntax error"),
+    (f"{ROLE} DELIMITER ',' QUOTE '%'", "QUOTE is not compatible with TEXT"),
     (f"{ROLE} CSV IGNOREHEADER one", "syntax error"),
     (f"{ROLE} CSV; SELECT 1", "cannot insert multiple commands"),
     # What the stand-in says it does not implement
-    (f"{ROLE}", "does not implement COPY of text that is not CSV or JSON"),
+    (f"{ROLE} DELIMITER ',' ESCAPE", "does not implement ESCAPE with a delimiter"),
     (f"{ROLE} FORMAT ORC", "does not implement COPY of ORC"),
     (f"{ROLE} JSON 's3://bucket/paths.json'", "does not implement COPY of JSON with a jsonpaths"),
     (f"{ROLE} CSV MAXERROR 5", "does not implement a COPY that tolerates errors"),

@@ -126,5 +126,5 @@ def rows(
         Refusal: the file cannot be read into these columns at all.
         LoadError: one of its values does not load.
     """
-    readers = {"parquet": parquet_rows, "csv": csv_rows, "json": json_rows}
+    readers = {"parquet": parquet_rows, "csv": csv_rows, "json": json_rows, "text": csv_rows}
     return readers[copy.format](copy, columns, data, url)

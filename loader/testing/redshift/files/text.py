@@ -39,7 +39,7 @@ _NOT_IN_JSON = frozenset(
 def csv_rows(
     copy: CopyStatement, columns: Sequence[LiveColumn], data: bytes, url: str
 ) -> Iterator[bytes]:
-    """A CSV file as lines for COPY.
+    """A CSV file, or one with a delimiter and no quotes, as lines for COPY.
 
     Raises:
         Refusal: it cannot be read at all.
@@ -93,8 +93,8 @@ def _read_csv(
             ),
             pa_csv.ParseOptions(
                 delimiter=copy.delimiter,
-                quote_char=copy.quote,
-                newlines_in_values=True,
+                quote_char=copy.quote or False,
+                newlines_in_values=bool(copy.quote),
                 ignore_empty_lines="IGNOREBLANKLINES" in copy.options,
                 invalid_row_handler=note,
             ),

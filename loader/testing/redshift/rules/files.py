@@ -131,6 +131,10 @@ VALUES: tuple[Rule, ...] = (
         gives="1 | b | Invalid digit, Type: Integer",
     ),
     imitated(
+        "without a format there is a delimiter, and quotes are text", _FORMAT,
+        _T, _copy("quotes.txt", "DELIMITER '\\174'"), "SELECT b FROM t", gives='"a,\\b"',
+    ),
+    imitated(
         "excess digits are cut off unless ROUNDEC is given", "copy-parameters-data-conversion",
         "CREATE TABLE t (a decimal(4, 1))", _copy("digits.csv", "CSV"), "SELECT a FROM t",
         gives="1.9",

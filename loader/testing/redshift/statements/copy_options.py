@@ -95,7 +95,10 @@ _NOT_WITH = {
             "SERIALIZETOJSON",
         }
     ),
+    "text": frozenset({"QUOTE", "SERIALIZETOJSON"}),
 }
+
+_NOT_IMPLEMENTED_IN_TEXT = ("ESCAPE", "FILLRECORD", "FIXEDWIDTH", "REMOVEQUOTES")
 
 _FOR_OTHER_SOURCES = frozenset({"READRATIO", "SSH", "ENCRYPTED", "MASTER_SYMMETRIC_KEY"})
 """READRATIO and SSH are not S3's; client-side encryption ended (dg/r_COPY)."""
@@ -191,6 +194,9 @@ def _check_columnar(options: Options, form: str) -> None:
 def _check_text(options: Options, form: str) -> None:
     for name in sorted(_NOT_WITH[form].intersection(options.given)):
         raise Refusal(f"{name} is not compatible with {form.upper()}", SYNTAX)
+    for name in _NOT_IMPLEMENTED_IN_TEXT if form == "text" else ():
+        if name in options.given:
+            raise not_implemented(f"{name} with a delimiter")
     codecs = [name for name in _CODECS if name in options.given]
     if len(codecs) > 1:
         raise Refusal(f"{codecs[0]} and {codecs[1]} cannot be used together", SYNTAX)

@@ -22,7 +22,7 @@ from loader.testing.redshift.statements.tokens import (
     with_depth,
 )
 
-Format = Literal["parquet", "csv", "json"]
+Format = Literal["parquet", "csv", "json", "text"]
 
 _ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[^\s,]+")
 
@@ -51,6 +51,7 @@ class CopyStatement:
     """The names of all options given, in capitals (``NULL`` for NULL AS)."""
     delimiter: str = ","
     quote: str = '"'
+    """Empty where quotes mean nothing: in text with a delimiter."""
     time_format: str = "auto"
 
 
@@ -110,8 +111,7 @@ def parse_copy(sql: str) -> CopyStatement:
     cursor.expect("from")
     url = _source(cursor.string())
     form, json_option, options = _copy_options(cursor)
-    if form is None:
-        raise not_implemented("COPY of text that is not CSV or JSON: no FORMAT was given")
+    form = form or "text"
     copy_options.check(options, form)
     return CopyStatement(
         schema=schema,
@@ -129,8 +129,8 @@ def parse_copy(sql: str) -> CopyStatement:
         serialize_to_json="SERIALIZETOJSON" in options.given,
         json_option=json_option,
         options=frozenset(options.given),
-        delimiter=options.text("DELIMITER", ","),
-        quote=options.text("QUOTE", '"'),
+        delimiter=options.text("DELIMITER", "|" if form == "text" else ","),
+        quote="" if form == "text" else options.text("QUOTE", '"'),
         time_format=options.text("TIMEFORMAT", "auto"),
     )
 

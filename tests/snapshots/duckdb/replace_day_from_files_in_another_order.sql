@@ -1,0 +1,124 @@
+-- s.t on local (duckdb): replace day=2013-01-01
+-- loads 1 Parquet file in place; the manifest is kept in .loader/staging/s.t/load-1/run-1
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id VARCHAR NOT NULL,
+    table_schema VARCHAR NOT NULL,
+    table_name VARCHAR NOT NULL,
+    asset_key VARCHAR NOT NULL,
+    slice VARCHAR,
+    write_disposition VARCHAR NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    bytes_staged BIGINT NOT NULL,
+    files INTEGER NOT NULL,
+    manifest VARCHAR,
+    spec_hash VARCHAR NOT NULL,
+    loader_version VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    rows_inserted BIGINT,
+    rows_updated BIGINT,
+    rows_unchanged BIGINT,
+    rows_skipped BIGINT,
+    rows_collapsed BIGINT,
+    column_figures VARCHAR,
+    columns_changed VARCHAR,
+    rows_deleted BIGINT,
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
+);
+
+BEGIN;
+
+-- 1. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE load_id = 'load-1'
+  AND table_schema = 's'
+  AND table_name = 't';
+
+-- 2. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 3. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" BIGINT NOT NULL,
+    "day" DATE,
+    "at" TIMESTAMP,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "carrier" VARCHAR,
+    "amount" DECIMAL(12,2)
+);
+
+-- 4. delete the slice: replace reloads this slice; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 5. create the stage: COPY goes by position, and the files have their columns in another order
+CREATE TEMPORARY TABLE "loader_stage" (
+    "amount" DECIMAL(12,2),
+    "carrier" VARCHAR,
+    "seen" TIMESTAMP WITH TIME ZONE,
+    "at" TIMESTAMP,
+    "day" DATE,
+    "id" BIGINT
+);
+
+-- 6. copy: load the files from where they lie
+INSERT INTO "loader_stage" ("amount", "carrier", "seen", "at", "day", "id")
+SELECT "amount", "carrier", "seen", "at", "day", "id"
+FROM read_parquet([
+    's3://b/x'
+], binary_as_string = false,
+    hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false);
+
+-- 7. look for bad values: values must be what staging would let through
+SELECT
+    count(*) AS rows_found,
+    count(CASE WHEN "id" IS NULL THEN 1 END) AS "bad_1",
+    count(CASE WHEN strlen("carrier") > 2 THEN 1 END) AS "bad_2"
+FROM "loader_stage";
+
+-- 8. insert the rows: by name
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage";
+
+-- 9. count: the slice day=2013-01-01 must hold exactly the staged rows
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 10. look for duplicate keys: each primary key must be there once
+SELECT count(*) FROM (
+    SELECT count(*)
+    FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+    GROUP BY "id"
+    HAVING count(*) > 1
+) AS repeated;
+
+-- 11. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 12. record the load: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed, rows_rejected, rejects
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01-01', 'replace',
+    1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
+    '8a1d2b017f9a19678001bdd68f4835a1815fd31e3b5b16363a1a8c53d51df1d1', '1.0', now(),
+    NULL, NULL,
+    0, NULL;
+
+COMMIT;

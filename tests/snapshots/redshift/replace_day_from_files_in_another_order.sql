@@ -1,0 +1,159 @@
+-- s.t on prod (redshift): replace day=2013-01-01
+-- loads 1 Parquet file in place; the manifest is kept in s3://bucket/loader/s.t/load-1/run-1
+
+-- label the queries: SYS_QUERY_HISTORY shows it as query_label
+SET QUERY_GROUP TO 'loader load-1';
+
+-- create the ledger's schema (only when it is missing): for the ledger
+CREATE SCHEMA IF NOT EXISTS "loader";
+
+-- create the ledger (only when it is missing): the record of all loads
+CREATE TABLE IF NOT EXISTS "loader"."loads" (
+    load_id varchar(128) NOT NULL,
+    table_schema varchar(127) NOT NULL,
+    table_name varchar(127) NOT NULL,
+    asset_key varchar(1024) NOT NULL,
+    slice varchar(4096),
+    write_disposition varchar(16) NOT NULL,
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048),
+    spec_hash varchar(64) NOT NULL,
+    loader_version varchar(64) NOT NULL,
+    loaded_at timestamp NOT NULL,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_unchanged bigint,
+    rows_skipped bigint,
+    rows_collapsed bigint,
+    column_figures varchar(65535),
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
+)
+DISTSTYLE AUTO
+SORTKEY ("loaded_at");
+
+-- create the ledger of the table (only when it is missing): loads of the table lock it to wait for each other; readers never wait
+CREATE TABLE IF NOT EXISTS "loader"."loads_s_t" (
+    load_id varchar(128) NOT NULL,
+    slice varchar(4096),
+    rows_loaded bigint NOT NULL,
+    bytes_staged bigint NOT NULL,
+    files integer NOT NULL,
+    manifest varchar(2048)
+)
+DISTSTYLE AUTO
+SORTKEY ("load_id");
+
+-- copy earlier loads of the table (only when it is missing): from a ledger that an earlier version made
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+SELECT load_id, slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads"
+WHERE table_schema = 's'
+  AND table_name = 't'
+  AND load_id NOT IN (SELECT load_id FROM "loader"."loads_s_t");
+
+BEGIN;
+
+-- 1. lock the ledger of the table: loads of one table wait for each other; readers never wait
+LOCK "loader"."loads_s_t";
+
+-- 2. look for this load: a committed load is not repeated
+SELECT slice, rows_loaded, bytes_staged, files, manifest
+FROM "loader"."loads_s_t"
+WHERE load_id = 'load-1';
+
+-- 3. create the schema (only when it is missing): for the table
+CREATE SCHEMA IF NOT EXISTS "s";
+
+-- 4. create the table (only when it is missing): as the spec declares it
+CREATE TABLE IF NOT EXISTS "s"."t" (
+    "id" bigint NOT NULL,
+    "day" date,
+    "at" timestamp,
+    "seen" timestamptz,
+    "carrier" varchar(2),
+    "amount" decimal(12,2)
+);
+
+-- 5. delete the slice: replace reloads this slice; other rows stay
+DELETE FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 6. create the stage: COPY goes by position, and the files have their columns in another order
+CREATE TEMPORARY TABLE "loader_stage" (
+    "amount" decimal(12,2),
+    "carrier" varchar(2),
+    "seen" timestamptz,
+    "at" timestamp,
+    "day" date,
+    "id" bigint
+);
+
+-- 7. copy: load the files from where they lie
+COPY "loader_stage" ("amount", "carrier", "seen", "at", "day", "id")
+FROM 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+IAM_ROLE 'arn:aws:iam::123456789012:role/loader'
+FORMAT AS PARQUET
+MANIFEST;
+
+-- 8. count copied rows: COPY must have loaded exactly the rows of the files
+SELECT pg_last_copy_count();
+
+-- 9. look for bad values: values must be what staging would let through
+SELECT
+    count(*) AS rows_found,
+    count(CASE WHEN "id" IS NULL THEN 1 END) AS "bad_1",
+    count(CASE WHEN octet_length("carrier") > 2 THEN 1 END) AS "bad_2"
+FROM "loader_stage";
+
+-- 10. insert the rows: by name
+INSERT INTO "s"."t" ("id", "day", "at", "seen", "carrier", "amount")
+SELECT "id", "day", "at", "seen", "carrier", "amount"
+FROM "loader_stage";
+
+-- 11. count: the slice day=2013-01-01 must hold exactly the staged rows
+SELECT count(*) FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02';
+
+-- 12. look for duplicate keys: each primary key must be there once
+SELECT count(*) FROM (
+    SELECT count(*)
+    FROM "s"."t"
+WHERE "day" >= DATE '2013-01-01'
+  AND "day" < DATE '2013-01-02'
+    GROUP BY "id"
+    HAVING count(*) > 1
+) AS repeated;
+
+-- 13. drop the stage: no longer needed
+DROP TABLE "loader_stage";
+
+-- 14. record the load for the table: its id commits together with its rows: exactly once
+INSERT INTO "loader"."loads_s_t" (load_id, slice, rows_loaded, bytes_staged, files, manifest)
+VALUES (
+    'load-1', 'day=2013-01-01', 1000,
+    20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json'
+);
+
+-- 15. record the load: for `loader history`; no load reads it
+INSERT INTO "loader"."loads" (
+    load_id, table_schema, table_name, asset_key, slice, write_disposition,
+    rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
+    column_figures, columns_changed, rows_rejected, rejects
+)
+SELECT
+    'load-1', 's', 't', 's/t',
+    'day=2013-01-01', 'replace',
+    1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
+    '8a1d2b017f9a19678001bdd68f4835a1815fd31e3b5b16363a1a8c53d51df1d1', '1.0', getdate(),
+    NULL, NULL,
+    0, NULL;
+
+COMMIT;
