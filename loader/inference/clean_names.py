@@ -43,6 +43,9 @@ def _distinct(name: str, taken: set[str]) -> str:
     number, found = 1, name
     while found in taken:
         number += 1
+        if name.rstrip("_") in SYSTEM_COLUMNS:
+            found += "_"
+            continue
         found = f"{_cut(name, MAX_NAME_BYTES - len(str(number)) - 1)}_{number}"
     return found
 

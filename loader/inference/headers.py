@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loader.inference.guesses import Guess
 from loader.inference.text_formats import NUMBERS
@@ -32,6 +35,22 @@ def is_row_of_data(cells: Sequence[str], guesses: Mapping[str, Guess]) -> bool:
     if not given or any(_family(own[cell]) != typed[cell] for cell in given):
         return False
     return not _are_years(given, guesses)
+
+
+def find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
+    """Another delimiter, which is in all rows as often as in the first one: ``1,5;2,5``.
+
+    Args:
+        cells: The first row.
+        columns: The text of the rows below, by column.
+    """
+    for delimiter in (";", "\t", "|"):
+        counts = [pc.count_substring(values, delimiter).fill_null(0) for values in columns]
+        wanted = sum(cell.count(delimiter) for cell in cells)
+        found = reduce(pc.add, counts) if counts else pa.array([], pa.int32())
+        if wanted and pc.all(pc.equal(found, wanted), min_count=0).as_py():
+            return delimiter
+    return None
 
 
 def _family(guess: Guess) -> str:

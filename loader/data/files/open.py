@@ -216,7 +216,8 @@ def stem(name: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _format_of_name(name: str) -> Format | None:
+def format_of_name(name: str) -> Format | None:
+    """The format that the suffix of a file says; None if it says none."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
@@ -225,7 +226,7 @@ def _format_of_name(name: str) -> Format | None:
 
 def _detect_format(file: DataFile, head: bytes = b"") -> Format:
     """The format of a file by its name, else by its first bytes."""
-    if not file.stream and (named := _format_of_name(file.name)):
+    if not file.stream and (named := format_of_name(file.name)):
         return named
     if head.startswith(archives.MAGICS):
         return "excel"
@@ -309,7 +310,11 @@ def _open_members(
     if (wrong := SUFFIXES.get(Path(file.name).suffix.lower())) and not file.stream:
         raise SourceError(f"{file.name} is a zip archive, unlike its suffix of {wrong} files")
     members = [
-        DataFile(f"{file.name}/{info.filename}", member=partial(archive.open, info))
+        DataFile(
+            f"{file.name}/{info.filename}",
+            member=partial(archive.open, info),
+            as_path=replace(file.as_path, member=info.filename),
+        )
         for info in archive.members()
     ]
     formats = {member.name: _detect_format(member, _head_of(member)) for member in members}
@@ -325,7 +330,7 @@ def _open_members(
 
 def _head_of(member: DataFile) -> bytes:
     """The first bytes of a member; empty where its name says what it is."""
-    if _format_of_name(member.name):
+    if format_of_name(member.name):
         return b""
     assert member.member is not None
     try:
@@ -390,7 +395,7 @@ def _decompress(raw: Input, codec: str) -> Any:
 
 def _check_suffix(file: DataFile, kind: Format, what: str) -> None:
     """Refuse a file whose suffix is that of another format."""
-    if not file.stream and _format_of_name(file.name) not in (kind, None):
+    if not file.stream and format_of_name(file.name) not in (kind, None):
         raise SourceError(f"{file.name} is {what}, unlike its suffix")
 
 
