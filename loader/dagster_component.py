@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
@@ -104,7 +104,13 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             " DuckDBIOManager or RedshiftIOManager; secrets as {{ env.NAME }}.",
         ),
     ] = None
-    checks: Annotated[bool, _describe("Whether to create the specs' asset checks.")] = True
+    checks: Annotated[
+        bool | Literal["partitioned"],
+        _describe(
+            "Whether to create the specs' asset checks; `partitioned` keeps a result of each"
+            " partition, a preview in Dagster 1.13."
+        ),
+    ] = True
     assets: Annotated[
         dict[str, TableRows],
         _describe("Asset key or glob → the source of its rows; an exact key overrides a glob."),
@@ -172,7 +178,10 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
                 assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool, key))
             elif self.external:
                 assets.append(asset.merge_attributes(deps=deps))
-        checks = asset_checks(project, list(self.select), io_manager_key=key)
+        partitioned = self.checks == "partitioned"
+        checks = asset_checks(
+            project, list(self.select), io_manager_key=key, partitioned=partitioned
+        )
         return dg.Definitions(
             assets=assets,
             asset_checks=checks if self.checks else [],

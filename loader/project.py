@@ -408,12 +408,15 @@ class Project:
         return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
-        self, spec: TableSpec, partitions: Iterable[Request], *, target: str | None = None
+        self, spec: TableSpec, partitions: Iterable[Request | None], *, target: str | None = None
     ) -> list[int]:
-        """Count the table's rows in each of the given slices."""
+        """Count the table's rows in each of the given slices; None is the whole table."""
         from loader.executor.checks import count_rows
 
-        slices = [make_slice(spec.dimensions, partition) for partition in partitions]
+        slices = [
+            None if partition is None else make_slice(spec.dimensions, partition)
+            for partition in partitions
+        ]
         return count_rows(spec, slices, self.context(target))
 
     def history(

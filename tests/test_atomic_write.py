@@ -277,7 +277,7 @@ def test_every_command_writes_aside(
     project = make_project({"t.yml": {"schema": "s", "name": "t", "columns": columns}})
     project.load(project.spec("s/t"), pa.table({"id": [1]}))
     monkeypatch.chdir(project.config.root)
-    path = Path("out.csv")
+    path = Path("out.json")
     path.write_text(OLD)
 
     def full(aside: Path, _: Path) -> None:
@@ -285,5 +285,5 @@ def test_every_command_writes_aside(
 
     monkeypatch.setattr(atomic_write, "_replace", full)
     assert run(*words, str(path)) == 1
-    assert "out.csv cannot be written: No space left" in capfd.readouterr().err
+    assert "out.json cannot be written: No space left" in capfd.readouterr().err
     assert path.read_text() == OLD

@@ -42,8 +42,8 @@ def run(
     SELECT is an asset key, schema.table, a glob, a spec file, or a folder of specs; default all
     tables. Each table is one verified transaction of its own: a table that fails is unchanged, and
     does not stop the others. Of a spec with `load: new` only files are loaded that the ledger does
-    not know. A partitioned table is loaded by the partitions of its files or rows, or
-    those that --partition names.
+    not know. A partitioned table is loaded by the partitions of its files or rows, or those that
+    --partition names.
     """
     from loader.cli.output.runs import format_plan, format_run, format_table_run  # noqa: PLC0415
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415

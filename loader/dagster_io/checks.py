@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,9 +25,16 @@ from loader.spec.model import TableSpec
 
 _WHOLE = "the whole table"
 
+_MAX_PARTITIONS = 100
+"""Maximum partitions of a run with results of their own."""
+
 
 def asset_checks(
-    project: Project, select: Sequence[str] = (), *, io_manager_key: str = "io_manager"
+    project: Project,
+    select: Sequence[str] = (),
+    *,
+    io_manager_key: str = "io_manager",
+    partitioned: bool = False,
 ) -> list[dg.AssetChecksDefinition]:
     """The asset checks of tables; they query the warehouse of the IO manager.
 
@@ -37,13 +45,20 @@ def asset_checks(
         project: The project with the specs.
         select: The tables, as on the command line; default all.
         io_manager_key: The resource key of one of Loader's IO managers.
+        partitioned: Whether checks of partitioned tables have the partitions of their spec, so that
+            Dagster keeps a result of each one; a preview in Dagster 1.13. The asset must have the
+            same partitions.
 
     Raises:
         PlanError: a pattern matches no table.
         SpecError: a spec file is invalid; lists every problem of every file.
     """
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
-    return [_definition(spec, io_manager_key) for spec in specs if spec.checks]
+    return [
+        _definition(spec, io_manager_key, partitions_def(spec) if partitioned else None)
+        for spec in specs
+        if spec.checks
+    ]
 
 
 def op_name(key: str) -> str:
@@ -57,25 +72,30 @@ def op_name(key: str) -> str:
 _WORDS = "[A-Za-z0-9]+(_[A-Za-z0-9]+)*"
 
 
-def _definition(spec: TableSpec, io_manager_key: str) -> dg.AssetChecksDefinition:
+def _definition(
+    spec: TableSpec, io_manager_key: str, partitions: dg.PartitionsDefinition | None
+) -> dg.AssetChecksDefinition:
     named = _name_checks(spec.checks)
     asset = dg.AssetKey(spec.asset_key.split("/"))
-    declared = {
-        name: dg.AssetCheckSpec(
-            name,
-            asset=asset,
-            description=_describe(check),
-            blocking=check.severity == "error",
-            metadata={"metric": check.metric, "expectation": _format_expected(check)},
-        )
-        for name, check in named.items()
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitions of checks are a preview
+        declared = {
+            name: dg.AssetCheckSpec(
+                name,
+                asset=asset,
+                description=_describe(check),
+                blocking=check.severity == "error",
+                metadata={"metric": check.metric, "expectation": _format_expected(check)},
+                partitions_def=partitions,
+            )
+            for name, check in named.items()
+        }
 
     def run(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         checks = {name: check for name, check in named.items() if name in chosen}
         project = find_project(getattr(context.resources, io_manager_key), io_manager_key)
-        yield from _run_checks(context, spec, checks, project)
+        yield from _run_checks(context, spec, checks, project, partitions is not None)
 
     # Not with Dagster's decorator: it names outputs after the asset key, which may be invalid.
     run.__annotations__["context"] = dg.AssetCheckExecutionContext
@@ -123,6 +143,7 @@ def _run_checks(
     spec: TableSpec,
     checks: Mapping[str, Check],
     project: Project,
+    partitioned: bool,
 ) -> Iterator[dg.AssetCheckResult]:
     selected = spec.model_copy(update={"checks": tuple(checks.values())})
     try:
@@ -131,6 +152,8 @@ def _run_checks(
             context.log.info(f"{spec.table}: the run has no partitions, so nothing is checked")
             return
         results = project.check(selected, None if selection is None else selection.request)
+        if partitioned and selection is not None:
+            _log_partitions(context, selected, checks, project, selection)
     except LoaderError as error:
         if isinstance(error, ExecuteError) and _is_table_missing(project, spec, error):
             yield from (_missing_table(spec, name, check, error) for name, check in checks.items())
@@ -141,6 +164,39 @@ def _run_checks(
     where = _WHOLE if selection is None else _format_keys(list(selection.cells))
     for name, result in zip(checks, results, strict=True):
         yield _result(spec, name, result, where)
+
+
+def _log_partitions(
+    context: dg.AssetCheckExecutionContext,
+    spec: TableSpec,
+    checks: Mapping[str, Check],
+    project: Project,
+    selection: Selection,
+) -> None:
+    """Log the result of each partition of a run of several, which is not one of Dagster's own."""
+    if context.has_partition_key:  # Dagster keeps the result for it
+        return
+    if len(selection.cells) > _MAX_PARTITIONS:
+        context.log.info(
+            f"{spec.table}: the run has more than {_MAX_PARTITIONS} partitions, so its"
+            " checks have one result for all of them"
+        )
+        return
+    for key, cell in selection.cells.items():
+        for name, result in zip(checks, project.check(spec, [cell]), strict=True):
+            told = _result(spec, name, result, key)
+            assert told.asset_key is not None
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=told.asset_key,
+                check_name=name,
+                passed=told.passed,
+                severity=told.severity,
+                description=told.description,
+                metadata=told.metadata,
+                partition=key,
+            )
+            # Dagster takes it, and says only in the types of this method that it does not.
+            context.op_execution_context.log_event(evaluation)  # type: ignore[arg-type]
 
 
 def _is_table_missing(project: Project, spec: TableSpec, error: ExecuteError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -147,8 +148,27 @@ class _Request:
         return whole()
 
 
+_OPTIONS = ("columns", "limit", "allow_missing_partitions")
+"""The metadata of an input that its IO manager knows."""
+
+
+def _unknown_option(name: str) -> PlanError:
+    close = difflib.get_close_matches(name, _OPTIONS, n=1)
+    known = ", ".join(f"`{option}`" for option in _OPTIONS)
+    return PlanError(
+        f"the input's metadata has an unknown key `{name}`",
+        hint=f"did you mean `{close[0]}`?"
+        if close
+        else f"the keys are {known}; put what is meant"
+        " for others under a name with a slash, as in `team/note`",
+    )
+
+
 def _parse_request(context: dg.InputContext, default: Form) -> _Request:
     options = context.definition_metadata or {}
+    for name in options:
+        if name not in _OPTIONS and "/" not in name:  # such as dagster/…, for others
+            raise _unknown_option(name)
     annotation: Any = Any
     with suppress(dg.DagsterInvariantViolationError):  # build_input_context may leave it out
         annotation = context.dagster_type.typing_type

@@ -38,6 +38,8 @@ class TableIOManager(dg.ConfigurableIOManager):
     """For an asset without a spec: raise an error, or infer the table from the data."""
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
     """The frame type of an input without an annotation."""
+    sample_rows: int = 0
+    """How many rows of each load its page shows; columns with a classification are left out."""
 
     _project: Project | None = PrivateAttr(default=None)
     _tables: Tables | None = PrivateAttr(default=None)
@@ -80,7 +82,9 @@ class TableIOManager(dg.ConfigurableIOManager):
     def _find_tables(self) -> Tables:
         if self._tables is None:
             infers = self.on_missing_spec == "infer"
-            self._tables = Tables(self.project, infers, self.default_frame)
+            self._tables = Tables(
+                self.project, infers, self.default_frame, max(self.sample_rows, 0)
+            )
         return self._tables
 
     @classmethod
@@ -101,6 +105,11 @@ class TableIOManager(dg.ConfigurableIOManager):
                 bool,
                 default_value=False,
                 description="Validate the data and show the plan; write and materialize nothing.",
+            ),
+            "sample_rows": dg.Field(
+                int,
+                default_value=0,
+                description="How many of the loaded rows to show; 0 is what the manager says.",
             ),
         }
 

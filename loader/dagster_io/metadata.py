@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -89,8 +90,6 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
             found[name] = dg.MetadataValue.json(list(columns))
     for phase, seconds in (result.seconds or {}).items():
         found[f"{phase}_seconds"] = round(seconds, 3)
-    if result.rows_after is not None:
-        found["dagster/row_count"] = result.rows_after
     if result.statistics:
         found["column_statistics"] = column_statistics(result.statistics)
     places = {"rejects": result.rejects, "staged": result.staged}
@@ -154,6 +153,7 @@ def format_sql(plan: Plan, most: int = _MAX_SQL) -> dg.MarkdownMetadataValue:
 
 def failure(error: LoaderError) -> dg.Failure:
     """A `Failure` without retries for a permanent error, with a table of its details."""
+    error.hint = _in_words_of_dagster(error.hint)
     found: Metadata = {"error": type(error).__name__}
     if error.hint:
         found["next_step"] = error.hint
@@ -162,6 +162,20 @@ def failure(error: LoaderError) -> dg.Failure:
     if isinstance(error, ExecuteError) and error.statement:
         found["statement"] = dg.MetadataValue.md(fence_code(error.statement))
     return dg.Failure(description=escape_invisible(str(error)), metadata=found, allow_retries=False)
+
+
+_WORDS = (
+    (r"load it first: loader load .* FILE", "materialize it first"),
+    (r"name the partitions with --partition", "give the asset partitions_def"),
+    (r", or pipe one: `unzip .*`", ""),
+)
+"""What hints say of the command line, and what one does in Dagster."""
+
+
+def _in_words_of_dagster(hint: str | None) -> str | None:
+    for pattern, words in _WORDS if hint else ():
+        hint = re.sub(pattern, words, str(hint))
+    return hint
 
 
 def table_value(

@@ -10,13 +10,20 @@ from typing import Any
 
 import dagster as dg
 
-from loader.dagster_io.metadata import DRY_RUN, load_metadata, plan_metadata, table_metadata
+from loader.dagster_io.metadata import (
+    DRY_RUN,
+    load_metadata,
+    plan_metadata,
+    table_metadata,
+    table_value,
+)
 from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.runs import first_run_id, not_materialized
 from loader.dagster_io.tables import Tables
-from loader.errors import PlanError
+from loader.errors import LoaderError, PlanError
 from loader.escaping import escape_invisible
 from loader.executor.results import LoadResult
+from loader.project import Project
 from loader.redaction import KNOWN
 from loader.spec.model import TableSpec
 from loader.text_tables import format_count
@@ -24,7 +31,19 @@ from loader.text_tables import format_count
 _MAX_PARTITIONS = 2_000
 """Maximum partitions of a run with row counts of their own; more would be slow in Dagster."""
 
-_COUNTS = ("dagster/row_count", "dagster/partition_row_count")
+_MAX_COUNTED = 100
+"""Maximum partitions of a run whose rows are counted when a load has not done that."""
+
+_MAX_CELL = 200
+"""Maximum characters of a value in the sample rows."""
+
+_ROWS, _PARTITION_ROWS = "dagster/row_count", "dagster/partition_row_count"
+
+_SHARED = frozenset(
+    {"dagster/column_schema", "dagster/table_name", "dagster/uri", "dagster/code_references"}
+    | {_ROWS, "status", "load_id", "slice", "sql", "staged", "rejects", "warnings"}
+)
+"""Metadata that says the same of each partition of a run; the others are figures of the run."""
 
 
 def store(tables: Tables, context: dg.OutputContext, obj: Any) -> None:
@@ -71,14 +90,78 @@ def _load(
         load_id=_load_id(context, spec, selection, whole=whole),
     )
     _log(context, result)
-    partitions = len(selection.cells) if selection else 1
-    metadata = {**table, **load_metadata(result, partitions)}
-    rows = metadata.pop("dagster/row_count", None) if selection else None
-    if rows is not None and partition is not None and partitions == 1:
-        metadata |= dict.fromkeys(_COUNTS, rows)
-    if partitions > 1:
-        del metadata["rows_loaded"]  # each partition has its own
-    return metadata, _by_partition(result, spec, selection)
+    keys = list(selection.cells) if selection else []
+    metadata = {**table, **load_metadata(result, len(keys) or 1)}
+    samples = options.get("sample_rows") or tables.sample_rows
+    if samples:
+        metadata["sample_rows"] = _read_sample(tables.project, spec, partition, samples)
+    rows, counts = _count_rows(tables.project, context, result, spec, selection)
+    if rows is not None:
+        metadata[_ROWS] = rows
+    if len(keys) == 1:
+        return {**metadata, **({_PARTITION_ROWS: counts[keys[0]]} if counts else {})}, {}
+    if keys:  # these figures would be taken for those of each partition
+        metadata = {
+            name if name in _SHARED else f"run_{name}": value for name, value in metadata.items()
+        }
+    loaded = selection.rows(result.partition_rows) if selection and result.partition_rows else {}
+    by_partition: dict[str, dict[str, int]] = {}
+    for key in keys if len(keys) <= _MAX_PARTITIONS else ():
+        own = {_PARTITION_ROWS: counts.get(key), "rows_loaded": loaded.get(key)}
+        by_partition[key] = {name: number for name, number in own.items() if number is not None}
+    return metadata, by_partition
+
+
+def _count_rows(
+    project: Project,
+    context: dg.OutputContext,
+    result: LoadResult,
+    spec: TableSpec,
+    selection: Selection | None,
+) -> tuple[int | None, dict[str, int]]:
+    """The rows of the table, and of each partition of the run, after a load.
+
+    What the load has not verified is counted; if that fails, it is not told.
+    """
+    cells = selection.cells if selection else {}
+    rows = result.rows_after if result.slice is None else None
+    counts: dict[str, int] = {}
+    if spec.write_disposition == "replace" and result.status == "loaded" and result.slice:
+        if selection is not None and result.partition_rows is not None:
+            counts = selection.rows(result.partition_rows)
+        elif len(cells) == 1 and result.rows_after is not None:
+            counts = dict.fromkeys(cells, result.rows_after)
+    unknown = [key for key in cells if key not in counts]
+    if len(unknown) > _MAX_COUNTED:
+        unknown = []
+    asked = [*([None] if rows is None else []), *([cells[key]] for key in unknown)]
+    if asked:
+        try:
+            answers = project.count(spec, asked)
+        except LoaderError as error:
+            text = f"{spec.table} was loaded, but its rows could not be counted: {error.message}"
+            context.log.warning(escape_invisible(KNOWN.hide(text)))
+            return rows, counts
+        if rows is None:
+            rows = answers.pop(0)
+        counts |= dict(zip(unknown, answers, strict=True))
+    return rows, counts
+
+
+def _read_sample(project: Project, spec: TableSpec, partition: Any, most: int) -> Any:
+    """Some rows that are now in the slice of a load, without columns with a classification."""
+    shown = [column.name for column in spec.columns if not column.classification]
+    frame: Any = project.read(spec, partition, columns=shown, limit=most, as_="arrow")
+    return table_value(
+        [{name: _cell(value) for name, value in row.items()} for row in frame.to_pylist()], most
+    )
+
+
+def _cell(value: object) -> str | int:
+    if value is None:
+        return ""
+    text = escape_invisible(str(value))
+    return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"
 
 
 def _observe_plan(
@@ -142,19 +225,6 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
         )
     for warning in result.warnings:
         context.log.warning(escape_invisible(KNOWN.hide(warning)))
-
-
-def _by_partition(
-    result: LoadResult, spec: TableSpec, selection: Selection | None
-) -> dict[str, dict[str, int]]:
-    """The row counts of each partition, in a run of several partitions."""
-    if selection is None or result.partition_rows is None:
-        return {}
-    if not 1 < len(selection.cells) <= _MAX_PARTITIONS:
-        return {}
-    rows = selection.rows(result.partition_rows)
-    names = ["rows_loaded", *(_COUNTS if spec.write_disposition == "replace" else ())]
-    return {key: dict.fromkeys(names, rows[key]) for key in selection.cells}
 
 
 def _add_metadata(

@@ -38,6 +38,8 @@ class Tables:
     """Whether specs are inferred for assets without one."""
     default_form: Form
     """The frame type of an input without an annotation."""
+    sample_rows: int = 0
+    """How many rows of each load its metadata shows."""
     carried: dict[Path, Entry] = field(default_factory=dict)
     """The spec files that assets name in their metadata, each read once."""
 
@@ -131,7 +133,7 @@ def _missing_spec(project: Project, key: str) -> PlanError:
     folder = project.config.specs
     names = [entry.name for entry in project.catalog.entries if entry.name]
     near = difflib.get_close_matches(key, names, n=3)
-    missing = f": the folder {folder} does not exist"
+    missing = f": the folder {folder.absolute()} does not exist"
     where = f" in {folder.resolve()}" if folder.is_dir() else missing
     suggestion = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Or " if near else ""
     schema, _, name = key.rpartition("/")

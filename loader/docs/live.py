@@ -132,7 +132,9 @@ def _format_size(size: int) -> str:
 
 
 def _check_row(result: CheckResult) -> CheckRow:
-    return CheckRow(describe_check(result.check), format_value(result), result.holds)
+    number = result.value
+    value = format_value(result) if number is None or number % 1 else f"{number:,.0f}"
+    return CheckRow(describe_check(result.check), value, result.holds)
 
 
 # Pictures

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC
 
 from loader.errors import ExecuteError, PlanError
 from loader.executor.checks import count_rows, run_checks, table_session
 from loader.executor.context import TargetContext
 from loader.executor.history import LedgerEntry, read_history
 from loader.executor.results import CheckResult
-from loader.plan.read_plan import grouped_by, plan_partition_rows
+from loader.plan.partition_rows import rows_of_partitions
+from loader.plan.read_plan import plan_partition_rows
 from loader.spec.file_patterns import period_start
 from loader.spec.model import TableSpec
-from loader.spec.partition_keys import locate
 from loader.spec.periods import Dimension, list_partitions
 from loader.sql.renderer import Table
-from loader.warehouse.base import Session, as_whole_number
+from loader.warehouse.base import Session
 
 LOADS = 60
 """The most loads of a table."""
@@ -27,8 +26,6 @@ PARTITIONS = 90
 """The most partitions whose rows are counted."""
 _FAR = 4
 """How many times as many partitions may lie between the latest ones."""
-_GROUPS = 100_000
-"""The most groups of rows that are read, of which partitions may be made."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +75,22 @@ def _read_partitions(
     spec: TableSpec, context: TargetContext, session: Session
 ) -> PartitionRows | None:
     windows = [dimension for dimension in spec.dimensions if dimension.grain]
-    group = grouped_by(windows[0]) if len(windows) == 1 else None
-    if group is None:
+    if len(windows) != 1:
         return None
-    dimension = group.dimension
-    statement = plan_partition_rows(spec, context.renderer, group, _GROUPS)
-    found: Counter[str] = Counter()
-    for value, rows in session.execute(statement.sql):
-        if isinstance(value, date):
-            found[locate(dimension, _in_column(dimension, value))] += as_whole_number(rows) or 0
-    return PartitionRows(dimension.name, str(dimension.grain), _without_gaps(dimension, found))
+    dimension = windows[0]
+    statement = plan_partition_rows(spec, context.renderer, dimension)
+    counted = rows_of_partitions([dimension], session.execute(statement.sql))
+    rows = {key: number for key, number in counted.items() if _is_key(dimension, key)}
+    return PartitionRows(dimension.name, str(dimension.grain), _without_gaps(dimension, rows))
 
 
-def _in_column(dimension: Dimension, value: date) -> date:
-    """A value as the column has it: drivers may return moments without their zone, which is UTC."""
-    if isinstance(value, datetime) and dimension.data_type.name == "timestamptz":
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return value
+def _is_key(dimension: Dimension, key: str) -> bool:
+    """Whether a name is that of a partition, and not of NULL, of other text, or of all rows."""
+    try:
+        period_start(dimension, key)
+    except PlanError:
+        return False
+    return True
 
 
 def _without_gaps(dimension: Dimension, rows: Mapping[str, int]) -> dict[str, int]:

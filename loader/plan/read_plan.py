@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from loader.errors import PlanError
 from loader.plan.model import Statement
+from loader.plan.partition_rows import make_bucket
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice, check_spelling
-from loader.spec.periods import CLOCK, Dimension, has_whole_hours
+from loader.spec.periods import Dimension
 from loader.sql.renderer import Renderer, Table
 
 
@@ -70,43 +70,15 @@ def plan_counts(
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class GroupedBy:
-    """What the rows of a dimension are counted by."""
+def plan_partition_rows(spec: TableSpec, renderer: Renderer, dimension: Dimension) -> Statement:
+    """The statement that counts the rows of each partition along a dimension.
 
-    dimension: Dimension
-    unit: str | None
-    """A unit of time that all of its periods are made of; None for its values as they are."""
-
-
-def grouped_by(dimension: Dimension) -> GroupedBy | None:
-    """How the rows of a dimension's periods are counted in one statement.
-
-    Periods of another time zone than UTC are made of hours, or of minutes where the zone has
-    offsets of half an hour.
-
-    Returns:
-        None for times in text.
+    `rows_of_partitions` reads its answer.
     """
-    if dimension.grain is None or dimension.data_type.name == "date":
-        return GroupedBy(dimension, None)
-    if dimension.data_type.is_text:
-        return None
-    zones = {dimension.timezone, dimension.column_timezone or "UTC"}
-    if zones == {"UTC"}:
-        return GroupedBy(dimension, dimension.grain if dimension.grain in CLOCK else "day")
-    whole = all(map(has_whole_hours, zones)) and dimension.grain != "minute"
-    return GroupedBy(dimension, "hour" if whole else "minute")
-
-
-def plan_partition_rows(
-    spec: TableSpec, renderer: Renderer, group: GroupedBy, limit: int
-) -> Statement:
-    """The statement that counts the rows of the latest groups of a dimension."""
-    facts = {"table": Table(spec.schema_name, spec.name), "part": group, "limit": limit}
-    rendered = renderer.render("period_rows", facts)
-    why = f"rows by {group.dimension.name}"
-    return Statement("partition rows", rendered.sql, why, rendered.path)
+    table, buckets = Table(spec.schema_name, spec.name), (make_bucket(dimension),)
+    facts = {"table": table, "slice": None, "buckets": buckets}
+    rendered = renderer.render("partition_rows", facts)
+    return Statement("partition rows", rendered.sql, f"rows by {dimension.name}", rendered.path)
 
 
 def check_key_spelling(slice_: Slice | None, renderer: Renderer) -> None:

@@ -80,7 +80,7 @@ def _make_facts(loading: Loading) -> Mapping[str, object]:
         "counts": MERGE_COUNTS,
         "more": (*_COUNTS[len(COUNTS_OF_MERGES) :], _REMOVED),
         "order_by": [*times, *(c for c in ignored if c.data_type.name in KEY_TYPES)],
-        "kept": _carried_columns(loading),
+        "carried": _carried_columns(loading),
     }
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -130,19 +129,6 @@ def check_partition_count(number: int) -> None:
             f"more than {MAX_PARTITIONS:,} partitions are requested at once",
             hint="load them in several parts, or the whole table with --full-refresh",
         )
-
-
-@cache
-def has_whole_hours(zone: str) -> bool:
-    """Whether all offsets of a time zone from UTC since 1970 are whole hours."""
-    moments = (
-        datetime(year, month, 1, tzinfo=UTC) for year in range(1970, 2038) for month in _YEAR
-    )
-    offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in moments}
-    return all(offset is not None and not offset % timedelta(hours=1) for offset in offsets)
-
-
-_YEAR = range(1, 13)
 
 
 def to_utc(dimension: Dimension, local: datetime) -> datetime:

@@ -439,9 +439,13 @@ WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     (
         _with(table(**BY_DAY)),
         {"assets": {"s/t": {"files": "{dat}.csv"}}},
-        "there is no dimension `dat`.*did you mean `{date}`",
+        "`{dat}` is no dimension.*did you mean `{date}`",
     ),
-    (_with(table()), {"assets": {"s/t": {"files": "{day}.csv"}}}, "so there is no `day`"),
+    (
+        _with(table()),
+        {"assets": {"s/t": {"files": "{day}.csv"}}},
+        "`{day}` is no partition of the table",
+    ),
     (
         _with(table(partition_by=BY_DAY["partition_by"])),
         {},

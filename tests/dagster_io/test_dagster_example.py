@@ -51,7 +51,7 @@ def test_the_example_runs_on_an_embedded_duckdb(tmp_path: Path) -> None:
         assert rows == {"airlines": 16, "airports": 1_458, "planes": 3_322}
         days = run(defs, instance, "flights", tags=between("2013-01-01", "2013-01-31"))
         counts = {
-            event.partition: event.materialization.metadata["dagster/row_count"].value
+            event.partition: event.materialization.metadata["dagster/partition_row_count"].value
             for event in days.get_asset_materialization_events()
         }
         assert (len(counts), sum(counts.values()), counts["2013-01-05"]) == (31, 27_004, 720)
@@ -59,10 +59,10 @@ def test_the_example_runs_on_an_embedded_duckdb(tmp_path: Path) -> None:
         assert [check.passed for check in checks] == [True, True]
         late = run(defs, instance, "delays", partition_key="2013-01-05")
         (event,) = late.get_asset_materialization_events()
-        assert event.materialization.metadata["dagster/row_count"].value == 14
+        assert event.materialization.metadata["dagster/partition_row_count"].value == 14
         month = run(defs, instance, "weather", partition_key="2013-03-01")
         (event,) = month.get_asset_materialization_events()
-        assert event.materialization.metadata["dagster/row_count"].value == 2_227
+        assert event.materialization.metadata["dagster/partition_row_count"].value == 2_227
 
 
 def test_the_example_goes_to_redshift_by_a_variable(

@@ -213,7 +213,8 @@ def test_the_seed_snippet_runs(
     assert rows[:2] == [(day, "UA", 1), (day, "AA", 2)]
     assert len(rows) == 4
     metadata = bench.metadata(result, "nyc/flights")
-    assert metadata["dagster/row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/partition_row_count"] == metadata["rows_deleted"] == 2
+    assert metadata["dagster/row_count"] == 4
     assert metadata["dagster/table_name"] == "dev.nyc.flights"
     assert metadata["dagster/uri"] == (
         f"redshift://{stand_in.host}:{stand_in.port}/dev/nyc/flights"
@@ -443,12 +444,12 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     bench.spec(**DAYS)
 
     def of_all(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        context.add_output_metadata({"dagster/row_count": 7})
+        context.add_output_metadata({"dagster/partition_row_count": 7})
         return day_rows(context)
 
     def of_one(context: dg.AssetExecutionContext) -> pd.DataFrame:
         context.add_asset_metadata(
-            {"dagster/row_count": 9},
+            {"dagster/partition_row_count": 9},
             asset_key=dg.AssetKey(["s", "t"]),
             partition_key="2024-01-02",
         )
@@ -457,7 +458,7 @@ def test_what_the_user_says_of_a_partition_stays(bench: Bench) -> None:
     for value, wanted in ((of_all, [7, 7, 7]), (of_one, [1, 9, 1])):
         asset = made(value, partitions_def=DAILY)
         found = bench.by_partition(bench.run(asset, keys=("2024-01-01", "2024-01-03")))
-        assert [metadata["dagster/row_count"] for metadata in found.values()] == wanted
+        assert [metadata["dagster/partition_row_count"] for metadata in found.values()] == wanted
         assert [metadata["rows_loaded"] for metadata in found.values()] == [1, 1, 1]
 
 

@@ -456,7 +456,7 @@ def test_a_run_replaces_its_partitions_at_once_or_not_at_all(
         bench.forget()
         story.word = f"new {number}"
         told = story.succeed(start, end).told()
-        for counted in ("dagster/row_count", "dagster/partition_row_count", "rows_loaded"):
+        for counted in ("dagster/partition_row_count", "rows_loaded"):
             counts = {key: entries[counted] for key, entries in told.items()}
             assert counts == {key: len(story.kind.rows([key], "")) for key in keys}
         assert set(story.made[-1]) == set(keys)
@@ -465,6 +465,7 @@ def test_a_run_replaces_its_partitions_at_once_or_not_at_all(
         held |= dict.fromkeys(keys, story.word)
         wanted = [row for key, word in held.items() for row in story.kind.rows([key], word)]
         assert story.held() == ordered(wanted)
+        assert {entries["dagster/row_count"] for entries in told.values()} == {len(wanted)}
 
 
 @pytest.mark.parametrize("broken", [COPY, COMMIT], ids=["COPY", "COMMIT"])
@@ -566,7 +567,7 @@ def test_a_partition_without_rows_in_a_range_is_emptied_and_told_as_such(
     story.rows = lambda keys: story.kind.rows([second], "new")
     told = story.succeed(first, second).told()
     rows = story.kind.rows([second], "new")
-    counts = {key: entries["dagster/row_count"] for key, entries in told.items()}
+    counts = {key: entries["dagster/partition_row_count"] for key, entries in told.items()}
     assert counts == {first: 0, second: len(rows)}
     others = story.kind.rows(story.kind.others([first, second]), "old")
     assert story.held() == ordered([*others, *rows])

@@ -249,7 +249,7 @@ def test_a_key_that_the_table_holds_twice_is_refused(projects: Projects, strateg
     before = rows_of(project)
     with pytest.raises(VerifyError, match="more than once") as caught:
         project.load(spec, frame([(1, 1, 1, "z", 1)]))
-    assert "1 rows too many match" in caught.value.message
+    assert "1 row too many" in caught.value.message
     assert "--full-refresh" in str(caught.value.hint)
     assert rows_of(project) == before
 

@@ -8,6 +8,7 @@ import pytest
 
 from loader.errors import PlanError, SpecError
 from loader.spec.catalog import Catalog, read_catalog, read_entry
+from loader.spec.json_schema import json_schema
 
 SPEC = "schema: {schema}\nname: {name}\ncolumns:\n  - {{name: id, data_type: bigint}}\n"
 
@@ -186,10 +187,7 @@ def test_all_errors_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert str(error.value) == (
         "4 problems in table specs\n"
         "specs/a.yml:5:1: bananas: unknown key `bananas`\n"
-        "  hint: the keys here are version, schema, name, renamed_from, asset_key, description,"
-        " tags, owners, meta, columns, primary_key, primary_key_constraint, dist, sort, sort_type,"
-        " partition_by, write_disposition, merge, on_empty, schema_contract, staging, source,"
-        " verify, checks, grants, session, hooks, templates, dagster\n"
+        f"  hint: the keys here are {', '.join(json_schema()['properties'])}\n"
         "specs/a.yml:6:8: sort[0]: there is no column `x`\n"
         "  hint: columns: id\n"
         "specs/b.yml:1:1: a table spec is a mapping of keys such as schema, name and columns;"

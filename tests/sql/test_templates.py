@@ -17,7 +17,7 @@ from loader.plan.backups import PREFIX
 from loader.plan.check_plan import plan_sample
 from loader.plan.load_plan import plan_ledger_upgrade, plan_load
 from loader.plan.model import LoadRequest, Plan, Target
-from loader.plan.read_plan import grouped_by, plan_partition_rows, plan_read
+from loader.plan.read_plan import plan_partition_rows, plan_read
 from loader.plan.source_files import FILE_COLUMNS
 from loader.plan.table_changes import set_moment
 from loader.spec.checks import OPERATORS
@@ -68,7 +68,6 @@ PARTS = {
     "dimension",
     "files_earlier",
     "grantee",
-    "group",
     "guard_holds",
     "iam_role",
     "matches",
@@ -104,8 +103,8 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
             yield statement.template, statement.sql
         read = plan_read(plan.spec, renderer(dialect), plan.slice)
         yield read.template, read.sql
-        for group in filter(None, map(grouped_by, plan.spec.dimensions)):
-            counts = plan_partition_rows(plan.spec, renderer(dialect), group, 9)
+        for dimension in plan.spec.dimensions:
+            counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
             yield counts.template, counts.sql
         for check in plan.spec.checks:
             sample = plan_sample(plan.spec, renderer(dialect), plan.slice, check, 5)

@@ -58,7 +58,10 @@ def is_worth_repeating(error: BaseException) -> bool:
     So it is after throttling, errors of the service, and connections that could not be made or
     were lost before the response.
     """
-    if any(kind.__name__ == "HTTPClientError" for kind in type(error).__mro__):
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "SSLError" in names:
+        return False  # a certificate is not trusted
+    if names & {"HTTPClientError", "ConnectionError"}:
         return True
     code, status = _response(error)
     return status >= 500 or _BUSY.search(code) is not None

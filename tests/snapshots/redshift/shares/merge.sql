@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS "shared"."loader"."loads" (
     rows_skipped bigint,
     rows_collapsed bigint,
     column_figures varchar(65535),
-    columns_changed varchar(65535)
+    columns_changed varchar(65535),
+    rows_deleted bigint,
+    rows_closed bigint
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
