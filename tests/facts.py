@@ -28,10 +28,9 @@ WORDS = frozenset({
     "partition", "dimension", "grain", "day", "hour", "month", "week", "start", "format", "cron",
     "zone", "duration",
     # patterns, queries, histories, and what a load fills
-    "pattern", "lookaround", "boundary", "backreference", "repetition", "partner", "query",
-    "parameter", "database", "data", "load", "history", "version", "nullable", "earlier", "time",
-    "freshness", "share", "constant", "path", "paths", "order", "default", "warehouse", "own",
-    "name", "compared", "writes", "expected", "refer", "requires", "effect", "closes",
+    "pattern", "boundary", "backreference", "partner", "query", "parameter", "database", "data",
+    "load", "earlier", "time", "freshness", "constant", "path", "order", "warehouse", "own",
+    "compared", "expected", "refer", "effect", "closes",
     # files
     "file", "header", "delimiter", "escape", "password", "alias", "aliases", "anchor", "document",
     # commands, loads and plans

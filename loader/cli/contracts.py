@@ -39,23 +39,36 @@ if TYPE_CHECKING:
     required=True,
     help="Open Data Contract Standard 3.1, dbt models, or dbt sources.",
 )
+@click.option(
+    "--dbt-packages",
+    "packages",
+    is_flag=True,
+    help="Write tests of dbt_utils and dbt_expectations too, which the dbt project must have.",
+)
 @click.option("-o", "--output", metavar="FILE|DIR", help="Write to a file or folder, not stdout.")
 @common_options()
-def export(context: Context, select: tuple[str, ...], language: Any, output: str | None) -> None:
+def export(
+    context: Context, select: tuple[str, ...], language: Any, packages: bool, output: str | None
+) -> None:
     """Print table specs as data contracts or dbt files.
 
     SELECT is as for plan; default all tables. odcs prints one contract per schema, separated by
     `---`; a Redshift target with a known database becomes its server. dbt and dbt-source print one
     file. Keys that the format lacks are written to customProperties `loader.*` or to `meta:
-    {loader: ...}`, so that `loader import` restores them. The files in DIR are SCHEMA.odcs.yaml,
-    models.yml or sources.yml.
+    {loader: ...}`, so that `loader import` restores them; stderr reports checks without a test in
+    dbt. The files in DIR are SCHEMA.odcs.yaml, models.yml or sources.yml.
     """
     from loader.contracts.convert import write  # noqa: PLC0415
 
+    if packages and language == "odcs":
+        raise click.UsageError("--dbt-packages is for --to dbt and --to dbt-source")
     project = context.project()
     specs = [entry.spec for entry in project.catalog.select(select) if entry.spec is not None]
     servers = _servers(project, context.target) if language == "odcs" else []
-    documents = write(specs, language, servers=servers)
+    documents = write(specs, language, servers=servers, packages=packages)
+    for check in (check for document in documents for check in document.without_test):
+        hint = "" if packages else "; --dbt-packages has more tests"
+        context.notify(f"no test in dbt, kept in `meta`: {check}{hint}")
     if output is not None:
         _write_out(context, documents, output)
         return
@@ -90,6 +103,9 @@ def _write_out(context: Context, documents: Sequence[Written], output: str) -> N
     "--from", "origin", type=click.Choice(["odcs", "dbt"]), help="Input format; default detected."
 )
 @click.option("--schema", metavar="NAME", help="The schema of tables whose file has none.")
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave out tables that cannot be specs, and report them."
+)
 @click.option("-o", "--output", metavar="DIR", help="Write DIR/SCHEMA/TABLE.yml for each table.")
 @click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
 @common_options()
@@ -98,6 +114,7 @@ def import_(
     files: tuple[str, ...],
     origin: Any,
     schema: str | None,
+    skip_broken: bool,
     output: str | None,
     force: bool,
 ) -> None:
@@ -109,7 +126,7 @@ def import_(
     """
     from loader.contracts.convert import declared, read, to_yaml  # noqa: PLC0415
 
-    found = read(_read_texts(files), origin=origin, schema=schema)
+    found = read(_read_texts(files), origin=origin, schema=schema, skip_broken=skip_broken)
     _report(context, found)
     if output is not None:
         written = {spec_file(Path(output), s.schema_name, s.name): s for s in found.specs}
@@ -124,6 +141,10 @@ def import_(
         "files": [
             {"file": file.file, "not_carried_over": list(file.dropped), "notes": list(file.notes)}
             for file in found.reports
+        ],
+        "left_out": [
+            {"table": one.table, "problems": [problem.to_dict() for problem in one.problems]}
+            for one in found.left_out
         ],
     }
     context.print_result(data, "---\n".join(map(to_yaml, found.specs)).rstrip("\n"), exact=True)
@@ -153,6 +174,9 @@ def _report(context: Context, found: Imported) -> None:
         if file.dropped:
             paths = file.dropped if context.verbose else _group_paths(file.dropped)
             context.notify(f"{file.file}: not carried over: {', '.join(paths)}")
+    for one in found.left_out:
+        problems = "\n".join(map(str, one.problems))
+        context.notify(f"left out {one.table}, which cannot be a spec:\n{problems}")
 
 
 def _group_paths(paths: Sequence[str]) -> list[str]:

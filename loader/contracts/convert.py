@@ -57,11 +57,22 @@ class FileReport:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A table that cannot be a spec."""
+
+    table: str
+    """``schema.name``."""
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
 class Imported:
     """The specs that files declare, and a report on each file."""
 
     specs: tuple[TableSpec, ...]
     reports: tuple[FileReport, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """The tables that cannot be specs, if these are skipped."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class Written:
     name: str
     """The name for its file."""
     data: Mapping[str, Any]
+    without_test: tuple[str, ...] = ()
+    """The checks that the format has no test for, as ``schema.table: check``."""
 
     @property
     def text(self) -> str:
@@ -79,7 +92,11 @@ class Written:
 
 
 def read(
-    files: Iterable[tuple[str, str]], *, origin: Origin | None = None, schema: str | None = None
+    files: Iterable[tuple[str, str]],
+    *,
+    origin: Origin | None = None,
+    schema: str | None = None,
+    skip_broken: bool = False,
 ) -> Imported:
     """Read the specs that contracts or dbt property files declare.
 
@@ -87,12 +104,15 @@ def read(
         files: Each file's name, for messages, and its text.
         origin: The format; by default it is detected for each document.
         schema: The schema of tables whose file does not name one.
+        skip_broken: Whether tables that cannot be specs are left out, and reported.
 
     Raises:
-        ContractError: a file is not valid; with all problems of all files.
+        ContractError: a file is not valid; with all problems of all files. With ``skip_broken``:
+            not even one table can be a spec, or a problem is of no table.
     """
     problems: list[Problem] = []
     reports: list[FileReport] = []
+    left_out: list[LeftOut] = []
     found: dict[str, tuple[TableSpec, Problem]] = {}
     for shown, text in files:
         documents, yaml_problems = read_documents(text, shown)
@@ -102,15 +122,22 @@ def read(
             problems.append(Problem(message, path=shown, line=1, column=1))
         for document in documents:
             findings = Findings(document)
-            for draft in _drafts(findings, origin, schema):
-                spec = draft.spec(findings)
-                if spec is not None:
+            drafts = _drafts(findings, origin, schema)
+            specs = [draft.spec(findings) for draft in drafts]
+            # A schema that is missing is of all tables, and one option names it.
+            skips = skip_broken and not findings.tables_without_schema
+            for draft, spec in zip(drafts, specs, strict=True):
+                if spec is not None and not (skips and findings.problems_within(draft.loc)):
                     _add(found, spec, draft, findings)
+                if skips and (broken := findings.problems_within(draft.loc)):
+                    findings.problems = [one for one in findings.problems if one not in broken]
+                    left_out.append(LeftOut(draft.table, tuple(broken)))
             problems += findings.problems
             reports.append(FileReport(shown, tuple(findings.dropped), tuple(findings.notes)))
-    if problems:
+    if problems or (left_out and not found):
+        problems += [problem for one in left_out for problem in one.problems if not found]
         raise ContractError(sorted(problems, key=_place))
-    return Imported(tuple(spec for spec, _ in found.values()), tuple(reports))
+    return Imported(tuple(spec for spec, _ in found.values()), tuple(reports), tuple(left_out))
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -141,6 +168,8 @@ def _drafts(findings: Findings, origin: Origin | None, schema: str | None) -> li
     if "dataContractSpecification" in data:
         hint = "convert it with `datacontract export --format odcs`"
         findings.add_problem("the Data Contract Specification is not supported", (), hint)
+    elif other := _OF_DBT.intersection(data):
+        findings.note((), f"skipped: {', '.join(sorted(other))} of dbt are no tables")
     elif "columns" in data:
         findings.add_problem("this is already a table spec", (), "it needs no import")
     else:
@@ -154,6 +183,25 @@ _WANTED = (
 )
 
 
+_OF_DBT = frozenset(
+    {
+        "analyses",
+        "data_tests",
+        "exposures",
+        "functions",
+        "groups",
+        "macros",
+        "metrics",
+        "saved_queries",
+        "seeds",
+        "semantic_models",
+        "snapshots",
+        "unit_tests",
+    }
+)
+"""What property files of dbt declare beside models and sources."""
+
+
 def _origin(data: Mapping[str, Any]) -> Origin | None:
     if "apiVersion" in data or data.get("kind") == "DataContract":
         return "odcs"
@@ -161,7 +209,11 @@ def _origin(data: Mapping[str, Any]) -> Origin | None:
 
 
 def write(
-    specs: Sequence[TableSpec], form: Form, *, servers: Sequence[Mapping[str, str]] = ()
+    specs: Sequence[TableSpec],
+    form: Form,
+    *,
+    servers: Sequence[Mapping[str, str]] = (),
+    packages: bool = False,
 ) -> list[Written]:
     """Convert specs to another format: a contract for each schema, or one dbt file.
 
@@ -169,11 +221,14 @@ def write(
         specs: The tables.
         form: The format.
         servers: For contracts: the tables' servers, as ``server``, ``type`` and ``database``.
+        packages: For dbt: whether tests of dbt_utils and dbt_expectations are used.
     """
-    if form == "dbt":
-        return [Written("models.yml", dbt_writing.write_models(specs))]
-    if form == "dbt-source":
-        return [Written("sources.yml", dbt_writing.write_sources(specs))]
+    if form != "odcs":
+        models = form == "dbt"
+        write_file = dbt_writing.write_models if models else dbt_writing.write_sources
+        data = write_file(specs, packages=packages)
+        without_test = tuple(dbt_writing.checks_without_test(specs, data))
+        return [Written("models.yml" if models else "sources.yml", data, without_test)]
     written: dict[str, Written] = {}
     for schema, data in odcs_writing.write(specs, servers):
         stem, count = schema.replace("/", "_"), 1

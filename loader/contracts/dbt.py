@@ -11,6 +11,7 @@ from typing import Any
 
 from loader.contracts import columntypes
 from loader.contracts.dbt_config import read_disposition, read_physical
+from loader.contracts.dbt_references import References
 from loader.contracts.dbt_tests import NOT_NULL, read_test
 from loader.contracts.draft import UNKNOWN, Draft, fold_name, infer_command, read_tags, sort_checks
 from loader.contracts.sections import Findings, Section
@@ -37,9 +38,10 @@ def read(findings: Findings, schema: str | None = None) -> list[Draft]:
         message = f"version `{version}` of property files is not supported; expected 2"
         findings.add_problem(message, ("version",))
         return []
-    drafts = [_Table(model, schema).model() for model in section.sections("models")]
+    references = References(findings)
+    drafts = [_Table(model, schema, references).model() for model in section.sections("models")]
     for source in section.sections("sources"):
-        drafts += _source(source, schema)
+        drafts += _source(source, schema, references)
     findings.report_missing_schemas("a model names it in `config: {schema: …}`")
     if not drafts and not findings.problems:
         findings.add_problem("the file declares no tables", (), "add `models:` or `sources:`")
@@ -47,7 +49,7 @@ def read(findings: Findings, schema: str | None = None) -> list[Draft]:
     return drafts
 
 
-def _source(source: Section, fallback: str | None) -> Iterator[Draft]:
+def _source(source: Section, fallback: str | None, references: References) -> Iterator[Draft]:
     findings = source.findings
     name = source.text("name")
     schema = source.text("schema") or name
@@ -58,7 +60,7 @@ def _source(source: Section, fallback: str | None) -> Iterator[Draft]:
     if not tables:
         findings.add_problem(f"the source `{name}` has no tables", source.loc)
     for entry in tables:
-        yield _Table(entry, schema).source(shared, source.at("schema"))
+        yield _Table(entry, schema, references).source(shared, source.at("schema"))
     for _, loc in shared.extensions.values():
         findings.drop(loc)
     shared.config.drop_unread()
@@ -97,8 +99,9 @@ class _Properties:
 class _Table:
     """One model, or one table of a source."""
 
-    def __init__(self, section: Section, schema: str | None) -> None:
+    def __init__(self, section: Section, schema: str | None, references: References) -> None:
         self._section = section
+        self._references = references
         self._findings = section.findings
         self._schema = schema
         self._draft = Draft(section.loc)
@@ -175,7 +178,7 @@ class _Table:
         not_null = False
         for key in ("data_tests", "tests"):
             for item, loc in section.entries(key):
-                check = read_test(section, item, loc, column)
+                check = read_test(section, item, loc, column, self._references.resolve)
                 if check == NOT_NULL:
                     not_null = True
                 elif isinstance(check, dict) and check not in self._constrained:

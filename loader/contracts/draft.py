@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loader.contracts.sections import Findings
-from loader.errors import Loc
+from loader.errors import Loc, Problem
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 
 UNKNOWN = "unknown"
 """The schema of a table whose file names none, so that the rest is validated too."""
+
+_OWN = frozenset({"loader", "value", "implementation"})
+"""Keys that checks of Loader's own stand below, in ``meta: {loader: …}`` and the like."""
 
 _TAG = re.compile(r"((?:[A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63})(?::([A-Za-z0-9_.-]{0,63}))?")
 
@@ -26,6 +29,11 @@ class Draft:
     """The table's location in the document."""
     data: dict[str, Any] = field(default_factory=dict)
     _origins: dict[Loc, Loc] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """``schema.name``, as far as it is known."""
+        return f"{self.data.get('schema', '?')}.{self.data.get('name', '?')}"
 
     def put(self, loc: Loc, value: Any, origin: Loc) -> None:
         """Set a value that comes from ``origin`` in the document."""
@@ -52,10 +60,13 @@ class Draft:
 
     def spec(self, findings: Findings) -> TableSpec | None:
         """Build the spec; None when it is not valid, with the problems added to the findings."""
-        data = {key: value for key, value in self.data.items() if value not in ({}, [])}
-        if "columns" not in data:
+        if not self.data.get("columns"):
             return None  # the reader has reported it
+        data = self._content()
         spec, problems = diagnose(data)
+        if self._leave_out_checks(problems, findings):
+            data = self._content()
+            spec, problems = diagnose(data)
         for form in () if spec or "staging" in data else ("csv", "json"):
             other, _ = diagnose({**data, "staging": {"format": form}})
             if other is not None:
@@ -67,6 +78,35 @@ class Draft:
             located = findings.document.problem(problem.message, place, problem.hint)
             findings.problems.append(replace(located, on_key=False))
         return spec
+
+    def _content(self) -> dict[str, Any]:
+        return {key: value for key, value in self.data.items() if value not in ({}, [])}
+
+    def _leave_out_checks(self, problems: Sequence[Problem], findings: Findings) -> bool:
+        """Leave out checks of the document that do not fit their columns; True if there are any.
+
+        Those that Loader has written itself stay, as mistakes.
+        """
+        reasons: dict[int, str] = {}
+        for problem in problems:
+            if problem.loc[:1] == ("checks",) and len(problem.loc) > 1:
+                at = int(problem.loc[1])
+                if not _OWN.intersection(self._origin(("checks", at))):
+                    reasons.setdefault(at, problem.message)
+        kept, origins = [], []
+        for at, check in enumerate(self.data.get("checks", ())):
+            origin = self._origin(("checks", at))
+            if at in reasons:
+                findings.note(origin, f"left out: {reasons[at]}")
+                findings.drop(origin)
+            else:
+                kept.append(check)
+                origins.append(origin)
+        if reasons:
+            self.data["checks"] = kept
+            for at, origin in enumerate(origins):
+                self.set_origin(("checks", at), origin)
+        return bool(reasons)
 
     def _origin(self, loc: Loc) -> Loc:
         """The location in the document that ``loc``, or its nearest known parent, comes from."""

@@ -23,7 +23,8 @@ from loader.contracts.odcs_contract import (
     loader_extensions,
     read_contract,
 )
-from loader.contracts.odcs_quality import read_quality
+from loader.contracts.odcs_quality import quality_origin, read_quality
+from loader.contracts.odcs_rules import Tables, read_options, read_relationships, tables_of
 from loader.contracts.sections import Findings, Section
 from loader.errors import Loc
 from loader.sql import datatypes
@@ -40,7 +41,8 @@ def read(findings: Findings, schema: str | None = None) -> list[Draft]:
     if not _check_version(section):
         return []
     contract = read_contract(section, schema)
-    drafts = [_table(entry, contract) for entry in section.sections("schema")]
+    tables = tables_of(findings)
+    drafts = [_table(entry, contract, tables) for entry in section.sections("schema")]
     several = ", ".join(contract.schemas)
     findings.report_missing_schemas(f"the contract's servers name {several or 'none'}")
     if not drafts and not findings.problems:
@@ -71,7 +73,7 @@ def _check_version(section: Section) -> bool:
 _KIND = "a contract has `kind: DataContract`"
 
 
-def _table(section: Section, contract: Contract) -> Draft:
+def _table(section: Section, contract: Contract, tables: Tables) -> Draft:
     findings, draft = section.findings, Draft(section.loc)
     customs = custom_properties(section)
     extensions = loader_extensions(customs)
@@ -82,7 +84,7 @@ def _table(section: Section, contract: Contract) -> Draft:
         message = f"`{draft.data.get('name', '?')}` has no properties, but a table needs columns"
         hint = f"{infer_command(draft)} drafts the spec from the existing table"
         findings.add_problem(message, section.at("properties"), hint)
-    _checks(section, draft, properties, extensions)
+    _checks(section, draft, properties, extensions, tables)
     _partitions(draft, properties, extensions, findings)
     draft.override((), extensions)
     section.drop_unread(logicalType="object", physicalType="table")
@@ -133,6 +135,8 @@ class _Properties:
         self.names: dict[str, str] = {}
         """The names of properties → the names of columns."""
         self.partitioned: list[tuple[int, str]] = []
+        self.rules: dict[str, list[tuple[dict[str, Any], Loc]]] = {}
+        """The checks that options of logical types are, by column."""
         self._keys: list[tuple[int, str, Loc]] = []
         self._contract = contract
         self._draft = draft
@@ -205,8 +209,12 @@ class _Properties:
         alike = {("array", "object"), ("number", "integer")}
         if logical not in (None, says) and (logical, says) not in alike:
             findings.drop(section.at("logicalType"))
+        name = self.columns[at]["name"]
+        rules = read_options(name, chosen.data_type, given)
+        self.rules[name] = [(rule, section.at("logicalTypeOptions")) for rule in rules]
+        kept = {*chosen.used, *(key for rule in rules for key in rule)}
         for key, value in given.items():
-            if key not in chosen.used and _is_lost(key, value, implied):
+            if key not in kept and _is_lost(key, value, implied):
                 findings.drop(options.at(key))
 
     def _choose_type(
@@ -265,19 +273,31 @@ def _position(place: int | None) -> int:
 
 
 def _checks(
-    section: Section, draft: Draft, properties: _Properties, extensions: dict[str, tuple[Any, Loc]]
+    section: Section,
+    draft: Draft,
+    properties: _Properties,
+    extensions: dict[str, tuple[Any, Loc]],
+    tables: Tables,
 ) -> None:
     found: list[tuple[dict[str, Any], Loc]] = []
+    schema = str(draft.data.get("schema"))
     for entry in section.sections("quality"):
         check = read_quality(entry, None, properties.names)
         if check is not None:
-            found.append((check, entry.loc))
+            found.append((check, quality_origin(entry)))
+    related = read_relationships(section, None, properties.names, tables, schema)
+    found += [(check, entry.loc) for check, entry in related]
     keys = draft.data["primary_key"]
     for column, one in zip(properties.columns, properties.sections, strict=True):
         for entry in one.sections("quality"):
             check = read_quality(entry, column["name"], properties.names)
             if check is not None:
-                found.append((check, entry.loc))
+                found.append((check, quality_origin(entry)))
+        stated = [check for check, _ in found]
+        rules = properties.rules.get(column["name"], [])
+        found += [(check, loc) for check, loc in rules if check not in stated]
+        related = read_relationships(one, column["name"], properties.names, tables, schema)
+        found += [(check, entry.loc) for check, entry in related]
         unique = {"metric": "duplicate_values", "column": column["name"], "must_be": 0}
         # A primary key of one column is unique already.
         if one.flag("unique") and keys != [column["name"]] and unique not in [c for c, _ in found]:

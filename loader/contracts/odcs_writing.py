@@ -9,7 +9,8 @@ from loader.contracts import columntypes
 from loader.contracts.draft import check_order, differences, write_tags
 from loader.contracts.odcs import read
 from loader.contracts.odcs_contract import DESCRIPTION, IDENTITY, PREFIX, WORDS, defaults
-from loader.contracts.odcs_quality import reads_back, write_quality
+from loader.contracts.odcs_quality import write_quality
+from loader.contracts.odcs_rules import write_options, write_relationships
 from loader.contracts.sections import Findings
 from loader.spec.model import TableSpec
 from loader.spec.yaml_reader import Document
@@ -69,7 +70,7 @@ def _contract(specs: Sequence[TableSpec], servers: Sequence[Mapping[str, str]]) 
         "description": stated.get("description"),
         "tags": stated.get("tags"),
         "servers": [{**server, "schema": schema} for server in servers],
-        "schema": [_table(spec) for spec in specs],
+        "schema": [_table(spec, [(one.schema_name, one.name) for one in specs]) for spec in specs],
         "customProperties": _customs(identity.get("customProperties", {})),
     }
     data = {key: value for key, value in data.items() if value not in (None, [], {})}
@@ -83,17 +84,17 @@ def _customs(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"property": key, "value": value} for key, value in properties.items()]
 
 
-def _table(spec: TableSpec) -> dict[str, Any]:
+def _table(spec: TableSpec, tables: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The entry of a table, without Loader's extensions."""
     meta = {k: v for k, v in spec.meta.items() if k != IDENTITY and not k.startswith(PREFIX)}
-    checks = [check for check in declared(spec).get("checks", []) if _has_equivalent(check)]
+    checks = declared(spec).get("checks", [])
     entry = {
         "name": spec.name,
         "physicalName": spec.name,
         "physicalType": "table",
         "description": spec.description,
         "tags": write_tags(spec.tags),
-        "properties": [_property(spec, at, checks) for at in range(len(spec.columns))],
+        "properties": [_property(spec, at, checks, tables) for at in range(len(spec.columns))],
         "quality": [write_quality(check) for check in checks if "column" not in check],
         "customProperties": [
             *_customs({f"{PREFIX}schema": spec.schema_name}),
@@ -103,19 +104,23 @@ def _table(spec: TableSpec) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value not in (None, [])}
 
 
-def _has_equivalent(check: Mapping[str, Any]) -> bool:
-    return reads_back(check, write_quality(check))
-
-
-def _property(spec: TableSpec, at: int, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _property(
+    spec: TableSpec,
+    at: int,
+    checks: Sequence[Mapping[str, Any]],
+    tables: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
     column = spec.columns[at]
     kind, options = columntypes.logical_type(column.data_type)
+    own: Sequence[Mapping[str, Any]] = [c for c in checks if c.get("column") == column.name]
+    ends, own = write_options(own, kind)
+    related, own = write_relationships(own, spec.schema_name, tables)
     unique = {"metric": "duplicate_values", "column": column.name, "must_be": 0}
     entry: dict[str, Any] = {
         "name": column.name,
         "physicalName": column.name,
         "logicalType": kind,
-        "logicalTypeOptions": options or None,
+        "logicalTypeOptions": {**options, **ends} or None,
         "physicalType": str(column.data_type),
         "description": column.description,
         "required": None if column.nullable else True,
@@ -128,19 +133,16 @@ def _property(spec: TableSpec, at: int, checks: Sequence[Mapping[str, Any]]) -> 
     if column.name in exprs:
         entry |= {"partitioned": True, "partitionKeyPosition": exprs.index(column.name) + 1}
     entry["classification"] = column.classification
-    entry["quality"] = [
-        write_quality(check) for check in checks if check.get("column") == column.name
-    ]
+    entry["relationships"] = related
+    entry["quality"] = [write_quality(check) for check in own]
     return {key: value for key, value in entry.items() if value not in (None, [])}
 
 
 def _add_extensions(spec: TableSpec, entry: dict[str, Any], suggested: Mapping[str, Any]) -> None:
     """Add custom properties for the spec keys that reading the contract would not restore."""
     actual = declared(spec)
-    extra = [check for check in actual.get("checks", []) if not _has_equivalent(check)]
-    natural = [*suggested["checks"], *extra]
-    extensions = {} if not extra else {"checks": extra}
-    order = check_order(actual.get("checks", []), natural)
+    extensions: dict[str, Any] = {}
+    order = check_order(actual.get("checks", []), suggested["checks"])
     if order is not None:
         extensions["check_order"] = order
     apart = ("version", "columns", "checks")

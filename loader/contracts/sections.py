@@ -15,7 +15,7 @@ class Findings:
     """The report on one document: problems, dropped parts, and choices."""
 
     document: Document
-    problems: list[Any] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     """The locations of contents that a spec does not support."""
     notes: list[str] = field(default_factory=list)
@@ -26,6 +26,10 @@ class Findings:
     def add_problem(self, message: str, loc: Loc, hint: str | None = None) -> None:
         """Report a problem."""
         self.problems.append(self.document.problem(message, loc, hint))
+
+    def problems_within(self, loc: Loc) -> list[Problem]:
+        """The problems of one part of the document."""
+        return [problem for problem in self.problems if problem.loc[: len(loc)] == loc]
 
     def report_missing_schemas(self, advice: str) -> None:
         """Report all tables without a schema as one problem, since one option fixes all."""
@@ -46,7 +50,7 @@ class Findings:
 
     def note(self, loc: Loc, text: str) -> None:
         """Report how a part was interpreted."""
-        self.notes.append(f"{format_location(loc)}: {text}")
+        self.notes.append(f"{format_location(loc)}: {text}" if loc else text)
 
 
 class Section:

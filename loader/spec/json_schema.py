@@ -41,6 +41,11 @@ def _criteria() -> Iterator[dict[str, Any]]:
 _OF_VALUES = ("minimum", "maximum", "freshness", "sql")
 
 _BETWEEN: dict[str, dict[str, Any]] = {
+    "Merge": {"if": _given("soft_delete"), "then": _given("deleted_when")},
+    "Scd2": {
+        "if": {"required": ["on_late"]},
+        "then": _given("effective_at"),
+    },
     "Check": {
         "oneOf": [_given(operator) for operator in OPERATORS],
         "allOf": [

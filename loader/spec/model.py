@@ -19,6 +19,7 @@ from loader.spec.fields import (
     AssetKey,
     Bytes,
     Character,
+    Condition,
     Connection,
     DateFormat,
     Encoding,
@@ -137,7 +138,7 @@ class Merge(Model):
     on_older: Literal["keep", "overwrite"] = "keep"
     """A row that is older by `order_by` than the table's row with the same key: keep the table's
     row, or overwrite it anyway. If both are equal, the load's row is used."""
-    deleted_when: Expression | None = None
+    deleted_when: Condition | None = None
     """SQL over the columns of the load and `batch_columns`, such as `op = 'D'`: a row for which it
     holds deletes the table's row with its key."""
     soft_delete: Name | None = None

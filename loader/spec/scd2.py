@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from loader.spec.fields import Expression, Model
+from loader.spec.fields import Condition, Model
 from loader.spec.names import ColumnName, Name
 
 
@@ -24,13 +24,14 @@ class Scd2(Model):
     is_current: ColumnName = "is_current"
     """The boolean column that is true in the current version."""
     ignore_changes: tuple[Name, ...] = ()
-    """Columns whose changes alone make no new version, such as the time of the load."""
+    """Columns whose changes alone make no new version, such as the time of an export. Those that
+    tell of the load by their `from` never do."""
     on_late: Literal["insert", "skip", "fail"] = "insert"
     """A row that changes the history before the latest version of its key: insert it where it
     belongs, leave it out, or an error."""
     on_absent: Literal["keep", "close"] = "keep"
     """A key of the table that the load does not have: keep its version open, or close it, as each
     load is a full snapshot; then all rows of a load have the same `effective_at`."""
-    deleted_when: Expression | None = None
+    deleted_when: Condition | None = None
     """SQL over the columns of the load and `batch_columns`, such as `op = 'D'`: rows for which it
     holds end the version of their key."""

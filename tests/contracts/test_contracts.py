@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -21,6 +21,7 @@ from jsonschema import Draft201909Validator
 from loader.cli import main
 from loader.contracts.convert import ContractError, Imported, declared, read, write
 from loader.errors import Problem
+from loader.spec.checks import Metric
 from loader.spec.diagnostics import diagnose
 from loader.spec.model import TableSpec
 from tests.facts import screen_facts
@@ -31,9 +32,9 @@ ROOT = Path(__file__).parents[2]
 FORMS: tuple[Any, ...] = ("odcs", "dbt", "dbt-source")
 
 
-def there_and_back(specs: Sequence[TableSpec], form: Any) -> Imported:
+def there_and_back(specs: Sequence[TableSpec], form: Any, *, packages: bool = False) -> Imported:
     """What reading the text of specs in another language gives."""
-    return read([(one.name, one.text) for one in write(specs, form)])
+    return read([(one.name, one.text) for one in write(specs, form, packages=packages)])
 
 
 def imported(text: str, **options: Any) -> TableSpec:
@@ -116,25 +117,69 @@ BOUND = st.one_of(
 )  # fmt: skip
 
 
+SHORT = WORD.filter(lambda text: "\0" not in text and len(text.encode()) <= 20)
+DATE = st.sampled_from(["2026-01-01", "2026-02-28"])
+OTHER = st.fixed_dictionaries(
+    {"table": st.sampled_from(["t", "it's", "a b"]), "column": st.sampled_from(["id", "a b"])},
+    optional={"schema": st.sampled_from(["s", "z"])},
+)
+RANGES = st.sampled_from(
+    [{"minimum": "2026-01-01"}, {"maximum": "2026-02-28"},
+     {"minimum": "2026-01-01", "maximum": "2026-02-28"}]
+)  # fmt: skip
+INVALID = st.one_of(
+    st.fixed_dictionaries(
+        {"column": st.just("the_text"),
+         "valid_values": st.lists(SHORT | st.integers(), min_size=1, max_size=2)}
+    ),
+    st.fixed_dictionaries(
+        {"column": st.just("the_text"),
+         "pattern": st.sampled_from(["^a$", r"\d+'", "[a-z]{2}", r"\{x"])}
+    ),
+    RANGES.map(lambda ends: {"column": "the_day", **ends}),
+    OTHER.map(lambda other: {"column": "the_day", "references": other}),
+)  # fmt: skip
+FAILED = st.sampled_from(
+    [{"expression": "the_id > 0"}, {"expression": "\"the_day\" < getdate() OR the_text = 'it''s'"},
+     {"query": "SELECT * FROM {slice} WHERE the_id < 0"}, {"query": "SELECT 1 FROM {table}"}]
+)  # fmt: skip
+QUERY = st.sampled_from(
+    ["SELECT count(*) FROM {table}", "SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM {slice}, a",
+     "SELECT count(*) FROM {table} WHERE the_text <> '{table} ${object}'"]
+)  # fmt: skip
+
+
 @st.composite
 def check(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
     """A check of any metric."""
-    metric = draw(
-        st.sampled_from(
-            ["row_count", "null_values", "missing_values", "invalid_values", "duplicate_values"]
-        )
-    )
+    metric = draw(st.sampled_from(get_args(Metric)))
+    several = draw(st.integers(0, 1))
     operator, value = draw(BOUND)
     found: dict[str, Any] = {"metric": metric, operator: value}
-    if metric == "duplicate_values" and draw(st.booleans()):
-        found["columns"] = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2))
-    elif metric != "row_count":
-        found["column"] = draw(st.sampled_from(names))
-    if metric == "missing_values":
-        found["missing_values"] = draw(st.lists(WORD, max_size=2))
-    if metric == "invalid_values":
-        found["valid_values"] = draw(st.lists(WORD | st.integers(), min_size=1, max_size=2))
-    more = {"name": WORD, "unit": st.just("percent"), "severity": st.just("warning")}
+    units = ["percent"]
+    match metric:
+        case "duplicate_values" if several:
+            found["columns"] = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2))
+        case "null_values" | "duplicate_values":
+            found["column"] = draw(st.sampled_from(names))
+        case "missing_values":
+            found |= {"column": "the_text", "missing_values": draw(st.lists(WORD, max_size=2))}
+        case "invalid_values":
+            found |= draw(INVALID)
+        case "failed_rows":
+            found |= draw(FAILED)
+            units = [] if "query" in found else units
+        case "sql":
+            found["query"], units = draw(QUERY), []
+        case "minimum" | "maximum":
+            found["column"], units = "the_id", []
+        case "freshness":
+            unit = draw(st.sampled_from(["minutes", "hours", "days"]))
+            found |= {"column": "the_time", "unit": unit}
+            units = []
+    more = {"name": WORD, "severity": st.just("warning")}
+    if units:
+        found["unit"] = draw(st.sampled_from(["rows", *units]))
     return found | draw(st.fixed_dictionaries({}, optional=more))
 
 
@@ -245,6 +290,9 @@ def table(draw: st.DrawFn) -> dict[str, Any]:
             },
         ),
         "checks": st.lists(check([*names, "the_text"]), max_size=4),
+        "guards": st.sampled_from(
+            [{"slice_shrinks_by": "20%"}, {"slice_shrinks_by": 7, "severity": "warning"}]
+        ),
         "grants": st.just({"select": ["role:a b", "public", "user:x", "user:role y", "user:public",
                                       "group:g", "user:user:z"]}),
         "templates": st.just({"copy_parquet": "mine.sql.j2"}),
@@ -301,9 +349,9 @@ def test_what_is_written_reads_back_as_the_same_specs(form: Any) -> None:
     """Whatever a spec declares, it is the same spec after export and import."""
 
     @settings(max_examples=150)
-    @given(specs=spec_lists())
-    def holds(specs: list[TableSpec]) -> None:
-        found = there_and_back(specs, form)
+    @given(specs=spec_lists(), packages=st.booleans())
+    def holds(specs: list[TableSpec], packages: bool) -> None:
+        found = there_and_back(specs, form, packages=packages)
         by_table = {spec.table: spec for spec in found.specs}
         assert by_table == {spec.table: spec for spec in specs}
         assert not [report.dropped for report in found.reports if report.dropped]
@@ -336,22 +384,29 @@ BOUNDS = {
     for name in ("Be", "NotBe", "BeGreaterThan", "BeGreaterOrEqualTo", "BeLessThan",
                  "BeLessOrEqualTo", "BeBetween", "NotBeBetween")
 }  # fmt: skip
-QUALITY = _list_of(
-    {
-        **_closed(
-            "type metric",
-            name=WORDS,
-            type={"const": "library"},
-            metric={"enum": ["nullValues", "missingValues", "invalidValues", "duplicateValues",
-                             "rowCount"]},
-            arguments={"type": "object"},
-            unit=WORDS,
-            severity=WORDS,
-            **BOUNDS,
-        ),
-        "oneOf": [{"required": [bound]} for bound in BOUNDS],
-    }
-)  # fmt: skip
+ONE_BOUND = {"oneOf": [{"required": [bound]} for bound in BOUNDS]}
+LABELS: dict[str, Any] = {"name": WORDS, "unit": WORDS, "severity": WORDS}
+LIBRARY = {
+    **_closed(
+        "type metric",
+        type={"const": "library"},
+        metric={"enum": ["nullValues", "missingValues", "invalidValues", "duplicateValues",
+                         "rowCount"]},
+        arguments={"type": "object"},
+        **LABELS,
+        **BOUNDS,
+    ),
+    **ONE_BOUND,
+}  # fmt: skip
+SQL = {**_closed("type query", type={"const": "sql"}, query=WORDS, **LABELS, **BOUNDS), **ONE_BOUND}
+CUSTOM_RULE = _closed(
+    "type engine implementation",
+    type={"const": "custom"},
+    engine={"const": "loader"},
+    implementation={"type": "object"},
+    **LABELS,
+)
+QUALITY = _list_of({"oneOf": [LIBRARY, SQL, CUSTOM_RULE]})
 PROPERTY = _closed(
     "name",
     name=WORDS,
@@ -364,7 +419,10 @@ PROPERTY = _closed(
         maxLength={"type": "integer", "minimum": 0},
         format={"enum": ["i16", "i32", "i64", "f32", "f64"]},
         timezone=FLAG,
+        minimum={"type": ["number", "string"]},
+        maximum={"type": ["number", "string"]},
     ),
+    relationships=_list_of(_closed("to", to={"type": "string", "pattern": r"^\w+\.\w+$"})),
     description=WORDS,
     classification=WORDS,
     required=FLAG,
@@ -876,7 +934,11 @@ def test_tests_of_columns(test: str, check: dict[str, Any] | None) -> None:
             "dbt_expectations.expect_table_row_count_to_equal: {value: 3, row_condition: c > 1}",
             None,
         ),
-        ("dbt_utils.expression_is_true: {expression: c > 1}", None),
+        (
+            "dbt_utils.expression_is_true: {expression: c > 1}",
+            {"metric": "failed_rows", "expression": "c > 1", "must_be": 0},
+        ),
+        ("dbt_utils.expression_is_true: {expression: c > 1, config: {where: d > 1}}", None),
         ("unique: {}", None),
     ],
 )
@@ -926,6 +988,211 @@ def test_two_answers_to_one_question_are_refused() -> None:
     data = json.loads(json.dumps(write([spec], "odcs")[0].data))
     del data["schema"][0]["properties"][1]["partitioned"]
     assert "loader.partition_by names day" in refused(yaml.safe_dump(data))[0].message
+
+
+PART = "[{name: t, config: {schema: s}, columns: [{name: c, data_type: bigint, data_tests: [%s]}]}"
+OF_PACKAGES: list[tuple[str, dict[str, Any] | None]] = [
+    (
+        "{dbt_expectations.expect_column_values_to_be_in_set: {value_set: [1, 2]}}",
+        {"metric": "invalid_values", "valid_values": [1, 2], "must_be": 0},
+    ),
+    (
+        "{dbt_utils.accepted_range: {min_value: 0, max_value: 9}}",
+        {"metric": "invalid_values", "minimum": 0, "maximum": 9, "must_be": 0},
+    ),
+    (
+        "{dbt_utils.accepted_range: {min_value: 0, inclusive: false}}",
+        {"metric": "failed_rows", "expression": "c > 0", "must_be": 0},
+    ),
+    (
+        "{dbt_expectations.expect_column_max_to_be_between: {max_value: 9, strictly: true}}",
+        {"metric": "maximum", "must_be_less_than": 9},
+    ),
+    (
+        "{dbt_utils.expression_is_true: {expression: '>= 0'}}",
+        {"metric": "failed_rows", "expression": "c >= 0", "must_be": 0},
+    ),
+    (
+        "{relationships: {arguments: {to: ref('U'), field: Id}}}",
+        {
+            "metric": "invalid_values",
+            "references": {"schema": "r", "table": "u2", "column": "id"},
+            "must_be": 0,
+        },
+    ),
+    (
+        "{relationships: {to: \"source('raw', 'x')\", field: id, config: {severity: warn}}}",
+        {
+            "metric": "invalid_values",
+            "references": {"schema": "raw", "table": "x", "column": "id"},
+            "severity": "warning",
+            "must_be": 0,
+        },
+    ),
+    (
+        "{relationships: {to: ref('elsewhere'), field: id}}",
+        {
+            "metric": "invalid_values",
+            "references": {"table": "elsewhere", "column": "id"},
+            "must_be": 0,
+        },
+    ),
+    ("{relationships: {to: ref('U'), field: id, config: {where: c > 1}}}", None),
+    ("{relationships: {to: \"ref('U', v=2)\", field: id}}", None),
+    ("{dbt_expectations.expect_column_values_to_match_regex: {regex: '^a'}}", None),
+    ("{accepted_values: {values: [x]}}", None),
+    ("{dbt_utils.accepted_range: {min_value: '{{ x }}'}}", None),
+    ("{dbt_utils.expression_is_true: {expression: '> {{ x }}'}}", None),
+]
+
+
+@pytest.mark.parametrize(("test", "check"), OF_PACKAGES, ids=lambda one: str(one)[:60])
+def test_tests_of_packages(test: str, check: dict[str, Any] | None) -> None:
+    """Tests of dbt_utils and dbt_expectations are checks, or are told as dropped."""
+    other = "{name: U, config: {schema: R, alias: u2}, columns: [{name: id, data_type: bigint}]}]"
+    found = read([("f.yml", f"models: {PART % test}, {other}")])
+    stated = declared(found.specs[0]).get("checks", [])
+    if check is None:
+        assert stated == []
+        assert "models[0].columns[0].data_tests[0]" in found.reports[0].dropped
+        return
+    (only,) = stated
+    assert {key: value for key, value in only.items() if key != "column"} == check
+
+
+def test_patterns_and_recency_are_checks() -> None:
+    """What needs a column of another type, and what stands at the table."""
+    tests = "{dbt_utils.recency: {datepart: hour, field: At, interval: 6}}"
+    regex = "{dbt_expectations.expect_column_values_to_match_regex: {regex: '^a+$'}}"
+    day = "{dbt_expectations.expect_column_values_to_be_between: {min_value: \"'2026-01-01'\"}}"
+    columns = (
+        f"[{{name: c, data_type: varchar(9), data_tests: [{regex}]}},"
+        f" {{name: at, data_type: timestamp, data_tests: [{day}]}}]"
+    )
+    text = (
+        f"models: [{{name: t, config: {{schema: s}}, data_tests: [{tests}], columns: {columns}}}]"
+    )
+    assert declared(imported(text))["checks"] == [
+        {"metric": "freshness", "column": "at", "unit": "hours", "must_be_less_or_equal_to": 6},
+        {"metric": "invalid_values", "column": "c", "pattern": "^a+$", "must_be": 0},
+        {"metric": "invalid_values", "column": "at", "minimum": "2026-01-01", "must_be": 0},
+    ]
+
+
+OWN = {"server": "w", "type": "redshift", "schema": "s"}
+RULES: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+    (
+        {
+            "type": "sql",
+            "query": "SELECT count(*) FROM ${object} WHERE {property} < 0;",
+            "mustBe": 0,
+        },
+        {"metric": "sql", "query": 'SELECT count(*) FROM {table} WHERE "id" < 0', "must_be": 0},
+    ),
+    (
+        {"type": "sql", "query": "SELECT {other} FROM {object}", "mustBe": 0},
+        None,
+    ),
+    ({"type": "sql", "query": "DELETE FROM {object}", "mustBe": 0}, None),
+    ({"type": "sql", "query": "SELECT true", "mustBe": True}, None),
+    ({"metric": "invalidValues", "arguments": {"pattern": "^(?=x)"}, "mustBe": 0}, None),
+    ({"metric": "invalidValues", "arguments": {"pattern": "^x"}, "mustBe": 0}, None),
+    (
+        {"metric": "invalidValues", "arguments": {"validValues": [1.0, 2]}, "mustBe": 0},
+        {"metric": "invalid_values", "column": "id", "valid_values": [1, 2], "must_be": 0},
+    ),
+    (
+        {
+            "type": "custom",
+            "engine": "loader",
+            "implementation": {"metric": "maximum", "column": "id", "must_be": 1},
+        },
+        {"metric": "maximum", "column": "id", "must_be": 1},
+    ),
+    ({"type": "custom", "engine": "soda", "implementation": "x"}, None),
+    ({"type": "text", "description": "It is good."}, None),
+]
+
+
+@pytest.mark.parametrize(("entry", "check"), RULES, ids=lambda one: str(one)[:60])
+def test_quality_of_contracts(entry: dict[str, Any], check: dict[str, Any] | None) -> None:
+    """Rules of every type are checks, where one measures the same, or are told as dropped."""
+    column = {"name": "id", "physicalType": "bigint", "quality": [entry]}
+    text = contract(servers=[OWN], schema=[{"name": "t", "properties": [column]}])
+    found = read([("f.yml", text)])
+    assert declared(found.specs[0]).get("checks", []) == ([] if check is None else [check])
+    is_dropped = "schema[0].properties[0].quality[0]" in found.reports[0].dropped
+    assert is_dropped == (check is None)
+
+
+def test_options_and_relationships_of_contracts() -> None:
+    """Ranges and foreign keys of properties are checks, and are written as they were read."""
+    properties: list[dict[str, Any]] = [
+        {"name": "id", "physicalType": "integer", "logicalType": "integer",
+         "logicalTypeOptions": {"minimum": 1, "maximum": 9, "multipleOf": 2},
+         "relationships": [{"to": "other.Key"}]},
+        {"name": "day", "physicalType": "date", "logicalType": "date",
+         "logicalTypeOptions": {"minimum": "2026-01-01"}, "relationships": [{"to": "gone.x"}]},
+        {"name": "code", "physicalType": "varchar(9)", "logicalType": "string",
+         "logicalTypeOptions": {"pattern": "^a", "minLength": 2}},
+    ]  # fmt: skip
+    table = {
+        "name": "t",
+        "properties": properties,
+        "relationships": [{"from": "t.code", "to": "other.Key"}, {"from": ["t.id"], "to": ["a.b"]}],
+    }
+    key = {"name": "Key", "physicalName": "key_id", "physicalType": "integer"}
+    other = {"name": "other", "physicalName": "others", "properties": [key]}
+    found = read([("f.yml", contract(servers=[OWN], schema=[table, other]))])
+    reference = {"table": "others", "column": "key_id"}
+    invalid = {"metric": "invalid_values", "must_be": 0}
+    assert declared(found.specs[0])["checks"] == [
+        {**invalid, "column": "code", "references": reference},
+        {**invalid, "column": "id", "minimum": 1, "maximum": 9},
+        {**invalid, "column": "id", "references": reference},
+        {**invalid, "column": "day", "minimum": "2026-01-01"},
+        {**invalid, "column": "code", "pattern": "^a"},
+    ]
+    assert set(found.reports[0].dropped) >= {
+        "schema[0].properties[0].logicalTypeOptions.multipleOf",
+        "schema[0].properties[1].relationships[0]",
+        "schema[0].properties[2].logicalTypeOptions.minLength",
+        "schema[0].relationships[1]",
+    }
+    written = json.loads(json.dumps(write(found.specs, "odcs")[0].data))["schema"][0]["properties"]
+    assert written[0]["logicalTypeOptions"] == {"format": "i32", "minimum": 1, "maximum": 9}
+    assert written[0]["relationships"] == written[2]["relationships"] == [{"to": "others.key_id"}]
+
+
+def test_tables_that_cannot_be_specs_are_left_out() -> None:
+    """With `skip_broken` the others are specs, and each that is not is told with its problems."""
+    good = {"name": "good", "properties": [{"name": "id", "physicalType": "bigint"}]}
+    key = {"name": "id", "physicalType": "super", "primaryKey": True}
+    bad = {"name": "bad", "properties": [key]}
+    worse = {"name": "worse", "properties": [{"name": "id", "physicalType": "whatever"}]}
+    text = contract(servers=[OWN], schema=[good, bad, worse, good])
+    assert len(refused(text)) == 3
+    found = read([("f.yml", text)], skip_broken=True)
+    assert [spec.table for spec in found.specs] == ["s.good"]
+    assert [(one.table, len(one.problems)) for one in found.left_out] == [
+        ("s.bad", 1),
+        ("s.worse", 1),
+        ("s.good", 1),
+    ]
+    assert "cannot be a key" in found.left_out[0].problems[0].message
+    with pytest.raises(ContractError, match="cannot be a key"):
+        read([("f.yml", contract(servers=[OWN], schema=[bad]))], skip_broken=True)
+    with pytest.raises(ContractError, match="schema of `good` is missing"):
+        read([("f.yml", contract(servers=[], schema=[good]))], skip_broken=True)
+
+
+@pytest.mark.parametrize("key", ["semantic_models", "exposures", "metrics", "seeds", "unit_tests"])
+def test_other_files_of_dbt_are_skipped_with_a_word(key: str) -> None:
+    """A property file without models or sources is no mistake: it has no tables."""
+    found = read([("f.yml", f"version: 2\n{key}: [{{name: x}}]"), ("m.yml", MODEL)])
+    assert [spec.table for spec in found.specs] == ["s.t"]
+    assert found.reports[0].notes == (f"skipped: {key} of dbt are no tables",)
+    assert read([("f.yml", f"{key}: [{{name: x}}]")]).specs == ()
 
 
 # ---------------------------------------------------------------- the commands

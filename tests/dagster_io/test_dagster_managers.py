@@ -922,7 +922,7 @@ def test_a_missing_spec_is_told_with_the_nearest(bench: Bench) -> None:
     failed = bench.fails(returning(frame(), "nyc/fligths").to_source_asset(), down.asset)
     assert "did you mean `nyc/flights`" in failed.text
     failed = bench.fails(returning(frame()), manager=bench.manager(specs="nowhere"))
-    assert "the folder nowhere does not exist" in failed.text
+    assert f"the folder {Path('nowhere').absolute()} does not exist" in failed.text
     assert not bench.database.exists()
 
 

@@ -99,7 +99,7 @@ WRONG: list[tuple[Expectation, list[Row], str, str]] = [
     (GROWN, [(6,)], "6 rows are there after 4 before, 7 expected", "outside"),
     (GROWN, [(8,)], "8 rows are there after 4 before, 7 expected", "staged files"),
     (RowCount((BEFORE, "more")), [(5,)], "5 rows are there, 4 expected", "staged files"),
-    (RowCount(()), [(1,)], "1 rows are there, 0 expected", "staged files"),
+    (RowCount(()), [(1,)], "1 row is there, 0 expected", "staged files"),
     (LOOKS, [(1,)], "in s.t there are 1 row too many\nbecause of a reason\n", "do something"),
     (LOOKS, [(2,)], "there are 2 rows too many\n", "do something"),
     (LOOKS, [(1_000, "A", "b")], "1,000 rows too many: 'A', 'b'\n", "do something"),
@@ -118,7 +118,7 @@ WRONG: list[tuple[Expectation, list[Row], str, str]] = [
     (
         MergeCounted(),
         [(1, 1, 2, 0, 0, 4)],
-        "1 rows too many match",
+        "more than once: 1 row too many",
         "--full-refresh",
     ),
     (CheckHolds(ANY), [("x",)], "one number", "t/count.sql.j2"),

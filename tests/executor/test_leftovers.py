@@ -160,7 +160,10 @@ def test_a_failure_names_the_staged_files_that_stay(lab: MakeLab, how: str, keep
     if named:
         assert all(f"{found.store.root}/{key}".startswith(f"{named[0]}/") for key in left)
     assert len(named) == bool(left)
-    assert bool(left) == (keep != "never" and not (how == "drift" and found.stand_in))
+    if keep == "never" or (how == "drift" and found.stand_in):
+        assert not left
+    elif how != "stream":  # whose first file may not be complete when its rows fail
+        assert left
     assert not [key for key in left if "partial" in key]
     if not isinstance(caught.value, Exception):
         assert "s.t is unchanged" in told(caught.value)

@@ -614,10 +614,10 @@ def test_documents_bytes_and_numbers_are_compared_as_they_are(projects: Projects
 
 FAULTS = {
     "scd2_insert": ("    loader_at, loader_end,", "    loader_at, NULL,", "wrong end"),
-    "scd2_close": ("= {{ changes|qualifier }}.loader_end,", "= NULL,", "wrong end"),
+    "scd2_close": ("= {{ work.changes|qualifier }}.loader_end,", "= NULL,", "wrong end"),
     "scd2_update": ("loader_outcome = 'updated'", "loader_outcome = 'never'", "rows"),
     "scd2_versions": (
-        "{{ effective_at|ident }}{% else %}",
+        "{{ scd2.effective_at|ident }}{% else %}",
         "DATE '2001-01-01'{% else %}",
         "ties|rows",
     ),

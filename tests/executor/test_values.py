@@ -350,7 +350,7 @@ def test_the_project_and_the_spec_choose_the_level(make_project: MakeProject) ->
     (project.config.root / "specs" / "t.yml").write_text(json.dumps({**spec, "verify": "counts"}))
     assert "strlen" not in roles(Project.find(project.config.root))
     settings_file.write_text(settings_file.read_text().replace("checksums", "values twice"))
-    with pytest.raises(LoaderError, match=r"verify must be one of values, counts, checksums"):
+    with pytest.raises(LoaderError, match=r"verify: must be one of values, counts, checksums"):
         Project.find(project.config.root)
 
 

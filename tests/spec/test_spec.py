@@ -297,3 +297,12 @@ def test_a_column_has_few_words() -> None:
         *("name", "data_type", "nullable", "from_", "description", "renamed_from", "encode"),
         *("default", "identity", "classification"),
     ]
+
+
+def test_a_copy_of_a_spec_is_judged_by_its_own_keys() -> None:
+    """A copy with other columns has nothing of the spec that it is copied from."""
+    spec = accepted(columns=[{"name": name, "data_type": "bigint"} for name in ("a", "b")])
+    assert spec.input_columns == spec.columns
+    other = spec.model_copy(update={"columns": spec.columns[:1]})
+    assert other.input_columns == spec.columns[:1]
+    assert list(other.by_name) == [spec.columns[0].name]

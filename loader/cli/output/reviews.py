@@ -290,9 +290,10 @@ def format_markdown(reviews: Sequence[Review]) -> str:
     sections = [(_section(one), _collapsed_sql(one)) for one in shown]
     left = COMMENT_LIMIT - _length([*head, *tail, _SHORTENED.format(999_999, 999_999)])
     kept, scripts = _fitting([text for text, _ in sections], left)
-    with_sql, _ = _fitting(
+    fitting, _ = _fitting(
         [sql if at in kept else "" for at, (_, sql) in enumerate(sections)], scripts
     )
+    with_sql = fitting & kept
     lines = [*head]
     for at, (text, sql) in enumerate(sections):
         lines += [text] * (at in kept) + [sql] * (at in with_sql and bool(sql))
