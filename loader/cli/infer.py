@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loader.cli.drafts import describe_draft, draft_files
 from loader.cli.framework import Context, common_options, main
-from loader.cli.infer_tables import describe_draft, infer_tables
+from loader.cli.infer_tables import infer_tables
 from loader.errors import LoaderError
 from loader.text_tables import format_count
 
@@ -94,25 +95,11 @@ def _check_usage(files: Sequence[str], name: str | None, output: str) -> None:
 def _infer_from_files(
     context: Context, files: Sequence[str], name: str | None, encoding: str, sheet: str | None
 ) -> tuple[TableSpec, Remarks]:
-    from loader.data.files.open import EncodingError, SheetError  # noqa: PLC0415
-    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
-    from loader.inference.infer import infer_files, table_name  # noqa: PLC0415
+    from loader.inference.infer import table_name  # noqa: PLC0415
 
-    block_pandas_import()
     schema, table = _parse_name(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
-    try:
-        chosen = int(sheet) if sheet and sheet.isdecimal() else sheet
-        draft = infer_files(
-            files, schema=schema, name=table, encoding=encoding, sheet=chosen, stdin=stdin
-        )
-    except SheetError as error:
-        error.hint = (error.hint or "").replace("source: {sheet: ", "--sheet ").rstrip("}")
-        raise
-    except EncodingError as error:
-        # The usual hint is to set it in the spec, which does not exist yet.
-        error.hint = f"give its encoding: --encoding {error.encoding}"
-        raise
+    draft = draft_files(files, schema, table, encoding=encoding, sheet=sheet, stdin=stdin)
     _notify_rows(context, draft)
     for line in describe_draft(draft):
         context.notify(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from unicodedata import category
 
 from loader.sql.dialects.redshift import MAX_NAME_BYTES, SYSTEM_COLUMNS
 
@@ -22,30 +23,31 @@ def clean_names(names: Sequence[str]) -> dict[str, str]:
     taken: set[str] = set()
     # A name that needs no change keeps it, whatever others become.
     for name in sorted(names, key=lambda name: wanted[name] != name):
-        found[name] = _distinct(wanted[name], taken)
+        found[name] = distinct_name(wanted[name], taken)
         taken.add(found[name])
     return {name: found[name] for name in names}
 
 
 def _clean(name: str, position: int) -> str:
-    text = re.sub(r"\W+", "_", name.lower()).strip("_") if not _is_clean(name) else name
-    if not text:
+    text = "".join(each if _is_of_word(each) else " " for each in name.lower())
+    if " " in text:
+        text = re.sub("[ _]+", "_", text).strip("_")
+    if not text.strip("_"):
         return f"column_{position}"
     text = _cut(f"_{text}" if text[0].isdigit() else text, MAX_NAME_BYTES)
     return f"{text}_" if text in SYSTEM_COLUMNS else text
 
 
-def _is_clean(name: str) -> bool:
-    return re.fullmatch(r"[^\W\d]\w*", name) is not None and name == name.lower()
+def _is_of_word(character: str) -> bool:
+    """Whether it is a letter, a mark such as a vowel sign, a digit or an underscore."""
+    return category(character)[0] in "LMN" or character == "_"
 
 
-def _distinct(name: str, taken: set[str]) -> str:
+def distinct_name(name: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken."""
     number, found = 1, name
     while found in taken:
         number += 1
-        if name.rstrip("_") in SYSTEM_COLUMNS:
-            found += "_"
-            continue
         found = f"{_cut(name, MAX_NAME_BYTES - len(str(number)) - 1)}_{number}"
     return found
 

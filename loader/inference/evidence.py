@@ -59,7 +59,7 @@ class Evidence:
                 self._empty[name] += count_nulls(filled) - count_nulls(values)
                 values = values if kind in TYPES_WITH_EMPTY else filled
             if chunk.text:
-                values = self._reading.times(values, kind)
+                values = self._reading.parse_times(values, kind)
             found[name] = to_comparable(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])

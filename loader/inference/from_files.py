@@ -8,37 +8,27 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from loader.data.cast.arrow_types import is_arrow
-from loader.data.chunk import Chunk, Frame
-from loader.data.column_names import RepeatedNamesError
-from loader.data.files.open import (
-    DataFile,
-    DelimiterError,
-    EscapeError,
-    expand_pattern,
-    format_of_name,
-    open_files,
-    stem,
-)
+from loader.data.chunk import Frame
+from loader.data.files.open import DataFile, stem
 from loader.data.frames import open_frame
 from loader.errors import SourceError
 from loader.inference.building import SpecRequest
 from loader.inference.columns import ColumnGuesses
 from loader.inference.evidence import Evidence
-from loader.inference.headers import find_delimiter, is_row_of_data, number_names
+from loader.inference.files_to_read import FilesToRead
+from loader.inference.format_choice import choose_formats
+from loader.inference.headers import find_header
 from loader.inference.path_columns import find_path_columns
-from loader.inference.text_formats import DEFAULT, Reading, choose_formats
+from loader.inference.text_formats import DEFAULT, Reading
 from loader.spec.comments import Remarks, SampleSize
-from loader.spec.model import Source, TableSpec
+from loader.spec.model import TableSpec
 from loader.spec.path_keys import FilePath
-
-_T = TypeVar("_T")
 
 SAMPLE_ROWS = 1_000_000
 """The most rows that are read for one draft."""
@@ -93,24 +83,23 @@ def infer_files(
     options |= {} if sheet is None else {"sheet": sheet}
     request = SpecRequest(schema, name)
     with _spool(stdin) if stdin is not None and "-" in patterns else nullcontext() as stdin_copy:
-        notes = _detect_header(patterns, options, stdin_copy, request)
-        first = _scan_files(patterns, options, stdin_copy, request, final=False)
-        choice = choose_formats(first.guesses.found)
+        files = FilesToRead(patterns, options, stdin_copy)
+        notes = find_header(files)
+        scan = _scan_files(files, request, final=False)
+        choice = choose_formats(scan.guesses.found, files.delimiter)
         if choice.options:
             options |= choice.options
-            first = _scan_files(patterns, options, stdin_copy, request, final=False)
-        scan, words = first, first.guesses.words
+            scan = _scan_files(files, request, final=False)
+        first, words = scan, scan.guesses.words
         if words:
-            scan = _scan_files(patterns, _add_null_words(options, words), stdin_copy, request)
-            confirmed_null_words = first.guesses.confirmed_null_words(scan.guesses)
-            if confirmed_null_words != words:
-                words = confirmed_null_words
-                scan = _scan_files(patterns, _add_null_words(options, words), stdin_copy, request)
+            scan = _scan_files(files, request, words)
+            confirmed = first.guesses.confirmed_null_words(scan.guesses)
+            if confirmed != words:
+                words = confirmed
+                scan = _scan_files(files, request, words)
     scan.guesses.treat_words_as_text()
-    request = SpecRequest(
-        schema, name, source={**_add_null_words(options, words), **(source or {})}
-    )
-    return _make_draft(scan, request, [*notes, *choice.notes])
+    all_options = {**options, **_null_values(words), **(source or {})}
+    return _make_draft(scan, replace(request, source=all_options), [*notes, *choice.notes])
 
 
 def infer_frame(
@@ -155,9 +144,8 @@ def _make_draft(scan: _Scan, request: SpecRequest, notes: Sequence[str] = ()) ->
     return Draft(spec, scan.sample.rows, scan.sample.complete, remarks, tuple(notes))
 
 
-def _add_null_words(options: Mapping[str, Any], words: Iterable[str]) -> dict[str, Any]:
-    found = sorted(words)
-    return {**options, "null_values": ["", *found]} if found else dict(options)
+def _null_values(words: frozenset[str]) -> dict[str, list[str]]:
+    return {"null_values": ["", *sorted(words)]} if words else {}
 
 
 def _check_encoding(encoding: str) -> str:
@@ -180,81 +168,18 @@ class _Scan:
     files: tuple[FilePath, ...] = ()
 
 
-def _detect_header(
-    patterns: Sequence[str | DataFile],
-    options: dict[str, Any],
-    stdin: BinaryIO | None,
-    request: SpecRequest,
-) -> list[str]:
-    """Look at the first rows; adds to the options that there is no header, if so, and returns that.
-
-    Also adds the delimiter, where commas are decimal marks in a file that has another one.
-    """
-    first = expand_pattern(patterns[0], stdin)[:1]
-    if format_of_name(first[0].name) not in ("csv", "tsv", None) or "sheet" in options:
-        return []
-
-    def look() -> tuple[Sequence[str], Chunk | None]:
-        try:
-            frame = _open(first, options, stdin)
-        except RepeatedNamesError as error:
-            return error.names, None
-        return frame.columns, next(iter(frame.chunks), None)
-
-    cells, chunk = _detect_marks(look, options)
-    columns = [] if chunk is None else list(chunk.columns.values())
-    if not all(is_arrow(values) for values in columns) or (chunk and not chunk.text):
-        return []  # it is no CSV
-    delimiter = None if "delimiter" in options else find_delimiter(cells, columns)
-    if delimiter is not None:
-        options["delimiter"] = delimiter
-        cells, chunk = _detect_marks(look, options)
-    guesses = ColumnGuesses(cells, request)
-    if chunk is not None:
-        guesses.add(chunk)
-    if not is_row_of_data(cells, guesses.found if chunk else {}):
-        return []
-    options |= {"header": False, "names": number_names(len(cells))}
-    return ["the first row is like the others, so files have no header: name the columns in order"]
-
-
-def peek_columns(file: DataFile, encoding: str) -> frozenset[str] | None:
-    """The names of a file's columns; None where it cannot be read."""
-    options: dict[str, Any] = {"encoding": encoding}
-    try:
-        return frozenset(_detect_marks(lambda: _open([file], options, None).columns, options))
-    except SourceError:
-        return None
-
-
-def _detect_marks(read: Callable[[], _T], options: dict[str, Any]) -> _T:
-    """Read files; adds the delimiter and escape that are detected to the options."""
-    while True:
-        try:
-            return read()
-        except DelimiterError as error:
-            if "delimiter" in options:
-                raise
-            options["delimiter"] = error.delimiter
-        except EscapeError as error:
-            options["escape"] = error.escape
-
-
 def _scan_files(
-    patterns: Sequence[str | DataFile],
-    options: dict[str, Any],
-    stdin: BinaryIO | None,
+    files: FilesToRead,
     request: SpecRequest,
+    words: frozenset[str] = frozenset(),
     *,
     final: bool = True,
 ) -> _Scan:
-    """Read files with options; adds the delimiter and escape that are detected to the options."""
-
-    def scan() -> _Scan:
-        frame = _open(patterns, options, stdin)
-        return _scan_frame(frame, request, Reading.of(options), final=final)
-
-    return _detect_marks(scan, options)
+    """Read all rows, with words that mean NULL."""
+    reading = Reading.of(files.options)
+    return files.read(
+        lambda frame: _scan_frame(frame, request, reading, final=final), **_null_values(words)
+    )
 
 
 def _scan_frame(
@@ -277,14 +202,6 @@ def _scan_frame(
             evidence.add(chunk, guesses.found)
         rows += chunk.rows
     return _Scan(guesses, evidence, SampleSize(rows, complete=True), frame.files)
-
-
-def _open(
-    patterns: Sequence[str | DataFile], options: Mapping[str, Any], stdin: BinaryIO | None
-) -> Frame:
-    if stdin is not None:
-        stdin.seek(0)
-    return open_files(patterns, Source.model_validate(options), stdin)
 
 
 @contextmanager

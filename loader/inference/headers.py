@@ -1,8 +1,8 @@
-"""Tells whether the first row of a CSV file names its columns, or is a row of data."""
+"""Tells whether the first row of CSV files names their columns, or is a row of data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -10,31 +10,82 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loader.data.cast.arrow_types import is_arrow
+from loader.data.chunk import Frame
+from loader.data.column_names import RepeatedNamesError
+from loader.inference.files_to_read import FilesToRead
 from loader.inference.guesses import Guess
 from loader.inference.text_formats import NUMBERS
 from loader.inference.texts import guess_text
 
 _YEARS = range(1900, 2101)
+_NO_HEADER = (
+    "no header, for the first row is like the others: give the columns names, in `columns` and in"
+    " source: {names: …}"
+)
 
 
-def is_row_of_data(cells: Sequence[str], guesses: Mapping[str, Guess]) -> bool:
+def find_header(files: FilesToRead) -> list[str]:
+    """Find out from the first rows whether CSV files have a header.
+
+    Adds to the options that they have none, with names for their columns; and the delimiter, where
+    commas are decimal marks in a file that has another one.
+
+    Returns:
+        Notes for the reviewer.
+
+    Raises:
+        SourceError: the first file does not exist, or cannot be read.
+    """
+    if files.delimiter is None:
+        return []
+    first = files.first
+    cells, columns = _read_rows(first)
+    if not all(is_arrow(column) and pa.types.is_string(column.type) for column in columns):
+        return []  # it is no CSV, whatever its name says
+    if "delimiter" not in files.options and (delimiter := find_delimiter(cells, columns)):
+        files.options["delimiter"] = delimiter
+        cells, columns = _read_rows(first)
+    if not is_row_of_data(cells, [guess_text(column) for column in columns]):
+        return []
+    files.options.update(header=False, names=_number_names(len(cells)))
+    return [_NO_HEADER]
+
+
+def _read_rows(files: FilesToRead) -> tuple[Sequence[str], list[Any]]:
+    """The cells of the first row, and the columns of some rows below it."""
+
+    def columns_of(frame: Frame) -> list[Any]:
+        chunk = next(iter(frame.chunks), None)
+        return [] if chunk is None else list(chunk.columns.values())
+
+    try:
+        return files.read(lambda frame: (frame.columns, columns_of(frame)))
+    except RepeatedNamesError as error:
+        names = _number_names(len(error.names))
+        columns = files.read(columns_of, header=False, names=names)
+        return error.names, [column[1:] for column in columns]
+
+
+def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
     """Whether a first row is data, as the columns below it are.
 
-    It is, when the cells above all numbers and times are such themselves; but years in order, above
-    other numbers, are names, as of a table with a column for each year.
+    It is, when the cells above all numbers and times are such themselves; but numbers that count
+    up, as years do, are names, as of a table with a column for each year.
 
     Args:
         cells: The first row.
-        guesses: What the rows below hold, by cell; empty if there are none.
+        below: What the rows below it hold, by column; empty if there are none.
     """
-    own = {cell: guess_text(pa.array([cell])) for cell in cells}
-    if not guesses:
-        return any(_family(guess) for guess in own.values())
-    typed = {cell: family for cell in cells if (family := _family(guesses[cell]))}
-    given = [cell for cell in typed if own[cell].kind != "null"]
-    if not given or any(_family(own[cell]) != typed[cell] for cell in given):
+    own = [guess_text(pa.array([cell])) for cell in cells]
+    typed = [
+        (cell, guess, like)
+        for cell, guess, like in zip(cells, own, below or own, strict=True)
+        if _family(like) and guess.kind != "null"
+    ]
+    if not typed or any(_family(guess) != _family(like) for _, guess, like in typed):
         return False
-    return not _are_years(given, guesses)
+    return not _count_up([cell for cell, _, _ in typed])
 
 
 def find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
@@ -65,18 +116,15 @@ def _family(guess: Guess) -> str:
     return "boolean" if guess.kind == "boolean" else ""
 
 
-def _are_years(cells: Sequence[str], guesses: Mapping[str, Guess]) -> bool:
-    """Whether cells are years that follow each other, or a single one above other numbers."""
-    if not all(cell.isdecimal() and int(cell) in _YEARS for cell in cells):
+def _count_up(cells: Sequence[str]) -> bool:
+    """Whether cells are the numbers 0, 1, 2, …, or years that follow each other."""
+    if not all(cell.isdecimal() for cell in cells):
         return False
-    steps = {int(later) - int(earlier) for earlier, later in pairwise(cells)}
-    return len(steps) == 1 and steps != {0} if steps else guesses[cells[0]].whole != 4
+    numbers = [int(cell) for cell in cells]
+    if all(number in _YEARS for number in numbers):
+        return len({later - earlier for earlier, later in pairwise(numbers)} - {0}) == 1
+    return len(numbers) > 1 and numbers == list(range(len(numbers)))
 
 
-def number_names(count: int) -> list[str]:
-    """Names for the columns of a file without a header.
-
-    >>> number_names(2)
-    ['column_1', 'column_2']
-    """
+def _number_names(count: int) -> list[str]:
     return [f"column_{number}" for number in range(1, count + 1)]

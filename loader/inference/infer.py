@@ -15,16 +15,12 @@ from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.inference.building import Disposition, SpecRequest, column_name
 from loader.inference.columns import ColumnGuesses
-from loader.inference.from_files import (
-    Draft,
-    infer_files,
-    infer_frame,
-    peek_columns,
-    table_name,
-)
+from loader.inference.files_to_read import peek_columns
+from loader.inference.from_files import Draft, infer_files, infer_frame, table_name
 from loader.inference.from_table import draft_columns, draft_from_table
 from loader.inference.schemas import arrow_schema
-from loader.inference.tables_of_files import find_tables, name_files
+from loader.inference.source_patterns import name_files
+from loader.inference.tables_of_files import find_tables
 from loader.plan.live_table import Live, LiveTable
 from loader.spec.comments import Remarks
 from loader.spec.model import TableSpec

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from loader.data.files.listing import ledger_path
 from loader.data.files.open import DataFile, expand_pattern, format_of_name, stem
 from loader.errors import NoFilesError
-from loader.spec.file_keys import glob_of, translate_glob
+from loader.inference.clean_names import distinct_name
+from loader.spec.path_keys import FilePath
 from loader.text_files import is_folder
 
 Columns = Callable[[DataFile], frozenset[str] | None]
@@ -25,18 +26,17 @@ _GENERIC = frozenset(
 )
 """Names of files that tell nothing of what is in them; their folder does."""
 
+_NUMBER = "[0-9][-_.:0-9]*(t[0-9][-_.:0-9]*z?)?"
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NUMBERED = re.compile(
-    r"([-_. (]*(part|chunk|batch|page|run|tid|snappy|c)?[-_. (]*"
-    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|[0-9][-_.:0-9]*(t[0-9][-_.:0-9]*z?)?)\)?)+$"
+    rf"^{_NUMBER}[-_. ]+(?=[^\W\d])"
+    rf"|[-_. (]*(part|chunk|batch|page|run|tid|c)?[-_. (]*({_UUID}|{_NUMBER})\)?$"
+    r"|\.snappy$"
 )
-"""The end of a name that numbers the files of one table, or dates them."""
+"""What numbers the files of one table, or dates them, in their names."""
 
 _PERIOD = re.compile(r"[0-9]{1,4}([-_.]?[0-9]{1,2}){0,3}|[0-9]{4}-?(q[1-4]|w[0-9]{2})")
 """A folder that is a year, a month, a day, or a number."""
-
-_LISTED = 50
-"""The most files that a spec names one by one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class TableFiles:
     name: str
     files: tuple[DataFile, ...]
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files as a spec names them: from the project's folder, if they are in it."""
+        return tuple(file.as_path.name for file in self.files)
+
 
 @dataclass(frozen=True)
 class FoundTables:
@@ -53,7 +58,7 @@ class FoundTables:
 
     tables: tuple[TableFiles, ...]
     skipped: tuple[str, ...]
-    """The files in folders whose names are not those of data."""
+    """The files in folders whose names are not those of data, as a spec names them."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,11 @@ class _Place:
     """Empty where its name says nothing."""
 
 
-def find_tables(patterns: Sequence[str], columns_of: Columns) -> FoundTables:
+_Groups = dict[tuple[tuple[str, ...], str], list[DataFile]]
+"""Files by what folders and names say."""
+
+
+def find_tables(patterns: Sequence[str], root: Path, columns_of: Columns) -> FoundTables:
     """Group files by the tables that they are of.
 
     Files are of one table when their names differ only in numbers and dates (``orders-2026.csv``),
@@ -75,6 +84,7 @@ def find_tables(patterns: Sequence[str], columns_of: Columns) -> FoundTables:
 
     Args:
         patterns: As for `open_files`; a folder, or ``folder/*``, means all data files below it.
+        root: The project's folder.
         columns_of: Asked where names leave it open.
 
     Raises:
@@ -84,21 +94,27 @@ def find_tables(patterns: Sequence[str], columns_of: Columns) -> FoundTables:
     skipped: list[str] = []
     for pattern in patterns:
         deep, top = _deepen(pattern, alone=len(patterns) == 1)
-        found = expand_pattern(deep, None)
-        kept = [file for file in found if deep == pattern or _is_data(file.name)]
-        skipped += [file.name for file in found if file not in kept]
+        found = [_named_from(root, file) for file in expand_pattern(deep, None)]
+        named = deep == pattern  # one by one, whatever they are called
+        kept = [file for file in found if named or _is_data(file.name)]
+        skipped += [f.as_path.name for f in found if not (named or _is_data(f.name))]
         if not kept:
             raise NoFilesError(
                 f"no file of {pattern} has the name of data",
                 hint="names end in .csv, .parquet, .json, .arrow or the like; or name the files",
             )
         for file in kept:
-            places.setdefault(file.name, _place(file, top))
-    groups: dict[tuple[tuple[str, ...], str], list[_Place]] = {}
+            places.setdefault(file.as_path.name, _place(file, top))
+    groups: _Groups = {}
     for place in places.values():
-        groups.setdefault((place.folders, place.word), []).append(place)
+        groups.setdefault((place.folders, place.word), []).append(place.file)
     merged = _merge_folders(groups, columns_of)
     return FoundTables(tuple(_name_tables(merged)), tuple(dict.fromkeys(skipped)))
+
+
+def _named_from(root: Path, file: DataFile) -> DataFile:
+    path = file.name if file.remote else ledger_path(file.name, root)
+    return replace(file, as_path=FilePath(path))
 
 
 def _deepen(pattern: str, *, alone: bool) -> tuple[str, str]:
@@ -131,11 +147,19 @@ def _place(file: DataFile, top: str) -> _Place:
     path = PurePosixPath(file.name)
     inside = file.name.removeprefix(f"{top}/") if top else file.name
     folders = [_clean(part) for part in inside.split("/")[:-1] if not _is_period(part)]
-    word = _clean(_NUMBERED.sub("", stem(path.name).lower().removesuffix(".zip")))
-    word = "" if word in _GENERIC else word
+    word = _word_of(stem(path.name).lower().removesuffix(".zip"))
     if not folders and not word:
         folders = [_clean(PurePosixPath(top).name)]
     return _Place(file, tuple(folders), word)
+
+
+def _word_of(name: str) -> str:
+    """What the name of a file says, without numbers and dates; empty if that is nothing."""
+    shorter = _NUMBERED.sub("", name)
+    while shorter != name:
+        name, shorter = shorter, _NUMBERED.sub("", shorter)
+    word = _clean(name)
+    return "" if word in _GENERIC else word
 
 
 def _is_period(folder: str) -> bool:
@@ -146,104 +170,28 @@ def _clean(text: str) -> str:
     return re.sub(r"\W+", "_", text.lower()).strip("_")
 
 
-def _merge_folders(
-    groups: dict[tuple[tuple[str, ...], str], list[_Place]], columns_of: Columns
-) -> dict[tuple[tuple[str, ...], str], list[_Place]]:
+def _merge_folders(groups: _Groups, columns_of: Columns) -> _Groups:
     """Groups of one folder become one, if their files have the same columns."""
-    merged: dict[tuple[tuple[str, ...], str], list[_Place]] = {}
+    merged: _Groups = {}
     for folders in dict.fromkeys(folders for folders, _ in groups):
-        own = {key: group for key, group in groups.items() if key[0] == folders}
+        own = {key: files for key, files in groups.items() if key[0] == folders}
         if folders and len(own) > 1:
-            found = [columns_of(group[0].file) for group in own.values()]
+            found = [columns_of(files[0]) for files in own.values()]
             if None not in found and len(set(found)) == 1:
-                merged[folders, ""] = [place for group in own.values() for place in group]
+                merged[folders, ""] = [file for files in own.values() for file in files]
                 continue
         merged |= own
     return merged
 
 
-def _name_tables(
-    groups: dict[tuple[tuple[str, ...], str], list[_Place]],
-) -> Iterator[TableFiles]:
+def _name_tables(groups: _Groups) -> Iterator[TableFiles]:
+    """Tables are named after their files, else their folders; by both where names are alike."""
     short = {(folders, word): word or folders[-1] for folders, word in groups}
-    used: set[str] = set()
-    for (folders, word), group in groups.items():
-        name = short[folders, word] or "data"
-        if list(short.values()).count(short[folders, word]) > 1:
-            name = "_".join([*folders, *([word] if word else [])]) or name
-        number, distinct = 1, name
-        while distinct in used:
-            number += 1
-            distinct = f"{name}_{number}"
-        used.add(distinct)
-        yield TableFiles(distinct, tuple(place.file for place in group))
-
-
-# Names for `source.files`.
-
-
-def name_files(table: TableFiles, found: FoundTables, root: Path) -> tuple[str, ...]:
-    """What `source.files` says for the files of a table, and for no other file that was found.
-
-    Args:
-        table: One of the tables.
-        found: All of them.
-        root: The project's folder, from which files in it are named.
-
-    Returns:
-        A pattern, or the files; nothing where they are many without a pattern.
-    """
-    own = [_relative(file.name, root) for file in table.files]
-    others = [_relative(f.name, root) for t in found.tables for f in t.files if t is not table]
-    others += [_relative(name, root) for name in found.skipped]
-    if len(own) == 1:
-        return (_escape(own[0]),)
-    for pattern in _patterns(own):
-        regex = re.compile(translate_glob(glob_of(pattern)), re.DOTALL)
-        if all(map(regex.fullmatch, own)) and not any(map(regex.fullmatch, others)):
-            return (pattern,)
-    return tuple(map(_escape, own)) if len(own) <= _LISTED else ()
-
-
-def _patterns(names: Sequence[str]) -> Iterator[str]:
-    split = [name.split("/") for name in names]
-    if len({len(parts) for parts in split}) == 1:
-        yield "/".join(_segment([*parts]) for parts in zip(*split, strict=True))
-    top = _common_start([parts[:-1] for parts in split])
-    end = _end([parts[-1] for parts in split])
-    yield "/".join([*map(_escape, top), "**", f"*{_escape(end)}"])
-
-
-def _segment(parts: Sequence[str]) -> str:
-    """The pattern of a part of the paths."""
-    if len(set(parts)) == 1:
-        return _escape(parts[0])
-    keys = {part.partition("=")[0] for part in parts if "=" in part}
-    if len(keys) == 1 and all("=" in part for part in parts):
-        return f"{_escape(keys.pop())}=*"
-    start = re.sub(r"[0-9]+$", "", "".join(_common_start(parts)))
-    return f"{_escape(start)}*{_escape(_end([part[len(start) :] for part in parts]))}"
-
-
-def _end(names: Sequence[str]) -> str:
-    """The suffixes that all names end with."""
-    common = "".join(_common_start([name[::-1] for name in names]))[::-1]
-    return common[common.index(".") :] if "." in common else ""
-
-
-def _common_start(parts: Sequence[Sequence[str]]) -> list[str]:
-    """The items that all sequences begin with."""
-    same = takewhile(lambda items: len(set(items)) == 1, zip(*parts, strict=False))
-    return [items[0] for items in same]
-
-
-def _relative(name: str, root: Path) -> str:
-    """The path from the project's folder, if the file is in it; else absolute. URLs unchanged."""
-    if "://" in name:
-        return name
-    path = Path(os.path.abspath(name))  # noqa: PTH100  # links keep the names they have
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-
-
-def _escape(text: str) -> str:
-    return glob.escape(text).replace("{", "{{").replace("}", "}}")
+    times = Counter(short.values())
+    taken: set[str] = set()
+    for key, files in groups.items():
+        folders, word = key
+        long = "_".join([*folders, *([word] if word else [])])
+        name = distinct_name((short[key] if times[short[key]] == 1 else long) or "data", taken)
+        taken.add(name)
+        yield TableFiles(name, tuple(files))

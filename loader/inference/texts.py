@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loader.inference.guesses import NOTHING, Guess
-from loader.inference.text_formats import DEFAULT, NUMBERS, Reading, find_formats, format_pattern
+from loader.inference.text_formats import (
+    DEFAULT,
+    NUMBERS,
+    Reading,
+    all_match,
+    find_formats,
+    format_pattern,
+)
 from loader.sql.datatypes import MAX_PRECISION
 
 NULL_WORDS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N", "-", "?")
@@ -68,7 +75,7 @@ def _recognize(values: Any, reading: Reading) -> Guess | None:
 
 def _first_of(kinds: Iterable[tuple[str, str]], values: Any, reading: Reading) -> Guess | None:
     for pattern, kind in kinds:
-        if _all_match(values, pattern) and reading.can_cast(values, kind):
+        if all_match(values, pattern) and reading.can_cast(values, kind):
             return Guess(kind)
     return None
 
@@ -90,7 +97,7 @@ def _number(values: Any, reading: Reading) -> Guess | None:
             return None
         values = pc.replace_substring(values, reading.decimal, ".")
     for pattern, guess in ((_WHOLE, _whole), (_DECIMAL, _decimal), (_FLOAT, _float)):
-        if _all_match(values, pattern):
+        if all_match(values, pattern):
             return guess(values)
     return None
 
@@ -123,7 +130,3 @@ def _float(values: Any) -> Guess | None:
 
 def _max_length(texts: Any) -> int:
     return pc.max(pc.binary_length(texts)).as_py()
-
-
-def _all_match(values: Any, pattern: str) -> bool:
-    return pc.all(pc.match_substring_regex(values, rf"\A(?:{pattern})\z")).as_py()

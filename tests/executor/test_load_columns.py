@@ -455,7 +455,7 @@ def test_standard_input_has_rows_and_no_name(table: MakeTable) -> None:
 
 
 def test_files_of_an_archive_are_told_apart(table: MakeTable) -> None:
-    """A file inside of an archive has the archive's path before its name, and numbers of its own."""
+    """A file in an archive has the archive's path before its name, and row numbers of its own."""
     t = table([ID, FILE, ROW, DAY], primary_key=["file", "file_row"])
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
