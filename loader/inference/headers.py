@@ -70,8 +70,8 @@ def _read_rows(files: FilesToRead) -> tuple[Sequence[str], list[Any]]:
 def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
     """Whether a first row is data, as the columns below it are.
 
-    It is, when the cells above all numbers and times are such themselves; but numbers that count
-    up, as years do, are names, as of a table with a column for each year.
+    It is, when the cells above all numbers and times are such themselves. But numbers that count up
+    are names, 0, 1, 2, …, as pandas writes them, and years, as of a table with a column for each.
 
     Args:
         cells: The first row.
@@ -85,7 +85,10 @@ def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
     ]
     if not typed or any(_family(guess) != _family(like) for _, guess, like in typed):
         return False
-    return not _count_up([cell for cell, _, _ in typed])
+    named = [cell for cell in cells if cell]
+    if named == list(map(str, range(len(named)))):
+        return False
+    return not _are_years([cell for cell, *_ in typed], typed[0][2])
 
 
 def find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
@@ -116,14 +119,12 @@ def _family(guess: Guess) -> str:
     return "boolean" if guess.kind == "boolean" else ""
 
 
-def _count_up(cells: Sequence[str]) -> bool:
-    """Whether cells are the numbers 0, 1, 2, …, or years that follow each other."""
-    if not all(cell.isdecimal() for cell in cells):
+def _are_years(cells: Sequence[str], below: Guess) -> bool:
+    """Whether cells are years that follow each other, or one above numbers of another length."""
+    if not all(cell.isdecimal() and int(cell) in _YEARS for cell in cells):
         return False
-    numbers = [int(cell) for cell in cells]
-    if all(number in _YEARS for number in numbers):
-        return len({later - earlier for earlier, later in pairwise(numbers)} - {0}) == 1
-    return len(numbers) > 1 and numbers == list(range(len(numbers)))
+    steps = {int(later) - int(earlier) for earlier, later in pairwise(cells)}
+    return len(steps) == 1 and steps != {0} if steps else below.whole != len(cells[0])
 
 
 def _number_names(count: int) -> list[str]:
