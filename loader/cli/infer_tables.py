@@ -60,7 +60,8 @@ def infer_tables(
                 table.files, schema, table.name, encoding=encoding, sheet=sheet, source=source
             )
         except LoaderError as error:
-            failed += [f"  {line}" for line in f"{schema}.{table.name}: {error}".splitlines()]
+            told = f"{schema}.{table.name}: {error}".splitlines()
+            failed += [f"  {line}" for line in told if line]
             continue
         path = specs[table.name]
         make_folder(path.parent)
@@ -73,10 +74,15 @@ def infer_tables(
     rows = [(one["table"], f"{one['files']:,}", f"{one['rows']:,}", one["spec"]) for one in written]
     lines = [format_table(("table", "files", "rows read", "spec"), rows)] if rows else []
     context.print_result(written, *lines)
-    if len(written) < len(found.tables):
+    if written:
+        context.notify(f"review the specs, then load the tables: loader run {folder / schema}")
+    if failed:
         count = format_count(len(found.tables) - len(written), "table")
-        told = "\n".join(failed)
-        raise LoaderError(f"{count} of {len(found.tables):,} could not be inferred:\n{told}")
+        head = f"{count} of {len(found.tables):,} could not be inferred:"
+        raise LoaderError(
+            "\n".join([head, *failed]),
+            hint="infer them again, alone, once what is said is done",
+        )
 
 
 def _summarize(draft: Draft, path: Path, files: int) -> dict[str, Any]:

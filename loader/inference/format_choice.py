@@ -56,22 +56,17 @@ def _choose_decimal(guesses: Mapping[str, Guess], delimiter: str, choice: Format
             f"{_list(commas)}: decimal commas, it seems, but {_list(points)} has decimal points,"
             " and a spec has one mark; text"
         )
-    elif delimiter == ",":
+    elif delimiter == "," or all(COMMA_GROUPS in formats[name] for name in commas):
         choice.notes.append(
-            f"{_list(commas)}: text, for commas separate the fields too; if they are decimal"
-            ' commas, write source: {decimal: ","}'
-        )
-    elif all(COMMA_GROUPS in formats[name] for name in commas):
-        choice.notes.append(
-            f"{_list(commas)}: text, for 1,234 may be more than a thousand, or a decimal comma; if"
-            ' it is one, write source: {decimal: ","}'
+            f"{_list(commas)}: text, for 1,234 may be more than a thousand or less than two; if its"
+            ' commas are decimal marks, write source: {decimal: ","}'
         )
     else:
         choice.options["decimal"] = ","
         grouped += [name for name in numbers if name not in points]
     if grouped:
         choice.notes.append(
-            f"{_list(grouped)}: text, for loads do not read thousands separators, as in 1.234,50"
+            f"{_list(grouped)}: text, for loads read no thousands separators, as in 1.234,50"
         )
     elif delimiter != "," and numbers and not points and not commas:
         choice.notes.append(

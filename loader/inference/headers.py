@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -13,9 +14,10 @@ import pyarrow.compute as pc
 from loader.data.cast.arrow_types import is_arrow
 from loader.data.chunk import Frame
 from loader.data.column_names import RepeatedNamesError
+from loader.errors import SourceError
 from loader.inference.files_to_read import FilesToRead
 from loader.inference.guesses import Guess
-from loader.inference.text_formats import NUMBERS
+from loader.inference.text_formats import COMMA, NUMBERS
 from loader.inference.texts import guess_text
 
 _YEARS = range(1900, 2101)
@@ -43,16 +45,19 @@ def find_header(files: FilesToRead) -> list[str]:
     cells, columns = _read_rows(first)
     if not all(is_arrow(column) and pa.types.is_string(column.type) for column in columns):
         return []  # it is no CSV, whatever its name says
-    if "delimiter" not in files.options and (delimiter := find_delimiter(cells, columns)):
-        files.options["delimiter"] = delimiter
-        cells, columns = _read_rows(first)
+    if "delimiter" not in files.options and (delimiter := _find_delimiter(cells, columns)):
+        with suppress(SourceError):
+            others = _read_rows(first, delimiter=delimiter)
+            if _has_decimal_commas(*others):
+                files.options["delimiter"] = delimiter
+                cells, columns = others
     if not is_row_of_data(cells, [guess_text(column) for column in columns]):
         return []
     files.options.update(header=False, names=_number_names(len(cells)))
     return [_NO_HEADER]
 
 
-def _read_rows(files: FilesToRead) -> tuple[Sequence[str], list[Any]]:
+def _read_rows(files: FilesToRead, **more: Any) -> tuple[Sequence[str], list[Any]]:
     """The cells of the first row, and the columns of some rows below it."""
 
     def columns_of(frame: Frame) -> list[Any]:
@@ -60,10 +65,10 @@ def _read_rows(files: FilesToRead) -> tuple[Sequence[str], list[Any]]:
         return [] if chunk is None else list(chunk.columns.values())
 
     try:
-        return files.read(lambda frame: (frame.columns, columns_of(frame)))
+        return files.read(lambda frame: (frame.columns, columns_of(frame)), **more)
     except RepeatedNamesError as error:
         names = _number_names(len(error.names))
-        columns = files.read(columns_of, header=False, names=names)
+        columns = files.read(columns_of, header=False, names=names, **more)
         return error.names, [column[1:] for column in columns]
 
 
@@ -83,21 +88,16 @@ def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
         for cell, guess, like in zip(cells, own, below or own, strict=True)
         if _family(like) and guess.kind != "null"
     ]
-    if not typed or any(_family(guess) != _family(like) for _, guess, like in typed):
+    if any(_family(guess) != _family(like) for _, guess, like in typed):
         return False
-    named = [cell for cell in cells if cell]
-    if named == list(map(str, range(len(named)))):
+    given = [cell for cell in cells if cell]
+    if not typed or given == list(map(str, range(len(given)))):
         return False
-    return not _are_years([cell for cell, *_ in typed], typed[0][2])
+    return not _are_years([cell for cell, *_ in typed], typed[0][2].whole if below else 0)
 
 
-def find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
-    """Another delimiter, which is in all rows as often as in the first one: ``1,5;2,5``.
-
-    Args:
-        cells: The first row.
-        columns: The text of the rows below, by column.
-    """
+def _find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
+    """Another delimiter, which is in all rows as often as in the first one: ``1,5;2,5``."""
     for delimiter in (";", "\t", "|"):
         counts = [pc.count_substring(values, delimiter).fill_null(0) for values in columns]
         wanted = sum(cell.count(delimiter) for cell in cells)
@@ -105,6 +105,11 @@ def find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
         if wanted and pc.all(pc.equal(found, wanted), min_count=0).as_py():
             return delimiter
     return None
+
+
+def _has_decimal_commas(cells: Sequence[str], columns: Sequence[Any]) -> bool:
+    guesses = map(guess_text, columns or [pa.array([cell]) for cell in cells])
+    return any(guess.kind == "varchar" and COMMA in (guess.formats or ()) for guess in guesses)
 
 
 def _family(guess: Guess) -> str:
@@ -119,12 +124,12 @@ def _family(guess: Guess) -> str:
     return "boolean" if guess.kind == "boolean" else ""
 
 
-def _are_years(cells: Sequence[str], below: Guess) -> bool:
-    """Whether cells are years that follow each other, or one above numbers of another length."""
+def _are_years(cells: Sequence[str], digits: int) -> bool:
+    """Whether cells are years that follow each other, or one above numbers of other ``digits``."""
     if not all(cell.isdecimal() and int(cell) in _YEARS for cell in cells):
         return False
     steps = {int(later) - int(earlier) for earlier, later in pairwise(cells)}
-    return len(steps) == 1 and steps != {0} if steps else below.whole != len(cells[0])
+    return len(steps) == 1 and steps != {0} if steps else digits != len(cells[0])
 
 
 def _number_names(count: int) -> list[str]:

@@ -183,11 +183,23 @@ CASES: dict[str, Case] = {
         {"delimiter": ";", "decimal": ",", "header": False, "names": ["column_1", "column_2"]},
         told="no header",
     ),
+    "another mark in all rows": Case(
+        {"t.csv": "id,a|b\n1,x|y\n"}, "id: smallint, a_b: varchar(16)", [(1, "x|y")]
+    ),
+    "another mark in all quotes": Case(
+        {"t.csv": 'id,"a;b"\n1,"x;y"\n'}, "id: smallint, a_b: varchar(16)", [(1, "x;y")]
+    ),
+    "commas in a header": Case(
+        {"t.csv": "Betrag, EUR;n\n1,5;2\n"},
+        "betrag_eur: decimal(18,1), n: smallint",
+        [(Decimal("1.5"), 2)],
+        {"delimiter": ";", "decimal": ","},
+    ),
     "decimal commas in quotes": Case(
         {"t.csv": 'a,n\n"1,5",2\n'},
         "a: varchar(16), n: smallint",
         [("1,5", 2)],
-        told="`a`: text, for commas separate the fields too",
+        told="`a`: text, for 1,234 may be more than a thousand or less than two",
     ),
     "commas and points": Case(
         {"t.csv": "a;b\n1,5;2.5\n"},
@@ -201,7 +213,7 @@ CASES: dict[str, Case] = {
         "a: varchar(16), b: varchar(16)",
         [("1,234", "x"), ("12,500", "y")],
         {"delimiter": ";"},
-        told="`a`: text, for 1,234 may be more than a thousand, or a decimal comma",
+        told="`a`: text, for 1,234 may be more than a thousand or less than two",
     ),
     "another column has the decimal commas": Case(
         {"t.csv": "a;b\n1,234;1,5\n"},
@@ -214,7 +226,7 @@ CASES: dict[str, Case] = {
         "a: varchar(16), b: decimal(18,1)",
         [("1.234", Decimal("1.5"))],
         {"delimiter": ";", "decimal": ","},
-        told="`a`: text, for loads do not read thousands separators",
+        told="`a`: text, for loads read no thousands separators",
     ),
     "thousands or decimals, by points": Case(
         {"t.csv": "a;b\n1.234;x\n"},
@@ -228,13 +240,13 @@ CASES: dict[str, Case] = {
         "a: varchar(16), n: smallint",
         [("1.234,50", 1), ("3,5", 2)],
         {"delimiter": ";"},
-        told="`a`: text, for loads do not read thousands separators",
+        told="`a`: text, for loads read no thousands separators",
     ),
     "thousands in quotes": Case(
         {"t.csv": 'a,b\n"1,234.50",2.5\n'},
         "a: varchar(16), b: decimal(18,1)",
         [("1,234.50", Decimal("2.5"))],
-        told="`a`: text, for loads do not read thousands separators",
+        told="`a`: text, for loads read no thousands separators",
     ),
     "names to be cleaned": Case(
         {
@@ -297,6 +309,9 @@ CASES: dict[str, Case] = {
     ),
     "a year as a name": Case(
         {"t.csv": "product,2026\nx,10\n"}, "product: varchar(16), _2026: smallint", [("x", 10)]
+    ),
+    "a year as a name, and no rows": Case(
+        {"t.csv": "product,2026\n"}, "product: varchar(256), _2026: varchar(256)", []
     ),
     "a year as a value": Case(
         {"t.csv": "Ada,2001\nBob,1999\n"},
