@@ -13,6 +13,7 @@ from loader.cli.drafts import describe_draft, draft_files
 from loader.cli.framework import Context, common_options, main
 from loader.cli.infer_tables import infer_tables
 from loader.errors import LoaderError
+from loader.text_files import is_folder
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
@@ -97,6 +98,13 @@ def _infer_from_files(
 ) -> tuple[TableSpec, Remarks]:
     from loader.inference.infer import table_name  # noqa: PLC0415
 
+    for file in files:
+        if is_folder(Path(file)):
+            raise LoaderError(
+                f"{file} is a folder",
+                hint=f"write a spec for each table in it: loader infer {file} -o specs; or one spec"
+                f" for files of the same columns: loader infer '{Path(file) / '*.csv'}'",
+            )
     schema, table = _parse_name(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
     draft = draft_files(files, schema, table, encoding=encoding, sheet=sheet, stdin=stdin)

@@ -108,7 +108,7 @@ def _choose_times(
     elif common:
         choice.notes.append(
             f"{_list(found)}: text, for no value tells whether it is written as {shown}; write the"
-            f" right one as source: {{{key}: …}}"
+            f" right one as source: {{{key}: …}}, and data_type: {kinds[0]}"
         )
     else:
         choice.notes.append(

@@ -108,8 +108,8 @@ def find_tables(patterns: Sequence[str], root: Path, columns_of: Columns) -> Fou
     groups: _Groups = {}
     for place in places.values():
         groups.setdefault((place.folders, place.word), []).append(place.file)
-    merged = _merge_folders(groups, columns_of)
-    return FoundTables(tuple(_name_tables(merged)), tuple(dict.fromkeys(skipped)))
+    tables = sorted(_name_tables(_merge_folders(groups, columns_of)), key=lambda table: table.name)
+    return FoundTables(tuple(tables), tuple(dict.fromkeys(skipped)))
 
 
 def _named_from(root: Path, file: DataFile) -> DataFile:

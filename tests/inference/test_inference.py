@@ -1068,6 +1068,7 @@ def test_infer_reads_a_live_table(make_project: MakeProject) -> None:
         (["latin.csv"], 1, "give its encoding: --encoding latin-1"),
         (["bad.parquet"], 1, "bad.parquet is not Parquet"),
         (["good.csv", "--name", "S.t"], 1, "write `s`"),
+        (["."], 1, "loader infer . -o specs"),
         (["twice.csv"], 1, "the header of twice.csv has more than one column named `a`"),
         (["good.csv", "--force"], 64, "--schema and --force are for -o"),
         (["good.csv", "-o", "specs", "--name", "s.t"], 64, "tables are named after their files"),

@@ -125,8 +125,8 @@ def test_files_may_be_of_several_folders(project: Path) -> None:
     code, out, said = run("infer", "data/orders", "data/items", "data/x.csv", "-o", "specs")
     assert code == 0, said
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
-        "public.orders",
         "public.items",
+        "public.orders",
         "public.x",
     ]
 
