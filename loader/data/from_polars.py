@@ -15,7 +15,7 @@ from loader.data.read_errors import raise_source_errors, unreadable_frame
 
 
 def open_lazy_frame(obj: Any) -> Frame:
-    """The chunks of a `polars.LazyFrame`, which is collected batch by batch where Polars can.
+    """The chunks of a `polars.LazyFrame` batch by batch.
 
     Raises:
         SourceError: its schema cannot be resolved, or a column name occurs twice.
@@ -28,11 +28,7 @@ def open_lazy_frame(obj: Any) -> Frame:
 
 
 def _lazy_chunks(obj: Any) -> Iterator[Chunk]:
-    if hasattr(obj, "collect_batches"):
-        frames = obj.collect_batches(chunk_size=CHUNK_ROWS, lazy=True)
-    else:  # Polars before 1.34
-        frames = [obj.collect()]
-    for frame in frames:
+    for frame in obj.collect_batches(chunk_size=CHUNK_ROWS, lazy=True):
         yield from _polars_chunks(frame)
 
 
@@ -46,8 +42,8 @@ def _polars_chunks(frame: Any) -> Iterator[Chunk]:
     """The rows of a Polars frame; columns that Arrow cannot represent as Python objects."""
     columns, objects = frame.columns, columns_without_arrow(frame)
     if objects:
-        # The row index keeps the number of rows when no other column is left.
-        exportable = frame.drop(objects).with_row_index("#" + max(columns, key=len))
+        # The row index, added first, keeps the number of rows when no other column is left.
+        exportable = frame.with_row_index("#" + max(columns, key=len)).drop(objects)
     else:
         exportable = frame
     for chunk in number_batches(pa.RecordBatchReader.from_stream(exportable), "frame"):
