@@ -59,11 +59,11 @@ class FilesToRead:
         while True:
             if self.stdin is not None:
                 self.stdin.seek(0)
-            source = Source.model_validate({**self.options, **more})
+            options = {**self.options, **more}
             try:
-                return use(open_files(self.patterns, source, self.stdin))
+                return use(open_files(self.patterns, Source.model_validate(options), self.stdin))
             except DelimiterError as error:
-                if "delimiter" in self.options:
+                if "delimiter" in options:
                     raise
                 self.options["delimiter"] = error.delimiter
             except EscapeError as error:

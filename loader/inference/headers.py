@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import reduce
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loader.data.cast.arrow_types import is_arrow
 from loader.data.chunk import Frame
@@ -20,6 +18,10 @@ from loader.inference.guesses import Guess
 from loader.inference.text_formats import COMMA, NUMBERS
 from loader.inference.texts import guess_text
 
+_Rows = tuple[Sequence[str], list[Any]]
+"""The cells of the first row, and the columns of some rows below it."""
+
+_DELIMITERS = (";", "\t", "|")
 _YEARS = range(1900, 2101)
 _NO_HEADER = (
     "no header, for the first row is like the others: give the columns names, in `columns` and in"
@@ -30,8 +32,7 @@ _NO_HEADER = (
 def find_header(files: FilesToRead) -> list[str]:
     """Find out from the first rows whether CSV files have a header.
 
-    Adds to the options that they have none, with names for their columns; and the delimiter, where
-    commas are decimal marks in a file that has another one.
+    Adds to the options that they have none, with names for their columns; and their delimiter.
 
     Returns:
         Notes for the reviewer.
@@ -41,25 +42,51 @@ def find_header(files: FilesToRead) -> list[str]:
     """
     if files.delimiter is None:
         return []
-    first = files.first
-    cells, columns = _read_rows(first)
+    cells, columns = _find_rows(files.first)
     if not all(is_arrow(column) and pa.types.is_string(column.type) for column in columns):
         return []  # it is no CSV, whatever its name says
-    if "delimiter" not in files.options and (delimiter := _find_delimiter(cells, columns)):
-        with suppress(SourceError):
-            others = _read_rows(first, delimiter=delimiter)
-            if _has_decimal_commas(*others):
-                files.options["delimiter"] = delimiter
-                cells, columns = others
     if not is_row_of_data(cells, [guess_text(column) for column in columns]):
         return []
     files.options.update(header=False, names=_number_names(len(cells)))
     return [_NO_HEADER]
 
 
-def _read_rows(files: FilesToRead, **more: Any) -> tuple[Sequence[str], list[Any]]:
-    """The cells of the first row, and the columns of some rows below it."""
+def _find_rows(files: FilesToRead) -> _Rows:
+    """The first rows, read with the usual delimiter, unless only another one can be right.
 
+    That is so where rows cannot be read, and where it leaves decimal commas: ``1,5;2,5``.
+    """
+    try:
+        rows = _read_rows(files)
+    except SourceError:
+        other = _read_otherwise(files, _DELIMITERS, lambda _: True)
+        if other is None:
+            raise
+        return other
+    inside = [delimiter for delimiter in _DELIMITERS if any(delimiter in cell for cell in rows[0])]
+    return _read_otherwise(files, inside, _has_decimal_commas) or rows
+
+
+def _read_otherwise(
+    files: FilesToRead, delimiters: Sequence[str], fits: Callable[[_Rows], bool]
+) -> _Rows | None:
+    """The rows with the first delimiter that fits; adds it to the options, if they have none."""
+    for delimiter in () if "delimiter" in files.options else delimiters:
+        with suppress(SourceError):
+            rows = _read_rows(files, delimiter=delimiter)
+            if len(rows[0]) > 1 and fits(rows):
+                files.options["delimiter"] = delimiter
+                return rows
+    return None
+
+
+def _has_decimal_commas(rows: _Rows) -> bool:
+    cells, columns = rows
+    guesses = map(guess_text, columns or [pa.array([cell]) for cell in cells])
+    return any(guess.kind == "varchar" and COMMA in (guess.formats or ()) for guess in guesses)
+
+
+def _read_rows(files: FilesToRead, **more: Any) -> _Rows:
     def columns_of(frame: Frame) -> list[Any]:
         chunk = next(iter(frame.chunks), None)
         return [] if chunk is None else list(chunk.columns.values())
@@ -94,22 +121,6 @@ def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
     if not typed or given == list(map(str, range(len(given)))):
         return False
     return not _are_years([cell for cell, *_ in typed], typed[0][2].whole if below else 0)
-
-
-def _find_delimiter(cells: Sequence[str], columns: Sequence[Any]) -> str | None:
-    """Another delimiter, which is in all rows as often as in the first one: ``1,5;2,5``."""
-    for delimiter in (";", "\t", "|"):
-        counts = [pc.count_substring(values, delimiter).fill_null(0) for values in columns]
-        wanted = sum(cell.count(delimiter) for cell in cells)
-        found = reduce(pc.add, counts) if counts else pa.array([], pa.int32())
-        if wanted and pc.all(pc.equal(found, wanted), min_count=0).as_py():
-            return delimiter
-    return None
-
-
-def _has_decimal_commas(cells: Sequence[str], columns: Sequence[Any]) -> bool:
-    guesses = map(guess_text, columns or [pa.array([cell]) for cell in cells])
-    return any(guess.kind == "varchar" and COMMA in (guess.formats or ()) for guess in guesses)
 
 
 def _family(guess: Guess) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loader.cli import main
+from loader.data.column_names import RepeatedNamesError
+from loader.data.files.open import open_files
+from loader.inference.infer import infer_files
 from loader.project import Project
+from loader.spec.model import Column, Source
 
 JAN, FEB, DEC = date(2026, 1, 1), date(2026, 2, 1), date(2026, 12, 31)
 
@@ -291,6 +298,18 @@ CASES: dict[str, Case] = {
         [(1, 1, "x"), (2, 3, "y")],
         told="no header",
     ),
+    "decimal commas in some rows": Case(
+        {"t.csv": "1,5;x\n2;y\n"},
+        "column_1: decimal(18,1), column_2: varchar(16)",
+        [(Decimal("1.5"), "x"), (Decimal("2.0"), "y")],
+        {"delimiter": ";", "decimal": ","},
+    ),
+    "commas in quoted names": Case(
+        {"t.csv": '"Name, Vorname";"Betrag"\n"x, y";"1,5"\n'},
+        "name_vorname: varchar(16), betrag: decimal(18,1)",
+        [("x, y", Decimal("1.5"))],
+        {"delimiter": ";", "decimal": ","},
+    ),
     "one row without a header": Case(
         {"t.csv": "7;1,5;x\n"},
         "column_1: smallint, column_2: decimal(18,1), column_3: varchar(16)",
@@ -407,3 +426,85 @@ def test_files_above_the_project_give_no_columns(
     assert run("infer", str(folder / "data"), "-o", "specs", "--schema", "raw")[0] == 0
     assert described(folder / "specs/raw/t.yml") == "id: smallint"
     assert run("run")[0] == 0
+
+
+# ---------------------------------------------------------------- any file
+
+DAYS = st.dates(date(1999, 1, 1), date(2030, 12, 31))
+CELLS: dict[str, st.SearchStrategy[str]] = {
+    "whole": st.integers(-3000, 3000).map(str),
+    "points": st.decimals(-3000, 3000, places=2).map(str),
+    "commas": st.decimals(-3000, 3000, places=3).map(lambda number: str(number).replace(".", ",")),
+    "thousands": st.integers(-(10**7), 10**7).map("{:,}".format),
+    "german thousands": st.integers(0, 10**7).map(lambda number: f"{number:,}".replace(",", ".")),
+    "words": st.sampled_from(["x", "Ada", "a;b", "1|2", 'say "so"', "007", "", "two\nlines", "é"]),
+    "booleans": st.sampled_from(["true", "False"]),
+    **{
+        shown: DAYS.map(lambda day, shown=shown: day.strftime(shown))  # type: ignore[misc]
+        for shown in ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y", "%B %d, %Y")
+    },
+}
+NOISE = st.sampled_from(["", "", "NA", "-", "x", "1", "1,5", "01.02.2026"])
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[list[str]]:
+    """Rows of cells, most of which are alike in each column; the first may name the columns."""
+    kinds = draw(st.lists(st.sampled_from(sorted(CELLS)), min_size=2, max_size=4))
+    noisy = draw(st.booleans())
+    cells = [CELLS[kind] | NOISE if noisy else CELLS[kind] for kind in kinds]
+    found = draw(st.lists(st.tuples(*cells).map(list), min_size=1, max_size=5))
+    names = draw(st.booleans()) and [f"Column {kind} ({at})" for at, kind in enumerate(kinds)]
+    return [names, *found] if names else found
+
+
+def value_of(text: str, column: Column, source: Source) -> object:
+    """What a table has of a cell, by its draft."""
+    kind = column.data_type.name
+    if text in source.null_values and (text or kind != "varchar"):
+        return None
+    match kind:
+        case "varchar":
+            return text or None
+        case "date":
+            return datetime.strptime(text, source.date_format or "%Y-%m-%d").date()
+        case "boolean":
+            return text.lower() == "true"
+    return Decimal(text.replace(source.decimal, "."))
+
+
+@settings(max_examples=40)
+@given(cells=tables(), delimiter=st.sampled_from(",;\t|"), quoting=st.sampled_from([0, 1]))
+def test_any_file_is_loaded_by_its_draft(
+    cells: list[list[str]],
+    delimiter: str,
+    quoting: Literal[0, 1],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Whatever a draft takes a CSV file for, all its rows are loaded, with the values they have."""
+    folder = tmp_path_factory.mktemp("any")
+    with (folder / "t.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter, quoting=quoting).writerows(cells)
+    try:
+        spec = infer_files([str(folder / "t.csv")], schema="s", name="t").spec
+    except RepeatedNamesError:
+        return
+    project = Project(root=folder, targets={"local": {"type": "duckdb"}})
+    project.load(spec, open_files([str(folder / "t.csv")], spec.source))
+    with (folder / "t.csv").open(newline="") as file:
+        read = [row for row in csv.reader(file, delimiter=spec.source.delimiter) if row]
+    expected = [
+        tuple(value_of(cell, of, spec.source) for cell, of in zip(row, spec.columns, strict=True))
+        for row in read[spec.source.header :]
+    ]
+    found: Any = project.read(spec, as_="arrow")
+    loaded = [tuple(None if v == "" else v for v in row.values()) for row in found.to_pylist()]
+    assert sorted(map(repr, map(plain, loaded))) == sorted(map(repr, map(plain, expected)))
+
+
+def plain(row: tuple[object, ...]) -> list[object]:
+    """Values that are equal where tables say so: 1 and 1.00."""
+    return [
+        float(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+        for value in row
+    ]

@@ -27,6 +27,7 @@ _HEADER = 1 << 20
 
 _MAX_HEADER = 64 << 20
 _DELIMITERS = (",", ";", "\t", "|", ":")
+_QUOTED_FIELD = re.compile(rf'"(?:[^"]|"")*"([{re.escape("".join(_DELIMITERS))}])')
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
@@ -142,7 +143,11 @@ def _parse_header(
     if "field limit" in problem:
         problem = f"a name is longer than {csv.field_size_limit():,} characters"
     if problem:
-        raise SourceError(f"{name}:{before}: the header is not CSV: {problem}")
+        told = f"{name}:{before}: the header is not CSV: {problem}"
+        other = _QUOTED_FIELD.match(b"".join(lines[source.skip_rows : before]).decode())
+        if source.quote == '"' and other is not None and other[1] != source.delimiter:
+            raise DelimiterError(told, other[1])
+        raise SourceError(told)
     if names is None:
         raise SourceError(
             f"{name} has no header: it is empty after {format_count(source.skip_rows, 'line')}"
