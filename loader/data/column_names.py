@@ -15,6 +15,8 @@ class RepeatedNamesError(SourceError):
         super().__init__(message)
         self.names = tuple(names)
         """The names of all columns."""
+        self.lines = 0
+        """The lines of a file up to the end of its header."""
 
 
 def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:

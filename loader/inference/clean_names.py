@@ -18,7 +18,7 @@ def clean_names(names: Sequence[str]) -> dict[str, str]:
     {'ID': 'id', 'Order ID': 'order_id', 'order-id': 'order_id_2', 'Größe (m)': 'größe_m', \
 '2026': '_2026', '': 'column_6', 'oid': 'oid_'}
     """
-    wanted = {name: _clean(name, at) for at, name in enumerate(names, 1)}
+    wanted = {name: clean_name(name, at) for at, name in enumerate(names, 1)}
     found: dict[str, str] = {}
     taken: set[str] = set()
     # A name that needs no change keeps it, whatever others become.
@@ -28,7 +28,8 @@ def clean_names(names: Sequence[str]) -> dict[str, str]:
     return {name: found[name] for name in names}
 
 
-def _clean(name: str, position: int) -> str:
+def clean_name(name: str, position: int) -> str:
+    """The name of a column, which may be that of another; without letters it is numbered."""
     text = "".join(each if _is_of_word(each) else " " for each in name.lower())
     if " " in text:
         text = re.sub("[ _]+", "_", text).strip("_")

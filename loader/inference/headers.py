@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,13 +14,11 @@ from loader.data.cast.arrow_types import is_arrow
 from loader.data.chunk import Frame
 from loader.data.column_names import RepeatedNamesError
 from loader.errors import SourceError
+from loader.inference.clean_names import clean_name, distinct_name
 from loader.inference.files_to_read import FilesToRead
 from loader.inference.guesses import Guess
 from loader.inference.text_formats import COMMA, NUMBERS
 from loader.inference.texts import guess_text
-
-_Rows = tuple[Sequence[str], list[Any]]
-"""The cells of the first row, and the columns of some rows below it."""
 
 _DELIMITERS = (";", "\t", "|")
 _YEARS = range(1900, 2101)
@@ -29,10 +28,26 @@ _NO_HEADER = (
 )
 
 
+_REPEATED = "columns have the same name in the files: check their names in source: {names: …}"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The first rows of a file."""
+
+    cells: Sequence[str]
+    """Those of the first row."""
+    below: list[Any]
+    """The columns of some rows below it."""
+    lines: int = 0
+    """The lines to the end of the first row, if it has a cell twice."""
+
+
 def find_header(files: FilesToRead) -> list[str]:
     """Find out from the first rows whether CSV files have a header.
 
-    Adds to the options that they have none, with names for their columns; and their delimiter.
+    Adds their delimiter to the options; and names for their columns, where they have no header, or
+    one with a name twice.
 
     Returns:
         Notes for the reviewer.
@@ -42,13 +57,16 @@ def find_header(files: FilesToRead) -> list[str]:
     """
     if files.delimiter is None:
         return []
-    cells, columns = _find_rows(files.first)
-    if not all(is_arrow(column) and pa.types.is_string(column.type) for column in columns):
+    rows = _find_rows(files.first)
+    if not all(is_arrow(column) and pa.types.is_string(column.type) for column in rows.below):
         return []  # it is no CSV, whatever its name says
-    if not is_row_of_data(cells, [guess_text(column) for column in columns]):
-        return []
-    files.options.update(header=False, names=_number_names(len(cells)))
-    return [_NO_HEADER]
+    if is_row_of_data(rows.cells, [guess_text(column) for column in rows.below]):
+        files.options.update(header=False, names=_number_names(len(rows.cells)))
+        return [_NO_HEADER]
+    if rows.lines:
+        files.options.update(header=False, skip_rows=rows.lines, names=_distinct_names(rows.cells))
+        return [_REPEATED]
+    return []
 
 
 def _find_rows(files: FilesToRead) -> _Rows:
@@ -63,7 +81,9 @@ def _find_rows(files: FilesToRead) -> _Rows:
         if other is None:
             raise
         return other
-    inside = [delimiter for delimiter in _DELIMITERS if any(delimiter in cell for cell in rows[0])]
+    inside = [
+        delimiter for delimiter in _DELIMITERS if any(delimiter in cell for cell in rows.cells)
+    ]
     return _read_otherwise(files, inside, _has_decimal_commas) or rows
 
 
@@ -74,15 +94,14 @@ def _read_otherwise(
     for delimiter in () if "delimiter" in files.options else delimiters:
         with suppress(SourceError):
             rows = _read_rows(files, delimiter=delimiter)
-            if len(rows[0]) > 1 and fits(rows):
+            if len(rows.cells) > 1 and fits(rows):
                 files.options["delimiter"] = delimiter
                 return rows
     return None
 
 
 def _has_decimal_commas(rows: _Rows) -> bool:
-    cells, columns = rows
-    guesses = map(guess_text, columns or [pa.array([cell]) for cell in cells])
+    guesses = map(guess_text, rows.below or [pa.array([cell]) for cell in rows.cells])
     return any(guess.kind == "varchar" and COMMA in (guess.formats or ()) for guess in guesses)
 
 
@@ -92,11 +111,11 @@ def _read_rows(files: FilesToRead, **more: Any) -> _Rows:
         return [] if chunk is None else list(chunk.columns.values())
 
     try:
-        return files.read(lambda frame: (frame.columns, columns_of(frame)), **more)
+        return files.read(lambda frame: _Rows(frame.columns, columns_of(frame)), **more)
     except RepeatedNamesError as error:
         names = _number_names(len(error.names))
-        columns = files.read(columns_of, header=False, names=names, **more)
-        return error.names, [column[1:] for column in columns]
+        more |= {"header": False, "skip_rows": error.lines, "names": names}
+        return _Rows(error.names, files.read(columns_of, **more), error.lines)
 
 
 def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
@@ -145,3 +164,10 @@ def _are_years(cells: Sequence[str], digits: int) -> bool:
 
 def _number_names(count: int) -> list[str]:
     return [f"column_{number}" for number in range(1, count + 1)]
+
+
+def _distinct_names(cells: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for at, cell in enumerate(cells, 1):
+        found.append(distinct_name(clean_name(cell, at), set(found)))
+    return found

@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 
 from loader.data.batches import number_batches
 from loader.data.chunk import Chunk, Frame
-from loader.data.column_names import check_names
+from loader.data.column_names import RepeatedNamesError, check_names
 from loader.data.files.csv_quoting import QuoteCheck
 from loader.data.files.encodings import Utf8
 from loader.errors import SourceError
@@ -154,7 +154,15 @@ def _parse_header(
         )
     if len(names) == 1:
         _check_delimiter(names[0], "header", name, source)
-    return before, check_names(names, f"the header of {name}")
+    try:
+        return before, check_names(names, f"the header of {name}")
+    except RepeatedNamesError as error:
+        error.lines = before
+        error.hint = (
+            "give the columns other names in the file, or in source:"
+            f" {{header: false, skip_rows: {before}, names: […]}}"
+        )
+        raise
 
 
 def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:
