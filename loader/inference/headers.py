@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import pyarrow as pa
 
 from loader.data.cast.arrow_types import is_arrow
-from loader.data.chunk import Frame
-from loader.data.column_names import RepeatedNamesError
-from loader.errors import SourceError
 from loader.inference.clean_names import clean_name, distinct_name
 from loader.inference.files_to_read import FilesToRead
+from loader.inference.first_rows import number_names, read_first_rows
 from loader.inference.guesses import Guess
-from loader.inference.text_formats import COMMA, NUMBERS
+from loader.inference.text_formats import NUMBERS
 from loader.inference.texts import guess_text
 
-_DELIMITERS = (";", "\t", "|")
 _YEARS = range(1900, 2101)
 _NO_HEADER = (
     "no header, for the first row is like the others: give the columns names, in `columns` and in"
     " source: {names: …}"
 )
-
-
 _REPEATED = "columns have the same name in the files: check their names in source: {names: …}"
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The first rows of a file."""
-
-    cells: Sequence[str]
-    """Those of the first row."""
-    below: list[Any]
-    """The columns of some rows below it."""
-    lines: int = 0
-    """The lines to the end of the first row, if it has a cell twice."""
 
 
 def find_header(files: FilesToRead) -> list[str]:
@@ -57,65 +37,16 @@ def find_header(files: FilesToRead) -> list[str]:
     """
     if files.delimiter is None:
         return []
-    rows = _find_rows(files.first)
+    rows = read_first_rows(files.first)
     if not all(is_arrow(column) and pa.types.is_string(column.type) for column in rows.below):
         return []  # it is no CSV, whatever its name says
     if is_row_of_data(rows.cells, [guess_text(column) for column in rows.below]):
-        files.options.update(header=False, names=_number_names(len(rows.cells)))
+        files.options.update(header=False, names=number_names(len(rows.cells)))
         return [_NO_HEADER]
     if rows.lines:
         files.options.update(header=False, skip_rows=rows.lines, names=_distinct_names(rows.cells))
         return [_REPEATED]
     return []
-
-
-def _find_rows(files: FilesToRead) -> _Rows:
-    """The first rows, read with the usual delimiter, unless only another one can be right.
-
-    That is so where rows cannot be read, and where it leaves decimal commas: ``1,5;2,5``.
-    """
-    try:
-        rows = _read_rows(files)
-    except SourceError:
-        other = _read_otherwise(files, _DELIMITERS, lambda _: True)
-        if other is None:
-            raise
-        return other
-    inside = [
-        delimiter for delimiter in _DELIMITERS if any(delimiter in cell for cell in rows.cells)
-    ]
-    return _read_otherwise(files, inside, _has_decimal_commas) or rows
-
-
-def _read_otherwise(
-    files: FilesToRead, delimiters: Sequence[str], fits: Callable[[_Rows], bool]
-) -> _Rows | None:
-    """The rows with the first delimiter that fits; adds it to the options, if they have none."""
-    for delimiter in () if "delimiter" in files.options else delimiters:
-        with suppress(SourceError):
-            rows = _read_rows(files, delimiter=delimiter)
-            if len(rows.cells) > 1 and fits(rows):
-                files.options["delimiter"] = delimiter
-                return rows
-    return None
-
-
-def _has_decimal_commas(rows: _Rows) -> bool:
-    guesses = map(guess_text, rows.below or [pa.array([cell]) for cell in rows.cells])
-    return any(guess.kind == "varchar" and COMMA in (guess.formats or ()) for guess in guesses)
-
-
-def _read_rows(files: FilesToRead, **more: Any) -> _Rows:
-    def columns_of(frame: Frame) -> list[Any]:
-        chunk = next(iter(frame.chunks), None)
-        return [] if chunk is None else list(chunk.columns.values())
-
-    try:
-        return files.read(lambda frame: _Rows(frame.columns, columns_of(frame)), **more)
-    except RepeatedNamesError as error:
-        names = _number_names(len(error.names))
-        more |= {"header": False, "skip_rows": error.lines, "names": names}
-        return _Rows(error.names, files.read(columns_of, **more), error.lines)
 
 
 def is_row_of_data(cells: Sequence[str], below: Sequence[Guess]) -> bool:
@@ -160,10 +91,6 @@ def _are_years(cells: Sequence[str], digits: int) -> bool:
         return False
     steps = {int(later) - int(earlier) for earlier, later in pairwise(cells)}
     return len(steps) == 1 and steps != {0} if steps else digits != len(cells[0])
-
-
-def _number_names(count: int) -> list[str]:
-    return [f"column_{number}" for number in range(1, count + 1)]
 
 
 def _distinct_names(cells: Sequence[str]) -> list[str]:
