@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from loader.executor.apply import OnChange
     from loader.executor.backups import CleanedBackups
     from loader.executor.history import LedgerEntry, LedgerFile
+    from loader.executor.read_rejects import RejectedRows
     from loader.executor.run import OnTable, OnTableProgress, RunResult
     from loader.executor.source import Selected
     from loader.plan.review import Review
@@ -323,6 +324,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: Literal["pandas", "polars", "arrow", "batches"] = "pandas",
         target: str | None = None,
     ) -> pd.DataFrame | pl.DataFrame | pa.Table | pa.RecordBatchReader: ...
@@ -335,6 +337,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: Literal["spark"],
         target: str | None = None,
         spark: SparkSession | None = None,
@@ -347,6 +350,7 @@ class Project:
         *,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
+        where: str | None = None,
         as_: str = "pandas",
         target: str | None = None,
         spark: SparkSession | None = None,
@@ -354,17 +358,17 @@ class Project:
         """Read a table, or a slice of it, with the spec's types.
 
         ``columns`` selects and orders the columns, default all; ``limit`` is the maximum number of
-        rows, any of them; ``as_="batches"`` returns a stream, in constant memory. ``as_="spark"``
-        returns a DataFrame of the session ``spark``, default the active one; its executors read
-        files in the staging location, which `clean` removes after some days.
+        rows, any of them; ``where`` is a SQL condition that they fulfil. ``as_="batches"`` returns
+        a stream, in constant memory. ``as_="spark"`` returns a DataFrame of the session ``spark``,
+        default the active one; its executors read files in the staging location, which `clean`
+        removes after some days.
         """
         from loader.executor.read import Reading
 
         chosen = choose_slice(spec, partition)
-        statement = plan_read(spec, self.renderer(target), chosen, columns, limit)
-        return Reading(spec, statement, chosen, columns, limit, self.context(target)).read(
-            as_, spark
-        )
+        statement = plan_read(spec, self.renderer(target), chosen, columns, limit, where)
+        reading = Reading(spec, statement, chosen, columns, limit, where, self.context(target))
+        return reading.read(as_, spark)
 
     def check(
         self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None
@@ -447,6 +451,27 @@ class Project:
         words = [select] if isinstance(select, str) else list(select or ())
         specs = [entry.spec for entry in self.catalog.select(words)] if words else []
         return [Table(spec.schema_name, spec.name) for spec in specs if spec is not None]
+
+    def rejects(
+        self,
+        select: str | Sequence[str] = (),
+        *,
+        load_id: str | None = None,
+        limit: int = 20,
+        target: str | None = None,
+    ) -> list[RejectedRows]:
+        """The rows that the last load with rejected rows of each selected table has set aside.
+
+        ``select`` is as for `Catalog.select`, by default all tables; those without rejected rows
+        are left out. ``load_id`` means the load with this id instead of the last one. Why rows were
+        rejected comes from the ledger. The rows, at most ``limit`` of each table, come from the
+        staging location, as do those of loads that failed; `clean` removes them after some days.
+        """
+        from loader.executor.read_rejects import find_rejects
+
+        words = [select] if isinstance(select, str) else list(select)
+        specs = [entry.spec for entry in self.catalog.select(words) if entry.spec is not None]
+        return find_rejects(specs, self.context(target), load_id, limit)
 
     def live(self, schema: str, name: str, *, target: str | None = None) -> Live:
         """Describe the live table, or say that the table or its schema does not exist."""

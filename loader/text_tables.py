@@ -11,6 +11,13 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def format_size(size: int) -> str:
+    """A number of bytes as B, kB or MB."""
+    if size < 100:
+        return f"{size} B"
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+
+
 def agree(number: int, text: str) -> str:
     """A number with text in the plural, which becomes singular for one.
 

@@ -9,6 +9,7 @@ from loader.cli import (  # noqa: F401  # they are commands
     load,
     plan,
     project,
+    rejects,
     run,
     sandbox,
     validate,

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     help="Rebuild tables although it cannot be seen whether policies are attached to them.",
 )
 @click.option("--drop-old", is_flag=True, help="Drop what a rebuild keeps of the old table.")
-@common_options()
+@common_options(
+    examples=[
+        "apply shop/orders",
+        "apply 'shop/*' --allow-destructive shop/orders",
+        "apply plan.json  # as saved by: loader plan --live -o plan.json",
+    ],
+)
 def apply(
     context: Context,
     select: tuple[str, ...],

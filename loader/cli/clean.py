@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from loader.cli.framework import Context, common_options, main, style
-from loader.cli.options import format_size, format_table
-from loader.text_tables import format_count
+from loader.cli.options import format_table
+from loader.text_tables import format_count, format_size
 
 if TYPE_CHECKING:
     from loader.executor.backups import CleanedBackups
@@ -35,7 +35,12 @@ def _parse_age(_: click.Context, option: click.Parameter, value: str) -> timedel
     help="The time since the last write to a file; must be longer than a load takes.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, remove nothing.")
-@common_options()
+@common_options(
+    examples=[
+        "clean --dry-run",
+        "clean --older-than 30d --target prod",
+    ],
+)
 def clean(context: Context, older_than: timedelta, dry_run: bool) -> None:
     """Remove files that loads left in the staging location, and tables that rebuilds kept.
 

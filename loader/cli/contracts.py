@@ -46,7 +46,12 @@ if TYPE_CHECKING:
     help="Write tests of dbt_utils and dbt_expectations too, which the dbt project must have.",
 )
 @click.option("-o", "--output", metavar="FILE|DIR", help="Write to a file or folder, not stdout.")
-@common_options()
+@common_options(
+    examples=[
+        "export shop/orders --to odcs",
+        "export --to dbt --dbt-packages -o models/shop.yml",
+    ],
+)
 def export(
     context: Context, select: tuple[str, ...], language: Any, packages: bool, output: str | None
 ) -> None:
@@ -108,7 +113,12 @@ def _write_out(context: Context, documents: Sequence[Written], output: str) -> N
 )
 @click.option("-o", "--output", metavar="DIR", help="Write DIR/SCHEMA/TABLE.yml for each table.")
 @click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
-@common_options()
+@common_options(
+    examples=[
+        "import contract.odcs.yaml",
+        "import models/*.yml -o specs",
+    ],
+)
 def import_(
     context: Context,
     files: tuple[str, ...],

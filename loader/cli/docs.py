@@ -24,7 +24,13 @@ from loader.text_tables import format_count
 @click.option(
     "--live", is_flag=True, help="Show loads, rows, checks and values of the target as well."
 )
-@common_options()
+@common_options(
+    examples=[
+        "docs -o site",
+        "docs 'shop/*' -o site",
+        "docs -o site --live --target prod",
+    ],
+)
 def docs(context: Context, select: tuple[str, ...], output: Path, live: bool) -> None:
     """Write a static documentation site of the specs.
 

@@ -99,8 +99,13 @@ _STYLED = uuid4().hex
 """Replaces ESC in text coloured by `style`; random, so that no other text contains it."""
 
 
-def common_options(*forms: str) -> Callable[[Command], Command]:
-    """Add the options that every command takes; ``forms`` are further output formats."""
+def common_options(*forms: str, examples: Sequence[str] = ()) -> Callable[[Command], Command]:
+    """Add the options that every command takes.
+
+    Args:
+        forms: Further output formats.
+        examples: Command lines without ``loader``, for the page of help.
+    """
 
     def decorate(command: Command) -> Command:
         options = [
@@ -140,6 +145,7 @@ def common_options(*forms: str) -> Callable[[Command], Command]:
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         wrapped.__dict__.update(command.__dict__)
+        wrapped.__dict__["examples"] = tuple(examples)
         for option in reversed(options):
             option(wrapped)
         return wrapped  # type: ignore[return-value]  # click passes the options to the wrapper
@@ -237,8 +243,23 @@ def style(text: str, *, err: bool = False, **marks: Any) -> str:
     return text if plain else click.style(text, **marks).replace("\x1b", _STYLED)
 
 
-class _Group(click.Group):
+class _WithExamples(click.Command):
+    """A command whose page of help ends with examples."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, one line each."""
+        examples = getattr(self.callback, "examples", ())
+        if examples:
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}loader {line}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class _Group(_WithExamples, click.Group):
     """Exits with 64 on usage errors, so that 2 always means that a plan has changes."""
+
+    command_class = _WithExamples
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -278,3 +299,11 @@ def main(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+main.callback.__dict__["examples"] = (
+    "init shop",
+    "plan shop/orders --partition 2026-01-01",
+    "load shop/orders data/orders.csv --partition auto",
+    "plan --live",
+)

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 )
 @click.option("--schema", metavar="NAME", help="With -o: the tables' schema; default public.")
 @click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
-@common_options()
+@common_options(
+    examples=[
+        "infer data/orders.csv > specs/shop/orders.yml",
+        "infer 's3://acme-lake/raw/*' -o specs --schema raw",
+        "infer --table shop.orders --target prod",
+        "infer --query 'SELECT * FROM orders' --connection crm",
+    ],
+)
 def infer(
     context: Context,
     files: tuple[str, ...],

@@ -15,15 +15,13 @@ from loader.cli.options import (
     FULL_REFRESH,
     PARTITION,
     RELOAD,
-    format_no_new_files,
-    format_size,
     format_table,
     parse_partitions,
     select_tables,
     show_progress,
 )
-from loader.escaping import escape_line
-from loader.text_tables import format_count
+from loader.cli.output.rejects import format_reasons
+from loader.text_tables import format_count, format_size
 
 if TYPE_CHECKING:
     from loader.executor.results import LoadResult
@@ -51,7 +49,15 @@ if TYPE_CHECKING:
 )
 @click.option("--reload", is_flag=True, help=RELOAD)
 @click.option("--load-id", metavar="ID", help="Skip the load if this id is already in the ledger.")
-@common_options()
+@common_options(
+    examples=[
+        "load shop/orders data/orders.csv --partition auto",
+        "load shop/orders 'data/*.parquet' --partition 2026-01-01..2026-01-31",
+        "load shop/orders 's3://bucket/orders/*.parquet' --full-refresh --load-id orders-1",
+        "load shop/orders - --partition 2026-01-01 < orders.csv",
+        "load shop/orders --query 'SELECT * FROM orders' --connection crm --partition auto",
+    ],
+)
 def load(
     context: Context,
     select: str,
@@ -130,7 +136,7 @@ def _open_files(
 
 
 def _format_result(result: LoadResult) -> str:
-    lines = [_format_outcome(result)]
+    lines = [result.outcome]
     if result.status == "loaded":
         kept = f", kept in {result.staged}" if result.staged else ""
         how = "in place" if result.in_place else "staged  "
@@ -148,27 +154,8 @@ def _format_result(result: LoadResult) -> str:
     if result.rows_rejected:
         rejected = format_count(result.rows_rejected, "row")
         lines.append(f"  rejected {rejected}, kept in {result.rejects}")
+        lines += [f"    {line}" for line in format_reasons(result.reject_reasons)]
     return "\n".join(lines)
-
-
-def _format_outcome(result: LoadResult) -> str:
-    where = escape_line(f"{result.table} ({result.slice})" if result.slice else result.table)
-    if result.status == "no_new_files":
-        return f"{where}: {format_no_new_files(result.files_skipped)}; nothing was done"
-    if result.status == "already_loaded":
-        rows = format_count(result.rows_loaded, "row")
-        return f"{where}: load id `{result.load_id}` is already committed, with {rows}; skipped"
-    if result.status == "empty":
-        deleted = f"; {result.rows_deleted:,} deleted" if result.rows_deleted else ""
-        return f"{where}: no rows to load{deleted}"
-    seconds = sum((result.seconds or {}).values())
-    action = f"loaded, {result.rows_deleted:,} deleted"
-    if result.merge_counts:
-        action = f"merged: {result.merge_counts}"
-    return (
-        f"{where}: {format_count(result.rows_loaded, 'row')} {action},"
-        f" {'' if result.statistics else 'counts '}verified and committed in {seconds:.1f} s"
-    )
 
 
 @main.command()
@@ -181,35 +168,69 @@ def _format_outcome(result: LoadResult) -> str:
     help="A key, A..B or DIM=KEY; default all.",
 )
 @click.option("--columns", metavar="A,B", help="The columns to read, in this order; default all.")
-@click.option("-o", "--output", metavar="FILE", help="Write a file; its extension sets the format.")
-@common_options("csv")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="The maximum number of rows, any of them.",
+)
+@click.option("--where", metavar="SQL", help="A condition for the rows, such as 'amount > 10'.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write a file of the format that its end says: .csv, .jsonl, .parquet or .arrow.",
+)
+@common_options(
+    "csv",
+    examples=[
+        "read shop/orders --partition 2026-01-01",
+        "read shop/orders --columns order_id,amount --where 'amount > 10' --limit 10",
+        "read shop/orders -o orders.parquet",
+    ],
+)
 def read(
     context: Context,
     select: str,
     partitions: tuple[str, ...],
     columns: str | None,
+    limit: int | None,
+    where: str | None,
     output: str | None,
 ) -> None:
     """Read a table, or some of its partitions.
 
     Prints CSV, or JSON lines with --format json.
     """
-    from loader.data.export import Plain, write_file, write_stream  # noqa: PLC0415
+    from loader.data.export import (  # noqa: PLC0415
+        Plain,
+        format_of_file,
+        write_file,
+        write_stream,
+    )
     from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
     from loader.executor.read import batches_of  # noqa: PLC0415
 
     block_pandas_import()
     project = context.project()
     spec = project.spec(select)
+    form: Plain | None = "json" if context.json else "csv" if context.form == "csv" else None
+    if output is not None:
+        format_of_file(Path(output), form)  # before the warehouse is asked
     names = None if columns is None else [n.strip() for n in columns.split(",") if n.strip()]
     reader = project.read(
-        spec, list(partitions) or None, columns=names, as_="batches", target=context.target
+        spec,
+        list(partitions) or None,
+        columns=names,
+        limit=limit,
+        where=where,
+        as_="batches",
+        target=context.target,
     )
     batches = batches_of(reader)
-    form: Plain = "json" if context.json else "csv"
     if output is None:
         with stdout_errors():
-            write_stream(batches, reader.schema, spec, sys.stdout.buffer, form)
+            write_stream(batches, reader.schema, spec, sys.stdout.buffer, form or "csv")
         return
     rows = write_file(batches, reader.schema, spec, Path(output), form)
     context.notify(f"{format_count(rows, 'row')} in {output}")
@@ -226,7 +247,13 @@ def read(
     help="The maximum number of loads to show.",
 )
 @click.option("--files", is_flag=True, help="Show the files of these loads.")
-@common_options()
+@common_options(
+    examples=[
+        "history",
+        "history shop/orders --limit 5 --format json",
+        "history 'shop/*' --files",
+    ],
+)
 def history(context: Context, select: tuple[str, ...], limit: int, files: bool) -> None:
     """Show the loads in the ledger, newest first."""
     if files:
@@ -235,6 +262,7 @@ def history(context: Context, select: tuple[str, ...], limit: int, files: bool) 
     entries = context.project().history(select, limit, target=context.target)
     data = [entry.to_dict() for entry in entries]
     merges = any(entry.merge_counts for entry in entries)
+    rejects = any(entry.rows_rejected for entry in entries)
     rows = [
         (
             f"{entry.loaded_at:%Y-%m-%d %H:%M:%S}",
@@ -244,13 +272,15 @@ def history(context: Context, select: tuple[str, ...], limit: int, files: bool) 
             entry.write_disposition,
             f"{entry.rows_loaded:,}",
             *([str(entry.merge_counts or "")] if merges else []),
+            *([f"{entry.rows_rejected or 0:,}"] if rejects else []),
             format_size(entry.bytes_staged),
             entry.load_id,
         )
         for entry in entries
     ]
     head: tuple[str, ...] = ("loaded (UTC)", "table", "slice", "disposition", "rows")
-    head += (*(["merged"] if merges else []), "staged", "load id")
+    head += (*(["merged"] if merges else []), *(["rejected"] if rejects else []))
+    head += ("staged", "load id")
     context.print_result(data, format_table(head, rows) if rows else "no loads in the ledger")
 
 

@@ -11,7 +11,7 @@ import click
 
 from loader.cli.framework import Command, Context
 from loader.escaping import escape_line
-from loader.text_tables import align, format_count
+from loader.text_tables import align
 
 if TYPE_CHECKING:
     from loader.cli.output.progress import EndLine
@@ -71,13 +71,6 @@ ALLOW_SHRINK = click.option(
 RELOAD = "Load all files, also those that have been loaded."
 
 
-def format_no_new_files(skipped: int) -> str:
-    """Say that there are no files to load, and how many have been loaded before."""
-    if not skipped:
-        return "no new files"
-    return f"no new files; {format_count(skipped, 'file')} loaded before"
-
-
 def parse_partitions(values: Sequence[str]) -> Request | None:
     """Convert the values of --partition into a partition request."""
     if "auto" in values and len(values) > 1:
@@ -117,13 +110,6 @@ def show_run_progress(
     from loader.cli.output.progress import live_run_progress  # noqa: PLC0415  # rich is slow to import
 
     return live_run_progress()
-
-
-def format_size(size: int) -> str:
-    """Format a number of bytes as B, kB or MB."""
-    if size < 100:
-        return f"{size} B"
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -51,7 +51,17 @@ _PER_PROCESS = 100
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0: no change, 2: changes, 3: destructive."
 )
-@common_options("sql", "markdown")
+@common_options(
+    "sql",
+    "markdown",
+    examples=[
+        "plan shop/orders --partition 2026-01-01",
+        "plan shop/orders --from data/orders.csv --partition auto",
+        "plan --live --target prod",
+        "plan --live -o plan.json",
+        "plan shop/orders --partition 2026-01-01 -o load.sql",
+    ],
+)
 def plan(
     context: Context,
     select: tuple[str, ...],

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@common_options()
+@common_options(
+    examples=[
+        "init shop",
+    ],
+)
 def init(context: Context, folder: Path) -> None:
     """Create a new project with one example table."""
     from loader.scaffold import scaffold  # noqa: PLC0415
@@ -48,7 +52,12 @@ def init(context: Context, folder: Path) -> None:
     help="Then try all that loads rely on, such as every type in every staging format, in a schema"
     " that is dropped afterwards.",
 )
-@common_options()
+@common_options(
+    examples=[
+        "doctor",
+        "doctor --target prod --thorough",
+    ],
+)
 def doctor(context: Context, thorough: bool) -> int:
     """Check a target's settings, connection, rights and storage.
 
@@ -103,7 +112,12 @@ def _try_target(context: Context, project: Project) -> list[TrialResult]:
 
 @main.command()
 @click.argument("what", type=click.Choice(["spec", "plan"]), default="spec")
-@common_options()
+@common_options(
+    examples=[
+        "schema > table.schema.json",
+        "schema plan",
+    ],
+)
 def schema(context: Context, what: str) -> None:
     """Print the JSON Schema of specs or of JSON plans.
 

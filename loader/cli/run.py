@@ -27,7 +27,13 @@ from loader.cli.options import (
     help="How many tables are loaded at once; default 4.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be loaded, and load nothing.")
-@common_options()
+@common_options(
+    examples=[
+        "run",
+        "run 'shop/*' --tag tier=gold --dry-run",
+        "run --partition 2026-01-01 --jobs 8 --target prod",
+    ],
+)
 def run(
     context: Context,
     select: tuple[str, ...],

@@ -47,7 +47,12 @@ _PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
     type=click.IntRange(1, 65535),
     help=f"Where it listens; default {_PORT}, or any free port when that one is taken.",
 )
-@common_options()
+@common_options(
+    examples=[
+        "sandbox",
+        "sandbox --port 5439",
+    ],
+)
 def sandbox(context: Context, port: int | None) -> None:
     """Run a stand-in for Redshift, with an S3 bucket, as the target `sandbox`.
 

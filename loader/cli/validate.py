@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 @main.command()
 @select_tables()
-@common_options("github")
+@common_options(
+    "github",
+    examples=[
+        "validate",
+        "validate 'shop/*' specs/shop/orders.yml",
+        "validate --format github",
+    ],
+)
 def validate(context: Context, select: tuple[str, ...]) -> int:
     """Check settings, specs and templates, and report every error.
 

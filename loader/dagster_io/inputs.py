@@ -24,12 +24,16 @@ _FORMS: Mapping[tuple[str, str], Form] = {
     ("polars", "LazyFrame"): "polars lazy",
     ("pyarrow", "Table"): "arrow",
     ("pyarrow", "RecordBatchReader"): "batches",
+    ("duckdb", "DuckDBPyRelation"): "duckdb",
+    ("_duckdb", "DuckDBPyRelation"): "duckdb",
+    ("pyspark", "DataFrame"): "spark",
 }
 """The form for the library and class of an annotation; by name, to import no library."""
 
 _SUPPORTED = (
-    "pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or"
-    " pyarrow.RecordBatchReader, each also as Optional[…] or dict[str, …], or leave it out"
+    "pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table,"
+    " pyarrow.RecordBatchReader, duckdb.DuckDBPyRelation or pyspark.sql.DataFrame, each also as"
+    " Optional[…] or dict[str, …], or leave it out"
 )
 
 
@@ -40,6 +44,8 @@ class Wanted:
     form: Form
     by_partition: bool = False
     """A mapping from partition key to frame."""
+    optional: bool = False
+    """None stands for a table that does not exist."""
 
 
 def parse_annotation(annotation: Any, default: Form) -> Wanted:
@@ -48,32 +54,34 @@ def parse_annotation(annotation: Any, default: Form) -> Wanted:
     Raises:
         PlanError: the annotated type is not supported.
     """
-    inner = _without_none(annotation)
+    optional, inner = _without_none(annotation)
     if inner is Any or inner is None or inner is type(None):
         return Wanted(default)
     origin = get_origin(inner)
     if inner is dict or (isinstance(origin, type) and issubclass(origin, Mapping)):
         arguments = get_args(inner)
         value = parse_annotation(arguments[1], default) if len(arguments) == 2 else Wanted(default)
-        if value.by_partition:
+        if value.by_partition or value.optional:
             raise _unsupported(annotation)
-        return Wanted(value.form, by_partition=True)
+        return Wanted(value.form, by_partition=True, optional=optional)
     library = str(getattr(inner, "__module__", "")).partition(".")[0]
     form = _FORMS.get((library, getattr(inner, "__name__", "")))
     if form is None:
         raise _unsupported(annotation)
-    return Wanted(form)
+    return Wanted(form, optional=optional)
 
 
-def _without_none(annotation: Any) -> Any:
-    """Unwrap Optional and Annotated."""
+def _without_none(annotation: Any) -> tuple[bool, Any]:
+    """Unwrap Optional and Annotated; whether None is allowed, and the type beside it."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _without_none(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
         others = [one for one in get_args(annotation) if one is not type(None)]
-        return _without_none(others[0]) if len(others) == 1 else annotation
-    return annotation
+        if len(others) != 1:
+            return False, annotation
+        return len(others) < len(get_args(annotation)), _without_none(others[0])[1]
+    return False, annotation
 
 
 def _unsupported(annotation: Any) -> PlanError:
@@ -83,12 +91,14 @@ def _unsupported(annotation: Any) -> PlanError:
     )
 
 
-_READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches"]] = {
+_READ_AS: Mapping[Form, Literal["pandas", "polars", "arrow", "batches", "spark"]] = {
     "pandas": "pandas",
     "polars": "polars",
     "polars lazy": "polars",
     "arrow": "arrow",
     "batches": "batches",
+    "duckdb": "arrow",
+    "spark": "spark",
 }
 """The argument of `Project.read` for each form."""
 
@@ -111,6 +121,8 @@ def fetch(tables: Tables, context: dg.InputContext) -> Any:
     # A step without output assets, such as an asset check, reads the partitions that exist.
     lenient = is_own or request.lenient or outputs == set()
     spec = tables.spec_of_input(context)
+    if request.wanted.optional and (spec is None or not tables.exists(spec)):
+        return None
     if is_own and (spec is None or not tables.exists(spec)):
         return request.make_frames(partial(_empty, spec, request), {})
     if spec is None:
@@ -138,6 +150,7 @@ class _Request:
     wanted: Wanted
     columns: list[str] | None
     limit: int | None
+    where: str | None
     lenient: bool
     """Whether missing partitions are skipped."""
 
@@ -148,7 +161,7 @@ class _Request:
         return whole()
 
 
-_OPTIONS = ("columns", "limit", "allow_missing_partitions")
+_OPTIONS = ("columns", "limit", "where", "allow_missing_partitions")
 """The metadata of an input that its IO manager knows."""
 
 
@@ -176,19 +189,34 @@ def _parse_request(context: dg.InputContext, default: Form) -> _Request:
         parse_annotation(annotation, default),
         _columns(options),
         _limit(options),
+        _where(options),
         bool(_plain(options.get("allow_missing_partitions"))),
     )
 
 
 def _read(project: Project, spec: TableSpec, request: _Request, partition: Any) -> Any:
     form = request.wanted.form
-    frame: Any = project.read(
-        spec, partition, columns=request.columns, limit=request.limit, as_=_READ_AS[form]
+    read: Any = project.read  # whose overloads do not know a union of forms
+    frame = read(
+        spec,
+        partition,
+        columns=request.columns,
+        limit=request.limit,
+        where=request.where,
+        as_=_READ_AS[form],
     )
     if form == "batches":
         from loader.executor.read import on_disk  # noqa: PLC0415  # pyarrow is slow to import
 
         return on_disk(frame)  # or the open stream would block a load into the same warehouse
+    return _convert(frame, form)
+
+
+def _convert(frame: Any, form: Form) -> Any:
+    if form == "duckdb":
+        import duckdb  # noqa: PLC0415  # only where it is asked for
+
+        return duckdb.from_arrow(frame)
     return frame.lazy() if form == "polars lazy" else frame
 
 
@@ -197,7 +225,7 @@ def _empty(spec: TableSpec | None, request: _Request) -> Any:
     from loader.executor.read import no_rows  # noqa: PLC0415  # pyarrow is slow to import
 
     frame = no_rows(spec, request.columns, _READ_AS[request.wanted.form])
-    return frame.lazy() if request.wanted.form == "polars lazy" else frame
+    return _convert(frame, request.wanted.form)
 
 
 def _find_missing(project: Project, context: dg.InputContext, selection: Selection) -> list[str]:
@@ -252,6 +280,16 @@ def _limit(options: Mapping[str, Any]) -> int | None:
             hint="set the metadata `limit` to 0 or a positive whole number",
         )
     return number
+
+
+def _where(options: Mapping[str, Any]) -> str | None:
+    given = _plain(options.get("where"))
+    if given is not None and not isinstance(given, str):
+        raise PlanError(
+            f"the input's `where` must be a SQL condition, not {given!r}",
+            hint="set the metadata `where` to text such as `amount > 10`",
+        )
+    return given
 
 
 def _plain(value: Any) -> Any:

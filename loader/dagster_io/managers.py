@@ -36,6 +36,8 @@ class TableIOManager(dg.ConfigurableIOManager):
     """A folder of SQL templates that override Loader's own."""
     on_missing_spec: Literal["fail", "infer"] = "fail"
     """For an asset without a spec: raise an error, or infer the table from the data."""
+    evolve: Literal["none", "additive"] = "none"
+    """For an asset without a spec: what a load may change in its table: nothing, or add columns."""
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
     """The frame type of an input without an annotation."""
     sample_rows: int = 0
@@ -83,7 +85,7 @@ class TableIOManager(dg.ConfigurableIOManager):
         if self._tables is None:
             infers = self.on_missing_spec == "infer"
             self._tables = Tables(
-                self.project, infers, self.default_frame, max(self.sample_rows, 0)
+                self.project, infers, self.default_frame, max(self.sample_rows, 0), self.evolve
             )
         return self._tables
 

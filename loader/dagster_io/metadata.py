@@ -94,6 +94,9 @@ def load_metadata(result: LoadResult, partitions: int = 1) -> Metadata:
         found["column_statistics"] = column_statistics(result.statistics)
     places = {"rejects": result.rejects, "staged": result.staged}
     found |= {name: place for name, place in places.items() if place}
+    if result.reject_reasons:
+        reasons = [dict(reason) for reason in result.reject_reasons]
+        found["reject_reasons"] = table_value(reasons, most=len(reasons))
     if result.checks:
         found["checks"] = check_table(result.checks)
     if result.warnings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import dagster as dg
@@ -19,7 +19,7 @@ from loader.dagster_io.metadata import (
 )
 from loader.dagster_io.partitions import Selection, selection_of
 from loader.dagster_io.runs import first_run_id, not_materialized
-from loader.dagster_io.tables import Tables
+from loader.dagster_io.tables import Tables, hints_without_spec
 from loader.errors import LoaderError, PlanError
 from loader.escaping import escape_invisible
 from loader.executor.results import LoadResult
@@ -75,20 +75,24 @@ def _load(
         context.log.info(f"{spec.table}: the run has no partitions, so nothing is loaded")
         return {"status": "no partitions"}, {}
     partition = None if selection is None or whole else selection.request
-    table = table_metadata(spec, tables.place, tables.source(context))
+    source = tables.source(context)
+    table = table_metadata(spec, tables.place, source)
+    hints = nullcontext() if source else hints_without_spec(spec)
     if options.get("dry_run"):
-        plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
+        with hints:
+            plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
         text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
         context.log.info(escape_invisible(KNOWN.hide(text)))
         return _observe_plan(context, {**table, **plan_metadata(plan)}, selection), {}
-    result = tables.project.load(
-        spec,
-        frame,
-        partition,
-        full_refresh=whole,
-        allow_shrink=bool(options.get("allow_shrink")),
-        load_id=_load_id(context, spec, selection, whole=whole),
-    )
+    with hints:
+        result = tables.project.load(
+            spec,
+            frame,
+            partition,
+            full_refresh=whole,
+            allow_shrink=bool(options.get("allow_shrink")),
+            load_id=_load_id(context, spec, selection, whole=whole),
+        )
     _log(context, result)
     keys = list(selection.cells) if selection else []
     metadata = {**table, **load_metadata(result, len(keys) or 1)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import dagster as dg
 
 from loader.dagster_io.metadata import SPEC
 from loader.dagster_io.partitions import describe, grain_of
-from loader.errors import ExecuteError, PlanError, SpecError
+from loader.errors import ExecuteError, LoaderError, PlanError, SpecError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
 from loader.spec.catalog import Entry, read_entry
@@ -23,7 +23,7 @@ from loader.spec.periods import CLOCK, WEEKDAYS
 from loader.warehouse.adapter import DatabaseInfo
 from loader.warehouse.registry import get_adapter
 
-Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches"]
+Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches", "duckdb", "spark"]
 """The frame types of inputs."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,6 +40,8 @@ class Tables:
     """The frame type of an input without an annotation."""
     sample_rows: int = 0
     """How many rows of each load its metadata shows."""
+    evolve: Literal["none", "additive"] = "none"
+    """What loads may change in tables whose spec is inferred."""
     carried: dict[Path, Entry] = field(default_factory=dict)
     """The spec files that assets name in their metadata, each read once."""
 
@@ -67,7 +69,9 @@ class Tables:
         """
         metadata = _asset_metadata(context)
         spec = self._spec(key_of(context), metadata)
-        return (spec, obj) if spec else _infer_from_data(self.project, context, metadata, obj)
+        if spec is not None:
+            return spec, obj
+        return _infer_from_data(self.project, context, metadata, obj, self.evolve)
 
     def spec_of_input(self, context: dg.InputContext) -> TableSpec | None:
         """The upstream asset's spec; None if it has neither a spec nor a table to infer it from.
@@ -145,6 +149,29 @@ def _missing_spec(project: Project, key: str) -> PlanError:
     )
 
 
+_SPEC_WORDS = re.compile(
+    r"\b(schema_contract|source|staging|partition_by|columns|merge|checks|verify)\b: "
+    r"|\bloader (apply|plan|load|validate)\b"
+)
+
+
+@contextmanager
+def hints_without_spec(spec: TableSpec) -> Iterator[None]:
+    """Turn hints about the file of an inferred spec into what can be done without one."""
+    try:
+        yield
+    except LoaderError as error:
+        hint = error.hint or ""
+        if "evolve: additive" in hint:
+            error.hint = 'with evolve="additive" on the IO manager, loads add such columns'
+        elif _SPEC_WORDS.search(hint):
+            error.hint = (
+                f"this takes a table spec; draft one: loader infer FILE --name {spec.table} >"
+                f" specs/{spec.asset_key}.yml; then {hint}"
+            )
+        raise
+
+
 def no_table(key: str) -> ExecuteError:
     """The error for reading an asset that has neither a spec nor a table."""
     return ExecuteError(
@@ -154,7 +181,11 @@ def no_table(key: str) -> ExecuteError:
 
 
 def _infer_from_data(
-    project: Project, context: dg.OutputContext, metadata: Mapping[str, Any], obj: object
+    project: Project,
+    context: dg.OutputContext,
+    metadata: Mapping[str, Any],
+    obj: object,
+    evolve: Literal["none", "additive"],
 ) -> tuple[TableSpec, object]:
     """Infer a spec from the data; returns the spec and the complete data.
 
@@ -176,6 +207,7 @@ def _infer_from_data(
         name=name,
         asset_key=key_of(context),
         partition_by=_partition_by(context, metadata),
+        evolve=evolve,
     )
 
 

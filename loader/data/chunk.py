@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Frame:
     """The number of rows, where it is known in advance."""
     files: tuple[FilePath, ...] = ()
     """The files that it reads, standard input among them."""
+    share: Callable[[], float | None] | None = None
+    """Tells the share of the input that was read, from 0 to 1; None where it is not known."""
 
 
 class UnsupportedValue:

@@ -30,6 +30,8 @@ _SUFFIXES = {
 }
 
 
+_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
+
 Plain = Literal["csv", "json"]
 """The formats for output without a suffix."""
 
@@ -46,8 +48,46 @@ def write_stream(
         sink.flush()
 
 
+def format_of_file(path: Path, form: Plain | None) -> str:
+    """The format of a file by its suffix.
+
+    Args:
+        path: The file.
+        form: The format that was asked for: that of a device, such as ``/dev/stdout``, by default
+            CSV, and no other one than that of the suffix.
+
+    Raises:
+        PlanError: the suffix is not that of a format, or not that of the given one.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES and path.is_relative_to("/dev"):
+        return form or "csv"
+    if suffix not in _SUFFIXES:
+        inner = path.with_suffix("").suffix.lower() if suffix in _PACKED else ""
+        raise PlanError(
+            f"{path}: `{suffix}` is not the suffix of a format that can be written"
+            if suffix
+            else f"{path} has no suffix, which is what says its format",
+            hint=f"use {inner}, and compress the file afterwards"
+            if inner in _SUFFIXES
+            else f"use one of {', '.join(_SUFFIXES)}",
+        )
+    found = _SUFFIXES[suffix]
+    if form not in (None, found):
+        suffixes = " or ".join(end for end, kind in _SUFFIXES.items() if kind == form)
+        raise PlanError(
+            f"{path} is {found.upper()} by its suffix, but --format asks for {form}",
+            hint=f"leave out --format, or use {suffixes}",
+        )
+    return found
+
+
 def write_file(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, spec: TableSpec, path: Path, form: Plain
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    spec: TableSpec,
+    path: Path,
+    form: Plain | None = None,
 ) -> int:
     """Write rows to a file in the format of its suffix; returns their number.
 
@@ -56,19 +96,14 @@ def write_file(
         schema: Their schema.
         spec: Their table.
         path: The file; an existing one is replaced once all rows are written.
-        form: The format for a device, such as ``/dev/stdout``.
+        form: As for `format_of_file`.
 
     Raises:
-        PlanError: the suffix is not that of a format.
+        PlanError: as `format_of_file` does.
         StageError: the file cannot be written.
         LoaderError: the rows cannot be read.
     """
-    chosen = _SUFFIXES.get(path.suffix.lower(), form if path.is_relative_to("/dev") else None)
-    if chosen is None:
-        raise PlanError(
-            f"the suffix of `{path}` is not that of a supported format",
-            hint=f"use {', '.join(_SUFFIXES)}",
-        )
+    chosen = format_of_file(path, form)
     with new_file(path) as sink:
         return sum(_write_batches(batches, schema, spec, sink, chosen))
 

@@ -21,6 +21,7 @@ from loader.data.from_cluster import open_dask, open_ray
 from loader.data.from_dataset import open_dataset
 from loader.data.from_pandas import open_pandas
 from loader.data.from_polars import open_lazy_frame, open_polars
+from loader.data.from_rows import open_rows
 from loader.data.from_spark import is_spark_frame, open_spark
 from loader.data.read_errors import raise_source_errors
 from loader.errors import SourceError
@@ -28,7 +29,7 @@ from loader.errors import SourceError
 SUPPORTED = (
     "a pandas, Polars, PyArrow, Spark or Dask table, a Ray dataset, a DuckDB relation, a"
     " polars.LazyFrame, a pyarrow.RecordBatchReader, a PyArrow dataset, anything else with"
-    " __arrow_c_stream__, or an iterable of these"
+    " __arrow_c_stream__, rows as dicts, or an iterable of these"
 )
 
 
@@ -88,11 +89,13 @@ def _open_known(obj: Any) -> Frame | None:
 
 
 def _open_iterable(obj: Iterable[object]) -> Frame | None:
-    """One frame from an iterable of frames with the same columns."""
+    """One frame from an iterable of rows, or of frames with the same columns."""
     parts = raise_source_errors(obj)
     first = next(parts, None)
     if first is None:
         return Frame((), iter(()))
+    if isinstance(first, Mapping):
+        return open_rows(first, parts)
     frame = _open_known(first)
     if frame is None:
         raise SourceError(

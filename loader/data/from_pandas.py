@@ -66,9 +66,10 @@ def _pandas_values(series: Any) -> Values:
     if type(series.dtype).__name__ == "SparseDtype":
         series = series.sparse.to_dense()
     categories = getattr(series.dtype, "categories", None)
-    if categories is not None and categories.dtype == object:
-        # Arrow would find one type for all of them, and cut time stamps among dates to dates.
-        series = series.astype(object)
+    if categories is not None and categories.dtype.kind in "MmO" and not _is_text(categories):
+        # Arrow would find one type for all objects, and cut time stamps among dates to dates;
+        # before pandas 3 it would drop the zone of time stamps.
+        series = series.astype(categories.dtype)
     if series.dtype != object:
         try:
             return to_array(pa.array(series, from_pandas=True))
@@ -79,3 +80,7 @@ def _pandas_values(series: Any) -> Values:
         values[series.isna().to_numpy()] = None
     found: list[object] = values.tolist()
     return found
+
+
+def _is_text(index: Any) -> bool:
+    return type(index.dtype).__name__ == "StringDtype"

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from loader.docs.phrases import sentence
 from loader.spec.checks import Check, Guards
+from loader.text_tables import format_count
 
 _METRICS = {
     "row_count": "Rows",
@@ -95,6 +96,6 @@ def describe_guards(guards: Guards) -> Iterator[Markup]:
     if guards.slice_shrinks_by is None:
         return
     most = guards.slice_shrinks_by
-    limit = most if isinstance(most, str) else f"{most:,} rows"
+    limit = most if isinstance(most, str) else format_count(most, "row")
     verdict = "is reported" if guards.severity == "warning" else "is rolled back"
     yield sentence(f"A load that takes {{}} or more from a partition {verdict}.", limit)

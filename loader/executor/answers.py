@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loader.errors import VerifyError
-from loader.executor.check_results import evaluate_check, unexpected_result, whole_number
+from loader.executor.check_results import HIDDEN, evaluate_check, unexpected_result, whole_number
 from loader.executor.results import CheckResult
 from loader.executor.shrinkage import check_counts
 from loader.plan.expectations import (
@@ -32,8 +32,6 @@ from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
 from loader.text_tables import agree, align, format_count
 from loader.warehouse.base import Row
 from loader.warehouse.ledger import LoadRecord
-
-_HIDDEN = "(classified)"
 
 
 class AlreadyLoadedError(Exception):
@@ -217,7 +215,7 @@ class Answers:
     def _difference(self, figure: Figure, found: Value) -> dict[str, str]:
         hidden = figure.column in self.classified and figure.kind in ("minimum", "maximum")
         staged, there = (
-            _HIDDEN if hidden else str(show_figure(figure, value))
+            HIDDEN if hidden else str(show_figure(figure, value))
             for value in (self.figures[figure], found)
         )
         return {"column": figure.column, "figure": figure.kind, "staged": staged, "found": there}

@@ -20,7 +20,8 @@ from loader.warehouse.base import NamesColumns, Row, Session, as_whole_number
 SAMPLES = 5
 """The most sample rows of a failed check."""
 
-_HIDDEN = "(classified)"
+HIDDEN = "(classified)"
+"""What stands for a value of a column with a classification."""
 
 WHOLE = "the whole table"
 
@@ -55,7 +56,7 @@ def add_sample(
     names = [column.name for column in shown]
     if check.metric == "duplicate_values":
         names.append("rows")
-    hidden = {name: _HIDDEN for name in check.counted if spec.by_name[name].classification}
+    hidden = {name: HIDDEN for name in check.counted if spec.by_name[name].classification}
     rows = tuple(
         dict(zip(names, map(show, row), strict=True)) | hidden
         for row in session.execute(sample.sql)[:SAMPLES]

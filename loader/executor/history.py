@@ -52,6 +52,10 @@ class LedgerEntry:
     """Rows of a merge or scd2 that were deletes; None where `deleted_when` is not used."""
     rows_closed: int | None = None
     """Versions that scd2 ended; else None."""
+    rows_rejected: int | None = None
+    """None where the ledger is older than this column."""
+    rejects: Mapping[str, Any] | None = None
+    """The ``file`` of rejected rows, and their ``reasons``: column, reason and rows."""
 
     @property
     def table(self) -> str:
@@ -137,8 +141,16 @@ def _ledger_file(load: LedgerEntry, values: Sequence[Any]) -> LedgerFile:
     return LedgerFile(load, path, size, moment, version, partition, replaced_by)
 
 
-def read_history(context: TargetContext, tables: Sequence[Table], limit: int) -> list[LedgerEntry]:
-    """Read the newest loads from a target's ledger, optionally of some tables only.
+def read_history(
+    context: TargetContext, tables: Sequence[Table], limit: int, *, rejected: bool = False
+) -> list[LedgerEntry]:
+    """Read the newest loads from a target's ledger.
+
+    Args:
+        context: The target.
+        tables: Only loads of these tables; of all when there are none.
+        limit: The most loads.
+        rejected: Only loads that have rejected rows.
 
     Raises:
         PlanError: the target has no ledger.
@@ -151,10 +163,10 @@ def read_history(context: TargetContext, tables: Sequence[Table], limit: int) ->
     if not warehouse.exists():
         return []
     ledger = Table(context.target.ledger_schema, "loads")
-    facts = {"ledger": ledger, "limit": limit, "tables": tuple(tables)}
+    facts = {"ledger": ledger, "limit": limit, "tables": tuple(tables), "rejected": rejected}
     with warehouse.session(write=False) as session:
         live = describe(session, renderer, ledger)
-        if not isinstance(live, LiveTable):
+        if not isinstance(live, LiveTable) or (rejected and "rows_rejected" not in live.order):
             return []
         facts |= {"added": tuple(LEDGER_ADDITIONS), "present": live.order}
         rows = session.execute(renderer.render("ledger_history", facts).sql)
@@ -166,6 +178,6 @@ def _entry(row: Row) -> LedgerEntry:
     values = dict(zip(names, row, strict=True))
     loaded_at = values["loaded_at"]
     moment = loaded_at if loaded_at.tzinfo else loaded_at.replace(tzinfo=UTC)
-    for name in ("column_figures", "columns_changed"):
+    for name in ("column_figures", "columns_changed", "rejects"):
         values[name] = values[name] and json.loads(values[name])
     return LedgerEntry(**{**values, "loaded_at": moment.astimezone(UTC)})

@@ -89,6 +89,7 @@ def inspect_files(
         rows_read=sum(footer.rows for footer in footers),
         rows_rejected=0,
         rejects=None,
+        reasons=(),
         keys=(),
         footers=tuple(footers),
     )

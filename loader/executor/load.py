@@ -324,7 +324,10 @@ class Load:
 
         def report(rows: int, size: int, files: int) -> None:
             total = opened.rows if opened else None
-            self.on_progress(Progress("staging", rows, size, files, total))
+            share = min(rows / total, 1.0) if total else None
+            if share is None and opened is not None and opened.share is not None:
+                share = opened.share()
+            self.on_progress(Progress("staging", rows, size, files, total, share))
 
         options = StageOptions(
             self.request.slice,
@@ -341,7 +344,15 @@ class Load:
     def _execute(self, ingested: Ingested, before: _BeforeStaging) -> Outcome:
         staged = ingested.staged
         statistics = self._statistics(staged)
-        facts = StagedFacts(staged.rows, staged.bytes, len(staged.files), statistics)
+        facts = StagedFacts(
+            staged.rows,
+            staged.bytes,
+            len(staged.files),
+            statistics,
+            ingested.rows_rejected,
+            ingested.rejects,
+            ingested.reasons,
+        )
         request = replace(
             _with_partitions(self.spec, self.request, ingested.keys),
             present=ingested.present or None,
@@ -423,6 +434,7 @@ class Load:
             files_read=len(self.files.files) if self.files else None,
             files_skipped=self.files.choice.unchanged if self.files else 0,
             rejects=ingested.rejects,
+            reject_reasons=ingested.reasons,
             seconds=seconds,
             statistics=self._statistics(staged) if is_own else {},
             warnings=tuple(outcome.warnings),

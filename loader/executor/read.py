@@ -16,7 +16,7 @@ from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
 from loader.executor.checks import table_session
 from loader.executor.context import TargetContext
-from loader.executor.spark.read import find_session, frame_of_files, write_files
+from loader.executor.spark.read import empty_frame, find_session, frame_of_files, write_files
 from loader.plan.model import Statement
 from loader.plan.read_plan import chosen_columns
 from loader.spec.model import TableSpec
@@ -37,6 +37,7 @@ class Reading:
     slice: Slice | None
     columns: Sequence[str] | None
     limit: int | None
+    where: str | None
     context: TargetContext
 
     def read(self, form: str, spark: Any = None) -> Any:
@@ -105,6 +106,7 @@ class Reading:
             schema,
             self.slice,
             self.limit,
+            self.where,
             context.renderer,
             lambda: context.staging_store,
             own_select=not self.statement.template.startswith(OWN),
@@ -165,6 +167,8 @@ def no_rows(spec: TableSpec | None, columns: Sequence[str] | None, form: str) ->
     schema = arrow_schema(chosen)
     if form == "batches":
         return pa.RecordBatchReader.from_batches(schema, [])
+    if form == "spark":
+        return empty_frame(find_session(None), schema)
     return _FORMS[form](schema.empty_table(), spec)
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from loader.escaping import escape_line
 from loader.plan.figures import Statistics
 from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Plan
 from loader.spec.checks import Check
+from loader.text_tables import format_count, format_size
 
 Status = Literal["loaded", "already_loaded", "empty", "no_new_files"]
 
@@ -26,6 +28,8 @@ class Progress:
     files: int = 0
     total_rows: int | None = None
     """The total number of rows, if known."""
+    share: float | None = None
+    """The share of the input that was read, from 0 to 1, if its size is known."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -62,6 +66,13 @@ class CheckResult:
 def to_plain_number(value: Decimal) -> int | float:
     """A number for JSON and plots: whole where it is."""
     return int(value) if value == value.to_integral_value() else float(value)
+
+
+def describe_no_new_files(skipped: int) -> str:
+    """Say that there are no files to load, and how many have been loaded before."""
+    if not skipped:
+        return "no new files"
+    return f"no new files; {format_count(skipped, 'file')} loaded before"
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,9 @@ class LoadResult:
     """Files that were not loaded since they have been, with `load: new`."""
     rejects: str | None = None
     """The Parquet file with rejected rows and their reasons."""
+    reject_reasons: tuple[Mapping[str, str | int], ...] = ()
+    """Why rows were rejected, the most frequent first: ``column``, ``reason``, and ``rows``. A row
+    with several reasons counts for each of them."""
     seconds: Mapping[str, float] | None = None
     """Wall time of staging (``stage``) and of the transaction (``load``)."""
     statistics: Statistics = field(default_factory=dict)
@@ -134,6 +148,38 @@ class LoadResult:
     """Columns that the load widened."""
     plan: Plan | None = None
     """The executed plan."""
+
+    @property
+    def outcome(self) -> str:
+        """What became of the load, in one line."""
+        where = escape_line(f"{self.table} ({self.slice})" if self.slice else self.table)
+        rows = format_count(self.rows_loaded, "row")
+        if self.status == "no_new_files":
+            return f"{where}: {describe_no_new_files(self.files_skipped)}; nothing was done"
+        if self.status == "already_loaded":
+            return f"{where}: load id `{self.load_id}` is already committed, with {rows}; skipped"
+        if self.status == "empty":
+            deleted = f"; {self.rows_deleted:,} deleted" if self.rows_deleted else ""
+            return f"{where}: no rows to load{deleted}"
+        action = f"loaded, {self.rows_deleted:,} deleted"
+        if self.merge_counts:
+            action = f"merged: {self.merge_counts}"
+        seconds = sum((self.seconds or {}).values())
+        verified = f"{'' if self.statistics else 'counts '}verified"
+        return f"{where}: {rows} {action}, {verified} and committed in {seconds:.1f} s"
+
+    def __str__(self) -> str:
+        """Two lines: the outcome; the target, the load id, and the files."""
+        facts = [f"target {self.target}", f"load id {self.load_id}"]
+        if self.status == "loaded":
+            how = "in place" if self.in_place else "staged"
+            files = format_count(self.files_staged, "file")
+            facts.append(f"{files} {how}, {format_size(self.bytes_staged)}")
+        if self.rows_rejected:
+            facts.append(f"{format_count(self.rows_rejected, 'row')} rejected")
+        if self.warnings:
+            facts.append(format_count(len(self.warnings), "warning"))
+        return f"{self.outcome}\n  {escape_line(', '.join(facts))}"
 
     @property
     def merge_counts(self) -> MergeCounts | None:

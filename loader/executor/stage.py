@@ -13,6 +13,7 @@ from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import PLAIN, Layout
 from loader.data.cast.load_columns import LoadColumns, LoadFacts
 from loader.data.cast.match_columns import match_columns
+from loader.data.cast.report import list_reasons
 from loader.data.chunk import Chunk, Frame
 from loader.data.files.footers import Footer
 from loader.data.primary_keys import KeyIndex
@@ -51,6 +52,8 @@ class Ingested:
     rows_rejected: int
     rejects: str | None
     """The location of the rejected rows; None if there are none."""
+    reasons: tuple[Mapping[str, str | int], ...]
+    """Why rows were rejected, as `list_reasons` tells it."""
     keys: tuple[dict[str, str], ...]
     """The partitions found in the data, with ``discover``."""
     partition_rows: Mapping[str, int] | None = None
@@ -175,6 +178,7 @@ def ingest(
         conformer.rows_read,
         conformer.rows_rejected,
         rejects.uri,
+        tuple(list_reasons(conformer.tally.report.reasons)),
         tuple(conformer.tally.partition_keys(spec.dimensions)) if discover else (),
         conformer.tally.partition_rows(spec.dimensions),
         alike,
@@ -193,6 +197,7 @@ def stage_chunks(
     Raises:
         StageError: files cannot be written.
     """
+    rejects.reasons = conformer.tally.report.reasons
     for chunk in chunks:
         conformed = conformer.conform(chunk)
         if conformed.rejects is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
@@ -55,6 +55,7 @@ def infer_spec(
     partition_by: Sequence[Mapping[str, Any]] = (),
     primary_key: Sequence[str] = (),
     write_disposition: Disposition | None = None,
+    evolve: Literal["none", "additive"] = "none",
 ) -> tuple[TableSpec, Frame]:
     """Infer a spec from a frame; return it with a frame that still has all rows.
 
@@ -73,6 +74,7 @@ def infer_spec(
         partition_by: Its partition expressions, as in a spec's YAML.
         primary_key: Its key columns, which become NOT NULL.
         write_disposition: Default ``replace``.
+        evolve: What loads may change in the table: with ``additive`` they add new columns.
 
     Raises:
         FrameError: columns have no type, or names that a table cannot have; lists all of them.
@@ -81,7 +83,10 @@ def infer_spec(
         SourceError: the data is not a frame, or cannot be read.
     """
     opened = frame if isinstance(frame, Frame) else open_frame(frame)
-    request = SpecRequest(schema, name, asset_key, partition_by, primary_key, write_disposition)
+    more = {"schema_contract": {"evolve": evolve}} if evolve != "none" else {}
+    request = SpecRequest(
+        schema, name, asset_key, partition_by, primary_key, write_disposition, more=more
+    )
     guesses = ColumnGuesses(opened.columns, request)
     live_columns = live.columns if isinstance(live, LiveTable) else ()
     if not live_columns:

@@ -28,6 +28,7 @@ from loader.plan.model import (
     Target,
     file_ledger,
     ledger_figures,
+    ledger_rejects,
     ledger_slice,
     missing_ledger_columns,
     stage_prefix,
@@ -461,6 +462,8 @@ class _Builder:
             if staged
             else Unknown("figures of the columns"),
             "columns_changed": self._columns_changed(),
+            "rejected": staged.rows_rejected if staged else Unknown("rows rejected"),
+            "rejects": ledger_rejects(staged) if staged else Unknown("rejected rows"),
             "manifest": f"{self.prefix}/manifest.json" if staged is None or staged.files else None,
             "files_glob": self._files,
             "uris": self.request.in_place.uris if self.request.in_place else (),

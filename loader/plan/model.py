@@ -41,6 +41,8 @@ LEDGER_ADDITIONS: Mapping[str, DataType] = {
     "columns_changed": DataType("varchar", (65_535,)),
     "rows_deleted": DataType("bigint"),
     "rows_closed": DataType("bigint"),
+    "rows_rejected": DataType("bigint"),
+    "rejects": DataType("varchar", (65_535,)),
 }
 """Columns that are missing in ledgers of earlier versions; a load adds them."""
 
@@ -80,6 +82,11 @@ class StagedFacts:
     files: int
     statistics: Statistics = field(default_factory=dict)
     """Figures of each column, in the ledger's form."""
+    rows_rejected: int = 0
+    rejects: str | None = None
+    """The location of rejected rows."""
+    reasons: tuple[Mapping[str, str | int], ...] = ()
+    """Why they were rejected, and how many of them: column, reason and rows."""
 
 
 @dataclass(frozen=True)
@@ -314,6 +321,22 @@ def ledger_figures(statistics: Statistics) -> str | None:
         if figures_to_keep and len(text.encode()) <= _LEDGER_TEXT:
             return text
     return None
+
+
+def ledger_rejects(staged: StagedFacts) -> str | None:
+    """Where the rejected rows are and why, for the ledger, as JSON; as many reasons as fit.
+
+    Returns:
+        None when there are none.
+    """
+    if not staged.rows_rejected:
+        return None
+    reasons = list(staged.reasons)
+    while True:
+        text = json.dumps({"file": staged.rejects, "reasons": reasons}, ensure_ascii=False)
+        if not reasons or len(text.encode()) <= _LEDGER_TEXT:
+            return text
+        reasons.pop()
 
 
 def _comment(text: str) -> str:

@@ -14,6 +14,7 @@ from loader.plan.loading import Loading, Step
 from loader.spec.checks import Guards
 from loader.spec.partition_keys import cell_name, locate, text_width
 from loader.spec.periods import CLOCK, Dimension, period_key, start_of_period
+from loader.text_tables import format_count
 
 ALL_ROWS = ""
 """The name of all rows together, of whatever partitions."""
@@ -44,7 +45,7 @@ def compare_with_before(loading: Loading) -> Iterator[Step]:
     guards = loading.spec.guards
     most = guards.slice_shrinks_by
     if most is not None:
-        limit = most if isinstance(most, str) else f"{most:,} rows"
+        limit = most if isinstance(most, str) else format_count(most, "row")
         lenient = loading.allow_shrink or guards.severity == "warning"
         why = f"none may have lost {limit} or more"
         why = f"those that have lost {limit} or more are reported" if lenient else why

@@ -10,6 +10,7 @@ from loader.plan.partition_rows import make_bucket
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice, check_spelling
 from loader.spec.periods import Dimension
+from loader.sql.lexer import check_expression
 from loader.sql.renderer import Renderer, Table
 
 
@@ -19,11 +20,20 @@ def plan_read(
     slice_: Slice | None,
     columns: Iterable[str] | None = None,
     limit: int | None = None,
+    where: str | None = None,
 ) -> Statement:
     """The SELECT that reads a slice of the table, or all of it, up to ``limit`` rows.
 
+    Args:
+        spec: The table.
+        renderer: Renders for its warehouse.
+        slice_: None is the whole table.
+        columns: Default all.
+        limit: Default all rows.
+        where: A SQL condition for the rows; default all.
+
     Raises:
-        PlanError: a column is not one of the table's.
+        PlanError: a column is not one of the table's, or `where` is not one condition.
     """
     names = chosen_columns(spec, columns)
     check_key_spelling(slice_, renderer)
@@ -32,9 +42,27 @@ def plan_read(
         "columns": tuple(spec.by_name[name] for name in names),
         "slice": slice_,
         "limit": limit,
+        "where": where,
     }
-    rendered = renderer.render("select", facts, spec.templates.get("select"))
+    own = spec.templates.get("select")
+    if where is not None:
+        _check_condition(where)
+    rendered = renderer.render("select", facts, own)
+    if where is not None and rendered == renderer.render("select", {**facts, "where": None}, own):
+        raise PlanError(
+            f"the template {rendered.path} reads rows without the condition `{where}`",
+            hint='write {% include "where.sql.j2" %} after FROM',
+        )
     return Statement("select", rendered.sql, "read the slice", rendered.path)
+
+
+def _check_condition(where: str) -> None:
+    try:
+        check_expression(where)
+    except ValueError as error:
+        raise PlanError(
+            f"`{where}` is not a SQL condition: {error}", hint="such as: amount > 10"
+        ) from error
 
 
 def chosen_columns(spec: TableSpec, columns: Iterable[str] | None) -> list[str]:

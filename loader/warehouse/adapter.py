@@ -48,6 +48,8 @@ class Read:
     """The columns to read, in this order, with their Arrow types."""
     slice: Slice | None
     limit: int | None
+    where: str | None
+    """A condition that the rows fulfil."""
     renderer: Renderer
     open_store: Callable[[], Store]
     """Opens the target's staging location, for reads that use it."""

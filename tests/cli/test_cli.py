@@ -108,6 +108,7 @@ SESSIONS: dict[str, list[str]] = {
         *(LOAD, LOAD, "history", "read shop/orders", "read shop/orders --format json"),
         *("read shop/orders --partition 2026-01-01 --columns customer,amount", "read shop.orders"),
         *("read shop/orders --partition 2027-01-01", "read shop/orders --columns customre"),
+        *("read shop/orders --limit 1", "read shop/orders --limit 0", "read shop/orders --limit x"),
         *("read shop/orders --columns ''", "history shop/orders --limit 1", "history shop/nope"),
         *(f"load {ORDERS} --full-refresh --load-id two --format json", "history --format json"),
         *("load shop/orders data/orders.csv --partition 2026-01-01 --load-id three",),
@@ -117,6 +118,12 @@ SESSIONS: dict[str, list[str]] = {
     "load_json_errors": [
         *("load shop/orders data/orders.csv --format json", "load nope x --format json"),
         *("load shop/orders data/nothing.csv --partition auto --format json",),
+    ],
+    "rejects": [
+        *("rejects shop/orders", "edit: sort: -> schema_contract: {bad_rows: reject}\nsort:"),
+        *("edit: decimal(12,2) -> smallint", LOAD, "rejects shop/orders --limit 1"),
+        *("edit: bad_rows: reject -> bad_rows: reject, max_rejects: 3", LOAD, "history"),
+        *("rejects shop/orders --load-id one --format json", "rejects shop/orders --load-id x"),
     ],
     "nothing_loaded": ["history", "history --format json", "read shop/orders"],
     "prod_without_environment": ["load shop/orders data/orders.csv --target prod --partition auto"],
@@ -160,7 +167,8 @@ def normal(text: str, folder: Path) -> str:
         (r"\d{8}t\d{12}z", "<time>"),
         (r"in \d+\.\d s", "in <seconds>"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "<time>  "),
-        (r'("loaded_at": )"[^"]+"', r'\1"<time>"'),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "<time> UTC"),
+        (r'("(?:loaded_at|time)": )"[^"]+"', r'\1"<time>"'),
         (r'("(?:stage|load)": )[\d.e-]+', r"\1<seconds>"),
         (r'("bytes_staged": )\d+', r"\1<bytes>"),
         (r"\d+\.\d [kM]B", "<size>"),
@@ -346,6 +354,18 @@ def test_planned_sql_runs_as_it_is(project: Path) -> None:
     assert len(again) == 3
 
 
+@pytest.mark.parametrize("name", ["", *sorted(main.commands)])
+def test_examples_are_commands(name: str) -> None:
+    """Every page of help has examples, and each of them is a command line that parses."""
+    command = main.commands[name] if name else main
+    examples = getattr(command.callback, "examples", ())
+    assert examples
+    for line in examples:
+        called, *arguments = shlex.split(re.split(" [<>#]", line)[0])  # without the shell's part
+        assert not name or called == name
+        main.commands[called].make_context(called, arguments)
+
+
 CHANGED = ["plan --live", "plan --live --format markdown", "plan --live --format sql"]
 
 
@@ -469,6 +489,36 @@ def test_read_refuses_other_suffixes(project: Path, name: str) -> None:
     assert not (project / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ("-o out.xls", [".xls", ".csv", ".parquet", ".arrow", ".jsonl"]),
+        ("-o out", ["out has no suffix", ".csv"]),
+        ("-o out.csv.gz", [".gz", "use .csv", "compress"]),
+        ("-o out.csv --format json", ["CSV", "json", ".jsonl"]),
+        ("-o out.parquet --format csv", ["PARQUET", "csv", ".csv"]),
+    ],
+)
+def test_read_tells_the_formats_before_it_asks_the_warehouse(
+    project: Path, words: str, facts: list[str]
+) -> None:
+    """A name that says no format, or another one than --format, is refused at once."""
+    code, out, err = run(f"read shop/orders {words}")
+    assert (code, out) == (1, "")
+    assert "does not exist" not in err
+    assert not [fact for fact in facts if fact not in err]
+    assert not list(project.glob("out*"))
+
+
+def test_read_takes_a_format_that_its_file_has(project: Path) -> None:
+    """--format may name the format that the suffix does, and sets that of a device."""
+    run(LOAD)
+    assert run("read shop/orders --format json --limit 1 -o out.jsonl")[0] == 0
+    (row,) = (project / "out.jsonl").read_text().splitlines()
+    assert json.loads(row)["order_id"] == 1
+    assert run("read shop/orders --format json -o /dev/null") == (0, "", "3 rows in /dev/null\n")
+
+
 def test_load_from_standard_input_and_several_files(project: Path) -> None:
     """Data comes from standard input with -, from several files, and from globs."""
     data = (project / "data" / "orders.csv").read_bytes()
@@ -537,13 +587,48 @@ def rejecting(project: Path) -> Path:
     return spec
 
 
+def test_rejects_of_all_tables_are_listed_without_rows(rejecting: Path) -> None:
+    """Without a table each of them is told of by its reasons; --limit adds rows."""
+    other = rejecting.with_name("returns.yml")
+    other.write_text(rejecting.read_text().replace("name: orders", "name: returns"))
+    for table in ("orders", "returns"):
+        assert run(f"load shop/{table} bad.csv --partition 2026-01-01 --load-id {table}-1")[0] == 0
+    code, out, err = run("rejects")
+    assert (code, err) == (0, "")
+    assert [line for line in out.splitlines() if "1 row " in line or not line] == [
+        *(line for line in out.splitlines() if line.startswith("shop.orders: 1 row rejected")),
+        "  1 row  ordered_on  is not a date",
+        "",
+        *(line for line in out.splitlines() if line.startswith("shop.returns: 1 row rejected")),
+        "  1 row  ordered_on  is not a date",
+    ]
+    assert "yesterday" not in out
+    assert run("rejects --limit 1")[1].count("yesterday") == 4
+    assert json.loads(run("rejects --format json")[1])[1]["load_id"] == "returns-1"
+    assert run("rejects shop/nope")[0] == 1
+
+
+def test_a_run_tells_the_rejects_of_each_table(rejecting: Path) -> None:
+    """The reasons follow the table of outcomes, of loads as of failures."""
+    rejecting.write_text(rejecting.read_text() + "source: {files: bad.csv}\n")
+    code, out, _ = run("run -q")
+    assert code == 0
+    assert "shop.orders rejected 1 row, kept in " in out
+    assert "rejects.parquet:\n  1 row  ordered_on  is not a date\n\n1 table: " in out
+    rejecting.write_text(rejecting.read_text().replace("100%", "10%"))
+    code, out, _ = run("run -q")
+    assert code == 1
+    assert "hint: `loader rejects shop/orders` shows them" in out
+
+
 def test_rejects_are_told_when_no_row_is_left(rejecting: Path) -> None:
     """A load of nothing but rejects says how many there were and where they are."""
     load = "load shop/orders bad.csv --partition 2026-01-01"
     code, out, err = run(load)
     assert (code, err) == (0, "")
     assert "no rows to load\n  rejected 1 row, kept in " in out
-    assert pq.read_table(out.split("kept in ")[1].strip()).num_rows == 1
+    assert out.endswith("rejects.parquet\n    1 row  ordered_on  is not a date\n")
+    assert pq.read_table(out.split("kept in ")[1].splitlines()[0]).num_rows == 1
     run(LOAD)
     rejecting.write_text(rejecting.read_text() + "on_empty: clear\n")
     assert "no rows to load; 2 deleted\n  rejected 1 row, kept in " in run(load)[1]

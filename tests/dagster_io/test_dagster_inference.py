@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,22 @@ DAYS = dg.DailyPartitionsDefinition("2026-01-01")
 ONE, TWO = "2026-01-01", "2026-01-02"
 
 
+MakeManager = Callable[..., TableIOManager]
+
+
 @pytest.fixture(params=["duckdb", "redshift"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> TableIOManager:
-    """A manager that infers, on each of the warehouses; there is no folder of specs."""
-    specs = str(tmp_path / "specs")
+def make_manager(request: pytest.FixtureRequest, tmp_path: Path) -> MakeManager:
+    """Makes managers that infer, on each of the warehouses; there is no folder of specs."""
+    fields: dict[str, Any] = {"specs": str(tmp_path / "specs"), "on_missing_spec": "infer"}
     if request.param == "duckdb":
-        database = str(tmp_path / "warehouse.duckdb")
-        return DuckDBIOManager(database=database, specs=specs, on_missing_spec="infer")
-    stand_in = request.getfixturevalue("stand_in")
-    return redshift_manager(stand_in, specs=specs, on_missing_spec="infer")
+        return partial(DuckDBIOManager, database=str(tmp_path / "warehouse.duckdb"), **fields)
+    return partial(redshift_manager, request.getfixturevalue("stand_in"), **fields)
+
+
+@pytest.fixture
+def manager(make_manager: MakeManager) -> TableIOManager:
+    """A manager that infers."""
+    return make_manager()
 
 
 @pytest.fixture
@@ -239,3 +247,23 @@ def test_what_no_table_can_be_made_of_is_refused(runs: Any) -> None:
     assert "has no columns" in failure(runs(asset("raw/t", lambda _: None)))
     odd = pa.table({"took": pa.array([1], pa.duration("s"))})
     assert "took" in failure(runs(asset("raw/t", lambda _: odd)))
+
+
+def test_loads_add_columns_where_the_manager_lets_them(
+    runs: Any, make_manager: MakeManager
+) -> None:
+    """A new column is refused with the field that allows it, which then adds the column."""
+    assert runs(asset("raw/t", lambda _: pd.DataFrame({"a": [1]}))).success
+    wider = asset("raw/t", lambda _: pd.DataFrame({"a": [2], "b": ["x"]}))
+    told = failure(runs(wider))
+    assert 'evolve="additive"' in told
+    assert "loader apply" not in told
+    done = dg.materialize([wider], resources={"io_manager": make_manager(evolve="additive")})
+    assert described(done) == {"a": "bigint", "b": "varchar(65535)"}
+
+
+def test_hints_about_a_spec_begin_with_drafting_one(runs: Any) -> None:
+    """Where only a spec can set what a hint names, the hint says how to get one."""
+    assert runs(asset("raw/t", lambda _: pd.DataFrame({"a": [1]}))).success
+    told = failure(runs(asset("raw/t", lambda _: pd.DataFrame({"a": ["x"]}))))
+    assert "loader infer FILE --name raw.t > specs/raw/t.yml" in told

@@ -418,6 +418,9 @@ def test_warnings_and_rejects_are_told(bench: Bench) -> None:
     assert "row_count" in metadata["warnings"]
     assert (metadata["rows_read"], metadata["rows_rejected"], metadata["rows_loaded"]) == (3, 1, 2)
     assert Path(metadata["rejects"].removeprefix("file://")).is_file()
+    (reason,) = metadata["reject_reasons"].records
+    assert reason.data["rows"] == 1
+    assert str(reason.data["reason"]).startswith("has too many bytes")
 
 
 def test_what_the_user_says_stays(bench: Bench) -> None:

@@ -72,6 +72,8 @@ FRAMES: Mapping[str, Callable[[], Any]] = {
         "SELECT * FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) t(id, v)"
     ),
     "a list": lambda: [table(ROWS[:1]), pl.DataFrame(table(ROWS[1:]))],
+    "a list of dicts": lambda: [{"id": i, "v": v} for i, v in ROWS],
+    "Output of a generator of dicts": lambda: dg.Output({"v": v, "id": i} for i, v in ROWS),
     "iter(…)": lambda: iter([table(ROWS[:1]), table(ROWS[1:])]),
     "Output": lambda: dg.Output(table()),
     "Output of a generator": lambda: dg.Output(table([row]) for row in ROWS),
@@ -305,6 +307,8 @@ def plain(value: Any) -> Any:
         value = value.collect()
     if isinstance(value, pa.RecordBatchReader):
         value = value.read_all()
+    if isinstance(value, duckdb.DuckDBPyRelation):
+        value = value.to_arrow_table()
     if isinstance(value, pd.DataFrame):
         rows = [tuple(None if pd.isna(x) else x for x in row) for row in value.values.tolist()]
         return kind, sorted(rows, key=repr)
@@ -322,6 +326,7 @@ KINDS: Mapping[str, Any] = {
     "polars.LazyFrame": pl.LazyFrame,
     "pyarrow.Table": pa.Table,
     "pyarrow.RecordBatchReader": pa.RecordBatchReader,
+    "duckdb.DuckDBPyRelation": duckdb.DuckDBPyRelation,
 }
 
 
@@ -410,6 +415,7 @@ def test_columns_and_limit_are_the_inputs_to_say(bench: Bench) -> None:
     bench.spec()
     bench.run(returning(table()))
     cases: dict[str, tuple[dict[str, Any], Callable[[pl.DataFrame], object], object]] = {
+        "where": ({"where": "id >= 2 OR v = 'no'"}, lambda f: sorted(f["id"]), [2, 3]),
         "columns": ({"columns": ["v", "id"]}, lambda f: f.columns, ["v", "id"]),
         "one": ({"columns": ["v"]}, lambda f: f.columns, ["v"]),
         "word": ({"columns": "v"}, lambda f: f.columns, ["v"]),
@@ -627,7 +633,46 @@ def test_an_asset_reads_itself_by_partition(bench: Bench) -> None:
     assert seen == [{}, {"2024-01-01": ("polars.DataFrame", [(jan(1), 1)])}]
 
 
+def test_a_condition_narrows_the_partitions_of_a_run(bench: Bench) -> None:
+    """`where` holds beside the partitions, whatever it says itself."""
+    bench.spec(**DAYS)
+    bench.run(days(), keys=("2024-01-01", "2024-01-05"))
+    down = reader(
+        pl.DataFrame,
+        metadata={"where": "1 = 1 OR 1 = 2"},
+        partitions_def=DAILY,
+        use=plain,
+    )
+    bench.run(days().to_source_asset(), down.asset, key="2024-01-02")
+    assert down.value == ("polars.DataFrame", [(jan(2), 2)])
+
+
+@pytest.mark.parametrize("where", ["", "id = 1; DROP TABLE s.t", "id = 1 -- no", "(id = 1", 7])
+def test_what_is_no_condition_is_refused(bench: Bench, where: object) -> None:
+    """Nothing but one SQL expression reaches the warehouse."""
+    bench.spec()
+    bench.run(returning(table()))
+    down = reader(pl.DataFrame, metadata={"where": where})
+    failed = bench.fails(returning(table()).to_source_asset(), down.asset)
+    assert "condition" in failed.text
+    assert "amount > 10" in failed.metadata["next_step"]
+
+
 # Inputs: what is not there.
+
+
+def test_an_optional_input_of_a_missing_table_is_none(bench: Bench) -> None:
+    """`X | None` is None until the table exists, and then its rows; without None it is an error."""
+    bench.spec()
+    source = returning(table()).to_source_asset()
+    optional = reader(pl.DataFrame | None, use=lambda frame: frame)
+    bench.run(source, optional.asset)
+    assert optional.seen == [None]
+    bench.fails(source, reader(pl.DataFrame).asset)
+    bench.run(returning(table()))
+    later = reader(pl.DataFrame | None, use=plain)
+    bench.run(source, later.asset)
+    assert later.value == ("polars.DataFrame", ROWS)
 
 
 def test_a_partition_that_is_not_there_fails_or_is_left_out(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import duckdb
@@ -75,6 +75,8 @@ FRAMES: list[tuple[str, Callable[[], object], int | None]] = [
     ("list", lambda: [TABLE.slice(0, 1), pl.DataFrame(ROWS[1:2]), pd.DataFrame(ROWS[2:])], None),
     ("generator", lambda: (TABLE.slice(at, 1) for at in range(3)), None),
     ("other order", lambda: iter([TABLE.slice(0, 1), TABLE.select(["b", "a"]).slice(1)]), None),
+    ("dicts", lambda: ROWS, None),
+    ("iterator of dicts", lambda: iter(ROWS), None),
     ("lists in lists", lambda: [[TABLE.slice(0, 2)], TABLE.slice(2)], None),
 ]
 
@@ -96,6 +98,9 @@ REFUSED = [
     ([5], "first item of the list is of type int"),
     ([TABLE, "x"], "item 2 of the stream is of type str"),
     ([TABLE, TABLE.rename_columns(["a", "c"])], "item 2 .* lacks `b` and also has `c`"),
+    ([{"a": 1}, TABLE], "item 2 of the rows is of type Table"),
+    ([{"a": 1}, "x"], "item 2 of the rows is of type str"),
+    ([{1: 1}], "not text: 1"),
     (pa.chunked_array([[1]]), "ChunkedArray is not a frame"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named `a`"),
     (pd.DataFrame([[1, 2]]), "not text: 0, 1"),
@@ -108,6 +113,26 @@ def test_what_is_not_a_frame_is_refused(frame: object, message: str) -> None:
     """Anything else is told apart by its type, and a frame by its columns."""
     with pytest.raises(SourceError, match=message):
         rows(open_frame(frame))
+
+
+def test_a_dict_that_is_filled_again_and_again_is_each_row() -> None:
+    """A generator may yield one dict with other values; each is a row of its own."""
+
+    def fill() -> Iterator[dict[str, int]]:
+        row: dict[str, int] = {}
+        for row["a"] in range(3):
+            yield row
+
+    assert rows(open_frame(fill())) == [{"a": 0}, {"a": 1}, {"a": 2}]
+
+
+def test_keys_of_dicts_may_be_missing_but_not_come_late() -> None:
+    """A key that a row lacks is NULL; one that occurs after rows were handed on is told."""
+    some = [{"a": 1}, {"b": 2}]
+    assert rows(open_frame(some)) == [{"a": 1, "b": None}, {"a": None, "b": 2}]
+    late = chain(({"a": 1} for _ in range(20_000)), [{"b": 1}])
+    with pytest.raises(SourceError, match="row 20,001: the key 'b' first occurs here"):
+        rows(open_frame(late))
 
 
 def test_a_stream_that_breaks_keeps_its_cause() -> None:

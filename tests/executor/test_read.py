@@ -155,6 +155,30 @@ def test_partitions_and_columns_are_picked(small: Project) -> None:
             small.read(spec, partition)
 
 
+def test_a_condition_holds_beside_the_partitions(small: Project) -> None:
+    """`where` narrows what is read, whatever brackets it would need beside a slice."""
+    spec = small.spec("s/t")
+    assert ids(small.read(spec, where="id = 1 OR t = 'd'", as_="arrow")) == [1, None]
+    assert ids(small.read(spec, "2013-01-02", where="id = 1 OR t = 'd'", as_="arrow")) == [None]
+    assert ids(small.read(spec, where="id > 1", limit=1, as_="arrow"))[0] in {2, 3}
+    for wrong in ("", "id = 1;", "id = 1 -- x", "id = (1"):
+        with pytest.raises(PlanError, match="is not a SQL condition"):
+            small.read(spec, where=wrong)
+    with pytest.raises(ExecuteError, match="nope"):
+        small.read(spec, where="nope = 1")
+
+
+def test_a_template_that_ignores_a_condition_is_refused(make_project: MakeProject) -> None:
+    """A SELECT of the project's own that would read all rows is refused."""
+    select = "SELECT {{ columns|map(attribute='name')|map('ident')|csv }} FROM {{ table|table }}"
+    spec = spec_of({"id": "bigint"})
+    project = make_project({"t.yml": spec}, templates={"duckdb/select.sql.j2": select})
+    project.load(project.spec("s/t"), pa.table({"id": [1, 2]}))
+    assert ids(project.read(project.spec("s/t"), as_="arrow")) == [1, 2]
+    with pytest.raises(PlanError, match="without the condition"):
+        project.read(project.spec("s/t"), where="id = 1")
+
+
 @pytest.mark.parametrize("form", get_args(Form))
 def test_an_empty_slice_has_its_types(small: Project, form: Form) -> None:
     """No rows are still a frame with the declared columns and types."""

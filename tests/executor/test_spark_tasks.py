@@ -193,6 +193,9 @@ def test_rejected_rows_of_all_partitions_are_kept(
         ("partition 0", 3, "1"),
         ("partition 2", 1, "2"),
     ]
+    (rejected,) = project.rejects()
+    assert (rejected.total, rejected.committed, len(rejected.rows)) == (3, fits, 3)
+    assert [(reason["column"], reason["rows"]) for reason in rejected.reasons] == [("x", 3)]
 
 
 @pytest.mark.parametrize("disposition", ["replace", "append", "merge"])

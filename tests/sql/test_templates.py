@@ -101,8 +101,9 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     for plan in plans(dialect):
         for statement in (*plan.session, *plan.setup, *plan.statements, *plan.after):
             yield statement.template, statement.sql
-        read = plan_read(plan.spec, renderer(dialect), plan.slice)
-        yield read.template, read.sql
+        for where in (None, "1 = 1"):
+            read = plan_read(plan.spec, renderer(dialect), plan.slice, where=where)
+            yield read.template, read.sql
         for dimension in plan.spec.dimensions:
             counts = plan_partition_rows(plan.spec, renderer(dialect), dimension)
             yield counts.template, counts.sql
@@ -116,9 +117,10 @@ def rendered(dialect: str) -> Iterator[tuple[str, str]]:
     facts = {"table": Table("s", "it's"), "ledger": Table("loader", "loads"), "limit": 7}
     for name in ("describe", "find_schema", "ledger_history"):
         if renderer(dialect).has(name):
-            for tables in ((), (Table("s", "it's"), Table("s", "b"))):
+            some = (Table("s", "it's"), Table("s", "b"))
+            for tables, rejected in (((), False), (some, False), ((), True), (some, True)):
                 kept = {"tables": tables, "added": ("a", "b"), "present": ("b",)}
-                found = renderer(dialect).render(name, {**facts, **kept})
+                found = renderer(dialect).render(name, {**facts, **kept, "rejected": rejected})
                 yield found.path, found.sql
     ledger = {"table": Table("s", "it's"), "file_ledger": Table("loader", "files")}
     for name, more in (("files_known", {}), ("files_history", {"load_ids": ("it's", "b")})):

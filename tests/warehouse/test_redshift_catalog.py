@@ -146,3 +146,19 @@ def test_a_read_with_a_limit(
     assert looked_at(stand_in, "UNLOAD") == (unloaded and not own)
     if limit is not None and not own:
         assert looked_at(stand_in, f"LIMIT {limit}") == 1
+
+
+def test_a_condition_of_a_read_is_unloaded_too(
+    make_project: MakeProject, stand_in: RedshiftStandIn
+) -> None:
+    """`where` holds for the rows of an UNLOAD, and for the count that decides about it."""
+    columns = [{"name": "id", "data_type": "integer"}]
+    target = redshift_target(stand_in, unload_rows=2)
+    project = make_project({"t.yml": {"schema": "s", "name": "t", "columns": columns}}, **target)
+    found = project.spec("s.t")
+    project.load(found, pa.table({"id": range(9)}))
+    for where, wanted, unloaded in (("id >= 4", [4, 5, 6, 7, 8], 1), ("id >= 7", [7, 8], 0)):
+        stand_in.statements.clear()
+        read: Any = project.read(found, as_="arrow", where=where)
+        assert sorted(read["id"].to_pylist()) == wanted
+        assert looked_at(stand_in, "UNLOAD") == unloaded

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from loader.cli.options import format_no_new_files, format_size, format_table
+from loader.cli.options import format_table
+from loader.cli.output.rejects import format_reasons
 from loader.errors import LoaderError
 from loader.escaping import escape_line
+from loader.executor.results import describe_no_new_files
 from loader.executor.run import RunResult, TableRun
-from loader.text_tables import format_count
+from loader.text_tables import format_count, format_size
 
 _OUTCOMES = {
     "loaded": "loaded",
@@ -33,7 +35,7 @@ def format_table_run(table: TableRun) -> str:
     if table.error is not None:
         return f"{where}: failed: {escape_line(table.error.message.partition(chr(10))[0])}"
     if result is None or result.status == "no_new_files":
-        return f"{where}: {format_no_new_files(result.files_skipped if result else 0)}"
+        return f"{where}: {describe_no_new_files(result.files_skipped if result else 0)}"
     read = result.files_read
     source = "its query" if read is None else format_count(read, "file")
     rows = format_count(result.rows_loaded, "row")
@@ -45,6 +47,7 @@ def format_run(result: RunResult) -> str:
     rows = [_row(table) for table in result.tables]
     head = ("table", "outcome", "files", "rows", "deleted", "seconds")
     lines = [format_table(head, rows), ""]
+    lines += [line for table in result.tables for line in _reject_lines(table)]
     lines += [line for table in result.failed for line in _error_lines(table)]
     return "\n".join([*lines, _totals(result)])
 
@@ -57,6 +60,15 @@ def _row(table: TableRun) -> tuple[str, ...]:
     files = "query" if result.files_read is None else f"{result.files_read:,}"
     numbers = (result.rows_loaded, result.rows_deleted)
     return (table.table, outcome, files, *(f"{number:,}" for number in numbers), seconds)
+
+
+def _reject_lines(table: TableRun) -> Iterator[str]:
+    result = table.result
+    if result is not None and result.rows_rejected:
+        rejected = format_count(result.rows_rejected, "row")
+        yield f"{escape_line(table.table)} rejected {rejected}, kept in {result.rejects}:"
+        yield from (f"  {line}" for line in format_reasons(result.reject_reasons))
+        yield ""
 
 
 def _error_lines(table: TableRun) -> Iterator[str]:
@@ -95,7 +107,7 @@ def _plan_lines(table: TableRun, *, verbose: bool) -> Iterator[str]:
     elif not table.files and table.status == "planned":
         yield f"{where}: its query{f' into {escape_line(table.slice)}' if table.slice else ''}"
     elif not table.files:
-        yield f"{where}: {format_no_new_files(table.files_skipped)}"
+        yield f"{where}: {describe_no_new_files(table.files_skipped)}"
     else:
         files = format_count(len(table.files), "file")
         into = f" into {escape_line(table.slice)}" if table.slice else ""

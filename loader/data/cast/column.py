@@ -62,14 +62,14 @@ class ColumnCast:
         """The values; those of a SUPER column are JSON text."""
         return self.values
 
-    def describe_error(self, row: int) -> str:
+    def explain_error(self, row: int) -> tuple[str, str]:
         """The value of a bad row, and the reason why it does not fit."""
         value = self._python_values(row, row + 1)[0]
         try:
             self._cast_value(value)
         except CastError as error:
-            return f"{show(value)} {error}"
-        return f"{show(value)} has the type {self._source.type}, not {self._type}"
+            return show(value), str(error)
+        return show(value), f"has the type {self._source.type}, not {self._type}"
 
     def _cast_array(self, array: Array, options: CastOptions) -> Array:
         target = arrow_type(self._type)

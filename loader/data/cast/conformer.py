@@ -144,6 +144,8 @@ class Conformer:
         rejects = None
         if self._rejects:
             self._source_names = self._source_names or tuple(chunk.columns)
+            for found in errors:
+                self._report.add_reasons(found.count_reasons())
             rejects = reject_rows(chunk, errors, sorted(bad), self._source_names)
         return Conformed(batch.filter(mask_without(bad, chunk.rows)), rejects)
 

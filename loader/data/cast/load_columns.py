@@ -48,9 +48,9 @@ class RepeatedCast:
         """The values; those of a SUPER column are JSON text."""
         return self.values
 
-    def describe_error(self, _: int) -> str:
+    def explain_error(self, _: int) -> tuple[str, str]:
         """The value, and the reason why it does not fit."""
-        return self._one.describe_error(0)
+        return self._one.explain_error(0)
 
 
 class LoadColumns:

@@ -65,13 +65,13 @@ class DocumentCast:
             self.values = pa.array(kept, shape)
         self.bad_rows = sorted({*cast.bad_rows, *self._mismatched})
 
-    def describe_error(self, row: int) -> str:
+    def explain_error(self, row: int) -> tuple[str, str]:
         """The value of a bad row, and the reason why it does not fit."""
         if row not in self._mismatched:
-            return self._cast.describe_error(row)
+            return self._cast.explain_error(row)
         text = self._cast.values[row].as_py()
         shown = text if len(text) <= 80 else f"{text[:79]}…"
-        return f"{shown} does not have the structure of the first rows; {_HINT}"
+        return shown, f"does not have the structure of the first rows; {_HINT}"
 
     def _parse_value(self, row: int, text: str | None) -> object:
         try:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
+from loader.data.cast.report import Explanation
 from loader.errors import PlanError
 from loader.interrupts import run_interruptibly
 from loader.spec.partition_keys import locate
@@ -115,7 +116,7 @@ class SliceCheck:
         self.found_other_partitions = False
         """Whether some of these rows belong to another partition."""
 
-    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
+    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, Explanation]:
         """The rows outside of the slice and not in ``bad``: offset → value and reason."""
         values = self._expressions.values(batch)
         inside = reduce(pc.or_kleene, [self._in_box(box, values) for box in self._boxes])
@@ -129,7 +130,7 @@ class SliceCheck:
             if row not in bad
         }
         self.found_other_partitions |= outside in found.values()
-        return {row: f"{_show_cell(values, row)} {why}" for row, why in found.items()}
+        return {row: (_show_cell(values, row), why) for row, why in found.items()}
 
     def _in_box(self, parts: Sequence[_Membership], values: Sequence[Array | duckdb.Error]) -> Any:
         masks = [
@@ -215,7 +216,7 @@ class TrailingBlanksCheck:
         """The name of the check in error messages."""
         self.found = False
 
-    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
+    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, Explanation]:
         """The rows with such a key and not in ``bad``: offset → value and reason."""
         (values,) = self._expressions.values(batch)
         if isinstance(values, duckdb.Error):
@@ -224,8 +225,11 @@ class TrailingBlanksCheck:
         texts = {row: values[row].as_py() for row in rows if row not in bad}
         self.found |= bool(texts)
         return {
-            row: f"{show(text)} equals the partition {show(text.rstrip(' '))} in the warehouse,"
-            " which ignores trailing blanks"
+            row: (
+                show(text),
+                f"equals the partition {show(text.rstrip(' '))} in the warehouse, which ignores"
+                " trailing blanks",
+            )
             for row, text in texts.items()
         }
 
@@ -255,7 +259,7 @@ class PartitionDiscovery:
         self.name = ", ".join(dimension.name for dimension in dimensions)
         """The name of the check in error messages."""
 
-    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, str]:
+    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, Explanation]:
         """The rows without a partition: offset → value and reason; those of the others are counted.
 
         Raises:
@@ -316,9 +320,9 @@ class PartitionDiscovery:
 
     def _rows_without_partition(
         self, rows: Batch, names: Sequence[str], values: Sequence[Any], bad: set[int]
-    ) -> dict[int, str]:
+    ) -> dict[int, Explanation]:
         return {
-            row: f"{_show_cell(values, row)} {_NO_PARTITION}"
+            row: (_show_cell(values, row), _NO_PARTITION)
             for row, cells in enumerate(_row_tuples(rows, names))
             if row not in bad
             and any(self._find_key(at, cell) is None for at, cell in enumerate(cells))

@@ -30,8 +30,8 @@ def reject_rows(
     """
     reasons: dict[int, list[str]] = {row: [] for row in rows}
     for found in errors:
-        for row in found.rows:
-            reasons[row].append(f"{found.name}: {found.describe(row)}")
+        for row, text in found.describe_all().items():
+            reasons[row].append(f"{found.name}: {text}")
     columns = {
         "_origin": pa.array([chunk.origin] * len(rows), pa.string()),
         "_row": pa.array([chunk.first_row + row for row in rows], pa.int64()),

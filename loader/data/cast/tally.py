@@ -70,10 +70,10 @@ class Tally:
             head += f", of {self.rows_read:,} read, and max_rejects allows {contract.max_rejects}"
         lines = [f"{head}; nothing was loaded", *self.report.lines()]
         raise FrameError(
-            "\n".join(lines), hint=self._hint(rejects=rejects), details=self.report.details()
+            "\n".join(lines), hint=self._hint(spec, rejects=rejects), details=self.report.details()
         )
 
-    def _hint(self, *, rejects: bool) -> str | None:
+    def _hint(self, spec: TableSpec, *, rejects: bool) -> str | None:
         if self.found_trailing_blanks:
             return (
                 "trim the text in the data, or partition by it without blanks:"
@@ -83,6 +83,10 @@ class Tally:
             return "name the partitions of these rows too, or load with the partition `auto`"
         if not rejects:
             return "schema_contract: {bad_rows: reject} sets such rows aside instead"
+        if spec.staging.keep != "never":
+            return (
+                f"`loader rejects {spec.asset_key}` shows them; fix the data, or raise max_rejects"
+            )
         return None
 
     def partition_keys(self, dimensions: Sequence[Dimension]) -> list[dict[str, str]]:

@@ -31,25 +31,25 @@ def check_values(
     """The rows whose value does not fit the column, for each kind of error that occurs."""
     values, data_type = cast.values, column.data_type.name
     if cast.bad_rows:
-        yield RowErrors(column.name, cast.bad_rows, cast.describe_error)
+        yield RowErrors(column.name, cast.bad_rows, cast.explain_error)
     if not column.nullable and values.null_count > len(cast.bad_rows):
         failed = set(cast.bad_rows)
         rows = [row for row in _true_rows(values.is_null()) if row not in failed]
-        yield RowErrors(column.name, rows, lambda _: "NULL, but it is NOT NULL")
+        yield RowErrors(column.name, rows, lambda _: ("", "NULL, but it is NOT NULL"))
     if not layout.nul_in_text and pa.types.is_string(values.type):
         rows = _true_rows(pc.match_substring(values, "\0"))
         if rows:
-            yield RowErrors(column.name, rows, lambda _: json_text.NUL_IN_TEXT)
+            yield RowErrors(column.name, rows, lambda _: ("", json_text.NUL_IN_TEXT))
     if not layout.nul_in_text and data_type == "super":
         yield from _check_documents(column, cast, null=layout.documents != "json")
     if layout.document_bytes is not None and data_type == "super":
         rows = _true_rows(pc.greater(pc.binary_length(cast.texts), layout.document_bytes))
         if rows:
-            yield RowErrors(column.name, rows, lambda _: _DOCUMENT_TOO_LONG)
+            yield RowErrors(column.name, rows, lambda _: ("", _DOCUMENT_TOO_LONG))
     if layout.empty_is_null and data_type == "varbyte":
         rows = _true_rows(pc.equal(pc.binary_length(values), 0))
         if rows:
-            yield RowErrors(column.name, rows, lambda _: _EMPTY_BYTES)
+            yield RowErrors(column.name, rows, lambda _: ("", _EMPTY_BYTES))
 
 
 def _check_documents(
@@ -58,7 +58,7 @@ def _check_documents(
     """JSON text that Redshift would refuse, or load as another value."""
     failed = set(cast.bad_rows)
     reasons = {
-        row: reason
+        row: ("", reason)
         for row, text in enumerate(cast.texts.to_pylist())
         if text is not None
         and row not in failed

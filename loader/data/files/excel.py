@@ -24,6 +24,7 @@ from loader.data.files.excel_worker import MEMORY, Head
 from loader.data.files.kinds import WORKBOOK
 from loader.errors import ConfigError, SourceError
 from loader.spec.model import Source
+from loader.text_tables import format_count
 
 CHUNK_ROWS = 8_192
 _EXACT = 1 << 53
@@ -170,7 +171,8 @@ class _Sheet:
         ]
         if not found:
             raise SourceError(
-                f"{self.name} has no header: it is empty after {self.source.skip_rows} rows"
+                f"{self.name} has no header: it is empty after"
+                f" {format_count(self.source.skip_rows, 'row')}"
             )
         self.columns = check_names([text for _, text in found], f"the header of {self.name}")
         self.places = tuple(at for at, _ in found)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import selectors
+from collections.abc import Callable
 from typing import Any
+
+OnRead = Callable[[int], None]
+"""Called with the number of bytes of each read."""
 
 _TAIL = 8
 
@@ -19,9 +23,12 @@ class Input(io.RawIOBase):
     delivers at a time: readers of binary formats treat a short read as the end.
     """
 
-    def __init__(self, stream: Any, *, borrowed: bool = False) -> None:
+    def __init__(
+        self, stream: Any, *, borrowed: bool = False, on_read: OnRead = lambda _: None
+    ) -> None:
         """``borrowed`` streams are not closed; non-blocking ones are waited for."""
         self._stream, self._ahead, self._borrowed = stream, b"", borrowed
+        self._on_read = on_read
         self.tail = b""
         """The last few bytes that were read."""
 
@@ -72,4 +79,5 @@ class Input(io.RawIOBase):
             with selectors.DefaultSelector() as selector:
                 selector.register(self._stream, selectors.EVENT_READ)
                 selector.select()
+        self._on_read(len(part))
         return bytes(part)

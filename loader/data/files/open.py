@@ -29,6 +29,7 @@ from loader.data.files.csv_quoting import EscapeError
 from loader.data.files.encodings import EncodingError, decode_head
 from loader.data.files.excel import SheetError
 from loader.data.files.inputs import Input
+from loader.data.files.read_share import ReadShare, weigh
 from loader.data.files.xz import XzStream
 from loader.errors import LoaderError, NoFilesError, SourceError
 from loader.spec.model import Source
@@ -107,11 +108,30 @@ def open_files(
         path = file.as_path if file.as_path.name else _file_path(file, source)
         named.setdefault(_unique_name(file), replace(file, as_path=path))
     unique = list(named.values())
+    share = None
+    if not any(file.stream for file in unique):
+        share = ReadShare(weigh([_size_of(file) for file in unique]))
+        unique = [replace(file, share=share) for file in unique]
     first, _ = _open_file(unique[0], source)
     counted = [first.rows, *map(_count_rows, unique[1:])]
     rows = None if None in counted else sum(count for count in counted if count is not None)
-    paths = tuple(file.as_path for file in unique)
-    return Frame(first.columns, _chain_files(first, unique, source), rows, paths)
+    return Frame(
+        first.columns,
+        _chain_files(first, unique, source),
+        rows,
+        tuple(file.as_path for file in unique),
+        share.value if share else None,
+    )
+
+
+def _size_of(file: DataFile) -> int | None:
+    """The bytes of a file; None if they are not known."""
+    if file.remote is not None:
+        return file.remote.bytes
+    try:
+        return os.stat(file.name).st_size  # noqa: PTH116  # the name may be no valid path
+    except (OSError, ValueError):  # reading it says why
+        return None
 
 
 _UNNAMED = FilePath()
@@ -132,6 +152,8 @@ class DataFile:
     """What columns have of its path; without a name that is how the file is named here."""
     member: Callable[[], Any] | None = field(default=None, compare=False)
     """Opens the stream of a member."""
+    share: ReadShare | None = field(default=None, compare=False)
+    """Counts what is read of it."""
 
     @property
     def path(self) -> str:
@@ -282,6 +304,7 @@ def _open_archive(file: DataFile, plain: Input, source: Source) -> tuple[Frame, 
         if archive.office_kind == "excel":
             _check_suffix(file, "excel", "an Excel workbook")
             frame = _convert_errors(file, excel.open_excel(path, file.name, source))
+            _measure(file, None)
             kind: Format = "excel"
         elif archive.office_kind:
             workbook = "." in archive.office_kind
@@ -314,9 +337,11 @@ def _open_members(
             f"{file.name}/{info.filename}",
             member=partial(archive.open, info),
             as_path=replace(file.as_path, member=info.filename),
+            share=file.share,
         )
         for info in archive.members()
     ]
+    _measure(file, sum(info.file_size for info in archive.members()))
     formats = {member.name: _detect_format(member, _head_of(member)) for member in members}
     if len(set(formats.values())) > 1:
         raise SourceError(
@@ -367,8 +392,11 @@ def _read_error(name: str, error: Exception) -> SourceError:
 
 def _open_bytes(file: DataFile) -> tuple[Input, bool]:
     """The decompressed content of a file, and whether it was compressed."""
+    if file.share is not None and not file.member:
+        file.share.open_file(_size_of(replace(file, name=file.path)))
     stream = file.member() if file.member else file.stream or pa.OSFile(file.path)
-    raw = Input(stream, borrowed=file.stream is not None)
+    on_read = file.share.add if file.share else lambda _: None
+    raw = Input(stream, borrowed=file.stream is not None, on_read=on_read)
     head = raw.peek(_HEAD)
     if not head:
         raise SourceError(f"{file.name} is empty: it has 0 bytes")
@@ -385,6 +413,12 @@ def _open_bytes(file: DataFile) -> tuple[Input, bool]:
             f"{file.name} is not compressed as {named}, despite its name: it starts with {start!r}"
         )
     return plain, codec is not None
+
+
+def _measure(file: DataFile, size: int | None) -> None:
+    """Say that a file is measured in something else than its bytes, or cannot be."""
+    if file.share is not None and not file.member:
+        file.share.rescale(size)
 
 
 def _decompress(raw: Input, codec: str) -> Any:
@@ -438,11 +472,19 @@ def _open_json(file: DataFile, plain: Input, source: Source, _: bool) -> Frame:
 
 
 def _convert_errors(file: DataFile, frame: Frame) -> Frame:
-    """The frame of one file with errors as `SourceError`, and small chunks combined."""
+    """The frame of one file with errors as `SourceError`, and small chunks combined.
+
+    Where the number of its rows is known, they say how far it is read: bytes are read in no order.
+    """
+    share = file.share if frame.rows is not None and not file.member else None
+    if share is not None:
+        share.rescale(frame.rows)
 
     def chunks() -> Iterator[Chunk]:
         try:
             for chunk in frame.chunks:
+                if share is not None:
+                    share.add(chunk.rows)
                 yield replace(chunk, file=file.as_path)
         except LoaderError:
             raise
@@ -471,6 +513,7 @@ def _open_parquet(file: DataFile, plain: Input, _: Source, packed: bool) -> Fram
 
 def _open_arrow(file: DataFile, plain: Input, _: Source, packed: bool) -> Frame:
     if plain.peek(len(_ARROW_FILE)) == _ARROW_FILE:
+        _measure(file, None)  # its batches are read in place
         return arrow.open_arrow_file(_open_seekable(file, plain, packed), file.name)
     return arrow.open_arrow_stream(plain, file.name)
 

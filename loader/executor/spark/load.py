@@ -11,6 +11,7 @@ from loader.data.cast.conformer import Conformer
 from loader.data.cast.layout import Layout
 from loader.data.cast.load_columns import LoadColumns
 from loader.data.cast.match_columns import match_columns
+from loader.data.cast.report import list_reasons
 from loader.data.cast.tally import Tally
 from loader.data.chunk import Chunk
 from loader.data.column_names import check_names
@@ -73,6 +74,7 @@ def stage_by_executors(
         tally.rows_read,
         tally.rows_rejected,
         destination.store.uri(rejects) if _has_rejects(outcomes) else None,
+        tuple(list_reasons(tally.report.reasons)),
         tuple(tally.partition_keys(spec.dimensions)) if options.discover else (),
         tally.partition_rows(spec.dimensions),
         keys_unchecked=requires_unique_keys(spec),

@@ -82,11 +82,19 @@ def frame_of_files(session: Any, files: Sequence[RowsFile], store: Store, schema
         store: Where they are; executors must reach it.
         schema: The types of the spec.
     """
-    columns = ", ".join(
+    numbers = session.range(0, len(files), 1, max(len(files), 1))
+    return numbers.mapInArrow(_make_task(tuple(files), store, schema), _ddl(schema))
+
+
+def empty_frame(session: Any, schema: pa.Schema) -> Any:
+    """A DataFrame without rows."""
+    return session.createDataFrame([], _ddl(schema))
+
+
+def _ddl(schema: pa.Schema) -> str:
+    return ", ".join(
         f"`{field.name.replace('`', '``')}` {_spark_type(field.type)}" for field in schema
     )
-    numbers = session.range(0, len(files), 1, max(len(files), 1))
-    return numbers.mapInArrow(_make_task(tuple(files), store, schema), columns)
 
 
 def _make_task(

@@ -54,8 +54,8 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """List keys and bytes of the complete files below the prefix, sorted."""
 
-    def files(self) -> Iterator[StoredFile]:
-        """All complete files below the root, of Loader or not."""
+    def files(self, prefix: str | None = None) -> Iterator[StoredFile]:
+        """All complete files below the root, of Loader or not; or those below the prefix."""
 
     def unfinished(self) -> Iterator[StoredFile]:
         """All files below the root that were never completed."""

@@ -100,9 +100,9 @@ class FolderStore:
         except OSError as error:
             raise self._stage_error("list", path, error) from error
 
-    def files(self) -> Iterator[StoredFile]:
-        """All complete files below the root, without links."""
-        return (found for found in self._walk_files() if not found.unfinished)
+    def files(self, prefix: str | None = None) -> Iterator[StoredFile]:
+        """All complete files below the root or the prefix, without links."""
+        return (found for found in self._walk_files(prefix) if not found.unfinished)
 
     def unfinished(self) -> Iterator[StoredFile]:
         """What killed writers have left: partial files and empty folders."""
@@ -122,12 +122,13 @@ class FolderStore:
                     raise self._stage_error("remove", path, error) from error
             self._remove_empty_folders(path.parent)
 
-    def _walk_files(self) -> Iterator[StoredFile]:
+    def _walk_files(self, prefix: str | None = None) -> Iterator[StoredFile]:
         def fail(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
                 raise self._stage_error("list", Path(error.filename or self.root), error) from error
 
-        for folder, below, names in os.walk(self._root, onerror=fail):
+        start = self._root if prefix is None else self._path_of(prefix)
+        for folder, below, names in os.walk(start, onerror=fail):
             for name in [*names, *([] if below or names else [""])]:
                 path = Path(folder, name)
                 # Other loads may remove files at the same time.

@@ -154,10 +154,10 @@ class S3Store:
                 if not item["Key"].endswith("/")
             )
 
-    def files(self) -> Iterator[StoredFile]:
-        """All objects below the root."""
+    def files(self, prefix: str | None = None) -> Iterator[StoredFile]:
+        """All objects below the root, or below the prefix."""
         with self._raise_stage_errors(f"list {self.root}"):
-            for page in self._list_pages("list_objects_v2"):
+            for page in self._list_pages("list_objects_v2", prefix):
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self._prefix)
                     changed = item["LastModified"].timestamp()

@@ -103,6 +103,7 @@ class Unload:
             "columns": tuple(spec.by_name[name] for name in self.read.schema.names),
             "slice": self.read.slice,
             "limit": self.read.limit,
+            "where": self.read.where,
         }
 
 

@@ -41,7 +41,7 @@ class NullStore:
         """There is nothing."""
         return []
 
-    def files(self) -> Iterator[StoredFile]:
+    def files(self, prefix: str | None = None) -> Iterator[StoredFile]:
         """There is nothing."""
         return iter(())
 

@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -67,13 +69,14 @@ SELECT count(*) FROM "s"."t";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '54d6b9ebda7dcdb7e126b13e68f344c55d9da56a6d182896899afb5c64aff0af', '1.0', now(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -110,13 +112,14 @@ DROP TABLE "loader_stage";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01-01', 'append',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'fcfa3e35cadf8a4bfc4b1729538185ca618103c7b130c217ecb871087c8debb0', '1.0', now(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -143,13 +145,14 @@ GROUP BY 1, 2, 3, 4, 5;
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     'day=2013-01|carrier=AA|hour=2013-01-01-05:00|year=2013|text=2013-01-01', 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'e5d3cf11483364d18acb2c5f4fa41dda62d3d5a816d4b5c4c1c5fd046d2e32cb', '1.0', now(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -168,7 +170,7 @@ DROP TABLE "loader_stage";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
@@ -177,6 +179,7 @@ SELECT
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', now(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 

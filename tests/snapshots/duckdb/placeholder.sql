@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -92,13 +94,14 @@ WHERE "day" >= DATE '2013-01-01'
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     '<load id>', 's', 't', 's/t',
     'day=2013-01-01|carrier=<carrier>', 'replace',
     NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, '.loader/staging/s.t/load_id_-dfd245b6/run-1/manifest.json',
     'd4c7ca183433e396d80061bb5f1721ce5b946ce4bc81ca7378941b58d40e1c8f', '1.0', now(),
-    NULL /* figures of the columns */, NULL;
+    NULL /* figures of the columns */, NULL,
+    NULL /* rows rejected */, NULL /* rejected rows */;
 
 COMMIT;

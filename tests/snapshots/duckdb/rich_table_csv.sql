@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -88,13 +90,14 @@ FROM "s"."t";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'replace',
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'f991f7d7811f3e7f0f94eee7cc1e2fe7e8da7386d5b217f125ac4b1caa0ba1a1', '1.0', now(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures VARCHAR,
     columns_changed VARCHAR,
     rows_deleted BIGINT,
-    rows_closed BIGINT
+    rows_closed BIGINT,
+    rows_rejected BIGINT,
+    rejects VARCHAR
 );
 
 BEGIN;
@@ -251,7 +253,7 @@ DROP TABLE "loader_stage";
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 )
 SELECT
@@ -260,6 +262,7 @@ SELECT
     1000, 20000, 2, '.loader/staging/s.t/load-1/run-1/manifest.json',
     'dd89e26750a9c11b7fedf98359506e6e7860e9802d2ccf23f574a967f4d74627', '1.0', now(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted", "rows_closed"
 FROM "loader_merge";
 

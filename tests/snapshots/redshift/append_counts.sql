@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -105,13 +107,14 @@ VALUES (
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '54d6b9ebda7dcdb7e126b13e68f344c55d9da56a6d182896899afb5c64aff0af', '1.0', getdate(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

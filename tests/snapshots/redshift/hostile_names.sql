@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -210,7 +212,7 @@ b=it''s
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 'se"lect; --', 'ta''ble
@@ -222,6 +224,7 @@ b=it''s
 \\', 'replace',
     1000, 20000, 2, 's3://bucket/loader/se_lect__--.ta_ble____-b9967f26/load-1/run-1/manifest.json',
     'a36d7b01d2c9fc61b5df0bd6c0ae8d482b9910786880093008da2b5a57939c44', '1.0', getdate(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -232,7 +234,7 @@ VALUES (
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted"
 )
 SELECT
@@ -241,6 +243,7 @@ SELECT
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '02edfb7480a705cc64b017beb3ea611a457de7aeceb053f7c9eb450d3b7d4345', '1.0', getdate(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed, "rows_deleted"
 FROM "loader_merge";
 

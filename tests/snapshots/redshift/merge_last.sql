@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -208,7 +210,7 @@ VALUES (
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
@@ -217,6 +219,7 @@ SELECT
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '8663568379def41ca31415d87dbc76ca6ab63f56ea72c3ef71bf3ea19cfbcdf7', '1.0', getdate(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 

@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -173,13 +175,14 @@ VALUES (
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     '<load id>', 's', 't', 's/t',
     NULL, 'append',
     NULL /* rows staged */, NULL /* bytes staged */, NULL /* files staged */, 's3://bucket/loader/s.t/<load id>/manifest.json',
     '6d5a6e1481e577ecfc8cc604ead48f605ae5f3af5d849769ab6e11a090d5f745', '1.0', getdate(),
-    NULL /* figures of the columns */, NULL;
+    NULL /* figures of the columns */, NULL,
+    NULL /* rows rejected */, NULL /* rejected rows */;
 
 COMMIT;

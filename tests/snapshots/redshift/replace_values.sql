@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -131,7 +133,7 @@ lines (4 partitions) #59059a25d726', 1000,
 INSERT INTO "loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
@@ -140,6 +142,7 @@ SELECT
 lines (4 partitions) #59059a25d726', 'replace',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '16efbf833169301d8e8c8b8d13db50e6d6d6dc00a874492cec0af83dc1a62547', '1.0', getdate(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;
