@@ -35,6 +35,8 @@ from loader.dagster_io.partitions import select
 from loader.dagster_io.requirements import find_project, require_manager
 from loader.dagster_io.runs import forbid_run_retries
 from loader.dagster_io.scaffolder import TableSpecsScaffolder
+from loader.dagster_io.schedules import schedules
+from loader.dagster_io.sensors import is_watched, new_files_sensor
 from loader.data.source_files import SourceFiles
 from loader.errors import LoaderError, PlanError
 from loader.project import Project
@@ -161,6 +163,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         entries = project.catalog.select(list(self.select))
         sources = _match_sources(self.assets, entries)
         assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+        loaded: list[str] = []
         for entry in entries:
             table = entry.spec
             assert table is not None, "the catalog raises for broken entries"
@@ -175,9 +178,16 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             rows = self._find_rows(context, project, entry, source, folder)
             deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in source.deps]
             if rows is not None:
+                loaded.append(entry.name)
                 assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool, key))
             elif self.external:
                 assets.append(asset.merge_attributes(deps=deps))
+        place = op_name(context.path.parent.name if context.path.is_file() else context.path.name)
+        watched = [
+            entry.name
+            for entry in entries
+            if entry.spec and is_watched(entry.spec) and entry.name not in sources
+        ]
         partitioned = self.checks == "partitioned"
         checks = asset_checks(
             project, list(self.select), io_manager_key=key, partitioned=partitioned
@@ -185,6 +195,12 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         return dg.Definitions(
             assets=assets,
             asset_checks=checks if self.checks else [],
+            schedules=schedules(project, loaded) if loaded else [],
+            sensors=[
+                new_files_sensor(project, watched, io_manager_key=key, name=f"{place}__new_files")
+            ]
+            if watched
+            else [],
             resources={} if manager is None else {key: manager},
         )
 

@@ -233,6 +233,7 @@ class Project:
         target: str | None = None,
         jobs: int | None = None,
         full_refresh: bool = False,
+        allow_shrink: bool = False,
         reload: bool = False,
         dry_run: bool = False,
         on_table: OnTable | None = None,
@@ -243,9 +244,10 @@ class Project:
         ``select`` is as for `Catalog.select`, by default all tables; specs without either are
         skipped. ``partition`` is for partitioned tables. A table that fails does not stop the
         others: its error is in the result. ``reload`` loads all files, also those that the ledger
-        knows. With ``dry_run`` nothing is loaded; the result says what would be. ``on_table`` is
-        called when a table is done, with the number of all; ``on_progress`` with the name of a
-        table after each step of its load, in the thread that loads it.
+        knows; ``allow_shrink`` is as for `load`. With ``dry_run`` nothing is loaded; the result
+        says what would be. ``on_table`` is called when a table is done, with the number of all;
+        ``on_progress`` with the name of a table after each step of its load, in the thread that
+        loads it.
         """
         from loader.executor.load import Load
         from loader.executor.run import JOBS, RunResult, plan_table, run_tables
@@ -271,7 +273,7 @@ class Project:
 
         def make(spec: TableSpec) -> LoadRequest:
             request = make_request(spec, given(spec), str(uuid.uuid4()), full_refresh=full_refresh)
-            return replace(request, run=uuid.uuid4().hex[:12])
+            return replace(request, run=uuid.uuid4().hex[:12], allow_shrink=allow_shrink)
 
         def source(spec: TableSpec) -> SourceFiles:
             return own_source(spec, self.config.root, reload=reload)

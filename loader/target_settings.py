@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -145,16 +145,34 @@ def check_settings(raw: Mapping[str, Any]) -> list[Problem]:
         return problems
     values, _ = expand_variables(raw, keep=True)
     register_secrets(values)
-    settings, found = validate_settings(model, without_unknown(values, model))
+    values = without_unknown(values, model)
+    settings, found = validate_settings(model, values)
     wrong = {problem.loc for problem in problems}
     problems += [problem for problem in found if problem.loc not in wrong]
+    refused = {str(problem.loc[0]) for problem in found}
+    settings = settings or _validate_without(refused, values, model)
     if settings is None:
         return problems
     # With defaults, and with text in place of every variable: what is missing both times.
-    filled, _ = validate_settings(model, without_unknown(raw, model))
+    filled = _validate_without(refused, without_unknown(raw, model), model)
     always = settings.find_missing().keys() & (filled or settings).find_missing().keys()
-    lacking = (problem for problem in find_missing(settings, raw) if problem.loc[0] in always)
-    return [*problems, *(one for one in lacking if "${" not in str(raw.get(str(one.loc[0]))))]
+    meant = {name for key in refused for name in difflib.get_close_matches(key, model.model_fields)}
+    return [
+        *problems,
+        *(
+            problem
+            for problem in find_missing(settings, raw)
+            if (key := str(problem.loc[0])) in always - meant and "${" not in str(raw.get(key))
+        ),
+    ]
+
+
+def _validate_without(
+    refused: Set[str], values: Mapping[str, Any], model: type[TargetSettings]
+) -> TargetSettings | None:
+    """The settings without those that are wrong, to find what is missing beside them."""
+    sound = {key: value for key, value in values.items() if key not in refused}
+    return validate_settings(model, sound)[0]
 
 
 def _explain_empty(settings: TargetSettings, key: str, raw: Mapping[str, Any]) -> str:
@@ -175,7 +193,7 @@ def _settings_problem(
     *tables, key = map(str, place)
     loc = (*tables, names.get(key, key))
     if kind != "extra_forbidden":
-        return Problem(message.removeprefix("Value error, "), loc)
+        return Problem(_reword(message), loc)
     for table in tables:
         inner = model.model_fields[table].annotation
         assert isinstance(inner, type)
@@ -184,3 +202,27 @@ def _settings_problem(
     close = difflib.get_close_matches(key, model.model_fields, n=1)
     known = f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(model.model_fields)}"
     return Problem(f"unknown key `{'.'.join(loc)}`", loc, known, on_key=True)
+
+
+def _reword(message: str) -> str:
+    """A message of pydantic in the words of the other messages.
+
+    >>> _reword("Input should be a valid integer, unable to parse string as an integer")
+    'must be a whole number'
+    """
+    text = message.removeprefix("Value error, ")
+    if text.startswith("Input should be "):
+        text = text.partition(", unable to")[0].replace("Input should be", "must be")
+        for theirs, ours in _WORDS.items():
+            text = text.replace(theirs, ours)
+    return text
+
+
+_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid dictionary or instance of TargetSession": "a table",
+}
+"""Pydantic's words for types, and ours."""

@@ -6,6 +6,7 @@ import click
 
 from loader.cli.framework import FAILED, OK, Context, common_options, main
 from loader.cli.options import (
+    ALLOW_SHRINK,
     FULL_REFRESH,
     PARTITION,
     RELOAD,
@@ -19,6 +20,7 @@ from loader.cli.options import (
 @select_tables()
 @PARTITION
 @FULL_REFRESH
+@ALLOW_SHRINK
 @click.option("--reload", is_flag=True, help=RELOAD)
 @click.option(
     "--jobs",
@@ -39,6 +41,7 @@ def run(
     select: tuple[str, ...],
     partitions: tuple[str, ...],
     full_refresh: bool,
+    allow_shrink: bool,
     reload: bool,
     jobs: int | None,
     dry_run: bool,
@@ -71,6 +74,7 @@ def run(
             target=context.target,
             jobs=jobs,
             full_refresh=full_refresh,
+            allow_shrink=allow_shrink,
             reload=reload,
             dry_run=dry_run,
             on_table=on_table,

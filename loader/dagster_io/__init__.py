@@ -22,6 +22,8 @@ from loader.dagster_io.managers import (
     RedshiftPandasIOManager,
     TableIOManager,
 )
+from loader.dagster_io.schedules import schedules
+from loader.dagster_io.sensors import new_files_sensor
 
 __all__ = [
     "DuckDBIOManager",
@@ -32,6 +34,8 @@ __all__ = [
     "asset_checks",
     "asset_spec",
     "asset_specs",
+    "new_files_sensor",
     "partitions_def",
+    "schedules",
     "with_specs",
 ]

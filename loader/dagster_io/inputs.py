@@ -214,9 +214,9 @@ def _read(project: Project, spec: TableSpec, request: _Request, partition: Any) 
 
 def _convert(frame: Any, form: Form) -> Any:
     if form == "duckdb":
-        import duckdb  # noqa: PLC0415  # only where it is asked for
+        from loader.data.to_duckdb import to_relation  # noqa: PLC0415  # only where asked for
 
-        return duckdb.from_arrow(frame)
+        return to_relation(frame)
     return frame.lazy() if form == "polars lazy" else frame
 
 

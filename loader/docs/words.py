@@ -175,7 +175,10 @@ def _history(spec: TableSpec) -> Iterator[Markup]:
 def _checks(spec: TableSpec) -> Iterator[Markup]:
     for check in spec.checks:
         yield describe_check(check)
-    if any(check.severity == "error" for check in spec.checks):
+    severities = {check.severity for check in spec.checks}
+    if severities == {"error", "warning"}:
+        yield sentence("If one fails that is not only a warning, the load is rolled back.")
+    elif severities == {"error"}:
         yield sentence("If one fails, the load is rolled back.")
 
 

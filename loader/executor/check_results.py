@@ -115,7 +115,9 @@ def format_value(result: CheckResult) -> str:
     value, unit = result.value, result.check.unit
     if unit in TIME_UNITS:
         return f"{float(value):.10g} {unit}" if value == round(value, 2) else f"{value:.2f} {unit}"
-    return f"{value.normalize():f}{'%' if unit == 'percent' else ''}"
+    if unit == "percent":  # warehouses divide to different numbers of digits
+        return f"{round(value, 4).normalize():f}%"
+    return f"{value.normalize():f}"
 
 
 def whole_number(statement: Statement, rows: list[Row]) -> int:

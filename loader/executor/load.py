@@ -139,6 +139,7 @@ class Load:
                 None,
                 files_read=0,
                 files_skipped=skipped,
+                warnings=selected.notes,
             )
         # Staged files of an earlier attempt are being removed.
         run = self.request.run and uuid.uuid4().hex[:12]
@@ -214,7 +215,8 @@ class Load:
             error.add_note(f"{committed}; staged files may be left in {store.uri(prefix)}")
             raise
         seconds = {"stage": staged_at - started, "load": time.perf_counter() - staged_at}
-        outcome.warnings += (*before.notes, *ingested.notes)
+        notes = self.files.notes if self.files else ()
+        outcome.warnings += (*before.notes, *ingested.notes, *notes)
         return self._result(ingested, outcome, seconds, kept=kept)
 
     def _add_note(self, error: BaseException, what: str) -> None:

@@ -41,6 +41,8 @@ class TableRun:
     """In a dry run: the size of the files."""
     files_skipped: int = 0
     """In a dry run: the files that the ledger knows."""
+    notes: tuple[str, ...] = ()
+    """In a dry run: what is to be known of files that are left out."""
 
     def to_dict(self) -> dict[str, object]:
         """The outcome as JSON-ready data."""
@@ -52,7 +54,7 @@ class TableRun:
         }
         if self.result is None and self.error is None:
             found |= {"slice": self.slice, "files": list(self.files), "bytes": self.bytes}
-            found |= {"files_skipped": self.files_skipped}
+            found |= {"files_skipped": self.files_skipped, "notes": list(self.notes)}
         if self.result is not None:
             found["result"] = self.result.to_dict()
         if self.error is not None:
@@ -250,4 +252,5 @@ def plan_table(spec: TableSpec, select: Callable[[TableSpec], Selected | LoadReq
         slice=shown,
         bytes=sum(fact.bytes for fact in facts),
         files_skipped=found.choice.unchanged,
+        notes=found.notes,
     )

@@ -37,12 +37,12 @@ def describe_shrunk(shrunk: Sequence[Shrunk], guards: Guards, table: str) -> str
     if not first.partition:
         limit = most if isinstance(most, str) else format_count(most or 0, "row")
         return (
-            f"{table} would shrink from {format_count(first.before, 'row')} to {first.after:,}; it"
-            f" may not lose {limit} or more"
+            f"{table} shrinks from {format_count(first.before, 'row')} to {first.after:,}; it may"
+            f" not lose {limit} or more"
         )
-    whose = "its" if len(shrunk) == 1 else "their"
+    whose, loses = ("its", "loses") if len(shrunk) == 1 else ("their", "lose")
     limit = f"{most} of {whose} rows" if isinstance(most, str) else format_count(most or 0, "row")
-    lines = [f"{format_count(len(shrunk), 'partition')} of {table} would lose {limit} or more"]
+    lines = [f"{format_count(len(shrunk), 'partition')} of {table} {loses} {limit} or more"]
     cells = [["partition", "before", "after", "lost"]]
     for one in shrunk[:_SHOWN]:
         lost = one.before - one.after

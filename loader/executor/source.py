@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from loader.data.files.listing import Keys, ListedFile, Listing, list_files, rea
 from loader.data.files.open import open_files
 from loader.data.in_place import InPlace, open_source
 from loader.data.source_files import SourceFiles
-from loader.errors import PlanError, SourceError
+from loader.errors import NoFilesError, PlanError
 from loader.executor.context import TargetContext
 from loader.plan.live_table import LiveTable
 from loader.plan.model import LoadRequest
@@ -31,6 +31,7 @@ from loader.spec.partition_keys import canonical_key, cell_name, parse_key
 from loader.spec.partitions import Slice, make_slice
 from loader.spec.path_keys import FilePath
 from loader.sql.renderer import Table
+from loader.text_tables import format_count
 from loader.warehouse.base import Session
 from loader.warehouse.introspect import describe
 from loader.warehouse.ledger import find_loaded_files
@@ -52,6 +53,8 @@ class Selected:
     request: LoadRequest
     """The load, with its files, and the partitions that their names tell."""
     choice: Choice
+    notes: tuple[str, ...] = ()
+    """What is to be known of files that are left out."""
 
     def open(self, spec: TableSpec, *, in_place: bool) -> Frame | InPlace:
         """The rows of the files, or the files themselves if they are loaded in place.
@@ -266,7 +269,7 @@ def _check_found(listing: Listing) -> None:
         return
     shown = "\n".join(error.message for error in listing.missing[:_SHOWN])
     rest = len(listing.missing) - _SHOWN
-    raise SourceError(
+    raise NoFilesError(
         shown + (f"\nand {rest:,} more" if rest > 0 else ""), hint=listing.missing[0].hint
     )
 
@@ -311,7 +314,15 @@ def _select(
         _replaced_partitions(spec, request.slice) if named_by_partition else (),
         whole=forgets,
     )
-    return Selected(files, replace(request, files=record), replace(choice, files=chosen))
+    notes = tuple(_describe_unplaced(listing.unplaced))
+    return Selected(files, replace(request, files=record), replace(choice, files=chosen), notes)
+
+
+def _describe_unplaced(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        count = format_count(len(names), "file")
+        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        yield f"{count} left out, since the name tells no partition: {shown}"
 
 
 def _with_partitions(

@@ -43,7 +43,7 @@ def lock(renderer: Renderer, table: Table, earlier: EarlierTable | None = None) 
         facts = {"table_ledger": earlier.table_ledger}
         yield Step("lock the ledger of the table", why, "lock", "lock", facts=facts)
     if renderer.has("lock_table"):
-        why = "no writes while the table is being replaced"
+        why = "no writes while the table is being changed"
         yield Step("lock the table", why, "lock_table", "lock", facts={"table": table})
 
 

@@ -122,11 +122,12 @@ def _check_times(loading: Loading, facts: Mapping[str, object]) -> Iterator[Step
     yield Step("look for ties", why, "merge_ties", "verify", tied, expects=expects)
     if spec.scd2.on_absent == "close":
         expects = Zero(
-            f"a snapshot of {spec.table} has one time, and {time} of the load has <count>",
-            "other value",
+            f"a snapshot of {spec.table} has one {time}, and the load has <count>; the first and"
+            " the last",
+            "further one",
             "`on_absent: close` ends the versions of absent keys at that time",
-            "remove effective_at, so that versions begin and end at the time of the load, or set"
-            " on_absent: keep",
+            "load one snapshot after the other; or remove effective_at, so that versions begin and"
+            " end at the time of the load, or set on_absent: keep",
         )
         why = f"a snapshot has the same {time} in all rows"
         yield Step("look for other times", why, "scd2_times", "verify", facts, expects=expects)

@@ -23,13 +23,16 @@ class Freshness(Model):
     """The age at which Dagster warns; less than `fail`."""
 
 
+Cron = Annotated[
+    StrictStr,
+    Matching(r"\S+( \S+){4}|@[a-z]+", "a cron expression of five fields"),
+]
+
+
 class OnCron(Model):
     """Materialize on a schedule."""
 
-    on_cron: Annotated[
-        StrictStr,
-        Matching(r"\S+( \S+){4}|@[a-z]+", "a cron expression of five fields"),
-    ]
+    on_cron: Cron
     """A cron expression of five fields."""
     timezone: Zone = "UTC"
     """The time zone of the expression."""
@@ -80,6 +83,10 @@ class DagsterOptions(Model):
     """The maximum age of the table before Dagster reports it."""
     automation: Literal["eager", "on_missing"] | OnCron | None = None
     """When Dagster materializes it: `eager`, `on_missing`, or `{on_cron: "0 * * * *"}`."""
+    cron: Cron | None = None
+    """A cron expression of five fields, for a schedule of its own; see `schedules`."""
+    timezone: Zone = "UTC"
+    """The time zone of `cron`."""
     partitions: dict[StrictStr, PartitionKeys] = Field(default={})
     """The partitions: dimension → `{start: "2013-01-01"}`, `{keys: [EWR, JFK]}` or
     `{dynamic: airports}`. Without a grain the default is dynamic."""

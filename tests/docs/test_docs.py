@@ -408,6 +408,22 @@ def test_checks_are_told_in_words(check: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("severities", "words"),
+    [
+        (["error"], "If one fails, the load is rolled back."),
+        (["error", "warning"], "If one fails that is not only a warning, the load is rolled back."),
+    ],
+)
+def test_what_a_failed_check_does_is_told_in_words(
+    severities: list[str], words: str, make_project: MakeProject, out: Path
+) -> None:
+    """Only a check that is no warning rolls a load back."""
+    checks = [{"metric": "row_count", "must_not_be": 0, "severity": one} for one in severities]
+    checks = [{**check, "name": f"c{at}"} for at, check in enumerate(checks)]
+    assert words in site(make_project, out, t=spec("t", checks=checks))["tables/s-t.html"].text
+
+
+@pytest.mark.parametrize(
     ("guards", "words"),
     [
         ({}, []),

@@ -301,3 +301,15 @@ def test_many_tables_of_many_files_are_loaded_once(
     current = [file for file in shop.project.history_files(limit=99) if not file.replaced_by]
     assert len(current) == len({(file.load.table, file.path) for file in current})
     assert len(current) == tables * files + 3
+
+
+def test_files_whose_names_tell_no_partition_are_told(make_project: MakeProject) -> None:
+    """A file that is left out, since its name tells no partition, is a warning with its name."""
+    project = some(make_project)
+    write(project, "in/2026-01-backup.csv", 7)
+    (table,) = project.run(["s/keyed"], "auto").tables
+    assert table.result is not None
+    (warning,) = [text for text in table.result.warnings if "left out" in text]
+    assert " in/2026-01-backup.csv" in warning
+    (planned,) = project.run(["s/keyed"], "auto", dry_run=True).tables
+    assert " in/2026-01-backup.csv" in planned.notes[0]

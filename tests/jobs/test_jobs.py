@@ -2,11 +2,13 @@
 
 A job is a folder with a project and its page, ``README.md``. The page's ``console`` blocks hold
 commands after ``$``, and what they print. A block of another language whose first line is a comment
-with the name of a file, such as ``# specs/shop/orders.yml``, holds that file of the folder.
+with the name of a file, such as ``# specs/shop/orders.yml``, holds that file of the folder. A block
+after a line such as ``<!-- redshift -->`` is of that target only.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -25,7 +27,16 @@ from tests.golden import ACCEPT
 
 JOBS = Path(__file__).parent
 PAGES = sorted(JOBS.glob("*/README.md"))
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?:<!-- (?P<target>duckdb|redshift) -->\n)?```(?P<language>\w+)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LOADER = re.compile(
+    r"(?P<environment>(?:[A-Z_]+=\S+ )*)loader (?P<arguments>[^|&;<>$`]*)(?P<pipe>\|.*)?"
+)
+"""A command that runs in the process of the test; bash does the rest of its line."""
+HOME = "/home/ada/job"
+"""The folder of each job, as its page has it."""
 TARGETS = re.compile(r"<!-- targets: ([a-z, ]+) -->")
 """In a page: the targets that its job runs on, if not on all."""
 
@@ -64,18 +75,19 @@ def test_each_job_does_what_its_page_says(
     shutil.copytree(page.parent, folder)
     if target == "redshift":
         stand_in = request.getfixturevalue("redshift")
-        write_settings(folder, stand_in.target())
+        replace_target(folder, stand_in.target())
     request.getfixturevalue("monkeypatch").chdir(folder)
     shell, text = Shell(), page.read_text("utf-8")
     for block in BLOCK.finditer(text):
-        language, body = block.groups()
-        if language == "console":
-            shown = "".join(shell.follow(command) for command in commands(body))
-            text = text.replace(block[0], f"```console\n{shown}```")
+        body = block["body"]
+        if block["language"] == "console" and block["target"] in (None, target):
+            accept = ACCEPT and (block["target"] is not None or target == "duckdb")
+            shown = "".join(shell.follow(command, accept) for command in commands(body))
+            text = text.replace(block[0], block[0].replace(body, shown))
         elif named := re.match(r"(?:#|--) (\S+\.\w+)\n", body):
             assert body.partition("\n")[2] == (page.parent / named[1]).read_text("utf-8"), named[1]
     assert shell.code == 0, "a command failed, and no `$ echo $?` follows"
-    if ACCEPT and target == "duckdb":
+    if ACCEPT:
         page.write_text(text, "utf-8")
 
 
@@ -85,14 +97,15 @@ class Shell:
     def __init__(self) -> None:
         self.code = 0
 
-    def follow(self, command: Command) -> str:
-        """Run a command, and compare what it prints; returns both as they are shown."""
+    def follow(self, command: Command, accept: bool) -> str:
+        """Run a command, and compare what it prints; returns both as the page is to have them."""
         code, printed = self._run(command.line)
+        printed = printed.replace(str(Path.cwd()), HOME)
         wanted, found = normal(command.printed), normal(printed.rstrip("\n").split("\n"))
         if fits(wanted, found):
             printed = "".join(f"{line}\n" for line in command.printed)
         else:
-            assert ACCEPT, "\n".join([f"$ {command.line}", *found, "", "but the page has", *wanted])
+            assert accept, "\n".join([f"$ {command.line}", *found, "", "but the page has", *wanted])
         self.code = code
         return f"$ {command.line}\n{printed}"
 
@@ -100,25 +113,45 @@ class Shell:
         if line == "echo $?":
             return 0, f"{self.code}\n"
         assert self.code == 0, f"the command before `{line}` failed, and no `$ echo $?` follows"
-        if re.match(r"loader [^|&;<>$`]*$", line):
-            done = CliRunner().invoke(main, shlex.split(line)[1:], prog_name="loader")
+        if own := LOADER.fullmatch(line):
+            names = dict(one.split("=", 1) for one in own["environment"].split())
+            arguments = shlex.split(own["arguments"])
+            done = CliRunner().invoke(main, arguments, prog_name="loader", env=names)
             if done.exception is not None and not isinstance(done.exception, SystemExit):
                 raise done.exception
-            return done.exit_code, done.output
-        run = subprocess.run(
-            ["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
-        return run.returncode, run.stdout.decode()
+            if own["pipe"] is None:
+                return done.exit_code, done.output
+            code, printed = bash(f"cat {own['pipe']}", done.stdout)
+            return code, done.stderr + printed
+        return bash(line)
+
+
+def bash(line: str, given: str = "") -> tuple[int, str]:
+    """Run a line in bash; returns its exit code, and what it prints."""
+    run = subprocess.run(
+        ["bash", "-c", line],
+        input=given.encode(),
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return run.returncode, run.stdout.decode()
 
 
 def normal(lines: Sequence[str]) -> list[str]:
-    """Lines without what differs from run to run: tables are done, and loads made, in any order."""
+    """Lines without what differs from run to run, and from target to target.
+
+    Tables are done, and loads made, in any order.
+    """
     text = "\n".join(lines).strip("\n")
     for pattern, instead in (
-        (re.escape(str(Path.cwd())), "/home/ada/job"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
-        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "<time>"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "<time>"),
+        (r"\blocal \((duckdb|redshift)\)", "local (<type>)"),
+        (r"kept in (/|s3://)\S+", "kept in <place>"),
         (r"in \d+\.\d s", "in <seconds>"),
+        (r"\d+\.\d [kM]B", "<size>"),
         (r" +\d+\.\d$", " <seconds>"),
         (r"^\[ *\d+/(\d+)\]", r"[/\1]"),
         (r"[^\S\n]+", " "),
@@ -145,11 +178,15 @@ def fits_line(wanted: str, found: str) -> bool:
     return found.startswith(start.rstrip()) if cut else found == wanted
 
 
-def write_settings(folder: Path, target: Mapping[str, Any]) -> None:
-    """Let the project load into another target."""
+def replace_target(folder: Path, target: Mapping[str, Any]) -> None:
+    """Let a project's target ``local`` be another one; its other settings stay."""
     lines = [f"{name} = {_toml(value)}" for name, value in target.items()]
-    text = "\n".join(['target = "local"', "[targets.local]", *lines, ""])
-    (folder / "loader.toml").write_text(text, "utf-8")
+    section = "\n".join(["[targets.local]", *lines, ""])
+    path = folder / "loader.toml"
+    text = path.read_text("utf-8")
+    found = re.search(r"^\[targets\.local\]\n(?:(?!\[).*\n)*", text, re.MULTILINE)
+    assert found is not None, "loader.toml has no [targets.local]"
+    path.write_text(text.replace(found[0], section), "utf-8")
 
 
 def _toml(value: object) -> str:

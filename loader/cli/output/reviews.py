@@ -185,13 +185,20 @@ def _action(one: Difference) -> str:
     return f"{one.kind}{how.get(one.remedy, '')}{reason}{loss}"
 
 
+_HEAD: Row = ("", "column", "spec", "live", "frame", "")
+
+
+def _used_columns(rows: Sequence[Row]) -> list[int]:
+    """The places of the columns of the table of columns; that of the frame only if there is one."""
+    has_frame = any(row[4] != "-" for row in rows)
+    return [at for at in range(6) if at != 4 or has_frame]
+
+
 def _columns(rows: Sequence[Row], style: Style) -> Iterator[str]:
     if not rows:
         return
-    has_frame = any(row[4] != "-" for row in rows)
-    head: Row = ("", "column", "spec", "live", "frame", "")
-    used = [at for at in range(1, 6) if at != 4 or has_frame]
-    table = [head, *(tuple(map(escape_line, row)) for row in rows)]
+    used = _used_columns(rows)[1:]
+    table = [_HEAD, *(tuple(map(escape_line, row)) for row in rows)]
     for row, cells in zip(table, align([[row[at] for at in used] for row in table]), strict=True):
         line = f"{row[0] or ' '} {cells}"
         yield style(line, fg=_COLOURS[row[0]]) if row[0] in _COLOURS else line
@@ -329,9 +336,10 @@ def _section(review: Review) -> str:
     lines = [f"#### {escape(_title(change))}", ""]
     rows = list(_rows(review, verbose=False))
     if rows:
-        lines += ["| | column | spec | live | frame | |", "|---|---|---|---|---|---|"]
-        lines += [f"| {' | '.join(map(escape, row))} |" for row in rows]
-        lines.append("")
+        used = _used_columns(rows)
+        cells = [[escape(row[at]) for at in used] for row in [_HEAD, *rows]]
+        head, *body = (f"| {' | '.join(line)} |" for line in cells)
+        lines += [head, "|---" * len(used) + "|", *body, ""]
     lines += [f"- **cannot be done**: {escape(reason)}" for reason in change.blocked]
     lines += [f"- **not proven**: {escape(reason)}" for reason in change.unproven]
     lines += [f"- {escape(note)}" for note in change.drift.notes]

@@ -44,22 +44,25 @@ def format_table_run(table: TableRun) -> str:
 
 def format_run(result: RunResult) -> str:
     """The table of all outcomes, the errors in full, and the totals."""
-    rows = [_row(table) for table in result.tables]
-    head = ("table", "outcome", "files", "rows", "deleted", "seconds")
+    merges = any(table.result and table.result.merge_counts for table in result.tables)
+    rows = [_row(table, merges=merges) for table in result.tables]
+    head = ("table", "outcome", "files", "rows", "deleted", *["merged"] * merges, "seconds")
     lines = [format_table(head, rows), ""]
     lines += [line for table in result.tables for line in _reject_lines(table)]
     lines += [line for table in result.failed for line in _error_lines(table)]
-    return "\n".join([*lines, _totals(result)])
+    warnings = [line for table in result.tables for line in _warning_lines(table)]
+    return "\n".join([*lines, *warnings, _totals(result)])
 
 
-def _row(table: TableRun) -> tuple[str, ...]:
+def _row(table: TableRun, *, merges: bool) -> tuple[str, ...]:
     outcome, result = _OUTCOMES.get(table.status, table.status), table.result
-    seconds = f"{table.seconds:.1f}"
-    if result is None or result.status == "no_new_files":
-        return (table.table, outcome, "", "", "", seconds)
-    files = "query" if result.files_read is None else f"{result.files_read:,}"
-    numbers = (result.rows_loaded, result.rows_deleted)
-    return (table.table, outcome, files, *(f"{number:,}" for number in numbers), seconds)
+    files = rows = deleted = merged = ""
+    if result is not None and result.status != "no_new_files":
+        files = "query" if result.files_read is None else f"{result.files_read:,}"
+        rows, deleted = f"{result.rows_loaded:,}", f"{result.rows_deleted:,}"
+        merged = str(result.merge_counts or "")
+    cells = (table.table, outcome, files, rows, deleted, *[merged] * merges)
+    return (*cells, f"{table.seconds:.1f}")
 
 
 def _reject_lines(table: TableRun) -> Iterator[str]:
@@ -78,6 +81,13 @@ def _error_lines(table: TableRun) -> Iterator[str]:
     if table.error.hint:
         yield f"  hint: {table.error.hint}"
     yield ""
+
+
+def _warning_lines(table: TableRun) -> Iterator[str]:
+    for warning in table.result.warnings if table.result else ():
+        yield f"{escape_line(table.table)} warns:"
+        yield from (f"  {escape_line(line)}" for line in warning.splitlines())
+        yield ""
 
 
 def _totals(result: RunResult) -> str:
@@ -117,3 +127,4 @@ def _plan_lines(table: TableRun, *, verbose: bool) -> Iterator[str]:
         yield from (f"  {escape_line(name)}" for name in shown)
         if len(table.files) > len(shown):
             yield f"  … {len(table.files) - len(shown):,} more; -v lists them"
+    yield from (f"  warning: {escape_line(note)}" for note in table.notes)

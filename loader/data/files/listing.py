@@ -37,6 +37,8 @@ class Listing:
     files: tuple[ListedFile, ...]
     missing: tuple[NoFilesError, ...]
     """One for each pattern that no file matches."""
+    unplaced: tuple[str, ...] = ()
+    """The files whose names tell no partition where the others' do; they are left out."""
 
 
 def list_files(
@@ -60,6 +62,7 @@ def list_files(
     """
     found: dict[str, ListedFile] = {}
     missing: list[NoFilesError] = []
+    unplaced: dict[str, None] = {}
     for pattern, name, keys in _patterns(names, dimensions, partitions):
         try:
             files = expand_pattern(_join_path(folder, pattern), None)
@@ -69,11 +72,14 @@ def list_files(
         matched = list(_with_keys(files, name, keys, dimensions, folder))
         if not matched:
             missing.append(_no_keys(name, files))
+        placed, start = {file.name for file, _ in matched}, _start_of(folder)
+        others = (file.name for file in files if file.name not in placed)
+        unplaced |= dict.fromkeys(name.removeprefix(start) for name in others)
         for file, own_keys in matched:
             fact = _describe(file, root)
             if fact is not None:
                 found.setdefault(_identity(file), ListedFile(fact, file, own_keys))
-    return Listing(tuple(found.values()), tuple(missing))
+    return Listing(tuple(found.values()), tuple(missing), tuple(unplaced))
 
 
 def _patterns(
@@ -100,11 +106,16 @@ def _with_keys(
     if not name:
         yield from ((file, keys) for file in files)
         return
-    start = "" if folder is None else f"{folder}{os.sep}"
+    start = _start_of(folder)
     for file in files:
         own = find_keys(name, dimensions, file.name.removeprefix(start))
         if own is not None:
             yield file, own
+
+
+def _start_of(folder: Path | None) -> str:
+    """What the names of files in a folder begin with."""
+    return "" if folder is None else f"{folder}{os.sep}"
 
 
 def _no_keys(name: str, files: Sequence[DataFile]) -> NoFilesError:

@@ -9,7 +9,7 @@ BEGIN;
 -- 1. lock the ledger of the table: its loads in the ledger are renamed too: none of them may be at work
 LOCK "loader"."loads_elsewhere_t";
 
--- 2. lock the table: no writes while the table is being replaced
+-- 2. lock the table: no writes while the table is being changed
 LOCK "elsewhere"."t";
 
 -- 3. count before: the number of rows to copy

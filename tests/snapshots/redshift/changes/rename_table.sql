@@ -14,7 +14,7 @@ BEGIN;
 -- 1. lock the ledger of the table: its loads in the ledger are renamed too: none of them may be at work
 LOCK "loader"."loads_s_old";
 
--- 2. lock the table: no writes while the table is being replaced
+-- 2. lock the table: no writes while the table is being changed
 LOCK "s"."old";
 
 -- 3. rename the table: the live table has its earlier name, s.old

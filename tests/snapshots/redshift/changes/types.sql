@@ -9,7 +9,7 @@
 
 BEGIN;
 
--- 1. lock the table: no writes while the table is being replaced
+-- 1. lock the table: no writes while the table is being changed
 LOCK "s"."t";
 
 -- 2. count before: the number of rows to copy

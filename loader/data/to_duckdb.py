@@ -1,0 +1,11 @@
+"""Arrow tables as DuckDB relations, for those who ask for one."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+
+def to_relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
+    """A relation of DuckDB's default connection with the rows of a table."""
+    return duckdb.from_arrow(table)
