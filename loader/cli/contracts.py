@@ -14,22 +14,20 @@ import click
 from loader.atomic_write import write_text
 from loader.cli.framework import Context, common_options, main
 from loader.cli.options import select_tables
+from loader.cli.spec_files import check_free, make_folder, spec_file
 from loader.errors import LoaderError
 from loader.text_files import (
     UnreadableError,
     decode_utf8,
     is_folder,
-    path_exists,
     read_limited,
     read_text,
 )
-from loader.text_tables import format_count
 from loader.warehouse.registry import get_adapter
 
 if TYPE_CHECKING:
     from loader.contracts.convert import Imported, Written
     from loader.project import Project
-    from loader.spec.model import TableSpec
 
 
 @main.command("export")
@@ -95,7 +93,7 @@ def _servers(project: Project, target: str | None) -> list[dict[str, str]]:
 def _write_out(context: Context, documents: Sequence[Written], output: str) -> None:
     path = Path(output)
     if is_folder(path) or output.endswith(("/", os.sep)):
-        _make_folder(path)
+        make_folder(path)
         texts = {path / document.name: document.text for document in documents}
     else:
         texts = {path: "---\n".join(document.text for document in documents)}
@@ -141,7 +139,12 @@ def import_(
     found = read(_read_texts(files), origin=origin, schema=schema, skip_broken=skip_broken)
     _report(context, found)
     if output is not None:
-        _write_specs(context, found.specs, Path(output), force=force)
+        written = {spec_file(Path(output), s.schema_name, s.name): s for s in found.specs}
+        check_free(written, force=force)
+        for file, spec in written.items():
+            make_folder(file.parent)
+            write_text(file, to_yaml(spec))
+            context.notify(f"wrote {file}")
         return
     data = {
         "specs": [declared(spec) for spec in found.specs],
@@ -196,39 +199,3 @@ def _group_paths(paths: Sequence[str]) -> list[str]:
         for shape, found in groups.items()
         for word in ([f"{shape} ({len(found)} times)"] if len(found) > 2 else found)
     ]
-
-
-def _write_specs(
-    context: Context, specs: Sequence[TableSpec], folder: Path, *, force: bool
-) -> None:
-    from loader.contracts.convert import to_yaml  # noqa: PLC0415
-
-    files = {_spec_file(folder, spec): spec for spec in specs}
-    existing = [str(file) for file in files if path_exists(file)]
-    if existing and not force:
-        raise LoaderError(
-            f"{format_count(len(existing), 'file')} would be overwritten; nothing was written:\n  "
-            + "\n  ".join(existing),
-            hint="overwrite them with --force, or name another folder with -o",
-        )
-    for file, spec in files.items():
-        _make_folder(file.parent)
-        write_text(file, to_yaml(spec))
-        context.notify(f"wrote {file}")
-
-
-def _spec_file(folder: Path, spec: TableSpec) -> Path:
-    for part in (spec.schema_name, spec.name):
-        if part in (".", "..") or "/" in part or os.sep in part:
-            raise LoaderError(
-                f"no file can be named after the table {spec.table}: `{part}` is a path",
-                hint="print the spec without -o, and redirect it to a file",
-            )
-    return folder / spec.schema_name / f"{spec.name}.yml"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LoaderError(f"the folder {folder} cannot be created: {error.strerror}") from error

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from loader.cli.drafts import describe_draft, draft_files
 from loader.cli.framework import Context, common_options, main
+from loader.cli.infer_tables import infer_tables
 from loader.errors import LoaderError
+from loader.text_files import is_folder
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
@@ -29,9 +33,15 @@ if TYPE_CHECKING:
     "--encoding", default="utf-8", show_default=True, help="The encoding of CSV and JSON files."
 )
 @click.option("--sheet", metavar="NAME", help="The sheet of Excel files, or its number from 1.")
+@click.option(
+    "-o", "--output", metavar="DIR", help="Write DIR/SCHEMA/TABLE.yml for each table in the files."
+)
+@click.option("--schema", metavar="NAME", help="With -o: the tables' schema; default public.")
+@click.option("--force", is_flag=True, help="With -o: overwrite existing files.")
 @common_options(
     examples=[
         "infer data/orders.csv > specs/shop/orders.yml",
+        "infer 's3://acme-lake/raw/*' -o specs --schema raw",
         "infer --table shop.orders --target prod",
         "infer --query 'SELECT * FROM orders' --connection crm",
     ],
@@ -45,15 +55,28 @@ def infer(
     name: str | None,
     encoding: str,
     sheet: str | None,
+    output: str | None,
+    schema: str | None,
+    force: bool,
 ) -> None:
     """Draft a spec from files, an existing table, or a query on another database.
 
     FILE is as for load. Column types of CSV are inferred from the first million rows: 007 is text,
     and a word such as NA is NULL in a column whose other values are numbers or times. Comments in
     the draft list the evidence, and possible primary keys and partitions. Review the draft.
+
+    With -o, FILE may also be a folder, or FOLDER/*: files whose names differ only in numbers and
+    dates are of one table, and so are those in one folder with the same columns. Each spec names
+    its files, which `loader run` loads.
     """
     from loader.inference.infer import declared, to_yaml  # noqa: PLC0415  # pyarrow is slow to import
 
+    if output is not None:
+        _check_usage(files, name, output)
+        infer_tables(context, files, Path(output), schema or "public", encoding, sheet, force=force)
+        return
+    if schema or force:
+        raise click.UsageError("--schema and --force are for -o; name one table with --name S.T")
     if sum(map(bool, (files, table, query))) != 1:
         raise click.UsageError("name either files, or a table with --table, or a --query")
     if bool(query) != bool(connection):
@@ -68,32 +91,33 @@ def infer(
     context.print_result(data, to_yaml(spec, remarks).rstrip("\n"), exact=True)
 
 
+def _check_usage(files: Sequence[str], name: str | None, output: str) -> None:
+    if not files or "-" in files:
+        raise click.UsageError("-o is for files and folders")
+    if name:
+        raise click.UsageError("with -o tables are named after their files; name their --schema")
+    if output.endswith((".yml", ".yaml")):
+        raise click.UsageError(f"-o names a folder; for one spec write > {output}")
+
+
 def _infer_from_files(
     context: Context, files: Sequence[str], name: str | None, encoding: str, sheet: str | None
 ) -> tuple[TableSpec, Remarks]:
-    from loader.data.files.open import EncodingError, SheetError  # noqa: PLC0415
-    from loader.data.from_pandas import block_pandas_import  # noqa: PLC0415
-    from loader.inference.infer import infer_files, table_name  # noqa: PLC0415
+    from loader.inference.infer import table_name  # noqa: PLC0415
 
-    block_pandas_import()
+    for file in files:
+        if is_folder(Path(file)):
+            raise LoaderError(
+                f"{file} is a folder",
+                hint=f"write a spec for each table in it: loader infer {file} -o specs; or one spec"
+                f" for files of the same columns: loader infer '{Path(file) / '*.csv'}'",
+            )
     schema, table = _parse_name(name or table_name(files[0]) or "")
     stdin = sys.stdin.buffer if "-" in files else None
-    try:
-        chosen = int(sheet) if sheet and sheet.isdecimal() else sheet
-        draft = infer_files(
-            files, schema=schema, name=table, encoding=encoding, sheet=chosen, stdin=stdin
-        )
-    except SheetError as error:
-        error.hint = (error.hint or "").replace("source: {sheet: ", "--sheet ").rstrip("}")
-        raise
-    except EncodingError as error:
-        # The usual hint is to set it in the spec, which does not exist yet.
-        error.hint = f"give its encoding: --encoding {error.encoding}"
-        raise
+    draft = draft_files(files, schema, table, encoding=encoding, sheet=sheet, stdin=stdin)
     _notify_rows(context, draft)
-    words = [word for word in draft.spec.source.null_values if word]
-    if words:
-        context.notify(f"read as NULL where it is not quoted: {', '.join(words)}")
+    for line in describe_draft(draft):
+        context.notify(line)
     return draft.spec, draft.remarks
 
 

@@ -8,6 +8,17 @@ from collections.abc import Sequence
 from loader.errors import SourceError
 
 
+class RepeatedNamesError(SourceError):
+    """Columns have the same name."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+        """The names of all columns."""
+        self.lines = 0
+        """The lines of a file up to the end of its header."""
+
+
 def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
     """Return the names as a tuple, provided that each is a `str` and none occurs twice.
 
@@ -28,7 +39,7 @@ def check_names(names: Sequence[object], origin: str) -> tuple[str, ...]:
     repeated = [name for name, times in Counter(texts).items() if times > 1]
     if repeated:
         listed = ", ".join(f"`{name}`" for name in repeated[:10])
-        raise SourceError(f"{origin} has more than one column named {listed}")
+        raise RepeatedNamesError(f"{origin} has more than one column named {listed}", texts)
     return tuple(texts)
 
 

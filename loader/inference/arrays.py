@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from loader.data.cast.arrow_types import is_arrow, to_plain, type_family, unknown_extension_name
 from loader.inference.guesses import NOTHING, Guess, NoTypeError
 from loader.inference.objects import DURATIONS, guess_objects
+from loader.inference.text_formats import DEFAULT, Reading
 from loader.inference.texts import guess_text
 
 _NO_TYPE = "is of the type {}, which has no counterpart in Redshift: convert it to text"
@@ -25,21 +26,22 @@ _NESTED: tuple[Callable[[Any], bool], ...] = (
 )
 
 
-def guess_values(values: Any, *, text: bool) -> Guess:
+def guess_values(values: Any, *, text: bool, reading: Reading = DEFAULT) -> Guess:
     """Guess what a column of a chunk holds.
 
     Args:
         values: An Arrow array, or a list of Python objects.
         text: Whether the values come from CSV or JSON, which have few types.
+        reading: How text is read.
 
     Raises:
         NoTypeError: no table type fits the values.
     """
     plain = to_plain(values) if is_arrow(values) else values
     if not is_arrow(plain):
-        return guess_objects(plain, text=text)
+        return guess_objects(plain, text=text, reading=reading)
     if text and pa.types.is_string(plain.type):
-        return guess_text(plain)
+        return guess_text(plain, reading)
     return _guess_arrow(plain)
 
 

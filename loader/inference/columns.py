@@ -15,6 +15,7 @@ from loader.inference.building import (
     column_name,
     columns_error,
 )
+from loader.inference.clean_names import clean_names, source_of
 from loader.inference.guesses import (
     NOTHING,
     Guess,
@@ -23,14 +24,17 @@ from loader.inference.guesses import (
     to_text_guess,
     type_of,
 )
+from loader.inference.text_formats import DEFAULT, Reading
 
 
 class ColumnGuesses:
     """The guesses about the columns of a frame so far."""
 
-    def __init__(self, names: Sequence[str], request: SpecRequest) -> None:
+    def __init__(
+        self, names: Sequence[str], request: SpecRequest, reading: Reading = DEFAULT
+    ) -> None:
         self.names = tuple(names)
-        self._request = request
+        self._request, self._reading = request, reading
         self._found: dict[str, Guess] = dict.fromkeys(names, NOTHING)
         self._refused: dict[str, str] = {}
 
@@ -39,7 +43,9 @@ class ColumnGuesses:
         for name in self.names:
             if name not in self._refused:
                 try:
-                    guess = guess_values(chunk.columns[name], text=chunk.text)
+                    guess = guess_values(
+                        chunk.columns[name], text=chunk.text, reading=self._reading
+                    )
                     self._found[name] = merge_guesses(self._found[name], guess)
                 except NoTypeError as refusal:
                     self._refused[name] = str(refusal)
@@ -91,27 +97,44 @@ class ColumnGuesses:
         guess = self._found[name]
         return name not in self._refused and guess.kind == "super" and guess.has_fixed_shape
 
-    def columns(
-        self, *, roomy: bool, complete: bool = False, known: Container[str] = ()
-    ) -> list[DraftColumn]:
-        """The columns of the drafted spec, without those in ``known``.
+    def reviewed_columns(self, *, complete: bool) -> list[DraftColumn]:
+        """The columns of a spec that somebody reviews, with clean names and narrow types.
 
-        ``roomy`` and ``complete`` are passed to `type_of`.
+        ``complete`` is passed to `type_of`.
+
+        Raises:
+            FrameError: columns have no type; lists all of them.
+        """
+        names = clean_names(self.names)
+        more = {name: source_of(name, names[name], self.names) for name in self.names}
+        return self._draft(names, [], more, roomy=False, complete=complete)
+
+    def columns(self, *, known: Container[str] = ()) -> list[DraftColumn]:
+        """The columns of a spec that nobody reviews, with wide types; without those in ``known``.
 
         Raises:
             FrameError: columns have no type, or names that a table cannot have; lists all of them.
         """
-        problems = check_names(self.names)
+        names = {name: column_name(name, self.names) for name in self.names}
+        names = {name: column for name, column in names.items() if column not in known}
+        return self._draft(names, check_names(self.names), {}, roomy=True, complete=False)
+
+    def _draft(
+        self,
+        names: Mapping[str, str],
+        problems: list[dict[str, str | int]],
+        more: Mapping[str, Mapping[str, object]],
+        *,
+        roomy: bool,
+        complete: bool,
+    ) -> list[DraftColumn]:
         drafted = []
-        for name in self.names:
-            column = column_name(name, self.names)
-            if column in known:
-                continue
+        for name, column in names.items():
             try:
                 if name in self._refused:
                     raise NoTypeError(self._refused[name])
                 kind = type_of(self._found[name], roomy=roomy, complete=complete)
-                drafted.append(DraftColumn(column, kind))
+                drafted.append(DraftColumn(column, kind, more=more.get(name, {})))
             except NoTypeError as refusal:
                 problems.append({"column": name, "problem": str(refusal)})
         if problems:

@@ -13,6 +13,7 @@ from loader.data.chunk import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
 from loader.inference.names import likely_partition
+from loader.inference.text_formats import DEFAULT, Reading
 from loader.inference.values import MOST_DAYS, Range, count_nulls, to_comparable, to_plain_values
 from loader.spec.comments import Remarks, SampleSize, Suggestion
 from loader.spec.model import TableSpec
@@ -35,8 +36,8 @@ _BITS = {"smallint": 15, "integer": 31, "bigint": 63}
 class Evidence:
     """Counts, ranges and keys of all columns, collected in bounded memory."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
+    def __init__(self, names: Sequence[str], reading: Reading = DEFAULT) -> None:
+        self._names, self._reading = tuple(names), reading
         self._nulls = dict.fromkeys(names, 0)
         self._empty = dict.fromkeys(names, 0)
         """Empty strings, which are NULL in columns whose type has no empty value."""
@@ -57,14 +58,17 @@ class Evidence:
                 filled = null_empty_text(values)
                 self._empty[name] += count_nulls(filled) - count_nulls(values)
                 values = values if kind in TYPES_WITH_EMPTY else filled
+            if chunk.text:
+                values = self._reading.parse_times(values, kind)
             found[name] = to_comparable(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])
         self._keys.add(found, chunk.rows)
 
     def remarks(self, spec: TableSpec, guesses: Mapping[str, Guess], sample: SampleSize) -> Remarks:
-        """The remarks on a draft; its columns are those of the data, in the same order."""
-        columns = dict(zip((column.name for column in spec.columns), self._names, strict=True))
+        """The remarks on a draft; its columns in the data are in the order of the data."""
+        own = (column.name for column in spec.columns if column.is_in_data)
+        columns = dict(zip(own, self._names, strict=True))
         described = {
             name: self._describe_column(
                 source, guesses[source], spec.by_name[name].data_type, sample

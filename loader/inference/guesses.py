@@ -56,6 +56,9 @@ class Guess:
     """Words that must mean NULL for the kind to be right."""
     has_fixed_shape: bool = True
     """Whether the source's type fixes the fields of all SUPER values."""
+    formats: frozenset[str] | None = None
+    """Other ways to read all text values, as in `loader.inference.text_formats`; None without
+    any value."""
 
 
 NOTHING = Guess("null")
@@ -80,6 +83,7 @@ def merge_guesses(one: Guess, other: Guess) -> Guess:
         is_text=one.is_text and other.is_text,
         words=one.words | other.words,
         has_fixed_shape=one.has_fixed_shape and other.has_fixed_shape,
+        formats=_common_formats(one, other),
     )
     if both.kind == "varchar":
         return replace(both, words=frozenset())
@@ -92,7 +96,13 @@ def merge_guesses(one: Guess, other: Guess) -> Guess:
 
 def to_text_guess(guess: Guess) -> Guess:
     """The guess that the values are plain text."""
-    return Guess("varchar", size=guess.size, is_text=guess.is_text)
+    return Guess("varchar", size=guess.size, is_text=guess.is_text, formats=guess.formats)
+
+
+def _common_formats(one: Guess, other: Guess) -> frozenset[str] | None:
+    if one.formats is None or other.formats is None:
+        return other.formats if one.formats is None else one.formats
+    return one.formats & other.formats
 
 
 def _common_kind(one: str, other: str) -> str | None:

@@ -15,9 +15,12 @@ from loader.data.chunk import Frame
 from loader.data.frames import open_frame
 from loader.inference.building import Disposition, SpecRequest, column_name
 from loader.inference.columns import ColumnGuesses
+from loader.inference.files_to_read import peek_columns
 from loader.inference.from_files import Draft, infer_files, infer_frame, table_name
 from loader.inference.from_table import draft_columns, draft_from_table
 from loader.inference.schemas import arrow_schema
+from loader.inference.source_patterns import name_files
+from loader.inference.tables_of_files import find_tables
 from loader.plan.live_table import Live, LiveTable
 from loader.spec.comments import Remarks
 from loader.spec.model import TableSpec
@@ -29,10 +32,13 @@ __all__ = [
     "Remarks",
     "declared",
     "draft_live",
+    "find_tables",
     "infer_files",
     "infer_frame",
     "infer_live",
     "infer_spec",
+    "name_files",
+    "peek_columns",
     "table_name",
     "to_yaml",
 ]
@@ -98,7 +104,7 @@ def infer_spec(
         if column.name.lower() in present or not (present and column.has_default)
     ]
     columns = draft_columns(loaded, dialect, request)
-    columns += guesses.columns(roomy=True, known={column.name for column in columns})
+    columns += guesses.columns(known={column.name for column in columns})
     has_fixed_shape = all(
         column.name in present and guesses.has_fixed_shape(present[column.name])
         for column in columns

@@ -13,6 +13,7 @@ import pyarrow as pa
 from loader.data.cast.errors import is_numpy
 from loader.data.cast.scalars import to_builtin
 from loader.inference.guesses import NOTHING, Guess, NoTypeError, kind_name, merge_guesses
+from loader.inference.text_formats import DEFAULT, Reading
 from loader.inference.texts import guess_time_text
 
 DURATIONS = (
@@ -26,12 +27,13 @@ _MOST_BITS = 256
 _NUMBERS = {"number", "double precision"}
 
 
-def guess_objects(values: Sequence[object], *, text: bool) -> Guess:
+def guess_objects(values: Sequence[object], *, text: bool, reading: Reading = DEFAULT) -> Guess:
     """Guess what a list of Python objects holds; None is NULL.
 
     Args:
         values: The objects.
         text: Whether they come from JSON, where times are strings.
+        reading: How text is read.
 
     Raises:
         NoTypeError: no table type fits them, or they are of different kinds.
@@ -42,7 +44,7 @@ def guess_objects(values: Sequence[object], *, text: bool) -> Guess:
             by_type.setdefault(type(value), []).append(value)
     found = NOTHING
     for some in by_type.values():
-        for guess in _guess_one_type(some, text=text):
+        for guess in _guess_one_type(some, reading if text else None):
             # Decimals are exact and floats are not, so a mix of both is a mistake.
             if {found.kind, guess.kind} == _NUMBERS:
                 raise NoTypeError(f"holds {kind_name(found.kind)} and {kind_name(guess.kind)}")
@@ -50,13 +52,13 @@ def guess_objects(values: Sequence[object], *, text: bool) -> Guess:
     return found
 
 
-def _guess_one_type(values: Sequence[Any], *, text: bool) -> list[Guess]:
+def _guess_one_type(values: Sequence[Any], reading: Reading | None) -> list[Guess]:
     """Guesses about objects of one class; several where the class allows several kinds."""
     first = values[0]
     if is_numpy(first):
-        return _guess_numpy(values, text=text)
+        return _guess_numpy(values, reading)
     if isinstance(first, str):
-        return _guess_strings(values, text=text)
+        return _guess_strings(values, reading)
     for types, guess in _GUESSES:
         if isinstance(first, types):
             return guess(values)
@@ -70,7 +72,7 @@ def _class_name(value: object) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _guess_numpy(values: Sequence[Any], *, text: bool) -> list[Guess]:
+def _guess_numpy(values: Sequence[Any], reading: Reading | None) -> list[Guess]:
     """Guess from NumPy scalars, converted to Python; arrays are lists."""
     if getattr(values[0], "shape", ()):
         return [Guess("super", has_fixed_shape=False)]
@@ -85,14 +87,14 @@ def _guess_numpy(values: Sequence[Any], *, text: bool) -> list[Guess]:
             raise NoTypeError(
                 f"holds objects of the class {_class_name(values[0])}: convert them to text"
             )
-    return _guess_one_type([value.item() for value in values], text=text)
+    return _guess_one_type([value.item() for value in values], reading)
 
 
-def _guess_strings(values: Sequence[str], *, text: bool) -> list[Guess]:
+def _guess_strings(values: Sequence[str], reading: Reading | None) -> list[Guess]:
     # The load reports unpaired surrogates, with their row.
     encoded = [value.encode(errors="replace") for value in values]
-    if text:
-        return [guess_time_text(pa.array(encoded, pa.binary()).cast(pa.string()))]
+    if reading is not None:
+        return [guess_time_text(pa.array(encoded, pa.binary()).cast(pa.string()), reading)]
     return [Guess("varchar", size=max(map(len, encoded)))]
 
 

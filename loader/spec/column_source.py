@@ -60,7 +60,7 @@ class ColumnSource:
         """As one writes it after ``from:``, without the quotes of YAML."""
         match self.kind:
             case "column":
-                return f"{{column: {self.name}}}" if _is_keyword(self.name) else self.name
+                return f"{{column: {self.name}}}" if _needs_key(self.name) else self.name
             case "constant":
                 return f"{{constant: {self.value}}}"
             case "path":
@@ -70,6 +70,11 @@ class ColumnSource:
 
 def _is_keyword(word: str) -> bool:
     return word.casefold() in KEYWORDS or word.casefold().startswith(_PATH)
+
+
+def _needs_key(name: str) -> bool:
+    """Whether the name of a column has to be written as `{column: …}`."""
+    return name in ("", "path") or _is_keyword(name)
 
 
 def _parse(given: object) -> object:
@@ -117,7 +122,7 @@ def _parse_word(word: str) -> ColumnSource:
 
 
 def _check_column(value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise ValueError("`column` takes the name of a column of the data; put quotes around it")
     return value
 
@@ -144,7 +149,7 @@ def to_plain(source: ColumnSource | None) -> Any:
         return None
     if source.kind == "constant":
         return {"constant": source.value}
-    if source.kind == "column" and _is_keyword(source.name):
+    if source.kind == "column" and _needs_key(source.name):
         return {"column": source.name}
     return str(source)
 
@@ -159,7 +164,7 @@ FromField = Annotated[
                 {"type": "string", "minLength": 1, "not": {"enum": ["path", _PATH]}},
                 {
                     "type": "object",
-                    "properties": {"column": {"type": "string", "minLength": 1}},
+                    "properties": {"column": {"type": "string"}},
                     "required": ["column"],
                     "additionalProperties": False,
                 },

@@ -40,6 +40,18 @@ class FilePath:
     """Empty for standard input, which has none."""
     patterns: tuple[str, ...] = ()
     """The patterns with placeholders that may have found it."""
+    member: str = ""
+    """The name of a file inside of an archive, whose own path says nothing of keys."""
+
+    @property
+    def full_name(self) -> str:
+        """The path or URL, with the member of an archive; empty for standard input."""
+        return f"{self.name}/{self.member}" if self.name and self.member else self.name
+
+    @property
+    def folder_keys(self) -> tuple[str, ...]:
+        """The keys of the folders of the path, in order."""
+        return tuple(dict(_folders(self.name)))
 
     def value(self, key: str) -> PathValue:
         """The value of a key: of a placeholder of that name, else of a folder ``<key>=…``.

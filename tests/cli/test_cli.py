@@ -361,7 +361,9 @@ def test_examples_are_commands(name: str) -> None:
     examples = getattr(command.callback, "examples", ())
     assert examples
     for line in examples:
-        called, *arguments = shlex.split(re.split(" [<>#]", line)[0])  # without the shell's part
+        called, *arguments = shlex.split(
+            re.split(" [<>#](?=[^']*$)", line)[0]
+        )  # without the shell's part
         assert not name or called == name
         main.commands[called].make_context(called, arguments)
 

@@ -184,7 +184,15 @@ def check(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
 
 
 FROM: list[Any] = [
-    *("file_row", "path.the key", "Order ID", {"column": "file"}, {"column": "Path.x"}),
+    *(
+        "file_row",
+        "path.the key",
+        "Order ID",
+        {"column": "file"},
+        {"column": "Path.x"},
+        {"column": ""},
+        {"column": "path"},
+    ),
     *({"constant": -7}, {"constant": 0}),
 ]
 """Where an integer may come from."""

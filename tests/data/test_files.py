@@ -320,6 +320,7 @@ HUGE_XZ = lzma.compress(CSV, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 512
 BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", b"", "is empty: it has 0 bytes"),
     ("t.csv", b"\n\n", "has no header"),
+    ("t.csv", b'"a, x";"b"\n1;2\n', 'header is not CSV.*hint: set source: {delimiter: ";"}'),
     ("t.csv", b"a;b\n1;2\n", 'separated by `;`.*hint: set source: {delimiter: ";"}'),
     ("t.csv", b"a\tb\n1\t2\n", r"separated by `\\t`"),
     ("t.csv", b"a,a\n1,2\n", "the header of .* has more than one column named `a`"),

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -451,6 +452,23 @@ def test_standard_input_has_rows_and_no_name(table: MakeTable) -> None:
     t = table([ID, FILE, ROW, DAY])
     t.load("-", stdin=CSV)
     assert [tuple(row.values()) for row in t.rows()] == [(n, None, n, None) for n in (1, 2, 3)]
+
+
+def test_files_of_an_archive_are_told_apart(table: MakeTable) -> None:
+    """A file in an archive has the archive's path before its name, and row numbers of its own."""
+    t = table([ID, FILE, ROW, DAY], primary_key=["file", "file_row"])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "id\n1\n2\n")
+        archive.writestr("sub/b.csv", "id\n3\n")
+    t.write("day=2026-01-31/x.zip", packed.getvalue())
+    t.load("day=2026-01-31/x.zip")
+    path, day = "day=2026-01-31/x.zip", date(2026, 1, 31)
+    assert [tuple(row.values()) for row in t.rows()] == [
+        (1, f"{path}/a.csv", 1, day),
+        (2, f"{path}/a.csv", 2, day),
+        (3, f"{path}/sub/b.csv", 1, day),
+    ]
 
 
 def test_an_empty_load_fills_nothing(table: MakeTable) -> None:

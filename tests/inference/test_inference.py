@@ -575,7 +575,8 @@ WORDS: list[tuple[list[str], str, tuple[str, ...]]] = [
     (["2026-01-01", ""], "date", ()),
     (["2026-02-30"], "varchar(16)", ()),
     (["0000-00-00"], "varchar(16)", ()),
-    (["31.12.2026"], "varchar(16)", ()),
+    (["31.12.2026"], "date", ()),
+    (["31.02.2026"], "varchar(16)", ()),
     (["20260101"], "integer", ()),
     (["2026-01-01 10:00", "2026-01-01T10:00:00.123456"], "timestamp", ()),
     (["2026-01-01 10:00", "2026-01-01"], "timestamp", ()),
@@ -1067,7 +1068,11 @@ def test_infer_reads_a_live_table(make_project: MakeProject) -> None:
         (["latin.csv"], 1, "give its encoding: --encoding latin-1"),
         (["bad.parquet"], 1, "bad.parquet is not Parquet"),
         (["good.csv", "--name", "S.t"], 1, "write `s`"),
-        (["wide.csv"], 1, "`a` differs from `A` only in case"),
+        (["."], 1, "loader infer . -o specs"),
+        (["good.csv", "--force"], 64, "--schema and --force are for -o"),
+        (["good.csv", "-o", "specs", "--name", "s.t"], 64, "tables are named after their files"),
+        (["good.csv", "-o", "t.yml"], 64, "-o names a folder"),
+        (["-", "-o", "specs"], 64, "-o is for files and folders"),
     ],
 )
 def test_infer_says_what_is_wrong(
@@ -1084,7 +1089,6 @@ def test_infer_says_what_is_wrong(
         "latin.csv": b"a,b\n\xe9,1\n",
         "bad.parquet": b"a,b\n",
         "good.csv": b"a,b\n1,2\n",
-        "wide.csv": b"A,a\n1,2\n",
     }.items():
         (tmp_path / name).write_bytes(content)
     left, out, err = run(*arguments)

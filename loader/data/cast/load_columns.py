@@ -153,7 +153,7 @@ class LoadColumns:
                 assert source.value is not None, "the field has seen to it"
                 value = typed_constant(column.data_type, source.value)
             case "file" if file is not None:
-                value = file.name or None
+                value = file.full_name or None
             case "path" if file is not None:
                 found = file.value(source.name)
                 value, format_ = found.text, found.format or None

@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 
 from loader.data.batches import number_batches
 from loader.data.chunk import Chunk, Frame
-from loader.data.column_names import check_names
+from loader.data.column_names import RepeatedNamesError, check_names
 from loader.data.files.csv_quoting import QuoteCheck
 from loader.data.files.encodings import Utf8
 from loader.errors import SourceError
@@ -27,6 +27,7 @@ _HEADER = 1 << 20
 
 _MAX_HEADER = 64 << 20
 _DELIMITERS = (",", ";", "\t", "|", ":")
+_QUOTED_FIELD = re.compile(rf'"(?:[^"]|"")*"([{re.escape("".join(_DELIMITERS))}])')
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _EXCEL_BYTES = 16
 _EXCEL_LINE = re.compile(rb'"?sep=([^\r\n\x80-\xff])"?(?:\r\n|\r|\n)', re.IGNORECASE)
@@ -154,14 +155,26 @@ def _parse_header(
     if "field limit" in problem:
         problem = f"a name is longer than {csv.field_size_limit():,} characters"
     if problem:
-        raise SourceError(f"{name}:{before}: the header is not CSV: {problem}")
+        told = f"{name}:{before}: the header is not CSV: {problem}"
+        other = _QUOTED_FIELD.match(b"".join(lines[source.skip_rows : before]).decode())
+        if source.quote == '"' and other is not None and other[1] != source.delimiter:
+            raise DelimiterError(told, other[1])
+        raise SourceError(told)
     if names is None:
         raise SourceError(
             f"{name} has no header: it is empty after {format_count(source.skip_rows, 'line')}"
         )
     if len(names) == 1:
         _check_delimiter(names[0], "header", name, source)
-    return before, check_names(names, f"the header of {name}")
+    try:
+        return before, check_names(names, f"the header of {name}")
+    except RepeatedNamesError as error:
+        error.lines = before
+        error.hint = (
+            "give the columns other names in the file, or in source:"
+            f" {{header: false, skip_rows: {before}, names: […]}}"
+        )
+        raise
 
 
 def _check_delimiter(line: str, what: str, name: str, source: Source) -> None:

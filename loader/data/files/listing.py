@@ -150,10 +150,11 @@ def _describe(file: DataFile, root: Path) -> SourceFile | None:
         status = os.stat(file.name)  # noqa: PTH116  # the name may be no valid path
     except OSError:
         return None
-    return SourceFile(_ledger_path(file.name, root), status.st_size, status.st_mtime_ns)
+    return SourceFile(ledger_path(file.name, root), status.st_size, status.st_mtime_ns)
 
 
-def _ledger_path(name: str, root: Path) -> str:
+def ledger_path(name: str, root: Path) -> str:
+    """How the ledger names a local file: from the project's folder, if it is in there."""
     path, base = os.path.abspath(name), os.path.abspath(root)  # noqa: PTH100  # keeps links
     if path.startswith(base + os.sep):
         return Path(os.path.relpath(path, base)).as_posix()

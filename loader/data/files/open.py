@@ -254,9 +254,12 @@ def detect_format(file: DataFile, head: bytes = b"") -> Format:
 
 def format_by_name(file: DataFile) -> Format | None:
     """The format that the suffix of a file names; None where it names none."""
-    if file.stream:
-        return None
-    suffixes = [suffix.lower() for suffix in Path(file.name).suffixes]
+    return None if file.stream else format_of_name(file.name)
+
+
+def format_of_name(name: str) -> Format | None:
+    """The format that a suffix says; None if it says none."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
@@ -337,8 +340,8 @@ def _open_members(
     members = [
         DataFile(
             f"{file.name}/{info.filename}",
-            as_path=file.as_path,
             member=partial(archive.open, info),
+            as_path=replace(file.as_path, member=info.filename),
             share=file.share,
         )
         for info in archive.members()
