@@ -183,6 +183,8 @@ def check_command(words: list[str]) -> None:
     while bare[0] == "--extra":
         assert bare[1] in EXTRAS, f"there is no extra `{bare[1]}`"
         bare = bare[2:]
+    if bare[:2] == ["--with", "playwright"]:
+        bare = bare[2:]
     match bare:
         case ["loader", *rest]:
             run_loader(rest)

@@ -7,22 +7,23 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import by_dimension
 from loader.dagster_io.requirements import find_project
-from loader.data.files.listing import ListedFile
 from loader.errors import LoaderError, NoFilesError, PlanError
-from loader.executor.context import TargetContext
-from loader.executor.request import make_request
-from loader.executor.source import own_source, select_files
 from loader.project import Project
 from loader.spec.file_patterns import have_places, period_start
 from loader.spec.model import TableSpec
 from loader.spec.partition_keys import parse_key
 from loader.text_tables import format_count
+
+if TYPE_CHECKING:
+    from loader.data.files.listing import ListedFile
+    from loader.executor.context import TargetContext
 
 
 def new_files_sensor(
@@ -109,6 +110,9 @@ def _find_new_files(
     Raises:
         LoaderError: they cannot be listed, or the ledger cannot be read.
     """
+    from loader.executor.request import make_request  # noqa: PLC0415  # pyarrow is slow to import
+    from loader.executor.source import own_source, select_files  # noqa: PLC0415
+
     request = make_request(spec, None, str(uuid.uuid4()), full_refresh=False)
     try:
         files = select_files(spec, own_source(spec, root), request, target).files
