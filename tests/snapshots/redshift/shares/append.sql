@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "shared"."loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -139,13 +141,14 @@ VALUES (
 INSERT INTO "shared"."loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed
+    column_figures, columns_changed, rows_rejected, rejects
 )
 SELECT
     'load-1', 's', 't', 's/t',
     NULL, 'append',
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     '6b130c5a57931777e7b6028443020d41e0c20025c486db6d6da9c3f5dcb3412d', '1.0', getdate(),
-    NULL, NULL;
+    NULL, NULL,
+    0, NULL;
 
 COMMIT;

@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS "shared"."loader"."loads" (
     column_figures varchar(65535),
     columns_changed varchar(65535),
     rows_deleted bigint,
-    rows_closed bigint
+    rows_closed bigint,
+    rows_rejected bigint,
+    rejects varchar(65535)
 )
 DISTSTYLE AUTO
 SORTKEY ("loaded_at");
@@ -177,7 +179,7 @@ VALUES (
 INSERT INTO "shared"."loader"."loads" (
     load_id, table_schema, table_name, asset_key, slice, write_disposition,
     rows_loaded, bytes_staged, files, manifest, spec_hash, loader_version, loaded_at,
-    column_figures, columns_changed,
+    column_figures, columns_changed, rows_rejected, rejects,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 )
 SELECT
@@ -186,6 +188,7 @@ SELECT
     1000, 20000, 2, 's3://bucket/loader/s.t/load-1/run-1/manifest.json',
     'c13ae8d14ac60b04a4e9586541fd71d8d7b9470e70b0be843cd38b15007c51eb', '1.0', getdate(),
     NULL, NULL,
+    0, NULL,
     rows_inserted, rows_updated, rows_unchanged, rows_skipped, rows_collapsed
 FROM "loader_merge";
 
