@@ -77,7 +77,7 @@ def _quote_delimiter(delimiter: str) -> str:
 
 
 def read_header(
-    text: Utf8, name: str, source: Source, size: int = _HEADER
+    text: Utf8, name: str, source: Source, size: int | None = None
 ) -> tuple[int, tuple[str, ...]]:
     """Read the header; returns the number of lines before the rows, and the column names.
 
@@ -85,14 +85,14 @@ def read_header(
         text: The file, of which the lines before the rows are skipped.
         name: What the file is called in messages.
         source: How it is read.
-        size: How many bytes are searched first.
+        size: How many bytes are searched first, by default `_HEADER`.
 
     Raises:
         SourceError: there is no header, or it is invalid.
     """
     looks = (
         (lines, _parse_header(lines, name, source, ended=ended))
-        for lines, ended in _read_heads(text, name, size)
+        for lines, ended in _read_heads(text, name, size or _HEADER)
     )
     lines, (before, names) = next((lines, found) for lines, found in looks if found is not None)
     text.skip(sum(map(len, lines[:before])))
