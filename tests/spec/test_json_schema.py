@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,11 @@ from loader.spec.diagnostics import diagnose
 from loader.spec.json_schema import json_schema
 
 CASES = Path(__file__).parents[1] / "cases" / "specs"
-SHIPPED = sorted((CASES.parents[2] / "specs").rglob("*.yml"))
-GOOD = [*sorted((CASES / "good").glob("*.yml")), *SHIPPED]
-
-STRUCTURAL = [
-    *("check_bound_is_no_number", "columns_are_a_mapping", "columns_are_empty"),
-    *("columns_are_words", "column_is_nothing", "dagster", "encode_unknown", "enum_typo"),
-    *("enum_unknown", "file_size", "file_size_zero", "foreign_column", "foreign_disposition"),
-    *("foreign_sections", "foreign_table", "foreign_table_2", "grantee", "identity_shape"),
-    *("many_at_once", "max_rejects_float", "max_rejects_negative", "max_rejects_word"),
-    *("missing_keys", "name_empty", "nothing_given", "owners", "asset_key", "tags"),
-    *("asset_key_too_long", "source_values", "unknown_key", "unknown_key_nested", "wrong_types"),
-    *("yaml_words_that_are_numbers", "yaml_yes_and_no", "dagster_cron"),
-    *("from_words", "dagster_partitions_shape", "name_of_system_column", "primary_key_constraint"),
+SHIPPED = [
+    *sorted((CASES.parents[2] / "specs").rglob("*.yml")),
+    *sorted((CASES.parents[1] / "jobs").glob("*/specs/**/*.yml")),
 ]
-"""The bad cases that an editor can see without knowing rules between fields."""
+GOOD = [*sorted((CASES / "good").glob("*.yml")), *SHIPPED]
 
 
 @cache
@@ -48,12 +39,6 @@ def document(path: Path) -> Any:
 def test_every_good_spec_is_accepted(path: Path) -> None:
     """The schema has nothing against a spec that `validate` accepts."""
     assert [error.message for error in validator().iter_errors(document(path))] == []
-
-
-@pytest.mark.parametrize("name", STRUCTURAL)
-def test_bad_structure_is_refused(name: str) -> None:
-    """Wrong keys, words and types are refused by the schema as they are by `validate`."""
-    assert list(validator().iter_errors(document(CASES / "bad" / f"{name}.yml")))
 
 
 def small(**fields: Any) -> dict[str, Any]:
@@ -251,3 +236,46 @@ def test_every_key_says_what_it_means() -> None:
         if not told.get("description")
     ]
     assert silent == []
+
+
+UNSEEN: dict[str, str] = {
+    "names that must be columns, or must not": """
+        batch_columns_twice dagster_partitions dagster_partitions_of_none dimension_unknown_yet
+        dist_unknown dist_word_typo from_names from_nothing_in_data
+        identity_only merge_by_identity merge_deleted_when_partly merge_deleted_when_unknown
+        merge_order_of_identity merge_order_unknown name_twice partition_column_unknown
+        partition_identity partition_name_twice primary_key_unknown renamed_from_each_other
+        scd2_deleted_when scd2_deleted_when_filled scd2_effective_in_key scd2_effective_unknown
+        scd2_names_collide scd2_names_of_the_data sort_unknown source_column_is_another
+        source_column_twice source_column_unknown""",
+    "types of the columns that keys name": """
+        check_types dagster_partitions_kind dist_super encode_of_type from_in_place from_types
+        merge_order_of_super
+        merge_soft_delete_not_null merge_soft_delete_of_key merge_soft_delete_type
+        partition_column_timezone_of_date partition_format_of_date partition_grain_of_number
+        partition_hours_of_date partition_type_differs partition_value_type primary_key_nullable
+        primary_key_super scd2_effective_nullable scd2_effective_type scd2_not_comparable
+        scd2_types scd2_types_of_load_time type_not_in_json type_not_in_parquet""",
+    "values that are compared": """
+        check_empty_range dagster_freshness source_delimiter_is_quote""",
+    "what expressions, formats and patterns mean": """
+        default_never_closes default_of_two_statements default_with_a_comment from_paths
+        function_of_leader_node merge_deleted_when_all partition_format_too_coarse
+        partition_format_unsortable source_files_with_a_key source_formats source_formats_2
+        source_formats_3 source_formats_4 source_new_files_of_partitions source_query_half
+        source_query_writes""",
+    "bytes, and time zones": "name_too_long partition_zone",
+    "how the YAML is written": """
+        yaml_alias yaml_alias_of_a_word yaml_deep_value yaml_duplicate_key yaml_merge_key""",
+}
+"""The bad specs that no JSON Schema refuses, by what it would have to look at."""
+
+
+def test_what_an_editor_does_not_see_is_known() -> None:
+    """The schema refuses every bad spec that is YAML, but for those that are listed here."""
+    accepted = set()
+    for path in (CASES / "bad").glob("*.yml"):
+        with suppress(yaml.YAMLError, ValueError, RecursionError, TypeError):
+            if validator().is_valid(document(path)):
+                accepted.add(path.stem)
+    assert accepted == {name for names in UNSEEN.values() for name in names.split()}
