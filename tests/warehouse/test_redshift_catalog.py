@@ -162,3 +162,20 @@ def test_a_condition_of_a_read_is_unloaded_too(
         read: Any = project.read(found, as_="arrow", where=where)
         assert sorted(read["id"].to_pylist()) == wanted
         assert looked_at(stand_in, "UNLOAD") == unloaded
+
+
+def test_a_statement_that_is_too_long_is_told_before_it_is_sent(
+    make_project: MakeProject, stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A DELETE of more partitions than a statement holds rolls back, and its hint works."""
+    columns = [{"name": "id", "data_type": "integer", "nullable": False}]
+    spec = {"schema": "s", "name": "t", "columns": columns, "partition_by": [{"expr": "id"}]}
+    project = make_project({"t.yml": spec}, **redshift_target(stand_in))
+    found = project.spec("s.t")
+    monkeypatch.setattr("loader.warehouse.redshift.driver.MAX_STATEMENT_BYTES", 20_000)
+    few, many = range(100), range(0, 20_000, 2)
+    project.load(found, pa.table({"id": few}), "auto")
+    with pytest.raises(ExecuteError, match=r"bytes, and Redshift takes 20,000") as caught:
+        project.load(found, pa.table({"id": many}), "auto")
+    assert "fewer partitions" in str(caught.value.hint)
+    assert project.count(found, [None]) == [len(few)]

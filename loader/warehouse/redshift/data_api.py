@@ -27,6 +27,7 @@ from loader.warehouse.redshift.errors import (
 )
 from loader.warehouse.redshift.sessions import (
     RedshiftSession,
+    check_length,
     connect_with_retries,
     make_batches,
     make_connect_error,
@@ -191,14 +192,13 @@ class DataApiSession(RedshiftSession):
             ExecuteError: it failed, or its outcome is unknown; a COMMIT that failed is marked as
                 rolled back.
         """
-        size = len(sql.encode(errors="surrogatepass"))
-        if size > MAX_STATEMENT_BYTES:
-            raise ExecuteError(
-                f"the statement has {size:,} bytes, and the Data API takes {MAX_STATEMENT_BYTES:,}",
-                hint="set `transport` of the target to `driver`, or make the statement shorter:"
-                " `verify: counts`, or fewer columns",
-                statement=sql,
-            )
+        check_length(
+            sql,
+            MAX_STATEMENT_BYTES,
+            "the Data API",
+            "set `transport` of the target to `driver`, or make the statement shorter:"
+            " `verify: counts`, fewer columns, or fewer partitions in one load",
+        )
         request = Request(self._client, patience or PATIENCE, self._arguments(sql))
         try:
             done = request.run(fully=returns_count(sql))

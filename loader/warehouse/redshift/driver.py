@@ -16,6 +16,7 @@ from loader.warehouse.base import Row
 from loader.warehouse.redshift.errors import explain
 from loader.warehouse.redshift.sessions import (
     RedshiftSession,
+    check_length,
     connect_with_retries,
     make_batches,
     make_connect_error,
@@ -37,6 +38,9 @@ KEEPALIVE: dict[str, Any] = {
 }
 """A COPY sends nothing for minutes, and firewalls close idle connections
 (``connecting-firewall-guidance``)."""
+
+MAX_STATEMENT_BYTES = 16 << 20
+"""Redshift takes statements of 16 MB (``amazon-redshift-limits``)."""
 
 
 def connect(settings: RedshiftTarget, _: Path) -> Redshift:
@@ -170,6 +174,8 @@ class DriverSession(RedshiftSession):
 
     def execute(self, sql: str) -> list[Row]:
         """Run one statement and return its rows; INSERT and DELETE return their row count."""
+        hint = "load fewer partitions at once, or a range of them without gaps"
+        check_length(sql, MAX_STATEMENT_BYTES, "Redshift", hint)
         try:
             self._cursor.execute(sql)
             if self._cursor.description is not None:

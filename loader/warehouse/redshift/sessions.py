@@ -116,6 +116,27 @@ def returns_count(sql: str) -> bool:
     return re.match(r"\s*(INSERT|DELETE)\b", sql, re.IGNORECASE) is not None
 
 
+def check_length(sql: str, most: int, taker: str, hint: str) -> None:
+    """Check that a statement is not longer than what takes it allows.
+
+    Args:
+        sql: The statement.
+        most: The most bytes.
+        taker: What has this limit.
+        hint: How the statement gets shorter.
+
+    Raises:
+        ExecuteError: it is longer.
+    """
+    size = len(sql.encode(errors="surrogatepass"))
+    if size > most:
+        raise ExecuteError(
+            f"the statement has {size:,} bytes, and {taker} takes {most:,}",
+            hint=hint,
+            statement=sql,
+        )
+
+
 def make_error(error: Exception, sql: str) -> ExecuteError:
     """The error of a statement; secrets are removed from its cause too, which is shown."""
     error.args = KNOWN.hide_in(error.args)
