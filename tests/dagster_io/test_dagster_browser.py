@@ -120,6 +120,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A new project, served by `dg dev`."""
     root = tmp_path_factory.mktemp("browser")
     (root / "home").mkdir()
+    # No greeting in front of the first page, and nothing is reported to anybody.
+    (root / "home" / "dagster.yaml").write_text(
+        "nux: {enabled: false}\ntelemetry: {enabled: false}\n"
+    )
     shell = {**os.environ, "DAGSTER_HOME": str(root / "home")}
     folder = root / "my-shop"
     shell["PYTHONPATH"] = str(folder / "src")
