@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from loader.text_files import (
     read_limited,
     read_text,
 )
+from loader.text_tables import format_count
 from loader.warehouse.registry import get_adapter
 
 if TYPE_CHECKING:
@@ -134,9 +136,16 @@ def import_(
     (schema.yml), or - for standard input. Specs are separated by `---`. stderr reports keys that a
     spec cannot express (-v lists each), and column types that had to be chosen.
     """
-    from loader.contracts.convert import declared, read, to_yaml  # noqa: PLC0415
+    from loader.contracts.convert import ContractError, declared, read, to_yaml  # noqa: PLC0415
 
-    found = read(_read_texts(files), origin=origin, schema=schema, skip_broken=skip_broken)
+    texts = _read_texts(files)
+    try:
+        found = read(texts, origin=origin, schema=schema, skip_broken=skip_broken)
+    except ContractError as error:
+        with suppress(ContractError):
+            others = read(texts, origin=origin, schema=schema, skip_broken=True).specs
+            error.hint = f"import the other {format_count(len(others), 'table')}: --skip-broken"
+        raise
     _report(context, found)
     if output is not None:
         written = {spec_file(Path(output), s.schema_name, s.name): s for s in found.specs}
