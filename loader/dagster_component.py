@@ -28,7 +28,7 @@ import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 
 from loader.dagster_io.checks import op_name
-from loader.dagster_io.component_manager import make_manager, manager_key, resolve_fields
+from loader.dagster_io.component_manager import component_name, make_manager, resolve_fields
 from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
 from loader.dagster_io.partitions import select
@@ -157,7 +157,8 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         folder = context.path.parent if context.path.is_file() else context.path
         specs = folder / self.specs
         manager = make_manager(self.target, self.io_manager, specs, context.project_root)
-        default = "io_manager" if manager is None else manager_key(context)
+        name = component_name(context)
+        default = "io_manager" if manager is None else f"{name}__io_manager"
         key = self.io_manager_key or default
         project = Project(specs=specs, target=self.target)
         entries = project.catalog.select(list(self.select))
@@ -182,7 +183,6 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
                 assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool, key))
             elif self.external:
                 assets.append(asset.merge_attributes(deps=deps))
-        place = op_name(context.path.parent.name if context.path.is_file() else context.path.name)
         watched = [
             entry.name
             for entry in entries
@@ -197,7 +197,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
             asset_checks=checks if self.checks else [],
             schedules=schedules(project, loaded) if loaded else [],
             sensors=[
-                new_files_sensor(project, watched, io_manager_key=key, name=f"{place}__new_files")
+                new_files_sensor(project, watched, io_manager_key=key, name=f"{name}__new_files")
             ]
             if watched
             else [],

@@ -116,8 +116,8 @@ def _absolute(root: Path, value: Any) -> Any:
     return str(root / value) if plain else value
 
 
-def manager_key(context: dg.ComponentLoadContext) -> str:
-    """The resource key of a component's own IO manager, by its place below the folder of defs."""
+def component_name(context: dg.ComponentLoadContext) -> str:
+    """What names in a component begin with: its place below the folder of defs."""
     path = context.component_path
     try:
         place = path.get_relative_key(context.defs_module_path)
@@ -125,4 +125,4 @@ def manager_key(context: dg.ComponentLoadContext) -> str:
         place = path.file_path.name
     # The first component of a folder is `tables[0]`, the next `tables[1]`.
     place = place.replace("/defs.yaml", "").removesuffix("[0]")
-    return f"{op_name(place)}__io_manager"
+    return op_name(place)

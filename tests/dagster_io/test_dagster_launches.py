@@ -9,11 +9,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from loader.dagster_io import DuckDBIOManager, new_files_sensor, schedules
 from loader.errors import PlanError
 from loader.project import Project
-from tests.dagster_io.componentkit import BY_DAY, Location, new_location, table
+from tests.dagster_io.componentkit import BY_DAY, TYPE, Location, new_location, table
 
 # Dagster's own doing, in components and runs of two dimensions.
 pytestmark = [
@@ -136,6 +137,23 @@ def test_a_table_that_fails_does_not_hide_the_others(location: Location) -> None
     run_requested(location, found)
     with pytest.raises(dg.Failure, match=r"s\.t: a file has changed"):
         tick(location)
+
+
+def test_components_in_folders_of_one_name_have_sensors_of_their_own(location: Location) -> None:
+    """The name of a sensor is the component's place, as the key of its IO manager is."""
+    home = location.sandbox.defs_folder_path
+    body = {"type": TYPE, "attributes": {"target": "local"}}
+    settings = '[targets.local]\ntype = "duckdb"\ndatabase = "w.duckdb"\n'
+    (location.sandbox.project_root / "loader.toml").write_text(settings)
+    for team in ("sales", "crm"):
+        folder = home / team / "tables"
+        (folder / "specs").mkdir(parents=True)
+        (folder / "specs" / "t.yml").write_text(yaml.safe_dump({**table(**NEW), "schema": team}))
+        (folder / "defs.yaml").write_text(yaml.safe_dump(body))
+    with location.sandbox.build_all_defs() as defs:
+        names = {sensor.name for sensor in defs.sensors or ()}
+        defs.get_repository_def()
+    assert names == {"crm__tables__new_files", "sales__tables__new_files"}
 
 
 def test_no_files_yet_is_no_error(location: Location) -> None:
