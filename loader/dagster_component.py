@@ -27,10 +27,10 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 
-from loader.dagster_io.checks import op_name
 from loader.dagster_io.component_manager import component_name, make_manager, resolve_fields
 from loader.dagster_io.definitions import asset_checks, asset_spec
 from loader.dagster_io.metadata import failure
+from loader.dagster_io.names import op_name
 from loader.dagster_io.partitions import select
 from loader.dagster_io.requirements import find_project, require_manager
 from loader.dagster_io.runs import forbid_run_retries

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from loader.dagster_io.metadata import failure, table_value
+from loader.dagster_io.names import asset_key, op_name
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import Selection, select
 from loader.dagster_io.requirements import find_project, require_manager
@@ -61,22 +61,11 @@ def asset_checks(
     ]
 
 
-def op_name(key: str) -> str:
-    """A unique op name for an asset key, with only the characters that Dagster allows."""
-    if re.fullmatch(rf"{_WORDS}(/{_WORDS})*", key):
-        return key.replace("/", "__")
-    plain = re.sub(r"[^A-Za-z0-9_]", "_", key)
-    return f"{plain}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-
-_WORDS = "[A-Za-z0-9]+(_[A-Za-z0-9]+)*"
-
-
 def _definition(
     spec: TableSpec, io_manager_key: str, partitions: dg.PartitionsDefinition | None
 ) -> dg.AssetChecksDefinition:
     named = _name_checks(spec.checks)
-    asset = dg.AssetKey(spec.asset_key.split("/"))
+    asset = asset_key(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # partitions of checks are a preview
         declared = {
@@ -226,7 +215,7 @@ def _asset_partitions(
     """The partitions definition of the asset, which may differ from its spec's."""
     with suppress(Exception):  # Dagster has no public API for it
         graph = context.job_def.asset_layer.asset_graph
-        return graph.get(dg.AssetKey(spec.asset_key.split("/"))).partitions_def
+        return graph.get(asset_key(spec)).partitions_def
     return None
 
 
@@ -245,7 +234,7 @@ def _result(spec: TableSpec, name: str, result: CheckResult, where: str) -> dg.A
         metadata["rows"] = table_value(result.rows)
     return dg.AssetCheckResult(
         passed=result.holds,
-        asset_key=dg.AssetKey(spec.asset_key.split("/")),
+        asset_key=asset_key(spec),
         check_name=name,
         severity=_severity(check),
         description=f"{check.label} is {format_value(result)}, must be {expected}",
@@ -260,7 +249,7 @@ def _missing_table(
     metadata: dict[str, Any] = {"expectation": _format_expected(check)}
     return dg.AssetCheckResult(
         passed=False,
-        asset_key=dg.AssetKey(spec.asset_key.split("/")),
+        asset_key=asset_key(spec),
         check_name=name,
         severity=_severity(check),
         description=f"{error.message}, so {check.label} cannot be checked; materialize the asset",

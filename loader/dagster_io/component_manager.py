@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from loader.dagster_io.checks import op_name
 from loader.dagster_io.managers import (
     DuckDBIOManager,
     ProjectIOManager,
     RedshiftIOManager,
     TableIOManager,
 )
+from loader.dagster_io.names import op_name
 from loader.errors import PlanError
 from loader.project import Project
 from loader.redaction import is_secret_name

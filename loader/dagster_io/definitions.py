@@ -22,6 +22,7 @@ from loader.dagster_io.checks import asset_checks
 from loader.dagster_io.columns import table_schema
 from loader.dagster_io.managers import TableIOManager
 from loader.dagster_io.metadata import SPEC, code_reference
+from loader.dagster_io.names import asset_key
 from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
@@ -89,7 +90,7 @@ def with_specs(definitions: dg.Definitions, project: Project) -> dg.Definitions:
         PlanError: there are no specs, or Dagster rejects an attribute.
         SpecError: a spec file is invalid; lists every problem of every file.
     """
-    entries = {_key(entry.spec): entry for entry in project.catalog.select(()) if entry.spec}
+    entries = {asset_key(entry.spec): entry for entry in project.catalog.select(()) if entry.spec}
 
     def add_attributes(asset: dg.AssetSpec) -> dg.AssetSpec:
         entry = entries.get(asset.key)
@@ -118,10 +119,6 @@ def _make_asset(
     return asset.with_io_manager_key(io_manager_key)
 
 
-def _key(spec: TableSpec) -> dg.AssetKey:
-    return dg.AssetKey(spec.asset_key.split("/"))
-
-
 def _kind(project: Project) -> str | None:
     """The warehouse type of the project; None for a project without a settings file."""
     config = project.config
@@ -139,7 +136,7 @@ def _to_asset_spec(entry: Entry, kind: str | None, **more: Any) -> dg.AssetSpec:
     assert spec is not None
     try:
         return dg.AssetSpec(
-            _key(spec),
+            asset_key(spec),
             description=spec.description,
             owners=list(spec.owners),
             tags=dict(spec.tags),

@@ -220,12 +220,9 @@ def _log(context: dg.OutputContext, result: LoadResult) -> None:
     elif result.status == "no_new_files":
         context.log.info(f"{result.table}: no new files; {result.files_skipped:,} loaded before")
     else:
-        action = f"loaded, {result.rows_deleted:,} deleted"
-        if result.merge_counts:
-            action = f"merged: {result.merge_counts}"
         context.log.info(
-            f"{result.table}{where}: {format_count(result.rows_loaded, 'row')} {action}, verified"
-            " and committed"
+            f"{result.table}{where}: {format_count(result.rows_loaded, 'row')} {result.action},"
+            " verified and committed"
         )
     for warning in result.warnings:
         context.log.warning(escape_invisible(KNOWN.hide(warning)))

@@ -7,7 +7,7 @@ from itertools import product
 
 import dagster as dg
 
-from loader.dagster_io.checks import op_name
+from loader.dagster_io.names import asset_key, op_name
 from loader.dagster_io.partition_defs import partitions_def
 from loader.errors import PlanError
 from loader.project import Project
@@ -33,7 +33,6 @@ def schedules(project: Project, select: Sequence[str] = ()) -> list[dg.ScheduleD
 
 
 def _make_schedule(spec: TableSpec, cron: str) -> dg.ScheduleDefinition:
-    asset = dg.AssetKey(spec.asset_key.split("/"))
     definition = partitions_def(spec)
 
     def request_runs(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
@@ -52,7 +51,7 @@ def _make_schedule(spec: TableSpec, cron: str) -> dg.ScheduleDefinition:
             cron_schedule=cron,
             execution_timezone=spec.dagster.timezone,
             description=f"Loads {spec.table}.",
-            target=dg.AssetSelection.assets(asset),
+            target=dg.AssetSelection.assets(asset_key(spec)),
             execution_fn=request_runs,
         )
     except dg.DagsterInvalidDefinitionError as error:

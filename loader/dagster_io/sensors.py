@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from loader.dagster_io.names import asset_key
 from loader.dagster_io.partition_defs import partitions_def
 from loader.dagster_io.partitions import by_dimension
 from loader.dagster_io.requirements import find_project
@@ -85,7 +86,7 @@ def new_files_sensor(
         evaluation_fn=look,
         minimum_interval_seconds=minimum_interval_seconds,
         description=f"Loads new files of {', '.join(spec.table for spec, _ in watched)}.",
-        target=dg.AssetSelection.assets(*(_asset_key(spec) for spec, _ in watched)),
+        target=dg.AssetSelection.assets(*(asset_key(spec) for spec, _ in watched)),
         required_resource_keys={io_manager_key},
     )
 
@@ -96,10 +97,6 @@ def is_watched(spec: TableSpec) -> bool:
     if not source.files or source.load != "new":
         return False
     return not spec.partition_by or have_places(source.files, spec.dimensions)
-
-
-def _asset_key(spec: TableSpec) -> dg.AssetKey:
-    return dg.AssetKey(spec.asset_key.split("/"))
 
 
 def _find_new_files(
@@ -140,7 +137,7 @@ class _Found:
         found: Mapping[str | None, Sequence[ListedFile]],
     ) -> None:
         """Request a run for each partition of a table that has new files."""
-        asset = [_asset_key(spec)]
+        asset = [asset_key(spec)]
         if definition is None:
             every = [file for some in found.values() for file in some]
             if every:

@@ -150,6 +150,13 @@ class LoadResult:
     """The executed plan."""
 
     @property
+    def action(self) -> str:
+        """What a load with rows has done to the table, such as ``loaded, 3 deleted``."""
+        if self.merge_counts:
+            return f"merged: {self.merge_counts}"
+        return f"loaded, {self.rows_deleted:,} deleted"
+
+    @property
     def outcome(self) -> str:
         """What became of the load, in one line."""
         where = escape_line(f"{self.table} ({self.slice})" if self.slice else self.table)
@@ -161,12 +168,9 @@ class LoadResult:
         if self.status == "empty":
             deleted = f"; {self.rows_deleted:,} deleted" if self.rows_deleted else ""
             return f"{where}: no rows to load{deleted}"
-        action = f"loaded, {self.rows_deleted:,} deleted"
-        if self.merge_counts:
-            action = f"merged: {self.merge_counts}"
         seconds = sum((self.seconds or {}).values())
         verified = f"{'' if self.statistics else 'counts '}verified"
-        return f"{where}: {rows} {action}, {verified} and committed in {seconds:.1f} s"
+        return f"{where}: {rows} {self.action}, {verified} and committed in {seconds:.1f} s"
 
     def __str__(self) -> str:
         """Two lines: the outcome; the target, the load id, and the files."""

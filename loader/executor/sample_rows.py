@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 from loader.data.cast.errors import show
 from loader.errors import ExecuteError
+from loader.executor.check_results import HIDDEN
 from loader.plan.model import Sample
 from loader.plan.shown_columns import shown_columns
 from loader.spec.model import TableSpec
 from loader.text_tables import align
 from loader.warehouse.base import Session
-
-HIDDEN = "(classified)"
 
 
 def read_sample(

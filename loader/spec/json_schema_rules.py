@@ -12,6 +12,7 @@ from typing import Any
 from loader.spec.checks import CRITERIA, NEEDS_COLUMN, OPERATORS, TIME_UNITS
 from loader.spec.fields import Model
 from loader.spec.model import COMPRESSIONS, Merge, TableSpec
+from loader.spec.query_rules import OF_QUERIES
 from loader.spec.scd2 import Scd2
 
 Schema = dict[str, Any]
@@ -57,8 +58,6 @@ _OF_VALUES = ("minimum", "maximum", "freshness", "sql")
 _UNIQUE: Schema = {"uniqueItems": True}
 _CALL = r"^[A-Za-z_]+\(.*\)$"
 _WHOLE = r"^\s*([Ii][Nn][Tt]([48]|[Ee][Gg][Ee][Rr])?|[Bb][Ii][Gg][Ii][Nn][Tt])\s*$"
-_OF_QUERIES = ("query", "connection", "columns", "timezone")
-"""The keys of a source that a query may have."""
 
 
 def _inside(key: str, rule: Schema) -> Schema:
@@ -154,7 +153,7 @@ RULES: dict[str, Schema] = {
             {"dependentRequired": {"connection": ["query"], "query": ["connection"]}},
             _when(_inside("header", {"const": False}), _given("names")),
             _when(_given("names"), _inside("header", {"const": False})),
-            _when(_given("query"), {"propertyNames": {"enum": [*_OF_QUERIES]}}),
+            _when(_given("query"), {"propertyNames": {"enum": sorted(OF_QUERIES)}}),
         ]
     },
     "Check": {

@@ -8,7 +8,7 @@ from loader.errors import Problem
 from loader.spec import query_parameters
 from loader.spec.model import TableSpec
 
-_OF_QUERIES = frozenset({"query", "connection", "columns", "timezone"})
+OF_QUERIES = frozenset({"query", "connection", "columns", "timezone"})
 """What says something about rows from a query; all other keys of `source` are about files."""
 
 
@@ -26,7 +26,7 @@ def query_problems(spec: TableSpec) -> Iterator[Problem]:
             "add connection: a name below [tool.loader.connections], or a URL such as"
             " postgresql://reader:${SHOP_PASSWORD}@db.example.com/shop",
         )
-    for field in sorted(source.model_fields_set - _OF_QUERIES):
+    for field in sorted(source.model_fields_set - OF_QUERIES):
         yield Problem(
             "excludes `query`: rows come from files or from a query"
             if field == "files"

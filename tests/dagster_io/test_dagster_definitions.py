@@ -14,7 +14,6 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from loader.dagster_io.checks import op_name
 from loader.dagster_io.columns import table_schema
 from loader.dagster_io.definitions import (
     asset_checks,
@@ -24,6 +23,7 @@ from loader.dagster_io.definitions import (
     with_specs,
 )
 from loader.dagster_io.managers import DuckDBIOManager, RedshiftIOManager
+from loader.dagster_io.names import op_name
 from loader.dagster_io.partitions import select
 from loader.errors import PlanError, SpecError
 from loader.project import Project

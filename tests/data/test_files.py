@@ -30,6 +30,7 @@ from loader.data.files import csv as csv_files
 from loader.data.files import csv_quoting, encodings
 from loader.data.files import json as json_files
 from loader.data.files.open import open_files
+from loader.data.row_columns import CHUNK_ROWS
 from loader.errors import LoaderError, SourceError
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
@@ -215,7 +216,7 @@ def test_a_long_array_is_a_stream() -> None:
 
     stream = Endless()
     chunks = json_files.open_json(stream, "t.json", Source()).chunks
-    assert sum(next(chunks).rows for _ in range(4)) == 4 * json_files.CHUNK_ROWS
+    assert sum(next(chunks).rows for _ in range(4)) == 4 * CHUNK_ROWS
     assert stream.count < 4
 
 

@@ -19,10 +19,10 @@ from loader.data.chunk import Chunk, Frame
 from loader.data.column_names import check_names
 from loader.data.files.encodings import Utf8
 from loader.data.json_parsing import object_without_repeats, refuse_constant
+from loader.data.row_columns import CHUNK_ROWS, to_columns
 from loader.errors import SourceError
 from loader.spec.model import Source
 
-CHUNK_ROWS = 16_384
 CHUNK_BYTES = 8 << 20
 MAX_OBJECT = 64 << 20
 """The most characters of one object."""
@@ -55,18 +55,11 @@ _Group = list[tuple[int, dict[str, object]]]
 def _to_chunks(
     first: _Group, groups: Iterator[_Group], name: str, columns: tuple[str, ...]
 ) -> Iterator[Chunk]:
-    known = frozenset(columns)
+    known, remedy = frozenset(columns), "add it to the first objects, with null if necessary"
     start, group = 1, first
     while group:
-        for line, row in group:
-            if not known.issuperset(row):
-                late = next(key for key in row if key not in known)
-                raise SourceError(
-                    f"{name}:{line}: the key {late!r} first occurs here, after rows without it",
-                    hint="add it to the first objects, with null if necessary; known keys:"
-                    f" {', '.join(columns[:20])}",
-                )
-        values = {key: [row.get(key) for _, row in group] for key in columns}
+        lines, rows = zip(*group, strict=True)
+        values = to_columns(rows, columns, known, lambda at: f"{name}:{lines[at]}", remedy)  # noqa: B023  # called at once
         yield Chunk(values, len(group), name, start, text=True)
         start += len(group)
         group = next(groups, [])
