@@ -49,7 +49,7 @@ def infer_tables(
     if found.skipped:
         shown = ", ".join(found.skipped[:_SHOWN]) + (", …" if len(found.skipped) > _SHOWN else "")
         count = format_count(len(found.skipped), "file")
-        context.notify(f"left out {count} without the name of data: {shown}")
+        context.notify(f"left out {count} not named as data: {shown}")
     written: list[dict[str, Any]] = []
     failed: list[str] = []
     for table in found.tables:
@@ -81,7 +81,7 @@ def infer_tables(
         head = f"{count} of {len(found.tables):,} could not be inferred:"
         raise LoaderError(
             "\n".join([head, *failed]),
-            hint="infer them again, alone, once what is said is done",
+            hint="fix what is told, and infer these tables again",
         )
 
 

@@ -100,7 +100,7 @@ def find_tables(patterns: Sequence[str], root: Path, columns_of: Columns) -> Fou
         skipped += [f.as_path.name for f in found if not (named or _is_data(f.name))]
         if not kept:
             raise NoFilesError(
-                f"no file of {pattern} has the name of data",
+                f"{pattern} has no data files",
                 hint="names end in .csv, .parquet, .json, .arrow or the like; or name the files",
             )
         for file in kept:

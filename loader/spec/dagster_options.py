@@ -84,7 +84,7 @@ class DagsterOptions(Model):
     automation: Literal["eager", "on_missing"] | OnCron | None = None
     """When Dagster materializes it: `eager`, `on_missing`, or `{on_cron: "0 * * * *"}`."""
     cron: Cron | None = None
-    """A cron expression of five fields, for a schedule of its own; see `schedules`."""
+    """When a schedule of its own materializes it: a cron expression of five fields."""
     timezone: Zone = "UTC"
     """The time zone of `cron`."""
     partitions: dict[StrictStr, PartitionKeys] = Field(default={})

@@ -166,7 +166,7 @@ def test_a_table_without_a_spec_is_told_at_the_end(project: Path) -> None:
     assert "public.bad: data/bad.parquet is not Parquet" in said
     assert "public.latin: " in said
     assert "--encoding latin-1" in said
-    assert "left out 1 file without the name of data: data/n.md" in said
+    assert "left out 1 file not named as data: data/n.md" in said
     assert run("run")[0] == 0
     assert rows("public.a") == [(1, "x")]
 
@@ -175,7 +175,7 @@ def test_a_table_without_a_spec_is_told_at_the_end(project: Path) -> None:
     ("files", "arguments", "message"),
     [
         ({}, ["nothing"], "no file matches nothing"),
-        ({"data/n.md": ""}, ["data"], "no file of data has the name of data"),
+        ({"data/n.md": ""}, ["data"], "data has no data files"),
         (
             {"data/a.csv": CSV, "specs": "a file"},
             ["data"],
