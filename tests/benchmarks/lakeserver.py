@@ -57,7 +57,8 @@ class Lake(BaseHTTPRequestHandler):
         yield f"<?xml version='1.0'?><ListBucketResult><KeyCount>{end - start}</KeyCount>"
         size = self.file.stat().st_size
         for number in range(start, end):
-            yield f"<Contents><Key>lake/{number:06}.parquet</Key><Size>{size}</Size></Contents>"
+            facts = f"<ETag>&quot;1&quot;</ETag><Size>{size}</Size>"
+            yield f"<Contents><Key>lake/{number:06}.parquet</Key>{facts}</Contents>"
         if end < self.objects:
             yield f"<IsTruncated>true</IsTruncated><NextContinuationToken>{end}"
             yield "</NextContinuationToken>"

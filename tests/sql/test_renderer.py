@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.data.cast.arrow_types import arrow_type
 from loader.errors import TemplateError
+from loader.spec.partitions import make_slice
+from loader.spec.periods import Dimension
 from loader.sql import datatypes
 from loader.sql.renderer import Renderer, Table, Template, Unknown
+from loader.sql.templates import read_templates
 from loader.warehouse.registry import get_adapter
 
 CONNECTION = duckdb.connect()
@@ -301,6 +306,40 @@ def test_the_predicate_of_a_slice_is_rendered_once() -> None:
         *("SELECT 2", "SELECT 2 + 0", "SELECT 2"),
     ]
     assert rendered.count(2) == 2  # the sandbox looks twice at the first object of a type
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "other"),
+    [
+        ("integer", [2 * n for n in range(1500)], [-1, 1, 2_147_483_647]),
+        ("bigint", [10**15 + 3 * n for n in range(1500)], [10**15 + 1, -(2**63)]),
+        ("decimal(6,1)", [Decimal(n) / 4 for n in range(0, 6000, 4)], [Decimal("0.5")]),
+        ("date", [date(1, 1, 1) + timedelta(days=2 * n) for n in range(1500)], [date(2026, 1, 1)]),
+        (
+            "timestamp",
+            [datetime(2026, 1, 1, microsecond=1) + timedelta(hours=n) for n in range(1500)],
+            [datetime(2026, 1, 1), datetime(9999, 12, 31)],
+        ),
+        (
+            "timestamptz",
+            [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(1500)],
+            [datetime(2026, 1, 1, 1, tzinfo=UTC)],
+        ),
+        ("varchar(9)", [f"[{n}, '\"\\" for n in range(1500)], ["[0", "", "NULL"]),
+    ],
+)
+def test_many_listed_keys_select_their_rows(kind: str, keys: list[Any], other: list[Any]) -> None:
+    """However DuckDB is given a thousand keys, exactly the rows of these keys are selected."""
+    parsed = datatypes.parse(kind)
+    slice_ = make_slice([Dimension("k", "k", parsed, "k")], [*keys, keys[0]])
+    select = Template("x", "SELECT k FROM t WHERE {{ slice|predicate }}")
+    templates = {**read_templates(), "duckdb/x.sql.j2": select}
+    found = Renderer(templates, get_adapter("duckdb").dialect).render("x", {"slice": slice_})
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    arrow = pa.table({"k": pa.array([*keys, *other, None], arrow_type(parsed))})
+    connection.register("t", arrow)
+    assert sorted(row[0] for row in connection.execute(found.sql).fetchall()) == sorted(keys)
 
 
 def test_blank_lines_go_and_the_last_semicolon() -> None:

@@ -77,6 +77,7 @@ PARTS = {
     "grantee",
     "guard_holds",
     "iam_role",
+    "key_list",
     "matches",
     "now",
     "period",
