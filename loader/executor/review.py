@@ -109,7 +109,10 @@ def review_loads(
             if not isinstance(frame, InPlace):
                 opened, as_found = peek(frame)
                 types = _name_columns(spec, as_found)
-            place = Place(context.adapter, renderer, context.target)
+            by_position = isinstance(frame, InPlace) and renderer.dialect.copies_by_position
+            live = inspect_table(table_of(spec), context) if by_position else "unseen"
+            order = live.order if isinstance(live, LiveTable) else ()
+            place = Place(context.adapter, renderer, context.target, order)
             request = with_data(spec, request, opened, place)
         requests.append(request)
     counts = {

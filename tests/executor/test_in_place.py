@@ -346,6 +346,18 @@ def test_columns_in_another_order_go_by_name(place: Place, disposition: str) -> 
     assert result.statistics["i8"]["maximum"] == row(2)["i8"]
 
 
+def test_a_plan_knows_the_order_of_the_live_table(place: Place) -> None:
+    """`plan --live` shows the statements that a load of the same files runs."""
+    columns = [{"name": name, "data_type": kind} for name, kind in COLUMNS.items()]
+    name = place.file("a.parquet", [row(1)])
+    load(place.project(columns=columns[::-1]), name)
+    project = place.project()
+    (planned,) = project.review([project.spec("s/t")], frame=InPlace((name,)))
+    ran = load(project, name).plan
+    assert ran is not None
+    assert [one.name for one in planned.load.statements] == [one.name for one in ran.statements]
+
+
 def test_files_in_two_orders_are_not_mixed_up(place: Place) -> None:
     """One COPY takes one order: files with another one are refused by name, or loaded by name."""
     project = place.project()
