@@ -14,6 +14,7 @@ from loader.plan.backups import format_moment
 from loader.plan.ddl import table_of
 from loader.plan.live_table import LiveTable
 from loader.plan.model import Statement
+from loader.plan.rebuild import converts_values
 from loader.plan.table_changes import TableChange, plan_change, set_moment
 from loader.sql.renderer import Renderer
 from loader.warehouse.base import Session, Warehouse
@@ -104,6 +105,19 @@ class ChangeTransaction(TransactionRunner):
                 on_statement(change, statement)
 
         super().__init__(warehouse, report)
+        self.explain = self._explain_conversion
+
+    def _explain_conversion(self, _: Session, statement: Statement, error: ExecuteError) -> str:
+        """The columns whose values a failed statement converts; the warehouse names none."""
+        converted = [
+            f"  {one.column}: {one.live} → {one.spec}: {one.loss}\n"
+            for one in self._change.differences
+            if one.kind == "type" and one.loss
+        ]
+        if error.transient or not converted or not converts_values(statement):
+            return ""
+        error.hint = error.hint or "correct the value in the table, or declare a type that takes it"
+        return "".join(["it converts values:\n", *converted])
 
     def new_answers(self) -> Answers:
         """New answers without numbers."""

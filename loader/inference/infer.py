@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from loader.data.chunk import Frame
 from loader.data.frames import open_frame
+from loader.data.write_texts import write_texts
 from loader.inference.building import Disposition, SpecRequest, column_name
 from loader.inference.columns import ColumnGuesses
 from loader.inference.files_to_read import peek_columns
@@ -61,7 +62,8 @@ def infer_spec(
 
     Only the first chunk is read, so text and numbers get the widest types. Columns of the existing
     table come first and keep their types; new columns of the frame follow, and are reported as
-    drift. A table column that has a default and is not in the frame is left out.
+    drift. A table column that has a default and is not in the frame is left out. If all columns of
+    the table are text, numbers and times become text too, as when it was loaded from CSV.
 
     Args:
         frame: The data: what `open_frame` accepts, or its result. Types of data without rows are
@@ -104,14 +106,19 @@ def infer_spec(
         if column.name.lower() in present or not (present and column.has_default)
     ]
     columns = draft_columns(loaded, dialect, request)
-    columns += guesses.columns(known={column.name for column in columns})
+    names = {column.name for column in columns}
+    columns += guesses.columns(known=names)
     has_fixed_shape = all(
         column.name in present and guesses.has_fixed_shape(present[column.name])
         for column in columns
         if column.data_type == "super"
     )
     spec = request.spec(columns, opened.columns, has_fixed_shape=has_fixed_shape)
-    return spec, replace(opened, chunks=chain(first, chunks))
+    whole = replace(opened, chunks=chain(first, chunks))
+    known = [column for column in spec.columns if column.name in names]
+    if not all(column.data_type.is_text for column in known):
+        return spec, whole
+    return spec, write_texts(whole, {present[each.name] for each in known if each.name in present})
 
 
 def infer_live(

@@ -30,6 +30,7 @@ from loader.plan.drift.difference import Drift
 from loader.plan.expectations import BEFORE, Number, RowCount
 from loader.plan.live_table import LiveColumn, LiveTable
 from loader.plan.loading import Step
+from loader.plan.model import Statement
 from loader.plan.renames import lock
 from loader.spec.model import Column, TableSpec
 from loader.sql.renderer import Renderer, Table
@@ -114,6 +115,11 @@ def _replace(
         why = "`loader clean` recognises it by its name and this comment"
         facts = {"table": kept, "text": backup_comment(f"{old.schema}.{old.name}", live.comment)}
         yield Step("comment on the old table", why, "comment_table", facts=facts)
+
+
+def converts_values(statement: Statement) -> bool:
+    """Whether a statement of a rebuild or a swap converts values of columns."""
+    return statement.template.endswith(("/copy_rows.sql.j2", "/update_column.sql.j2"))
 
 
 def swap(spec: TableSpec, renderer: Renderer, live: LiveTable, found: Drift) -> Iterator[Step]:

@@ -215,8 +215,42 @@ def test_a_change_that_fails_leaves_the_table(place: Place) -> None:
     with pytest.raises(ApplyError, match=r"`copy the rows` of s\.t failed") as caught:
         project.apply([change], allow_destructive=["*"])
     assert "rolled back; s.t is unchanged" in str(caught.value)
+    assert "note: varchar(20) → date" in str(caught.value).replace("VARCHAR", "varchar(20)").lower()
+    assert caught.value.hint == "correct the value in the table, or declare a type that takes it"
     assert place.rows(BASE) == kept
     assert place.change(BASE)[1].differences == ()
+
+
+def test_text_gets_the_types_that_its_values_have(place: Place) -> None:
+    """A table of text becomes one of numbers and times; empty text is NULL, no value is lost."""
+    names = ["id", "n", "amount", "day", "at", "flag"]
+    wide = [{"name": name, "data_type": "varchar(10000)"} for name in names]
+    project, spec = place.spec({"columns": wide})
+    rows = [
+        ["1", "2", " 3"],
+        ["70000", "", None],
+        ["19.90", "7.5", " "],
+        ["2026-01-01", "", "2026-01-02"],
+        ["2026-01-01 10:00:00", "2026-01-01T10:00:00.25", ""],
+        ["True", "", "f"],
+    ]
+    project.load(spec, pa.table(dict(zip(names, rows, strict=True))))
+    kinds = ["smallint", "bigint", "decimal(12,2)", "date", "timestamp", "boolean"]
+    typed = [{"name": n, "data_type": kind} for n, kind in zip(names, kinds, strict=True)]
+    project, change = place.change({"columns": typed})
+    assert all("empty text" in one.loss or one.column == "flag" for one in change.differences)
+    project.apply([change], allow_destructive=["*"])
+    wanted = [
+        [1, 2, 3],
+        [70000, None, None],
+        [Decimal("19.90"), Decimal("7.50"), None],
+        [dt.date(2026, 1, 1), None, dt.date(2026, 1, 2)],
+        [dt.datetime(2026, 1, 1, 10), dt.datetime(2026, 1, 1, 10, 0, 0, 250_000), None],
+        [True, None, False],
+    ]
+    found = place.rows({"columns": typed})
+    assert [list(row.values()) for row in found] == [list(row) for row in zip(*wanted, strict=True)]
+    assert place.change({"columns": typed})[1].differences == ()
 
 
 def test_null_in_the_way_is_told_before_anything_is_done(place: Place) -> None:

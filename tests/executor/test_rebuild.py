@@ -191,6 +191,21 @@ def test_what_came_since_the_plan_stops_a_rebuild(on_redshift: Place, sql: str, 
 # --- foreign keys, views and grants
 
 
+def test_text_that_is_too_long_for_its_new_type_is_not_cut(on_redshift: Place) -> None:
+    """A narrower VARCHAR takes what fits; one longer value, and the table stays as it was."""
+    narrow = columns({**NOTE, "data_type": "varchar(3)"}, AMOUNT)
+    on_redshift.create(BASE)
+    project, change = planned(on_redshift, narrow)
+    assert [one.loss for one in change.differences] == ["longer text fails"]
+    before = on_redshift.rows(BASE)
+    with pytest.raises(ApplyError, match="longer text fails"):
+        project.apply([change], allow_destructive=["*"])
+    assert on_redshift.rows(BASE) == before
+    _run(on_redshift, "UPDATE s.t SET note = 'abc'")
+    project.apply([change], allow_destructive=["*"])
+    assert {row["note"] for row in on_redshift.rows(narrow)} == {"abc"}
+
+
 def keyed(place: Place) -> dict[str, Any]:
     """A table with a primary key, which another table references."""
     fields = {**BASE, "primary_key": ["id"]}

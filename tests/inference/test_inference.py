@@ -519,6 +519,52 @@ def round_trip(project: Project, target: str | None = None) -> None:
     assert sorted(row["text"] or "" for row in found.to_pylist()) == ["", "x" * 300]
 
 
+def to_python(values: Any) -> list[Any]:
+    """The values of a chunk's column."""
+    return values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else list(values)
+
+
+def test_a_table_of_text_gets_what_pandas_would_write_as_csv() -> None:
+    """Where all columns are VARCHAR, as a hand-written manager makes them, values become text."""
+    frame = pd.DataFrame(
+        {
+            "i": [1, -2, 3],
+            "missing": [1.0, None, 3],
+            "f": [19.9, 1e20, 1e-07],
+            "f32": np.array([0.1, 2.5, 1e10], "float32"),
+            "b": objects(True, None, False),
+            "day": pd.to_datetime(["2026-01-01"] * 3),
+            "at": pd.to_datetime(["2026-01-01 10:00:00"] * 3),
+            "ns": pd.to_datetime(["2026-01-01 10:00:00.123456789"] * 3),
+            "tz": pd.to_datetime(["2026-01-01 10:00"] * 3).tz_localize("Europe/Berlin"),
+            "date": objects(*[date(2026, 1, 1)] * 3),
+            "decimal": objects(Decimal("1.10"), None, Decimal(2)),
+            "Int": pd.array([1, None, 3], "Int64"),
+            "uuid": objects(*[UUID(int=1)] * 3),
+            "kind": pd.Categorical([1, 2, 1]),
+            "mixed": objects(float("nan"), "007", 1),
+        }
+    )
+    live = LiveTable(tuple(LiveColumn(name, "VARCHAR", nullable=True) for name in frame))
+    spec, opened = infer_spec(frame, live, dialect=DUCKDB, schema="s", name="t")
+    assert {column.data_type.name for column in spec.columns} == {"varchar"}
+    (chunk,) = opened.chunks
+    found = {name: to_python(values) for name, values in chunk.columns.items()}
+    csv = io.StringIO(frame.to_csv(index=False))
+    wanted = pd.read_csv(csv, dtype=str, keep_default_na=False).to_dict("list")
+    assert found == {name: [one or None for one in texts] for name, texts in wanted.items()}
+
+
+def test_a_table_of_other_types_still_refuses_numbers_for_text(make_project: MakeProject) -> None:
+    """A code that was read as a number is refused where the table has types of its own."""
+    kinds = {"n": "INTEGER", "code": "VARCHAR"}
+    live = LiveTable(tuple(LiveColumn(name, kind, nullable=True) for name, kind in kinds.items()))
+    frame = pd.DataFrame({"n": [1], "code": [7]})
+    spec, opened = infer_spec(frame, live, dialect=DUCKDB, schema="s", name="t")
+    with pytest.raises(FrameError, match="lost its leading zeros"):
+        make_project({}).load(spec, opened)
+
+
 def test_an_inferred_table_is_made_filled_and_inferred_again(make_project: MakeProject) -> None:
     """On DuckDB the live table of an inferred spec suggests that same spec."""
     round_trip(make_project({}))

@@ -217,7 +217,9 @@ class Bench:
         if self.stand_in is not None:
             return [key.removeprefix("loader/") for key in self.stand_in.objects()]
         root = self.project.config.root / self.project.config.settings().staging
-        return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        # Unlike `rglob`, it goes on where a load removes a folder meanwhile.
+        files = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+        return [path.relative_to(root).as_posix() for path in files]
 
     def find_unloaded(self) -> set[str]:
         """The folders of reads by UNLOAD that are still there."""

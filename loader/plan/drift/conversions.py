@@ -8,7 +8,14 @@ from typing import Literal
 from loader.sql.datatypes import DataType
 
 How = Literal[
-    "copy", "cast", "boolean to text", "text to boolean", "to document", "from document", "none"
+    "copy",
+    "cast",
+    "boolean to text",
+    "text to boolean",
+    "text to value",
+    "to document",
+    "from document",
+    "none",
 ]
 
 
@@ -38,6 +45,15 @@ _TEXT_BYTES = {
     "timestamptz": 35,
 }
 """The most bytes a value of the type has as text."""
+
+_TEXT_LOSS = {
+    "decimal": ", further decimals are rounded",
+    "real": ", further digits are lost",
+    "double precision": ", further digits are lost",
+    "date": ", times of day are lost",
+    "timestamp": ", time zones are lost",
+}
+"""What a cast of text loses besides."""
 
 _NUMBERS = frozenset(_DIGITS) | set(_SIGNIFICANT) | {"decimal"}
 _INSTANTS = frozenset({"date", "timestamp", "timestamptz"})
@@ -69,7 +85,8 @@ def conversion(live: DataType | None, wanted: DataType) -> Conversion:
     if live.is_text and wanted.name == "boolean":
         return Conversion("text to boolean", "text other than true and false becomes NULL")
     if live.is_text and wanted.name in _FROM_TEXT:
-        return Conversion("cast", f"text that is not a valid {wanted.name} fails")
+        loss = f"empty text becomes NULL, other text that is not a valid {wanted.name} fails"
+        return Conversion("text to value", loss + _TEXT_LOSS.get(wanted.name, ""))
     if live.name in _INSTANTS and wanted.name in _INSTANTS:
         # Sessions are in UTC, so a cast treats times without a zone as UTC.
         return Conversion("cast", "the times of day are lost" if wanted.name == "date" else "")
@@ -114,7 +131,8 @@ def _to_text(live: DataType, wanted: DataType) -> Conversion:
         fits = wanted.length >= live.length and not (
             wanted.name == "char" and live.name == "varchar"
         )
-        return Conversion("copy" if fits else "cast", "" if fits else "longer text is truncated")
+        # A cast would cut longer text without a word; without one it fails.
+        return Conversion("copy", "" if fits else "longer text fails")
     if live.name == "decimal":
         bytes_ = live.precision + 3
     elif live.name in _TEXT_BYTES:

@@ -1,5 +1,5 @@
 -- rename column text: note -> text; in place; 
--- type text: VARCHAR -> DATE; rebuild; text that is not a valid date fails
+-- type text: VARCHAR -> DATE; rebuild; empty text becomes NULL, other text that is not a valid date fails, times of day are lost
 -- note: views and queries that use an earlier name need the new one
 
 -- s.t on local: changes of the table
@@ -20,7 +20,7 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "text", "amount")
 SELECT
     "id",
-    CAST("note" AS DATE),
+    CAST(NULLIF(trim("note"), '') AS DATE),
     "amount"
 FROM "s"."t";
 

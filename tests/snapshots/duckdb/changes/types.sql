@@ -1,5 +1,5 @@
 -- type id: INTEGER -> BIGINT; rebuild; 
--- type note: VARCHAR -> DATE; rebuild; text that is not a valid date fails
+-- type note: VARCHAR -> DATE; rebuild; empty text becomes NULL, other text that is not a valid date fails, times of day are lost
 -- type amount: DECIMAL(12,2) -> DECIMAL(14,3); rebuild; 
 -- type flag: BOOLEAN -> VARCHAR; rebuild; 
 -- type at: TIMESTAMP -> DATE; rebuild; the times of day are lost
@@ -26,7 +26,7 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
 SELECT
     CAST("id" AS BIGINT),
-    CAST("note" AS DATE),
+    CAST(NULLIF(trim("note"), '') AS DATE),
     CAST("amount" AS DECIMAL(14,3)),
     CASE WHEN "flag" THEN 'true' WHEN NOT "flag" THEN 'false' END,
     CAST("at" AS DATE),

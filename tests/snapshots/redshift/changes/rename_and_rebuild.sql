@@ -1,5 +1,5 @@
 -- rename column text: note -> text; in place; 
--- type text: varchar(20) -> date; rebuild; text that is not a valid date fails
+-- type text: varchar(20) -> date; rebuild; empty text becomes NULL, other text that is not a valid date fails, times of day are lost
 -- note: bound views follow a rename; late-binding views and queries need the new name, and a materialized view of a renamed column must be created again
 
 -- s.t on prod: changes of the table
@@ -24,7 +24,7 @@ DISTSTYLE AUTO;
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "text", "amount")
 SELECT
     "id",
-    CAST("note" AS date),
+    CAST(NULLIF(trim("note"), '') AS date),
     "amount"
 FROM "s"."t";
 

@@ -1,5 +1,5 @@
 -- type id: integer -> bigint; rebuild; 
--- type note: varchar(20) -> date; rebuild; text that is not a valid date fails
+-- type note: varchar(20) -> date; rebuild; empty text becomes NULL, other text that is not a valid date fails, times of day are lost
 -- type amount: decimal(12,2) -> decimal(14,3); rebuild; 
 -- type flag: boolean -> varchar(5); rebuild; 
 -- type at: timestamp -> date; rebuild; the times of day are lost
@@ -30,7 +30,7 @@ DISTSTYLE AUTO;
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
 SELECT
     CAST("id" AS bigint),
-    CAST("note" AS date),
+    CAST(NULLIF(trim("note"), '') AS date),
     CAST("amount" AS decimal(14,3)),
     CASE WHEN "flag" THEN 'true' WHEN NOT "flag" THEN 'false' END,
     CAST("at" AS date),
