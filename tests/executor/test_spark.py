@@ -264,25 +264,35 @@ def test_plans_and_drafts_fetch_rows(make_project: MakeProject, spark: Any) -> N
     assert [str(column.data_type) for column in draft.spec.columns][:2] == ["bigint", "date"]
 
 
-def test_an_asset_may_return_it(make_project: MakeProject, spark: Any) -> None:
-    """Dagster's IO manager loads a Spark DataFrame as any other frame."""
+def test_assets_return_and_take_it(make_project: MakeProject, spark: Any) -> None:
+    """Dagster's IO manager loads a Spark DataFrame as any other frame, and reads tables as one."""
     import dagster as dg
+    from pyspark.sql import DataFrame
 
     from loader.dagster_io import DuckDBIOManager
 
-    project = make_project({"t.yml": spec()})
+    total = {"name": "total", "columns": [{"name": "n", "data_type": "bigint"}]}
+    project = make_project({"t.yml": spec(), "total.yml": {"schema": "s", **total}})
     root = project.config.root
 
     @dg.asset(key=["s", "t"])
     def rows() -> Any:
         return frame_of(spark)
 
+    def count(rows: DataFrame) -> list[dict[str, int]]:
+        return [{"n": rows.count()}]
+
+    count.__annotations__["rows"] = DataFrame  # not its name, which only this function knows
+    ins = {"rows": dg.AssetIn(["s", "t"])}
     manager = DuckDBIOManager(
         database=str(root / "warehouse.duckdb"), specs=str(root / "specs"), staging=str(root / "st")
     )
-    done = dg.materialize([rows], resources={"io_manager": manager})
+    assets = [rows, dg.asset(key=["s", "total"], ins=ins)(count)]
+    done = dg.materialize(assets, resources={"io_manager": manager})
     assert done.success
     assert facts(project) == ALL
+    found: Any = project.read(project.spec("s/total"), as_="arrow")
+    assert found.to_pylist() == [{"n": ROWS}]
 
 
 def test_connect_is_the_same(make_project: MakeProject, tmp_path: Path) -> None:

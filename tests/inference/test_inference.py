@@ -545,7 +545,7 @@ def test_a_table_of_text_gets_what_pandas_would_write_as_csv() -> None:
             "mixed": objects(float("nan"), "007", 1),
         }
     )
-    live = LiveTable(tuple(LiveColumn(name, "VARCHAR", nullable=True) for name in frame))
+    live = LiveTable(tuple(LiveColumn(str(name), "VARCHAR", nullable=True) for name in frame))
     spec, opened = infer_spec(frame, live, dialect=DUCKDB, schema="s", name="t")
     assert {column.data_type.name for column in spec.columns} == {"varchar"}
     (chunk,) = opened.chunks
