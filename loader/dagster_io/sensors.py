@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ def new_files_sensor(
     io_manager_key: str = "io_manager",
     name: str = "new_files",
     minimum_interval_seconds: int = 60,
+    max_runs: int = 100,
 ) -> dg.SensorDefinition:
     """A sensor that materializes tables when there are files that the ledger does not know.
 
@@ -47,6 +49,7 @@ def new_files_sensor(
         io_manager_key: The resource that loads the tables, whose ledger is asked.
         name: The sensor's name.
         minimum_interval_seconds: The time between two looks.
+        max_runs: The most runs that one look requests; the others follow with the next looks.
 
     Raises:
         SpecError: a spec file is invalid; lists every problem of every file.
@@ -71,15 +74,13 @@ def new_files_sensor(
                 found.add(spec, definition, _find_new_files(spec, root, target))
             except LoaderError as error:
                 errors.append(f"{spec.table}: {error}")
-        if errors and not found.requests:
+        if errors and not found.wanted:
             raise dg.Failure("\n\n".join(errors))
         for text in (*found.notes, *errors):
             context.log.warning(text)
-        if not found.requests:
+        if not found.wanted:
             return dg.SkipReason("; ".join(found.notes) or "no new files")
-        return dg.SensorResult(
-            run_requests=found.requests, dynamic_partitions_requests=found.additions
-        )
+        return _request_runs(context, found.wanted, max_runs)
 
     return dg.SensorDefinition(
         name=name,
@@ -122,12 +123,52 @@ def _find_new_files(
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """A run for new files."""
+
+    request: dg.RunRequest
+    dynamic_keys: frozenset[tuple[str, str]] = frozenset()
+    """Its keys of dynamic partitions, each after the name of its definition."""
+
+    @property
+    def key(self) -> str:
+        """The key by which Dagster knows a run that it has started already."""
+        return self.request.run_key or ""
+
+
+def _request_runs(
+    context: dg.SensorEvaluationContext, wanted: Sequence[_Wanted], max_runs: int
+) -> dg.SensorResult:
+    """Request some of the runs: first those that no look has requested yet.
+
+    The cursor has the keys of those that were: runs that fail would else stand in the way of
+    others for good.
+    """
+    requested = set(json.loads(context.cursor or "[]"))
+    chosen = sorted(wanted, key=lambda one: one.key in requested)[:max_runs]
+    keys = {one.key for one in chosen} | (requested & {one.key for one in wanted})
+    if len(keys) < len(wanted):
+        left = format_count(len(wanted) - len(keys), "run")
+        context.log.info(f"{left} for new files will be requested by the next looks")
+    added: dict[str, list[str]] = {}
+    for name, key in sorted(set().union(*(one.dynamic_keys for one in chosen))):
+        if not context.instance.has_dynamic_partition(name, key):
+            added.setdefault(name, []).append(key)
+    return dg.SensorResult(
+        run_requests=[one.request for one in chosen],
+        dynamic_partitions_requests=[
+            dg.AddDynamicPartitionsRequest(name, keys) for name, keys in added.items()
+        ],
+        cursor=json.dumps(sorted(keys)),
+    )
+
+
+@dataclass(frozen=True)
 class _Found:
     """What a look has found."""
 
     instance: dg.DagsterInstance
-    requests: list[dg.RunRequest] = field(default_factory=list)
-    additions: list[dg.AddDynamicPartitionsRequest] = field(default_factory=list)
+    wanted: list[_Wanted] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(
@@ -136,12 +177,13 @@ class _Found:
         definition: dg.PartitionsDefinition | None,
         found: Mapping[str | None, Sequence[ListedFile]],
     ) -> None:
-        """Request a run for each partition of a table that has new files."""
+        """Want a run for each partition of a table that has new files."""
         asset = [asset_key(spec)]
         if definition is None:
             every = [file for some in found.values() for file in some]
             if every:
-                self.requests.append(dg.RunRequest(_run_key(spec, every), asset_selection=asset))
+                request = dg.RunRequest(_run_key(spec, every), asset_selection=asset)
+                self.wanted.append(_Wanted(request))
             return
         parts = by_dimension(spec, definition)
         waiting: list[str] = []
@@ -151,13 +193,11 @@ class _Found:
                 if not all(_is_there(parts[at], key) for at, key in keys.items()):
                     waiting.append(str(name))
                     continue
-                self._add_dynamic(parts, keys)
                 several = isinstance(definition, dg.MultiPartitionsDefinition)
                 key = dg.MultiPartitionKey(keys) if several else next(iter(keys.values()))
                 run_key = _run_key(spec, files)
-                self.requests.append(
-                    dg.RunRequest(run_key, asset_selection=asset, partition_key=key)
-                )
+                request = dg.RunRequest(run_key, asset_selection=asset, partition_key=key)
+                self.wanted.append(_Wanted(request, _dynamic_keys(parts, keys)))
         if waiting:
             count = format_count(len(waiting), "partition")
             self.notes.append(
@@ -165,16 +205,15 @@ class _Found:
                 f" {waiting[0]}"
             )
 
-    def _add_dynamic(
-        self, parts: Mapping[str, dg.PartitionsDefinition], keys: Mapping[str, str]
-    ) -> None:
-        for name, key in keys.items():
-            part = parts[name]
-            if isinstance(part, dg.DynamicPartitionsDefinition) and part.name is not None:
-                addition = part.build_add_request([key])
-                there = self.instance.has_dynamic_partition(part.name, key)
-                if not there and addition not in self.additions:
-                    self.additions.append(addition)
+
+def _dynamic_keys(
+    parts: Mapping[str, dg.PartitionsDefinition], keys: Mapping[str, str]
+) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (part.name, keys[name])
+        for name, part in parts.items()
+        if isinstance(part, dg.DynamicPartitionsDefinition) and part.name is not None
+    )
 
 
 def _dagster_keys(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ def rows(*numbers: int, day: str = "2013-01-01", origin: str = "JFK") -> str:
     return "\n".join(["day,origin,n", *lines, ""])
 
 
-def tick(location: Location, name: str = "warehouse__new_files") -> Any:
+def tick(location: Location, name: str = "warehouse__new_files", cursor: str | None = None) -> Any:
     """What a look of the sensor asks for."""
     with location.defs() as defs:
         # As the daemon makes it; that of `build_sensor_context` knows no dynamic partitions.
         context = dg.SensorEvaluationContext(
             location.instance.get_ref(),
+            cursor=cursor,
             repository_def=defs.get_repository_def(),
             resources={"io_manager": (defs.resources or {})["io_manager"]},
         )
@@ -102,6 +103,24 @@ def test_each_partition_with_new_files_has_a_run(location: Location) -> None:
     assert [one.partition_key for one in found.run_requests] == ["2013-01-03"]
     run_requested(location, found)
     assert [n for _, _, n in location.rows()] == [1, 3, 4]
+
+
+def test_a_look_requests_a_hundred_runs_and_later_ones_the_others(location: Location) -> None:
+    """Thousands of new days do not flood Dagster, and runs that fail do not stop the others."""
+    location.file("loader.toml", "")
+    location.spec(table(**BY_DAY, source={"files": "data/{date}/*.csv", "load": "new"}))
+    days = [str(date(2013, 1, 1) + timedelta(days=n)) for n in range(230)]
+    for day in days:
+        location.file(f"data/{day}/a.csv", rows(1, day=day))
+    cursor, asked = None, list[str]()
+    for _ in range(4):
+        found = tick(location, cursor=cursor)
+        assert len(found.run_requests) == 100
+        asked += [one.partition_key for one in found.run_requests]
+        cursor = found.cursor
+    # No run loads anything here, as if each had failed: the last looks ask once more.
+    assert sorted(asked[:230]) == days
+    assert len(set(asked)) == 230
 
 
 def test_dynamic_partitions_are_added_with_their_files(location: Location) -> None:
