@@ -58,6 +58,7 @@ class Project:
     Without ``root`` or ``targets`` the settings are those of the nearest project file; ``specs``
     and ``templates`` replace its folders. Common arguments of the methods:
 
+    - ``spec``: a `TableSpec`, or its asset key or ``schema.table``.
     - ``partition``: a key, a range ``A..B``, a mapping by dimension, or a list of these; for loads
       also ``"auto"``, the partitions found in the data. None is the whole table; in the plan of a
       partitioned table it is a placeholder.
@@ -149,13 +150,16 @@ class Project:
         place = make_target(self.config, settings, target)
         return TargetContext(settings, place, self.renderer(target), self.config.root)
 
-    def slice(self, spec: TableSpec, partition: Request | None) -> Slice | None:
+    def _spec(self, spec: TableSpec | str) -> TableSpec:
+        return self.spec(spec) if isinstance(spec, str) else spec
+
+    def slice(self, spec: TableSpec | str, partition: Request | None) -> Slice | None:
         """The slice of a table that a partition request names; None names the whole table."""
-        return choose_slice(spec, partition)
+        return choose_slice(self._spec(spec), partition)
 
     def plan(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         partition: Request | None = None,
         *,
         target: str | None = None,
@@ -167,6 +171,7 @@ class Project:
 
         A ``frame`` is read and validated against the spec, but not written.
         """
+        spec = self._spec(spec)
         place = self.place(target)
         request = make_request(spec, partition, load_id, full_refresh=full_refresh)
         if frame is not None:
@@ -180,7 +185,7 @@ class Project:
         return plan_load(spec, self.renderer(target), place, request)
 
     def source(
-        self, spec: TableSpec, *, reload: bool = False, in_place: bool = False
+        self, spec: TableSpec | str, *, reload: bool = False, in_place: bool = False
     ) -> SourceFiles:
         """The files that a spec names in its ``source``, as the data of a load or a plan.
 
@@ -189,7 +194,7 @@ class Project:
         """
         from loader.executor.source import own_source
 
-        return own_source(spec, self.config.root, reload=reload, in_place=in_place)
+        return own_source(self._spec(spec), self.config.root, reload=reload, in_place=in_place)
 
     def script(self, plan: Plan) -> str:
         """A plan as a script for psql or the DuckDB shell, which stops where a check fails.
@@ -202,7 +207,7 @@ class Project:
 
     def load(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         frame: object,
         partition: Request | None = None,
         *,
@@ -220,6 +225,7 @@ class Project:
         """
         from loader.executor.load import Load
 
+        spec = self._spec(spec)
         context = self.context(target)
         chosen = load_id if load_id is not None else str(uuid.uuid4())
         request = make_request(spec, partition, chosen, full_refresh=full_refresh)
@@ -303,7 +309,7 @@ class Project:
 
     def open_query(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         partition: Request | None = None,
         *,
         query: str | None = None,
@@ -318,12 +324,12 @@ class Project:
         """
         from loader.executor.source_query import open_source_query
 
-        return open_source_query(spec, partition, self.config, query, connection)
+        return open_source_query(self._spec(spec), partition, self.config, query, connection)
 
     @overload
     def read(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         partition: Request | None = None,
         *,
         columns: Sequence[str] | None = None,
@@ -336,7 +342,7 @@ class Project:
     @overload
     def read(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         partition: Request | None = None,
         *,
         columns: Sequence[str] | None = None,
@@ -349,7 +355,7 @@ class Project:
 
     def read(
         self,
-        spec: TableSpec,
+        spec: TableSpec | str,
         partition: Request | None = None,
         *,
         columns: Sequence[str] | None = None,
@@ -369,17 +375,19 @@ class Project:
         """
         from loader.executor.read import Reading
 
+        spec = self._spec(spec)
         chosen = choose_slice(spec, partition)
         statement = plan_read(spec, self.renderer(target), chosen, columns, limit, where)
         reading = Reading(spec, statement, chosen, columns, limit, where, self.context(target))
         return reading.read(as_, spark)
 
     def check(
-        self, spec: TableSpec, partition: Request | None = None, *, target: str | None = None
+        self, spec: TableSpec | str, partition: Request | None = None, *, target: str | None = None
     ) -> list[CheckResult]:
         """Run the spec's checks on the table; failed checks come with rows that violate them."""
         from loader.executor.checks import run_checks
 
+        spec = self._spec(spec)
         return run_checks(spec, choose_slice(spec, partition), self.context(target))
 
     def clean(
@@ -416,11 +424,16 @@ class Project:
         return clean_backups(self.context(target), age, dry_run=dry_run)
 
     def count(
-        self, spec: TableSpec, partitions: Iterable[Request | None], *, target: str | None = None
+        self,
+        spec: TableSpec | str,
+        partitions: Iterable[Request | None],
+        *,
+        target: str | None = None,
     ) -> list[int]:
         """Count the table's rows in each of the given slices; None is the whole table."""
         from loader.executor.checks import count_rows
 
+        spec = self._spec(spec)
         slices = [
             None if partition is None else make_slice(spec.dimensions, partition)
             for partition in partitions
