@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from loader.errors import LoaderError
@@ -116,7 +117,8 @@ def run_tables(
 ) -> tuple[TableRun, ...]:
     """Load tables, each in a transaction of its own.
 
-    When the run is interrupted, the loads that are at work roll back, and no other begins.
+    A table whose checks refer to another one of the run is loaded after it, whatever becomes of
+    that. When the run is interrupted, the loads that are at work roll back, and no other begins.
 
     Args:
         specs: The tables.
@@ -125,10 +127,11 @@ def run_tables(
         on_table: Called in the thread of the caller.
         on_progress: Called in the threads that load.
     """
-    run = _Run(load_one, on_progress)
+    run = _Run(specs, load_one, on_progress)
     done: dict[str, TableRun] = {}
     try:
-        for table in run.in_turn(specs) if min(jobs, len(specs)) < 2 else run.at_once(specs, jobs):
+        jobs = min(jobs, len(specs))
+        for table in run.in_turn() if jobs < 2 else run.at_once(jobs):
             done[table.asset_key] = table
             on_table(table, len(specs))
     except KeyboardInterrupt as stop:
@@ -143,64 +146,107 @@ def run_tables(
     return tuple(done[spec.asset_key] for spec in specs)
 
 
+def order_by_references(specs: Sequence[TableSpec]) -> TopologicalSorter[str]:
+    """The names of tables, each after those whose values its checks refer to.
+
+    Tables that refer to each other in a circle wait for nothing.
+    """
+    names = {spec.table for spec in specs}
+    needs = {spec.table: (_referenced_tables(spec) & names) - {spec.table} for spec in specs}
+    while True:
+        order = TopologicalSorter(needs)
+        try:
+            order.prepare()
+        except CycleError as error:
+            needs |= {name: set() for name in error.args[1]}
+        else:
+            return order
+
+
+def _referenced_tables(spec: TableSpec) -> set[str]:
+    references = (check.references for check in spec.checks)
+    return {f"{one.schema_name or spec.schema_name}.{one.table}" for one in references if one}
+
+
 class _Run:
     """The tables of one run, and the threads that load them."""
 
-    def __init__(self, load_one: LoadOne, on_progress: OnTableProgress) -> None:
+    def __init__(
+        self, specs: Sequence[TableSpec], load_one: LoadOne, on_progress: OnTableProgress
+    ) -> None:
         self._load_one, self._on_progress = load_one, on_progress
-        self._waiting: queue.SimpleQueue[TableSpec] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[TableRun | BaseException | None] = queue.SimpleQueue()
+        self._specs = {spec.table: spec for spec in specs}
+        self._order = order_by_references(specs)
+        self._waiting: queue.SimpleQueue[TableSpec | None] = queue.SimpleQueue()
+        """Tables that can be loaded now; None for a thread that is to end."""
+        self._done: queue.SimpleQueue[tuple[TableSpec, TableRun | BaseException] | None]
+        self._done = queue.SimpleQueue()
         """What became of tables; None for a thread that has ended."""
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
 
-    def in_turn(self, specs: Sequence[TableSpec]) -> Iterator[TableRun]:
+    def in_turn(self) -> Iterator[TableRun]:
         """Load one table after the other in this thread."""
-        for spec in specs:
-            yield self._run(spec)
+        while self._order.is_active():
+            for table in self._order.get_ready():
+                yield self._run(self._specs[table])
+                self._order.done(table)
 
-    def at_once(self, specs: Sequence[TableSpec], jobs: int) -> Iterator[TableRun]:
+    def at_once(self, jobs: int) -> Iterator[TableRun]:
         """Load tables in threads; yields them as they are done.
 
         Raises:
             Exception: a load has failed in a way that it should not; the others are done first.
         """
-        for spec in specs:
-            self._waiting.put(spec)
-        for _ in range(min(jobs, len(specs))):
+        for _ in range(jobs):
             thread = threading.Thread(target=self._work, name="loader-run", daemon=True)
             self._threads.append(thread)
+        self._release()
+        for thread in self._threads:
             thread.start()
         yield from self._collect()
 
     def stop(self) -> Iterator[TableRun]:
         """Roll back the loads that are at work; yields those that were done in the meantime."""
         self._stopped.set()
+        self._end_threads()
         yield from self._collect()
+
+    def _release(self) -> None:
+        """Let the threads load what waits for nothing more; they end after the last table."""
+        for table in self._order.get_ready():
+            self._waiting.put(self._specs[table])
+        if not self._order.is_active():
+            self._end_threads()
+
+    def _end_threads(self) -> None:
+        for _ in self._threads:
+            self._waiting.put(None)
 
     def _collect(self) -> Iterator[TableRun]:
         errors: list[BaseException] = []
         while self._threads:
-            match self._done.get():
-                case None:
-                    self._threads.pop()
-                case TableRun() as table:
-                    yield table
-                case error:
-                    errors.append(error)
+            done = self._done.get()
+            if done is None:
+                self._threads.pop()
+                continue
+            spec, outcome = done
+            self._order.done(spec.table)
+            self._release()
+            if isinstance(outcome, TableRun):
+                yield outcome
+            else:
+                errors.append(outcome)
         if errors and not self._stopped.is_set():
             raise errors[0]
 
     def _work(self) -> None:
-        try:
-            while not self._stopped.is_set():
-                self._done.put(self._run(self._waiting.get_nowait()))
-        except queue.Empty:
-            pass
-        except BaseException as error:  # noqa: BLE001  raised in the thread of the caller
-            self._done.put(error)
-        finally:
-            self._done.put(None)
+        while (spec := self._waiting.get()) is not None and not self._stopped.is_set():
+            try:
+                self._done.put((spec, self._run(spec)))
+            except BaseException as error:  # noqa: BLE001  raised in the thread of the caller
+                self._done.put((spec, error))
+        self._done.put(None)
 
     def _run(self, spec: TableSpec) -> TableRun:
         started = time.perf_counter()

@@ -88,6 +88,45 @@ def test_a_table_that_fails_stops_no_other(
     assert project.run("s/keyed", "auto").rows_loaded == 2
 
 
+def valid_ids(table: str, **schema: str) -> list[dict[str, Any]]:
+    there = {"references": {**schema, "table": table, "column": "id"}}
+    return [{"metric": "invalid_values", "column": "id", **there, "must_be": 0}]
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_what_checks_refer_to_is_loaded_first(make_project: MakeProject, jobs: int) -> None:
+    """A table whose values must be in others waits for these; circles wait for nothing."""
+    project = make_project(
+        {
+            "a.yml": spec("a", "in/x.csv", checks=valid_ids("b")),
+            "b.yml": spec("b", "in/x.csv", checks=valid_ids("c", schema="s") + valid_ids("b")),
+            "c.yml": spec("c", "in/x.csv", checks=valid_ids("c")),
+            "d.yml": spec("d", "in/x.csv", checks=valid_ids("e")),
+            "e.yml": spec("e", "in/x.csv", checks=valid_ids("d")),
+            "f.yml": spec("f", "in/x.csv", checks=valid_ids("elsewhere", schema="other")),
+        }
+    )
+    write(project, "in/x.csv", 1, 2)
+    done: list[str] = []
+    result = project.run(jobs=jobs, on_table=lambda table, _: done.append(table.table))
+    assert [name for name in done if name in ("s.a", "s.b", "s.c")] == ["s.c", "s.b", "s.a"]
+    wanted = dict.fromkeys("abc", "loaded") | dict.fromkeys("def", "failed")
+    assert statuses(result.tables) == wanted
+    assert [table.asset_key for table in result.tables] == [f"s/{name}" for name in "abcdef"]
+
+
+def test_what_waits_for_a_table_that_fails_is_tried(make_project: MakeProject) -> None:
+    """Its check decides, by the rows that the other table has still."""
+    project = make_project(
+        {"a.yml": spec("a", "in/x.csv", checks=valid_ids("b")), "b.yml": spec("b", "in/b.csv")}
+    )
+    write(project, "in/x.csv", 1)
+    write(project, "in/b.csv", 1)
+    assert project.run().ok
+    write(project, "in/b.csv", "no number")
+    assert statuses(project.run().tables) == {"a": "loaded", "b": "failed"}
+
+
 def test_partitions_of_a_run(make_project: MakeProject) -> None:
     """Partitions are for partitioned tables; the others are loaded as a whole."""
     project = some(make_project)
