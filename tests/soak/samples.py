@@ -9,8 +9,9 @@ from dataclasses import dataclass
 LEAST = 30
 """Fewer samples than this in the life of a process tell nothing of growth."""
 
-LEAST_OF_MEMORY = 90
-"""Likewise of memory and of the threads of libraries, which the first dozens of loads settle."""
+LEAST_OF_MEMORY = 600
+"""Likewise of memory and of the threads of libraries: what allocators keep settles in the first
+hundreds of loads, of all sizes."""
 
 
 @dataclass(frozen=True)
