@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import product
 
 import dagster as dg
@@ -42,7 +43,7 @@ def _make_schedule(spec: TableSpec, cron: str) -> dg.ScheduleDefinition:
             return
         instance = context.instance
         with dg.partition_loading_context(effective_dt=time, dynamic_partitions_store=instance):
-            for key in _due_keys(definition):
+            for key in _due_keys(definition, time):
                 yield dg.RunRequest(f"{time.isoformat()} {key}", partition_key=key)
 
     try:
@@ -61,14 +62,16 @@ def _make_schedule(spec: TableSpec, cron: str) -> dg.ScheduleDefinition:
         ) from error
 
 
-def _due_keys(definition: dg.PartitionsDefinition) -> list[str]:
+def _due_keys(definition: dg.PartitionsDefinition, time: datetime) -> list[str]:
     """The keys that a tick is for, in the current partition loading context."""
     if isinstance(definition, dg.MultiPartitionsDefinition):
         dimensions = definition.partitions_defs
         names = [one.name for one in dimensions]
-        rows = product(*(_due_keys(one.partitions_def) for one in dimensions))
+        rows = product(*(_due_keys(one.partitions_def, time) for one in dimensions))
         return [dg.MultiPartitionKey(dict(zip(names, row, strict=True))) for row in rows]
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
-        last = definition.get_last_partition_key()
-        return [] if last is None else [last]
+        window = definition.get_last_partition_window()
+        while window is not None and window.end > time:  # with an end_offset it is not over yet
+            window = definition.get_prev_partition_window(window.start)
+        return [] if window is None else [window.start.strftime(definition.fmt)]
     return list(definition.get_partition_keys())

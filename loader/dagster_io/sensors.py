@@ -24,6 +24,10 @@ from loader.spec.partition_keys import parse_key
 from loader.text_tables import format_count
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
     from loader.data.files.listing import ListedFile
     from loader.executor.context import TargetContext
 
@@ -64,11 +68,13 @@ def new_files_sensor(
             " have its partitions, as in data/{date}.csv",
         )
 
+    jobs = _make_jobs(watched, name)
+
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         manager = getattr(context.resources, io_manager_key)
         target = find_project(manager, io_manager_key).context()
         root = project.config.root
-        found, errors = _Found(context.instance), list[str]()
+        found, errors = _Found(context.instance, jobs), list[str]()
         for spec, definition in watched:
             try:
                 found.add(spec, definition, _find_new_files(spec, root, target))
@@ -87,9 +93,28 @@ def new_files_sensor(
         evaluation_fn=look,
         minimum_interval_seconds=minimum_interval_seconds,
         description=f"Loads new files of {', '.join(spec.table for spec, _ in watched)}.",
-        target=dg.AssetSelection.assets(*(asset_key(spec) for spec, _ in watched)),
+        jobs=list({job.name: job for job in jobs.values()}.values()),
         required_resource_keys={io_manager_key},
     )
+
+
+def _make_jobs(
+    watched: Sequence[tuple[TableSpec, dg.PartitionsDefinition | None]], name: str
+) -> dict[str, UnresolvedAssetJobDefinition]:
+    """The job of each asset: one for all, but a job's assets have the same partitions."""
+    groups: list[tuple[dg.PartitionsDefinition | None, list[TableSpec]]] = []
+    for spec, definition in watched:
+        same = (group for known, group in groups if known == definition)
+        group = next(same, None)
+        if group is None:
+            groups.append((definition, group := []))
+        group.append(spec)
+    jobs: dict[str, UnresolvedAssetJobDefinition] = {}
+    for number, (_, group) in enumerate(groups, 1):
+        selection = dg.AssetSelection.assets(*map(asset_key, group))
+        job = dg.define_asset_job(name if number == 1 else f"{name}_{number}", selection)
+        jobs |= dict.fromkeys((spec.asset_key for spec in group), job)
+    return jobs
 
 
 def is_watched(spec: TableSpec) -> bool:
@@ -168,6 +193,8 @@ class _Found:
     """What a look has found."""
 
     instance: dg.DagsterInstance
+    jobs: Mapping[str, UnresolvedAssetJobDefinition]
+    """The job of each asset."""
     wanted: list[_Wanted] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -178,12 +205,10 @@ class _Found:
         found: Mapping[str | None, Sequence[ListedFile]],
     ) -> None:
         """Want a run for each partition of a table that has new files."""
-        asset = [asset_key(spec)]
         if definition is None:
             every = [file for some in found.values() for file in some]
             if every:
-                request = dg.RunRequest(_run_key(spec, every), asset_selection=asset)
-                self.wanted.append(_Wanted(request))
+                self.wanted.append(_Wanted(self._make_request(spec, every)))
             return
         parts = by_dimension(spec, definition)
         waiting: list[str] = []
@@ -195,8 +220,7 @@ class _Found:
                     continue
                 several = isinstance(definition, dg.MultiPartitionsDefinition)
                 key = dg.MultiPartitionKey(keys) if several else next(iter(keys.values()))
-                run_key = _run_key(spec, files)
-                request = dg.RunRequest(run_key, asset_selection=asset, partition_key=key)
+                request = self._make_request(spec, files, key)
                 self.wanted.append(_Wanted(request, _dynamic_keys(parts, keys)))
         if waiting:
             count = format_count(len(waiting), "partition")
@@ -204,6 +228,16 @@ class _Found:
                 f"{spec.table} has files of {count} that Dagster does not have yet, such as"
                 f" {waiting[0]}"
             )
+
+    def _make_request(
+        self, spec: TableSpec, files: Sequence[ListedFile], partition: str | None = None
+    ) -> dg.RunRequest:
+        return dg.RunRequest(
+            _run_key(spec, files),
+            job_name=self.jobs[spec.asset_key].name,
+            asset_selection=[asset_key(spec)],
+            partition_key=partition,
+        )
 
 
 def _dynamic_keys(

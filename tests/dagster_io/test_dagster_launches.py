@@ -105,6 +105,27 @@ def test_each_partition_with_new_files_has_a_run(location: Location) -> None:
     assert [n for _, _, n in location.rows()] == [1, 3, 4]
 
 
+def test_tables_with_other_partitions_have_one_sensor(location: Location) -> None:
+    """Dagster runs tables with different partitions in different jobs; the sensor names them."""
+    location.file("loader.toml", "")
+    source = {"files": "data/{date}/*.csv", "load": "new"}
+    location.spec(table(**BY_DAY, source=source))
+    later = {"date": {"start": "2013-01-02"}}
+    others: dict[str, dict[str, Any]] = {
+        "later": {**BY_DAY, "dagster": {"partitions": later}, "source": source},
+        "same": {**BY_DAY, "source": source},
+        "whole": {**NEW, "source": {"files": "data/*/a.csv", "load": "new"}},
+    }
+    for name, fields in others.items():
+        location.spec({**table(**fields), "name": name}, f"{name}.yml")
+    location.file("data/2013-01-02/a.csv", rows(1, day="2013-01-02"))
+    found = tick(location)
+    assert len(found.run_requests) == 4
+    assert len({one.job_name for one in found.run_requests}) == 3
+    run_requested(location, found)
+    assert tick(location).skip_message == "no new files"
+
+
 def test_a_look_requests_a_hundred_runs_and_later_ones_the_others(location: Location) -> None:
     """Thousands of new days do not flood Dagster, and runs that fail do not stop the others."""
     location.file("loader.toml", "")
@@ -225,6 +246,14 @@ SCHEDULED: dict[str, tuple[dict[str, Any], list[str | None]]] = {
     "before the first": (
         {**BY_DAY, "dagster": {"partitions": {"date": {"start": "2013-02-01"}}}},
         [],
+    ),
+    "days that begin before their end": (
+        {**BY_DAY, "dagster": {"partitions": {"date": {"start": "2013-01-01", "end_offset": 2}}}},
+        ["2013-01-05"],
+    ),
+    "days that come late": (
+        {**BY_DAY, "dagster": {"partitions": {"date": {"start": "2013-01-01", "end_offset": -1}}}},
+        ["2013-01-04"],
     ),
 }
 
