@@ -70,7 +70,7 @@ class TableRows(dg.Resolvable):
             " {date:%Y/%m/%d} is replaced by the partition key of the dimension `date`."
         ),
     ] = None
-    deps: Annotated[Sequence[str], _describe("Asset keys of the upstream assets.")] = ()
+    deps: Annotated[str | Sequence[str], _describe("Asset keys of the upstream assets.")] = ()
 
 
 @dg.scaffold_with(TableSpecsScaffolder)
@@ -82,7 +82,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         str, _describe("The folder of the table specs, relative to this component's folder.")
     ] = "specs"
     select: Annotated[
-        Sequence[str], _describe("Asset keys, globs or spec files; default all tables.")
+        str | Sequence[str], _describe("Asset keys, globs or spec files; default all tables.")
     ] = ()
     io_manager_key: Annotated[
         str | None,
@@ -161,7 +161,10 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         default = "io_manager" if manager is None else f"{name}__io_manager"
         key = self.io_manager_key or default
         project = Project(specs=specs, target=self.target)
-        entries = project.catalog.select(list(self.select))
+        selected = _to_list(self.select)
+        checks = _parse_switch("checks", self.checks, "partitioned")
+        external = _parse_switch("external", self.external)
+        entries = project.catalog.select(selected)
         sources = _match_sources(self.assets, entries)
         assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
         loaded: list[str] = []
@@ -177,24 +180,25 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
                     hint="set asset_key in the spec instead",
                 )
             rows = self._find_rows(context, project, entry, source, folder)
-            deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in source.deps]
+            deps = [dg.AssetDep(dg.AssetKey.from_user_string(key)) for key in _to_list(source.deps)]
             if rows is not None:
                 loaded.append(entry.name)
                 assets.append(_make_asset(asset, rows, [*asset.deps, *deps], self.pool, key))
-            elif self.external:
+            elif external:
                 assets.append(asset.merge_attributes(deps=deps))
         watched = [
             entry.name
             for entry in entries
             if entry.spec and is_watched(entry.spec) and entry.name not in sources
         ]
-        partitioned = self.checks == "partitioned"
-        checks = asset_checks(
-            project, list(self.select), io_manager_key=key, partitioned=partitioned
-        )
+        partitioned = checks == "partitioned"
         return dg.Definitions(
             assets=assets,
-            asset_checks=checks if self.checks else [],
+            asset_checks=asset_checks(
+                project, selected, io_manager_key=key, partitioned=partitioned
+            )
+            if checks
+            else [],
             schedules=schedules(project, loaded) if loaded else [],
             sensors=[
                 new_files_sensor(project, watched, io_manager_key=key, name=f"{name}__new_files")
@@ -220,7 +224,7 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         if source.callable is not None:
             return _import_function(context, entry.name, source.callable)
         if source.files is not None:
-            files = (source.files,) if isinstance(source.files, str) else tuple(source.files)
+            files = tuple(_to_list(source.files))
             if not files:
                 raise _entry_error(entry.name, "has an empty list of files", "add a file")
             for name in files:
@@ -239,6 +243,23 @@ class TableSpecsComponent(dg.Component, dg.Resolvable):
         if table.source.query is not None:
             return _make_query(project, table)
         return None
+
+
+def _to_list(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _parse_switch(name: str, given: object, *words: str) -> object:
+    """True, False or one of the words; YAML that is filled in from variables gives text.
+
+    Raises:
+        PlanError: it is something else.
+    """
+    known = {"true": True, "false": False, **{word: word for word in words}}
+    found = known.get(str(given).strip().lower())
+    if found is None:
+        raise PlanError(f"{name}: `{given}` is not one of {', '.join(known)}")
+    return found
 
 
 def _match_sources(given: dict[str, TableRows], entries: Sequence[Entry]) -> dict[str, TableRows]:

@@ -38,8 +38,13 @@ def resolve_fields(context: dg.ResolutionContext, fields: Any) -> dict[str, Any]
     A field that is just ``{{ env.NAME }}`` becomes an `EnvVar`: it is read when a run needs it, and
     Dagster's pages show its name, not its value.
     """
+    if fields is None:
+        return None
     if not isinstance(fields, Mapping):
-        return None if fields is None else context.resolve_value(fields, as_type=dict[str, Any])
+        raise PlanError(
+            f"io_manager: expected fields, found `{fields}`",
+            hint="write {type: duckdb, database: …} or {type: redshift, …}, or set target",
+        )
     manager = _MANAGERS.get(str(fields.get("type")))
     return {
         name: _resolve(context, value, _kind_of_field(manager, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def _without_none(annotation: Any) -> tuple[bool, Any]:
 
 
 def _unsupported(annotation: Any) -> PlanError:
-    shown = getattr(annotation, "__qualname__", None) or str(annotation)
+    is_class = isinstance(annotation, type) and not get_args(annotation)
+    shown = annotation.__qualname__ if is_class else str(annotation)
     return PlanError(
         f"an input cannot be read as `{shown}`, its annotation", hint=f"use {_SUPPORTED}"
     )
@@ -190,7 +192,7 @@ def _parse_request(context: dg.InputContext, default: Form) -> _Request:
         _columns(options),
         _limit(options),
         _where(options),
-        bool(_plain(options.get("allow_missing_partitions"))),
+        _lenient(options),
     )
 
 
@@ -268,7 +270,23 @@ def _columns(options: Mapping[str, Any]) -> list[str] | None:
             f"the input's `columns` must be a list of names, not {given!r}",
             hint="set the metadata `columns` to a list of column names",
         )
+    twice = [name for name, times in Counter(map(str.lower, names)).items() if times > 1]
+    if twice:
+        raise PlanError(
+            f"the input's `columns` name `{twice[0]}` twice",
+            hint="set the metadata `columns` to a list of different column names",
+        )
     return list(names)
+
+
+def _lenient(options: Mapping[str, Any]) -> bool:
+    given = _plain(options.get("allow_missing_partitions"))
+    if given is not None and not isinstance(given, bool):
+        raise PlanError(
+            f"the input's `allow_missing_partitions` must be true or false, not {given!r}",
+            hint="set the metadata `allow_missing_partitions` to True, or leave it out",
+        )
+    return bool(given)
 
 
 def _limit(options: Mapping[str, Any]) -> int | None:

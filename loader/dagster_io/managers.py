@@ -41,7 +41,8 @@ class TableIOManager(dg.ConfigurableIOManager):
     default_frame: Literal["pandas", "polars", "arrow"] = "pandas"
     """The frame type of an input without an annotation."""
     sample_rows: int = 0
-    """How many rows of each load its page shows; columns with a classification are left out."""
+    """How many rows of the loaded partitions, or of the table, the page of a load shows; columns
+    with a classification are left out."""
 
     _project: Project | None = PrivateAttr(default=None)
     _tables: Tables | None = PrivateAttr(default=None)
@@ -85,7 +86,7 @@ class TableIOManager(dg.ConfigurableIOManager):
         if self._tables is None:
             infers = self.on_missing_spec == "infer"
             self._tables = Tables(
-                self.project, infers, self.default_frame, max(self.sample_rows, 0), self.evolve
+                self.project, infers, self.default_frame, self.sample_rows, self.evolve
             )
         return self._tables
 
@@ -110,8 +111,8 @@ class TableIOManager(dg.ConfigurableIOManager):
             ),
             "sample_rows": dg.Field(
                 int,
-                default_value=0,
-                description="How many of the loaded rows to show; 0 is what the manager says.",
+                is_required=False,
+                description="How many rows of the partitions to show, instead of the manager's.",
             ),
         }
 

@@ -96,9 +96,9 @@ def _load(
     _log(context, result)
     keys = list(selection.cells) if selection else []
     metadata = {**table, **load_metadata(result, len(keys) or 1)}
-    samples = options.get("sample_rows") or tables.sample_rows
-    if samples:
-        metadata["sample_rows"] = _read_sample(tables.project, spec, partition, samples)
+    most = options.get("sample_rows", tables.sample_rows)
+    if most > 0:
+        metadata |= _read_sample(tables.project, context, spec, partition, most)
     rows, counts = _count_rows(tables.project, context, result, spec, selection)
     if rows is not None:
         metadata[_ROWS] = rows
@@ -152,13 +152,24 @@ def _count_rows(
     return rows, counts
 
 
-def _read_sample(project: Project, spec: TableSpec, partition: Any, most: int) -> Any:
-    """Some rows that are now in the slice of a load, without columns with a classification."""
+def _read_sample(
+    project: Project, context: dg.OutputContext, spec: TableSpec, partition: Any, most: int
+) -> dict[str, Any]:
+    """Some rows that are now in the slice of a load, without columns with a classification.
+
+    If they cannot be read, the load is done all the same.
+    """
     shown = [column.name for column in spec.columns if not column.classification]
-    frame: Any = project.read(spec, partition, columns=shown, limit=most, as_="arrow")
-    return table_value(
-        [{name: _cell(value) for name, value in row.items()} for row in frame.to_pylist()], most
-    )
+    if not shown:
+        return {}
+    try:
+        frame: Any = project.read(spec, partition, columns=shown, limit=most, as_="arrow")
+    except LoaderError as error:
+        text = f"{spec.table} was loaded, but sample rows could not be read: {error.message}"
+        context.log.warning(escape_invisible(KNOWN.hide(text)))
+        return {}
+    rows = [{name: _cell(value) for name, value in row.items()} for row in frame.to_pylist()]
+    return {"sample_rows": table_value(rows, most)}
 
 
 def _cell(value: object) -> str | int:

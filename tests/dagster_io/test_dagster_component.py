@@ -368,6 +368,26 @@ def test_another_io_manager(location: Location) -> None:
     assert manager.project.live("s", "t") != "no schema"
 
 
+def test_one_key_needs_no_list_and_switches_come_from_variables(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One text is one key, not its characters, and `false` of the environment is false."""
+    monkeypatch.setenv("WITH_CHECKS", "false")
+    checked = table(checks=[{"metric": "row_count", "must_be_greater_than": 0}])
+    location.spec(checked)
+    location.spec({**table(), "name": "other"}, "other.yml")
+    location.file("__init__.py", "")
+    location.file("loads.py", "def rows(context): return None")
+    source = {"callable": ".loads:rows", "deps": "lake/raw"}
+    attributes = {"select": "s/t", "assets": {"s/t": source}}
+    with location.defs(**attributes, checks="{{ env.WITH_CHECKS }}") as defs:
+        graph = defs.resolve_asset_graph()
+        assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {"s/t", "lake/raw"}
+        assert not graph.asset_check_keys
+    with location.defs(**attributes, checks="true") as defs:
+        assert len(defs.resolve_asset_graph().asset_check_keys) == 1
+
+
 def test_translation(location: Location) -> None:
     """Words of the asset can be changed as in other components; its key cannot."""
     location.spec(table(source={"files": "in.csv"}, tags={"a": "b"}))
@@ -453,6 +473,13 @@ WRONG: list[tuple[Callable[[Location], None], dict[str, Any], str]] = [
     ),
     (_with(table()), {"assets": {"s/t": {"fils": "x"}}}, "fils.*[Ee]xtra"),
     (_with(table()), {"check": True}, "check.*[Ee]xtra"),
+    (
+        _with(table()),
+        {"checks": "partitoned"},
+        "checks: `partitoned` is not one of true, false, pa",
+    ),
+    (_with(table()), {"external": "no"}, "external: `no` is not one of true, false"),
+    (_with(table()), {"io_manager": "duckdb"}, "io_manager: .*{type: duckdb"),
 ]
 
 

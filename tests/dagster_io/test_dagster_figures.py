@@ -135,6 +135,36 @@ def test_sample_rows_on_request(bench: Bench) -> None:
     assert len(next(iter(found.values()))["run_sample_rows"].records) == 6
 
 
+@pytest.mark.parametrize("wanted", [0, -5])
+def test_a_run_may_turn_sample_rows_off(bench: Bench, wanted: int) -> None:
+    """What a run asks for goes before what the manager has."""
+    bench.spec(**DAYS)
+    config = {"ops": {"s__t": {"outputs": {"result": {"sample_rows": wanted}}}}}
+    days = made(rows, partitions_def=DAILY)
+    manager = bench.manager(sample_rows=3)
+    told = bench.metadata(bench.run(days, key="2024-01-02", manager=manager, run_config=config))
+    assert "sample_rows" not in told
+
+
+def test_sample_rows_that_cannot_be_read_fail_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are committed: a step that failed now would load them once more."""
+    kinds = DAYS["columns"].items()
+    secret = {name: {"data_type": kind, "classification": "pii"} for name, kind in kinds}
+    bench.spec(**{**DAYS, "columns": secret})
+    days, manager = made(rows, partitions_def=DAILY), bench.manager(sample_rows=3)
+    assert "sample_rows" not in bench.metadata(bench.run(days, key="2024-01-02", manager=manager))
+    bench.spec(**DAYS)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ExecuteError("the warehouse is gone")
+
+    monkeypatch.setattr(Project, "read", fails)
+    again = bench.run(days, key="2024-01-02", manager=bench.manager(sample_rows=3))
+    assert "sample_rows" not in bench.metadata(again)
+
+
 def test_checks_have_a_result_of_each_partition(bench: Bench) -> None:
     """Partitioned checks keep the result of each partition, in runs of one and of several."""
     bench.spec(

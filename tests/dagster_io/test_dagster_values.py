@@ -441,6 +441,8 @@ def test_columns_and_limit_are_the_inputs_to_say(bench: Bench) -> None:
         ({"limit": -1}, ["-1"]),
         ({"limit": "ten"}, ["ten"]),
         ({"columns": 5}, ["5"]),
+        ({"columns": ["v", "V"]}, ["`v` twice"]),
+        ({"allow_missing_partitions": "false"}, ["true or false", "'false'"]),
     ],
     ids=str,
 )
