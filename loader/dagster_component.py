@@ -324,7 +324,8 @@ def _make_query(project: Project, table: TableSpec) -> Rows:
         try:
             partitions, request = context.assets_def.partitions_def, None
             if partitions is not None:
-                request = select(table, partitions, context.partition_keys).request
+                keys = context.partition_keys
+                request = select(table, partitions, keys, context.instance).request
             return project.open_query(table, request)
         except LoaderError as error:
             if error.transient:

@@ -206,7 +206,7 @@ def _selection(context: dg.AssetCheckExecutionContext, spec: TableSpec) -> Selec
         return None
     definition = _asset_partitions(context, spec) or partitions_def(spec)
     assert definition is not None
-    return select(spec, definition, context.partition_keys)
+    return select(spec, definition, context.partition_keys, context.instance)
 
 
 def _asset_partitions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -48,15 +49,28 @@ class Selection:
         return [cell_name(dimensions, row) for row in product(*keys)]
 
 
-def select(spec: TableSpec, definition: dg.PartitionsDefinition, keys: Iterable[str]) -> Selection:
+def select(
+    spec: TableSpec,
+    definition: dg.PartitionsDefinition,
+    keys: Iterable[str],
+    instance: dg.DagsterInstance | None = None,
+) -> Selection:
     """The partitions of a table for Dagster partition keys.
 
+    Args:
+        spec: The table.
+        definition: The partitions of its asset.
+        keys: Those of a run.
+        instance: Where the keys of dynamic partitions are.
+
     Raises:
-        PlanError: the definition does not match the spec's `partition_by`, or a key is invalid.
+        PlanError: the definition does not match the spec's `partition_by`, a key is invalid, or
+            two keys are one partition of the table.
     """
     definitions = by_dimension(spec, definition)
-    for dimension in spec.dimensions:
-        _check_distinct(spec, dimension, definitions[dimension.name])
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        for dimension in spec.dimensions:
+            _check_distinct(spec, dimension, definitions[dimension.name], instance)
     cells: dict[str, Cell] = {}
     for key in keys:
         texts = _keys_by_dimension(spec, definition, key)
@@ -79,7 +93,10 @@ def selection_of(spec: TableSpec, context: dg.OutputContext | dg.InputContext) -
     """
     if not context.has_asset_partitions:
         return None
-    return select(spec, context.asset_partitions_def, context.asset_partition_keys)
+    instance = None
+    with suppress(dg.DagsterInvariantViolationError):  # build_output_context may leave it out
+        instance = context.step_context.instance
+    return select(spec, context.asset_partitions_def, context.asset_partition_keys, instance)
 
 
 def by_dimension(
@@ -162,18 +179,23 @@ def _parse_partitions(
 
 
 def _check_distinct(
-    spec: TableSpec, dimension: Dimension, definition: dg.PartitionsDefinition
+    spec: TableSpec,
+    dimension: Dimension,
+    definition: dg.PartitionsDefinition,
+    instance: dg.DagsterInstance | None,
 ) -> None:
     """Reject two keys of one partition, such as 7 and 07: each load would replace the other's."""
-    if not isinstance(definition, dg.StaticPartitionsDefinition) or dimension.data_type.is_text:
+    is_dynamic = isinstance(definition, dg.DynamicPartitionsDefinition) and instance is not None
+    is_listed = isinstance(definition, dg.StaticPartitionsDefinition) or is_dynamic
+    if not is_listed or dimension.data_type.is_text:
         return
-    seen: dict[str, str] = {}
+    seen: dict[object, str] = {}
     for key in definition.get_partition_keys():
         try:
             partition = parse_key(dimension, key)
         except PlanError:
             continue  # reported when a run uses this key
-        other = seen.setdefault(canonical_key(partition), key)
+        other = seen.setdefault(partition.cell, key)  # 1.5 and 1.50 are one value
         if other != key:
             why = f"its keys `{other}` and `{key}` are the same partition"
             raise _conflict(spec, dimension, definition, why, "remove one of them")

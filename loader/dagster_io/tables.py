@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from loader.project import Project
 from loader.spec.catalog import Entry, read_entry
 from loader.spec.model import TableSpec
 from loader.spec.periods import CLOCK, WEEKDAYS
+from loader.sql.renderer import Table
 from loader.warehouse.adapter import DatabaseInfo
 from loader.warehouse.registry import get_adapter
 
@@ -192,13 +194,17 @@ def _infer_from_data(
     Columns of an existing table keep their types.
 
     Raises:
-        PlanError: no table can be created for the data, or `partition_expr` is missing.
+        PlanError: no table can be created for the data, `partition_expr` is missing, or another
+            asset has loaded the table.
         FrameError, SourceError: it is not a frame, or has values that no data type supports.
     """
     from loader.inference.infer import infer_spec  # noqa: PLC0415  # pyarrow is slow to import
 
     schema, name = _table(context.asset_key, metadata)
+    full_refresh = bool((context.config or {}).get("full_refresh"))
     live = project.live(schema, name)
+    if isinstance(live, LiveTable) and not full_refresh:
+        _check_owner(project, Table(schema, name), key_of(context))
     return infer_spec(
         obj,
         live if isinstance(live, LiveTable) else None,
@@ -209,6 +215,27 @@ def _infer_from_data(
         partition_by=_partition_by(context, metadata),
         evolve=evolve,
     )
+
+
+def _check_owner(project: Project, table: Table, key: str) -> None:
+    """Check that no other asset has loaded an inferred table, whose rows this one would replace.
+
+    Raises:
+        PlanError: one has, by the ledger.
+    """
+    from loader.executor.history import read_history  # noqa: PLC0415  # only for inferred tables
+
+    if not project.place().ledger_schema:
+        return
+    for last in read_history(project.context(), [table], 1):
+        if last.asset_key != key:
+            raise PlanError(
+                f"the table {table.schema}.{table.name} of the asset `{key}` was loaded by the"
+                f" asset `{last.asset_key}`: each would replace the rows of the other",
+                hint="give one of them another schema: metadata={'schema': …}. If the asset was"
+                " renamed, run it once with {full_refresh: true} on the output, which replaces the"
+                " whole table",
+            )
 
 
 def _infer_from_table(
@@ -259,7 +286,7 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
     bare = _NAME.fullmatch(expression) is not None
     entry = {"expr": expression.lower() if bare else expression}
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
-        window = definition.time_window_for_partition_key(definition.get_partition_keys()[0])
+        window = _first_window(definition)
         grain = grain_of(definition, window)
         if grain is None:
             raise PlanError(
@@ -272,9 +299,18 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
         if not bare:
             of_days = grain not in CLOCK and re.search(r"\bdate\b", expression, re.IGNORECASE)
             entry["data_type"] = "date" if of_days else "timestamp"
-    elif not bare:
-        entry["data_type"] = "varchar(65535)"
+    elif not bare:  # its type is not known, and keys are text
+        entry |= {"expr": f"CAST({expression} AS varchar)", "data_type": "varchar(65535)"}
     return entry
+
+
+def _first_window(definition: dg.TimeWindowPartitionsDefinition) -> dg.TimeWindow:
+    """The first window of a definition, which may not be over yet."""
+    later = definition.start + timedelta(days=4_000)  # more than the longest window
+    with dg.partition_loading_context(effective_dt=later):
+        window = definition.get_first_partition_window()
+    assert window is not None, "windows are shorter than that"
+    return window
 
 
 def _no_expression(context: dg.OutputContext | dg.InputContext, example: str) -> PlanError:

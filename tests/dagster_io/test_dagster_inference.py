@@ -267,3 +267,42 @@ def test_hints_about_a_spec_begin_with_drafting_one(runs: Any) -> None:
     assert runs(asset("raw/t", lambda _: pd.DataFrame({"a": [1]}))).success
     told = failure(runs(asset("raw/t", lambda _: pd.DataFrame({"a": ["x"]}))))
     assert "loader infer FILE --name raw.t > specs/raw/t.yml" in told
+
+
+@pytest.mark.parametrize(("one", "other"), [("a/b/t", "a_b/T"), ("shop/orders", "shop/Orders")])
+def test_two_assets_do_not_share_a_table(runs: Any, one: str, other: str) -> None:
+    """Each would replace the other's rows; one that was renamed takes the table by full refresh."""
+    assert runs(asset(one, lambda _: pa.table({"n": [1]}))).success
+    refused = runs(asset(other, lambda _: pa.table({"n": [2]})))
+    told = failure(refused)
+    assert f"of the asset `{other}` was loaded by the asset `{one}`" in told
+    assert runs(asset(one, lambda _: pa.table({"n": [3]}))).success
+    config = {"ops": {other.replace("/", "__"): {"outputs": {"result": {"full_refresh": True}}}}}
+    assert runs(asset(other, lambda _: pa.table({"n": [4]})), run_config=config).success
+
+
+def test_partitions_by_an_expression_that_is_no_text(runs: Any) -> None:
+    """Keys are text, and so is what they are compared with, whatever the expression gives."""
+    days = {"2025": date(2025, 5, 1), "2026": date(2026, 5, 1)}
+    made = asset(
+        "s/t",
+        lambda context: pa.table({"d": [days[context.partition_key]]}),
+        {"partition_expr": "extract(year from d)"},
+        partitions_def=dg.StaticPartitionsDefinition(list(days)),
+    )
+    for key in ("2025", "2026", "2025"):
+        assert runs(made, partition_key=key).success
+    seen: list[Any] = []
+    assert runs(made, reader("s/t", seen), selection=["reader"]).success
+    assert sorted(seen[0]["d"].to_list()) == sorted(days.values())
+
+
+def test_partitions_that_have_not_begun(runs: Any) -> None:
+    """A table is read as one without partitions yet, where Dagster has no key for today."""
+    whole = asset("s/t", lambda _: pa.table({"day": [date(2026, 1, 1)]}))
+    assert runs(whole).success
+    later = dg.DailyPartitionsDefinition("2099-01-01")
+    upstream = asset("s/t", lambda _: None, {"partition_expr": "day"}, partitions_def=later)
+    seen: list[Any] = []
+    assert runs(upstream, reader("s/t", seen), selection=["reader"]).success
+    assert len(seen[0]) == 0

@@ -87,6 +87,24 @@ def test_a_table_that_is_not_there(bench: Bench) -> None:
     assert "loader load" not in failed.text + failed.metadata["next_step"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [("integer", "7", "07"), ("decimal(5,2)", "1.5", "1.50"), ("boolean", "true", "TRUE")],
+)
+def test_dynamic_keys_of_one_partition(bench: Bench, kind: str, first: str, second: str) -> None:
+    """Two keys that are one value of the table would replace each other's rows."""
+    bench.spec(columns={"id": kind, "v": "varchar(9)"}, partition_by=[{"expr": "id"}])
+    dynamic = dg.DynamicPartitionsDefinition(name=f"keys of {kind}")
+    frame = pd.DataFrame({"id": [{"7": 7, "true": True}.get(first, 1.5)], "v": ["a"]})
+    bench.instance.add_dynamic_partitions(f"keys of {kind}", [first])
+    made = returning(frame.astype({"id": "object"}), partitions_def=dynamic)
+    bench.run(made, key=first)
+    bench.instance.add_dynamic_partitions(f"keys of {kind}", [second])
+    for key in (first, second):
+        failed = bench.fails(made, key=key)
+        assert f"`{first}` and `{second}` are the same partition" in failed.text
+
+
 def test_aws_that_cannot_be_reached_may_pass(
     bench: Bench, stand_in: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
