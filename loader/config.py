@@ -417,8 +417,14 @@ def make_config(
             ``targets``.
 
     Raises:
-        ConfigError: no project was found and ``specs`` is not given, or its file is invalid.
+        ConfigError: no project was found and ``specs`` is not given, its file is invalid, or
+            ``templates`` is not there.
     """
+    if templates is not None and not is_folder(Path(templates)):
+        raise ConfigError(
+            f"the folder of templates, {Path(templates).absolute()}, does not exist",
+            hint="correct `templates`, or leave it out: Loader has templates of its own",
+        )
     if root is None and targets is None:
         if specs is None:
             found = find_config()

@@ -113,7 +113,10 @@ def make_manager(
             )
     if manager is DuckDBIOManager:
         given |= {name: _absolute(root, given[name]) for name in _PATHS if name in given}
-    return manager(specs=str(specs), **given)
+    made = manager(specs=str(specs), **given)
+    if not any(isinstance(value, dg.EnvVar) for value in given.values()):
+        made.check_fields()
+    return made
 
 
 def _absolute(root: Path, value: Any) -> Any:

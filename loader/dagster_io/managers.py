@@ -74,6 +74,14 @@ class TableIOManager(dg.ConfigurableIOManager):
         """The type of the warehouse; None if it is not known before a run."""
         return self.warehouse
 
+    def check_fields(self) -> None:
+        """Check the fields without a run, which those from the environment must wait for.
+
+        Raises:
+            ConfigError: a value is wrong or missing; lists every problem.
+        """
+        self._settings()
+
     def _make_project(self) -> Project:
         targets = {_TARGET: self._settings()}
         return Project(self.specs, self.templates, root=os.curdir, targets=targets, target=_TARGET)

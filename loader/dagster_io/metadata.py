@@ -171,6 +171,14 @@ _WORDS = (
     (r"load it first: loader load .* FILE", "materialize it first"),
     (r"name the partitions with --partition", "give the asset partitions_def"),
     (r", or pipe one: `unzip .*`", ""),
+    (r"--full-refresh", "full_refresh: true on the output, in the run config"),
+    (r"--allow-shrink", "allow_shrink: true on the output, in the run config"),
+    (
+        r"name the partitions of these rows too, or load with the partition `auto`",
+        "return rows of the run's partitions only, or run the partitions of these rows too",
+    ),
+    (r"`database` of the target in the project's settings", "`database`"),
+    (r"the target's `staging`", "where files are staged: `bucket_name` and `prefix`, or `staging`"),
 )
 """What hints say of the command line, and what one does in Dagster."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from loader.dagster_io.metadata import failure
-from loader.errors import PlanError
+from loader.errors import LoaderError, PlanError
 from loader.project import Project
 
 
@@ -17,9 +17,12 @@ def find_project(manager: object, io_manager_key: str) -> Project:
     """The project of one of Loader's IO managers.
 
     Raises:
-        Failure: the resource is another IO manager.
+        Failure: the resource is another IO manager, or its fields are wrong.
     """
-    project = getattr(manager, "project", None)
+    try:
+        project = getattr(manager, "project", None)
+    except LoaderError as error:
+        raise failure(error) from error
     if isinstance(project, Project):
         return project
     raise failure(

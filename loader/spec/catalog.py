@@ -73,9 +73,10 @@ class Catalog:
                 f"there is no table spec in {self.folder}",
                 hint="specs are its *.yml files; `loader init` makes a first one",
             )
+        wrong = "is not a folder" if self.folder.exists() else "does not exist"
         raise PlanError(
-            f"the folder of table specs, {self.folder}, does not exist",
-            hint="set `specs` in the project's settings; `loader init` makes a project",
+            f"the folder of table specs, {self.folder}, {wrong}",
+            hint="set `specs` to a folder of table specs; `loader init` makes a project",
         )
 
     def select(self, patterns: Sequence[str]) -> list[Entry]:

@@ -214,6 +214,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"io_manager": {"type": "redshift", "password": "hunter22"}},
         "`password` must come from the environment.*env.NAME",
     ),
+    (
+        {"io_manager": {"type": "duckdb", "database": "x", "memory_limit": "lots"}},
+        "memory_limit.*such as 320MB",
+    ),
+    ({"io_manager": {"type": "duckdb", "database": "x", "lock_timeout": -1}}, "lock_timeout"),
 ]
 
 

@@ -87,6 +87,41 @@ def test_a_table_that_is_not_there(bench: Bench) -> None:
     assert "loader load" not in failed.text + failed.metadata["next_step"]
 
 
+def test_hints_name_what_there_is_in_dagster(bench: Bench) -> None:
+    """No hint names an option of the command line where a run has one of its own."""
+    by_day: dict[str, Any] = {
+        "columns": {"day": "date", "v": "varchar(9)"},
+        "partition_by": [{"expr": "day", "grain": "day"}],
+    }
+    bench.spec(**by_day, guards={"slice_shrinks_by": "10%"})
+    daily = dg.DailyPartitionsDefinition("2026-01-01")
+    one = pd.DataFrame({"day": ["2026-01-01"], "v": ["a"]})
+    bench.run(returning(pd.concat([one, one]), partitions_def=daily), key="2026-01-01")
+    shrunk = bench.fails(returning(one, partitions_def=daily), key="2026-01-01")
+    assert "allow_shrink: true on the output" in shrunk.metadata["next_step"]
+    other = bench.fails(returning(one, partitions_def=daily), key="2026-01-02")
+    assert "return rows of the run's partitions only" in other.metadata["next_step"]
+    assert "--" not in shrunk.metadata["next_step"] + other.metadata["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"templates": "/nowhere"}, "the folder of templates, /nowhere, does not exist"),
+        ({"memory_limit": "lots"}, "memory_limit"),
+        ({"lock_timeout": -1}, "lock_timeout"),
+    ],
+)
+def test_wrong_fields_are_failures_without_retries(
+    bench: Bench, fields: dict[str, Any], told: str
+) -> None:
+    """A field that cannot be right is told by its name, and no retry policy tries again."""
+    bench.spec()
+    failed = bench.fails(returning(FRAME), manager=bench.manager(**fields))
+    assert told in failed.text
+    assert failed.failure.allow_retries is False
+
+
 @pytest.mark.parametrize(
     ("kind", "first", "second"),
     [("integer", "7", "07"), ("decimal(5,2)", "1.5", "1.50"), ("boolean", "true", "TRUE")],
