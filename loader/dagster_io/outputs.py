@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -66,6 +67,18 @@ def _load(
             hint="set another io_manager_key for outputs between the ops of a graph",
         )
     spec, frame = tables.spec_of_output(context, () if obj is None else obj)
+    source = tables.source(context)
+    with nullcontext() if source else hints_without_spec(spec):
+        return _load_table(tables, context, spec, frame, source)
+
+
+def _load_table(
+    tables: Tables,
+    context: dg.OutputContext,
+    spec: TableSpec,
+    frame: object,
+    source: tuple[Path, int] | None,
+) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     options: Mapping[str, Any] = context.config or {}
     whole = bool(options.get("full_refresh"))
     selection = selection_of(spec, context)
@@ -75,24 +88,20 @@ def _load(
         context.log.info(f"{spec.table}: the run has no partitions, so nothing is loaded")
         return {"status": "no partitions"}, {}
     partition = None if selection is None or whole else selection.request
-    source = tables.source(context)
     table = table_metadata(spec, tables.place, source)
-    hints = nullcontext() if source else hints_without_spec(spec)
     if options.get("dry_run"):
-        with hints:
-            plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
+        plan = tables.project.plan(spec, partition, full_refresh=whole, frame=frame)
         text = f"{spec.table}: dry run, nothing was written\n{plan.sql}"
         context.log.info(escape_invisible(KNOWN.hide(text)))
         return _observe_plan(context, {**table, **plan_metadata(plan)}, selection), {}
-    with hints:
-        result = tables.project.load(
-            spec,
-            frame,
-            partition,
-            full_refresh=whole,
-            allow_shrink=bool(options.get("allow_shrink")),
-            load_id=_load_id(context, spec, selection, whole=whole),
-        )
+    result = tables.project.load(
+        spec,
+        frame,
+        partition,
+        full_refresh=whole,
+        allow_shrink=bool(options.get("allow_shrink")),
+        load_id=_load_id(context, spec, selection, whole=whole),
+    )
     _log(context, result)
     keys = list(selection.cells) if selection else []
     metadata = {**table, **load_metadata(result, len(keys) or 1)}
