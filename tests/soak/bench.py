@@ -225,6 +225,14 @@ class Bench:
         """The folders of reads by UNLOAD that are still there."""
         return {key.rpartition("/")[0] for key in self.staged() if key.startswith("unload/")}
 
+    def is_kept_manifest(self, key: str) -> bool:
+        """Whether a file says which files a load in place has loaded: it stays for good."""
+        load = re.search(r"/w(\d+)-(\d+)/[^/]+/manifest\.json$", key)
+        if load is None:
+            return False
+        place = next(one for one in self.places if one.orders.worker == int(load[1]))
+        return place.journal.story(int(load[2])).in_place
+
     def find_unexplained(self) -> set[str]:
         """Load ids that have ended and have staged files, which no kill or fault explains."""
         ended = set()
@@ -239,6 +247,8 @@ class Bench:
         for key in self.staged():
             load = re.search(r"/w(\d+)-(\d+)/", key)
             if load is None or (int(load[1]), int(load[2])) not in ended:
+                continue
+            if self.is_kept_manifest(key):
                 continue
             job = make_job(self.seed, int(load[1]), int(load[2]))
             if not (key.startswith("rejects/") and job.bad):

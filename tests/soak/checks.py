@@ -144,7 +144,8 @@ def _check_staging(bench: Bench) -> Iterator[str]:
     if "://" not in location:
         location = str(bench.project.config.root / location)
     store = open_staging(location, settings)
-    if left := [*store.files(), *store.unfinished()]:
+    there = [*store.files(), *store.unfinished()]
+    if left := [one for one in there if not bench.is_kept_manifest(one.key)]:
         yield f"clean has left {len(left)} files, such as {left[0].key}"
     if bench.stand_in is not None and (uploads := bench.stand_in.uploads()):
         yield f"uploads are left: {uploads[:SHOWN]}"

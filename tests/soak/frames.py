@@ -17,6 +17,7 @@ from loader.data.files.open import open_files
 from loader.data.in_place import InPlace
 from loader.project import Project
 from tests.soak.jobs import NAMES, SCHEMA, Job, Row
+from tests.soak.journal import IN_PLACE
 
 SCHEMA_OF_ROWS = pa.schema(
     [
@@ -87,7 +88,7 @@ def make_frames(project: Project, folder: Path) -> Mapping[str, Callable[[str, p
         "pandas pieces": lambda _, table: (make_pandas(piece) for piece in cut(table)),
         "a dataset": lambda _, table: ds.dataset(write_files(table, folder)),
         "files": open_parquet,
-        "files in place": in_place,
+        IN_PLACE: in_place,
     }
 
 

@@ -17,6 +17,10 @@ def append(path: Path, event: Event) -> None:
         file.write(json.dumps(event).encode() + b"\n")
 
 
+IN_PLACE = "files in place"
+"""The frame of loads in place."""
+
+
 @dataclass
 class Story:
     """What is known of one load."""
@@ -29,6 +33,8 @@ class Story:
     """Whether an attempt may have been committed although its worker was not told so."""
     leaves: bool = False
     """Whether an attempt may have left staged files."""
+    in_place: bool = False
+    """Whether an attempt was to load files in place, whose manifest stays."""
 
     @property
     def settled(self) -> bool:
@@ -90,6 +96,7 @@ class Journal:
             story = self.story(event["number"])
             story.attempts += 1
             story.under_way = True
+            story.in_place |= event["frame"] == IN_PLACE
             self.counts["attempts"] += 1
             self.counts["attempts after the first"] += story.attempts > 1
             self.counts["fault: " + event["fault"]] += bool(event["fault"])
