@@ -121,6 +121,8 @@ class Evidence:
             facts |= {"whole": guess.whole, "scale": guess.scale}
             if data_type.name == "double precision" and guess.scale > MONEY_SCALE:
                 words.append("so taken for measurements")
+            if data_type.name == "varchar":
+                words.append("more than a decimal holds, so text")
         words.append(f"{_count(nulls, 'NULL') if nulls else 'no NULL'} in {sample}")
         return ", ".join(words), facts
 
