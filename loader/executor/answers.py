@@ -135,7 +135,7 @@ class Answers:
         """Keep the result of a check or guard of the spec, for the caller to report."""
         match statement.expects:
             case CheckHolds(check):
-                result = evaluate_check(check, statement, rows)
+                result = evaluate_check(check, self.table, statement, rows)
                 self.checks.append(result)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
