@@ -326,6 +326,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", b"a\tb\n1\t2\n", r"separated by `\\t`"),
     ("t.csv", b"a,a\n1,2\n", "the header of .* has more than one column named `a`"),
     ("t.csv", b'a,b\n"x\ny",1\n2\n', r"t\.csv:4: the header has 2 fields, this row has 1: 2"),
+    ("t.csv", b"a\n1,2\n", r"t\.csv:2: the header has 1 field, this row has 2"),
     ("t.csv", b"a,b\n1,2,3\n", r"t\.csv:2: the header has 2 fields, this row has 3"),
     ("t.csv", b'a,b\n1,"x\n2,y\n', 'a quote `"` is opened and never closed'),
     ("t.csv", b'a,b\n1,"x\n2,y', 'a quote `"` is opened and never closed'),
@@ -428,7 +429,10 @@ def test_a_file_that_is_not_there_is_answered_with_its_neighbours(
     write("flights.csv", CSV)
     assert "did you mean" in refusal(tmp_path / "flight.csv")
     assert "flights.csv" in refusal(tmp_path / "none" / "f*.parquet")
+    (tmp_path / "flightz").mkdir()
+    assert f"did you mean {tmp_path / 'flights.csv'}?" in refusal(tmp_path / "flightz.csv")
     assert "is a folder" in refusal(tmp_path)
+    assert "https:// is not read" in refusal("https://example.com/flights.csv")
     assert "standard input" in refusal("-")
 
 
