@@ -369,6 +369,8 @@ def test_rows_that_staging_would_refuse_are_refused(place: Place, case: str) -> 
         load(project, place.file("a.parquet", rows, **options), partition=partition)
     assert told in refused.value.message
     assert refused.value.message.endswith("rolled back; s.t is unchanged")
+    hint = str(refused.value.hint)  # a spec may say it, and not only the option
+    assert ("--in-place" in hint) == ("set source: {in_place: never}" in hint)
     assert rows_of(project) == [row(9, v="k")]
     assert len(project.context().staging_store.list("s.t")) == 1
 
