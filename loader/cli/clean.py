@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def _parse_age(_: click.Context, option: click.Parameter, value: str) -> timedelta:
     from loader.spec.fields import duration_seconds  # noqa: PLC0415  # slow to import
 
+    if re.fullmatch(r"\d{6,}[smhdw]", value):
+        raise click.BadParameter(f"`{value}` is too long; at most 99999d", param=option)
     if not re.fullmatch(r"\d{1,5}[smhdw]", value):
         raise click.BadParameter(f"`{value}`; write 7d, 12h, 30m, 2w or 90s", param=option)
     return timedelta(seconds=duration_seconds(value))

@@ -141,6 +141,8 @@ def _infer_from_query(
     frame = open_any_query(query, connection, context.project().config)
     draft = infer_frame(frame, schema=schema, name=table, source=source)
     _notify_rows(context, draft)
+    for note in draft.notes:
+        context.notify(note)
     return draft.spec, draft.remarks
 
 

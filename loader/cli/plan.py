@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,6 +86,7 @@ def plan(
     tables. With --live the specs are compared with the live tables, and the changes `loader apply`
     would make are shown too.
     """
+    from loader.data.in_place import InPlace  # noqa: PLC0415
     from loader.plan.model import PREVIEW_LOAD_ID  # noqa: PLC0415
 
     project = context.project()
@@ -94,13 +96,16 @@ def plan(
     if in_place and not files:
         raise click.UsageError("--in-place needs the files: --from FILE")
     partition = parse_partitions(partitions)
+    form = context.form if output is None else _find_form(output, context.form)
+    frame = open_data(specs[0], files, in_place=in_place) if files else None
+    if load_id is None and form == "sql" and isinstance(frame, InPlace):
+        load_id = str(uuid.uuid4())  # such a script is all of a load, and the ledger records it
     options: dict[str, Any] = {
         "target": context.target,
         "full_refresh": full_refresh,
         "load_id": load_id or PREVIEW_LOAD_ID,
-        "frame": open_data(specs[0], files, in_place=in_place) if files else None,
+        "frame": frame,
     }
-    form = context.form if output is None else _find_form(output, context.form)
     is_text = output is not None and output.suffix.lower() in _TEXTS
     as_data = context.json or (output is not None and not is_text)
     planner = _Planner(context, project, specs, partition, options, form, as_data)

@@ -140,9 +140,8 @@ class _Table:
         if other is not None and name not in (None, other, f"{schema}_{other}"):
             findings.drop(section.at("name"))
         if (other or name) is None:
-            findings.add_problem("`name` is missing", section.loc)
-        else:
-            self._draft.put(("name",), fold_name(other or name or "", at, findings), at)
+            section.report_missing("name")
+        self._draft.put(("name",), fold_name(other or name or UNKNOWN, at, findings), at)
         if schema is None or (_is_jinja(schema) and self._schema is not None):
             schema = self._schema
         if "schema" in self._properties.extensions:
@@ -229,7 +228,7 @@ class _Table:
         draft.set_origin(loc, section.loc)
         given = section.text("name")
         if given is None:
-            findings.add_problem("`name` is missing", section.loc)
+            section.report_missing("name")
         name = fold_name(given or f"unnamed_{at}", section.at("name"), findings)
         draft.put((*loc, "name"), name, section.at("name"))
         self._type(section, loc)

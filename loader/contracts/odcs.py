@@ -97,7 +97,7 @@ def _name(section: Section, draft: Draft, contract: Contract, own: tuple[Any, Lo
     origin = section.at("physicalName" if physical else "name")
     name, schema = physical or logical, contract.schema
     if name is None:
-        findings.add_problem("`name` is missing", section.loc)
+        section.report_missing("name")
         return
     if physical and logical and logical != physical:
         findings.drop(section.at("name"))
@@ -159,7 +159,7 @@ class _Properties:
         findings = section.findings
         logical, physical = section.text("name"), section.text("physicalName")
         if physical is None and logical is None:
-            findings.add_problem("`name` is missing", section.loc)
+            section.report_missing("name")
             section.drop_unread()
             return False
         if physical and logical and logical != physical:

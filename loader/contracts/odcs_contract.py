@@ -103,7 +103,7 @@ def custom_properties(section: Section) -> dict[str, tuple[Any, Loc]]:
         name = entry.text("property")
         value = entry.take("value")
         if name is None:
-            entry.findings.add_problem("`property` is missing", entry.loc)
+            entry.report_missing("property")
         elif name in found:
             message = f"the custom property `{name}` is listed twice"
             entry.findings.add_problem(message, entry.at("property"))

@@ -86,6 +86,11 @@ class Section:
         self._wrong("text", value, self.at(key), quotes=True)
         return None
 
+    def report_missing(self, key: str) -> None:
+        """Report that a key is missing; one that is there with a wrong value is told already."""
+        if key not in self:
+            self.findings.add_problem(f"`{key}` is missing", self.loc)
+
     def flag(self, key: str) -> bool | None:
         """The boolean of a key; anything else is a problem."""
         value = self.take(key)

@@ -42,7 +42,7 @@ class Chunk:
 class Frame:
     """A stream of chunks and the names of its columns, as the source spells them.
 
-    An iterable that yields nothing has no columns and no chunks.
+    An iterable that yields nothing has no columns and no chunks; a file without columns lacks them.
     """
 
     columns: tuple[str, ...]

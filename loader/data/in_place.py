@@ -54,6 +54,6 @@ def open_source(
     if "-" in files:
         raise SourceError(
             "standard input cannot be loaded in place: no warehouse reads it",
-            hint="name files, or stage it: without --in-place",
+            hint="name files, or stage it: leave out --in-place, or set source: {in_place: auto}",
         )
     return InPlace(tuple(files), otherwise_stage=mode == "auto")

@@ -28,6 +28,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import Figure, Value, parse_figure, same, show_figure
+from loader.plan.files_in_place import HOW_TO_STAGE
 from loader.plan.merge_counts import MergeCounts
 from loader.plan.model import Statement
 from loader.plan.partition_rows import Shrunk, find_shrunk, rows_of_partitions
@@ -135,7 +136,7 @@ class Answers:
         """Keep the result of a check or guard of the spec, for the caller to report."""
         match statement.expects:
             case CheckHolds(check):
-                result = evaluate_check(check, statement, rows)
+                result = evaluate_check(check, self.table, statement, rows)
                 self.checks.append(result)
                 if not result.holds:
                     self.failed_checks.append((statement, result))
@@ -203,7 +204,7 @@ class Answers:
         raise self._error(
             statement,
             f"the files of {self.table} have rows that cannot be loaded:{lines}",
-            "correct the files, or stage them (without --in-place): that tells file and line",
+            f"correct the files, or {HOW_TO_STAGE}; that tells file and line",
             [{"column": bad.column, "problem": bad.problem, "rows": count} for bad, count in found],
         )
 

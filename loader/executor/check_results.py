@@ -26,14 +26,25 @@ HIDDEN = "(classified)"
 WHOLE = "the whole table"
 
 
-def evaluate_check(check: Check, statement: Statement, rows: list[Row]) -> CheckResult:
+def evaluate_check(check: Check, table: str, statement: Statement, rows: list[Row]) -> CheckResult:
     """Compare the result of a check's statement with its bound.
+
+    Args:
+        check: The check.
+        table: ``schema.name``, for errors.
+        statement: Its statement.
+        rows: The result.
 
     Raises:
         VerifyError: the result is not one number.
     """
-    value = to_metric_value(check, statement, rows)
+    value = to_metric_value(check, table, statement, rows)
     return CheckResult(check, value, check.holds(value))
+
+
+def hint_for_check(check: Check, table: str) -> str | None:
+    """Which key of a check to correct when its statement fails; None if it has none."""
+    return f"correct `{check.written}` of this check of {table}" if check.written else None
 
 
 def add_sample(
@@ -132,18 +143,22 @@ def whole_number(statement: Statement, rows: list[Row]) -> int:
     return number
 
 
-def unexpected_result(statement: Statement, rows: list[Row], wanted: str) -> VerifyError:
+def unexpected_result(
+    statement: Statement, rows: list[Row], wanted: str, *, of: str = "", hint: str | None = None
+) -> VerifyError:
     """Build the error for a statement with an unexpected result."""
     answer = ", ".join(map(repr, rows[0])) if len(rows) == 1 else f"{len(rows):,} rows"
     return VerifyError(
-        f"`{statement.name}` returned {answer}, expected {wanted}; rolled back",
-        hint=f"correct the template {statement.template}",
+        f"`{statement.name}`{of} returned {answer}, expected {wanted}; rolled back",
+        hint=hint or f"correct the template {statement.template}",
         statement=statement.sql,
         rolled_back=True,
     )
 
 
-def to_metric_value(check: Check, statement: Statement, rows: list[Row]) -> Decimal | None:
+def to_metric_value(
+    check: Check, table: str, statement: Statement, rows: list[Row]
+) -> Decimal | None:
     """The value of a check's metric; None if there is no value to measure.
 
     The percentage of no rows is zero.
@@ -159,4 +174,7 @@ def to_metric_value(check: Check, statement: Statement, rows: list[Row]) -> Deci
             number = Decimal(str(value))
             if number.is_finite():
                 return number
-    raise unexpected_result(statement, rows, "one number")
+    hint = hint_for_check(check, table)
+    if hint is None and check.measures_values:
+        hint = f"a check compares finite numbers: correct the values of {', '.join(check.counted)}"
+    raise unexpected_result(statement, rows, "one number", of=f" of {table}", hint=hint)

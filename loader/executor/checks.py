@@ -84,7 +84,7 @@ def run_checks(spec: TableSpec, slice_: Slice | None, context: TargetContext) ->
     statements = plan_checks(spec, renderer, context.target, slice_)
     with table_session(spec, context) as session:
         found = [
-            evaluate_check(one.expects.check, one, session.execute(one.sql))
+            evaluate_check(one.expects.check, spec.table, one, session.execute(one.sql))
             for one in statements
             if isinstance(one.expects, CheckHolds)
         ]

@@ -135,6 +135,8 @@ def _compare(column: Column, footer: Footer, physical: Mapping[str, str]) -> str
     if found != wanted:
         return f"it is {found}, and has to be {wanted} for {column.data_type}"
     in_file = footer.columns[column.name]
+    if in_file.foreign:
+        return "it has values outside of the years 1 to 9999"
     if physical.get(name, in_file.physical_type) != in_file.physical_type:
         return (
             f"it is stored as {in_file.physical_type}, and COPY reads {physical[name]} for {name}"

@@ -9,6 +9,9 @@ from functools import partial
 
 from loader.errors import ExecuteError
 from loader.executor.answers import Answers
+from loader.executor.check_results import hint_for_check
+from loader.plan.expectations import CheckHolds
+from loader.plan.files_in_place import HOW_TO_STAGE
 from loader.plan.model import Statement
 from loader.warehouse.base import Row, Session, Warehouse, run_statement, transaction
 from loader.warehouse.retry import take_turn
@@ -130,8 +133,16 @@ class TransactionRunner(ABC):
             raise ExecuteError(
                 f"`{statement.name}` of {self.answers.table} failed: {error.message}\n"
                 f"{more}{self.state()}",
-                hint=error.hint or f"the statement comes from {statement.template}",
+                hint=error.hint or self._hint(statement),
                 statement=statement.sql,
                 transient=error.transient,
                 code=error.code,
             ) from error
+
+    def _hint(self, statement: Statement) -> str:
+        if statement.tries:
+            return f"correct the files, or {HOW_TO_STAGE}"
+        found = None
+        if isinstance(statement.expects, CheckHolds):
+            found = hint_for_check(statement.expects.check, self.answers.table)
+        return found or f"the statement comes from {statement.template}"

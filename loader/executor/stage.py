@@ -134,7 +134,7 @@ def ingest(
         SourceError: the frame cannot be read.
         StageError: the files cannot be written.
     """
-    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    matched = _match(spec, frame)
     filled = LoadColumns(spec, options.facts, frame.files)
     filled.check()
     chunks = iter(frame.chunks)
@@ -238,7 +238,7 @@ def inspect(
         FrameError: columns or rows do not fit, or keys are duplicated.
         SourceError: the frame cannot be read.
     """
-    matched = match_columns(spec, frame.columns) if frame.columns else {}
+    matched = _match(spec, frame)
     filled = LoadColumns(spec, facts, frame.files)
     filled.check()
     conformer = Conformer(spec, matched, slice_, discover=discover, layout=layout, filled=filled)
@@ -258,6 +258,11 @@ def inspect(
         tuple(conformer.tally.partition_keys(spec.dimensions)),
         alike,
     )
+
+
+def _match(spec: TableSpec, frame: Frame) -> dict[str, str]:
+    # Nothing at all from Python is no rows; a file without columns lacks them.
+    return match_columns(spec, frame.columns) if frame.columns or frame.files else {}
 
 
 def check_not_empty(spec: TableSpec, there_are_rows: bool) -> None:

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from loader.data.cast.arrow_types import is_arrow
-from loader.data.cast.column import null_empty_text
-from loader.data.cast.errors import TYPES_WITH_EMPTY
+from loader.data.cast.column import ColumnCast, null_empty_text
+from loader.data.cast.errors import TYPES_WITH_EMPTY, CastOptions
 from loader.data.chunk import Chunk
 from loader.inference.guesses import MONEY_SCALE, Guess
 from loader.inference.keys import KeySearch
@@ -30,6 +30,8 @@ _SLICE_ROWS = 100
 _MONTH = 31
 """Data of at most so many days, or months, is partitioned by day, or by month."""
 
+_TIMES = ("date", "time", "timetz", "timestamp", "timestamptz")
+
 _BITS = {"smallint": 15, "integer": 31, "bigint": 63}
 
 
@@ -42,6 +44,8 @@ class Evidence:
         self._empty = dict.fromkeys(names, 0)
         """Empty strings, which are NULL in columns whose type has no empty value."""
         self._ranges = {name: Range() for name in names}
+        self._refused: dict[str, str] = {}
+        """The first time of a column that no load takes, and why."""
         self._keys = KeySearch(names)
         self._rows = 0
 
@@ -60,10 +64,26 @@ class Evidence:
                 values = values if kind in TYPES_WITH_EMPTY else filled
             if chunk.text:
                 values = self._reading.parse_times(values, kind)
+            elif kind in _TIMES and name not in self._refused:
+                self._look_for_refused(name, chunk.columns[name], kind)
             found[name] = to_comparable(values, kind)
             if kind != "null":
                 self._ranges[name].add(found[name])
         self._keys.add(found, chunk.rows)
+
+    def _look_for_refused(self, name: str, values: Any, kind: str) -> None:
+        cast = ColumnCast(values, DataType(kind), CastOptions())
+        if cast.bad_rows:
+            self._refused[name] = " ".join(cast.explain_error(cast.bad_rows[0]))
+
+    @property
+    def notes(self) -> list[str]:
+        """What keeps the draft from loading the data as it is."""
+        return [
+            f"`{name}`: loads refuse such values: {problem}; change them in the data, or set their"
+            " rows aside with schema_contract: {bad_rows: reject}"
+            for name, problem in self._refused.items()
+        ]
 
     def remarks(self, spec: TableSpec, guesses: Mapping[str, Guess], sample: SampleSize) -> Remarks:
         """The remarks on a draft; its columns in the data are in the order of the data."""
@@ -121,6 +141,8 @@ class Evidence:
             facts |= {"whole": guess.whole, "scale": guess.scale}
             if data_type.name == "double precision" and guess.scale > MONEY_SCALE:
                 words.append("so taken for measurements")
+            if data_type.name == "varchar":
+                words.append("more than a decimal holds, so text")
         words.append(f"{_count(nulls, 'NULL') if nulls else 'no NULL'} in {sample}")
         return ", ".join(words), facts
 

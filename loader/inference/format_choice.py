@@ -16,6 +16,7 @@ from loader.inference.text_formats import (
     GROUPS,
     POINT_GROUPS,
     STAMPS,
+    WHOLE,
 )
 
 
@@ -45,7 +46,7 @@ def choose_formats(guesses: Mapping[str, Guess], delimiter: str | None) -> Forma
 
 def _choose_decimal(guesses: Mapping[str, Guess], delimiter: str, choice: FormatChoice) -> None:
     formats = {name: _formats(guess) for name, guess in guesses.items() if guess.kind == "varchar"}
-    commas = [name for name, found in formats.items() if COMMA in found]
+    commas = [name for name, found in formats.items() if COMMA in found and WHOLE not in found]
     numbers = [name for name, guess in guesses.items() if guess.kind in _WITH_POINTS]
     points = [name for name in numbers if POINT_GROUPS not in _formats(guesses[name])]
     grouped = [name for name, found in formats.items() if GROUPS in found and COMMA not in found]

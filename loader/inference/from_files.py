@@ -127,6 +127,7 @@ def _make_draft(scan: _Scan, request: SpecRequest, notes: Sequence[str] = ()) ->
         for found, column in zip(scan.guesses.names, columns, strict=True)
         if column.data_type == "super"
     )
+    notes = [*notes, *scan.evidence.notes]
     paths = find_path_columns(scan.files, {column.name for column in columns})
     spec = request.spec(
         [*columns, *(path.column for path in paths)], has_fixed_shape=has_fixed_shape

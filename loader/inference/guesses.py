@@ -24,7 +24,10 @@ _SPARE_DIGITS = 3
 """Headroom of a 64-bit DECIMAL, in digits."""
 
 MONEY_SCALE = 9
-"""Numbers with more decimals than this are measurements, stored as floats."""
+"""Numbers with more decimals than this are measurements, stored as floats if those hold them."""
+
+_FLOAT_DIGITS = 15
+"""The most digits that every DOUBLE PRECISION holds."""
 
 _INTEGERS = ("smallint", "integer", "bigint")
 
@@ -193,11 +196,13 @@ def _integer_type(guess: Guess, *, roomy: bool, complete: bool) -> str:
 
 
 def _number_type(guess: Guess, *, roomy: bool) -> str:
-    if guess.scale > MONEY_SCALE and not roomy:
-        return "double precision"
     digits = guess.whole + guess.scale
-    if guess.is_text and digits > MAX_PRECISION:
+    is_exact = digits <= MAX_PRECISION and guess.scale <= MAX_SCALE
+    if guess.is_text and not is_exact:
         return type_of(to_text_guess(guess), roomy=roomy)
+    # Numbers of JSON do not load into text.
+    if guess.scale > MONEY_SCALE and (digits <= _FLOAT_DIGITS or not is_exact) and not roomy:
+        return "double precision"
     short = digits <= _SHORT_DECIMAL - _SPARE_DIGITS and not roomy
     return _decimal_type(max(digits, _SHORT_DECIMAL if short else MAX_PRECISION), guess.scale)
 

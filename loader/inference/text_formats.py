@@ -18,6 +18,9 @@ from loader.data.cast.column import ColumnCast
 from loader.data.cast.errors import CastOptions
 from loader.sql.datatypes import DataType
 
+WHOLE = "1"
+"""Whole numbers, in which no mark was seen."""
+
 COMMA = "1,5"
 """Decimal commas."""
 
@@ -31,6 +34,7 @@ GROUPS = "1.234,5"
 """Any thousands separators, which loads do not read."""
 
 _NUMBERS = {
+    WHOLE: "-?(0|[1-9][0-9]*)",
     COMMA: "-?((0|[1-9][0-9]*)(,[0-9]+)?|,[0-9]+)",
     COMMA_GROUPS: "-?(0|[1-9][0-9]{0,2}(,[0-9]{3})*)",
     POINT_GROUPS: r"-?(0|[1-9][0-9]{0,2}(\.[0-9]{3})*)",

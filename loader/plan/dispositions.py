@@ -30,6 +30,7 @@ from loader.plan.expectations import (
     Zero,
 )
 from loader.plan.figures import split_statements
+from loader.plan.files_in_place import HOW_TO_STAGE
 from loader.plan.in_place import target_facts
 from loader.plan.loading import FIELDS, MERGE_COUNTS, STAGE, STAGE_LAST, Loading, Step
 from loader.plan.merge_counts import COUNTS_OF_MERGES
@@ -307,8 +308,7 @@ def _look_for_duplicate_keys(loading: Loading, target: Table) -> Iterator[Step]:
             f"{rows} <count> more than once",
             "primary key",
             "",
-            "keep one row of each key in the files, or stage them without --in-place: that tells"
-            " file and line"
+            f"keep one row of each key in the files, or {HOW_TO_STAGE}; that tells file and line"
             if files
             else f"keep one row of each key: group the rows by {keys} to find those with more",
         )

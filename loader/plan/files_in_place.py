@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from loader.plan.figures import Figure
 from loader.plan.text_files import TextFiles
 
+HOW_TO_STAGE = "stage them: leave out --in-place, or set source: {in_place: never}"
+"""What makes a load read the rows, so that it tells where they are."""
+
 
 @dataclass(frozen=True)
 class FilesInPlace:

@@ -228,6 +228,12 @@ class Check(Model):
         return " ".join((self.expression or self.query or "").split())
 
     @property
+    def written(self) -> str | None:
+        """The key with what a warehouse may not understand, such as `query`."""
+        keys = ("query", "expression", "pattern", "references")
+        return next((key for key in keys if getattr(self, key) is not None), None)
+
+    @property
     def label(self) -> str:
         """A short name for the check."""
         if self.name:

@@ -791,6 +791,21 @@ def test_what_cannot_be_read_is_told(text: str, message: str, hint: str | None) 
     assert problem.line >= 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 2\nmodels: [{name: 5, config: {schema: s}, columns: [{name: a, data_type: int}]}"
+        "]",
+        contract(schema=[{"name": 5}]),
+    ],
+)
+def test_a_name_of_another_type_is_not_missing(text: str) -> None:
+    """A name that is no text is told as that alone."""
+    told = [problem.message for problem in refused(text)]
+    assert "expected text, found `5`" in " ".join(told)
+    assert not [one for one in told if "name` is missing" in one]
+
+
 def test_a_bomb_of_aliases_is_refused() -> None:
     """Aliases of aliases, which are small to write and huge to read, are not written out."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]

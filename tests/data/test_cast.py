@@ -31,7 +31,7 @@ from loader.data.cast.match_columns import match_columns
 from loader.data.chunk import Chunk
 from loader.data.frames import open_frame
 from loader.errors import FrameError, LoaderError, PlanError
-from loader.spec.model import TableSpec
+from loader.spec.model import Source, TableSpec
 from loader.spec.partitions import make_slice
 from loader.sql.datatypes import parse
 
@@ -683,6 +683,10 @@ def test_a_refusal_says_what_to_do_next() -> None:
     with pytest.raises(FrameError) as caught:
         conformer(BY_DAY, DAYS, "2013-01-01").finish()
     assert "`auto`" in str(caught.value.hint)
+    spec = BY_DAY.model_copy(update={"source": Source(files=("data/{d}/*.csv",))})
+    with pytest.raises(FrameError) as caught:
+        conformer(spec, DAYS, "2013-01-01").finish()
+    assert "these rows are in the wrong file" in str(caught.value.hint)
     with pytest.raises(FrameError) as caught:
         conformer(make_spec({"a": "smallint"}), pa.table({"a": ["x"]})).finish()
     assert "bad_rows: reject" in str(caught.value.hint)

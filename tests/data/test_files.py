@@ -31,7 +31,7 @@ from loader.data.files import csv_quoting, encodings
 from loader.data.files import json as json_files
 from loader.data.files.open import open_files
 from loader.data.row_columns import CHUNK_ROWS
-from loader.errors import LoaderError, SourceError
+from loader.errors import FrameError, LoaderError, SourceError
 from loader.project import Project
 from loader.spec.model import Source, TableSpec
 
@@ -326,6 +326,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("t.csv", b"a\tb\n1\t2\n", r"separated by `\\t`"),
     ("t.csv", b"a,a\n1,2\n", "the header of .* has more than one column named `a`"),
     ("t.csv", b'a,b\n"x\ny",1\n2\n', r"t\.csv:4: the header has 2 fields, this row has 1: 2"),
+    ("t.csv", b"a\n1,2\n", r"t\.csv:2: the header has 1 field, this row has 2"),
     ("t.csv", b"a,b\n1,2,3\n", r"t\.csv:2: the header has 2 fields, this row has 3"),
     ("t.csv", b'a,b\n1,"x\n2,y\n', 'a quote `"` is opened and never closed'),
     ("t.csv", b'a,b\n1,"x\n2,y', 'a quote `"` is opened and never closed'),
@@ -428,7 +429,10 @@ def test_a_file_that_is_not_there_is_answered_with_its_neighbours(
     write("flights.csv", CSV)
     assert "did you mean" in refusal(tmp_path / "flight.csv")
     assert "flights.csv" in refusal(tmp_path / "none" / "f*.parquet")
+    (tmp_path / "flightz").mkdir()
+    assert f"did you mean {tmp_path / 'flights.csv'}?" in refusal(tmp_path / "flightz.csv")
     assert "is a folder" in refusal(tmp_path)
+    assert "https:// is not read" in refusal("https://example.com/flights.csv")
     assert "standard input" in refusal("-")
 
 
@@ -670,3 +674,26 @@ def test_an_export_of_sql_server_is_loaded_as_it_was_meant(
         {"id": 1, "amount": Decimal("1234.50"), "at": stamp, "note": 'say "hi"; é'},
         {"id": None, "amount": None, "at": None, "note": ""},
     ]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_file_without_columns_lacks_those_of_the_table(suffix: str, tmp_path: Path) -> None:
+    """A file without any column is no load of no rows, which would empty the table."""
+    path, none = tmp_path / f"none.{suffix}", pa.table({})
+    if suffix == "parquet":
+        pq.write_table(none, path)
+    else:
+        with pa.ipc.new_file(path, none.schema) as writer:
+            writer.write_table(none)
+    spec = TableSpec.model_validate(
+        {"schema": "s", "name": "t", "columns": [{"name": "id", "data_type": "integer"}]}
+    )
+    project = Project(root=tmp_path, targets={"local": {"type": "duckdb"}})
+    project.load(spec, [{"id": 1}])
+    with pytest.raises(FrameError, match=r"missing +id"):
+        project.load(spec, open_files([str(path)], spec.source))
+    with pytest.raises(FrameError, match=r"missing +id"):
+        project.plan(spec, frame=open_files([str(path)], spec.source))
+    loaded: Any = project.read(spec, as_="arrow")
+    assert loaded.num_rows == 1
+    assert project.load(spec, []).status == "empty"

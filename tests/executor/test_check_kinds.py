@@ -216,8 +216,21 @@ def test_a_query_must_return_one_number(
     """Anything else is an error that says what came, and rolls back."""
     checks = [{"metric": "sql", "query": query, "must_be": 0}]
     project = make(make_project, each_target, checks=checks)
-    with pytest.raises(VerifyError, match=r"expected one number; rolled back"):
+    with pytest.raises(VerifyError, match=r"expected one number; rolled back") as caught:
         project.load(project.spec("s/t"), ROWS.slice(0, 2), ["AB", "a1"])
+    assert "` of s.t returned " in caught.value.message
+    assert caught.value.hint == "correct `query` of this check of s.t"
+
+
+def test_a_check_that_fails_to_run_is_corrected_in_the_spec(
+    make_project: MakeProject, each_target: dict[str, Any]
+) -> None:
+    """What a check's author wrote is to be corrected, and not the template it is put into."""
+    checks = [{"metric": "failed_rows", "expression": "nosuch > 0", "must_be": 0}]
+    project = make(make_project, each_target, checks=checks)
+    with pytest.raises(ExecuteError, match=r"of s\.t failed") as caught:
+        project.load(project.spec("s/t"), ROWS.slice(0, 2), ["AB", "a1"])
+    assert caught.value.hint == "correct `expression` of this check of s.t"
 
 
 def ages(project: Project) -> dict[str, CheckResult]:

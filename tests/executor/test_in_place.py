@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -232,6 +234,58 @@ def test_what_needs_a_cast_is_refused_by_name(place: Place, case: str) -> None:
     assert rows_of(project) == [row(1)]
 
 
+def test_values_that_python_has_not_are_no_traceback(place: Place) -> None:
+    """Times past the year 9999 are refused in place by name, and ignored in other columns."""
+    columns = {"id": pa.int32(), "ts": pa.timestamp("us")}
+    project = place.project(
+        columns=[{"name": name, "data_type": COLUMNS[name]} for name in columns],
+        schema_contract={"extra_columns": "ignore"},
+    )
+    far = pa.array([2**60], pa.timestamp("us"))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": pa.array([1], pa.int32()), "ts": far}), sink)
+    name = place.write("a.parquet", sink.getvalue().to_pybytes())
+    with pytest.raises(LoaderError, match="`ts`: it has values outside of the years 1 to 9999"):
+        load(project, name)
+    with pytest.raises(LoaderError, match="out of range"):  # staging reads the rows
+        load(project, name, otherwise_stage=True)
+    other = place.project(
+        columns=[{"name": "id", "data_type": "integer"}],
+        schema_contract={"extra_columns": "ignore"},
+    )
+    with pytest.raises(LoaderError, match="other columns: ts"):
+        load(other, name)
+    assert load(other, name, otherwise_stage=True).rows_loaded == 1
+
+
+def test_nanoseconds_are_no_traceback_without_pandas(tmp_path: Path) -> None:
+    """Footers of nanoseconds are read in a process that imports no pandas, as commands do."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"t": pa.array([1], pa.timestamp("ns"))}), path)
+    code = (
+        "import sys; from loader.data.files.footers import read_footers;"
+        " from loader.data.files.located import expand_patterns;"
+        " from loader.data.from_pandas import block_pandas_import; block_pandas_import();"
+        " (footer,) = read_footers(expand_patterns(sys.argv[1:]));"
+        " print(footer.columns['t'].extremes)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("None\n", "")
+
+
+def test_two_columns_of_one_name_are_refused(place: Place) -> None:
+    """A Parquet file with a name twice is refused as when it is staged."""
+    one = pa.array([1], pa.int32())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays([one, one], names=["id", "id"]), sink)
+    name = place.write("a.parquet", sink.getvalue().to_pybytes())
+    for options in ({}, {"otherwise_stage": True}):
+        with pytest.raises(LoaderError, match="has more than one column named `id`"):
+            load(place.project(), name, **options)
+
+
 def test_all_reasons_are_told_at_once(place: Place) -> None:
     """What the spec asks for and what the files are is one list."""
     project = place.project(
@@ -315,6 +369,8 @@ def test_rows_that_staging_would_refuse_are_refused(place: Place, case: str) -> 
         load(project, place.file("a.parquet", rows, **options), partition=partition)
     assert told in refused.value.message
     assert refused.value.message.endswith("rolled back; s.t is unchanged")
+    hint = str(refused.value.hint)  # a spec may say it, and not only the option
+    assert ("--in-place" in hint) == ("set source: {in_place: never}" in hint)
     assert rows_of(project) == [row(9, v="k")]
     assert len(project.context().staging_store.list("s.t")) == 1
 

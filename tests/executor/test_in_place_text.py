@@ -324,6 +324,17 @@ def test_floats_are_read_in_place_where_casts_are_exact(place: Place, staged: Pl
         twin.load("b.csv", b"id,r,f\n1,1e39,1\n")
 
 
+def test_line_ends_of_several_kinds_are_told(make_project: MakeProject, tmp_path: Path) -> None:
+    """A carriage return within a line is told as a fault of the file, which staging may read."""
+    place = local(make_project, tmp_path)
+    project = project_of(place, SMALL)
+    for data in (b'id,v,day\n1,"a\rb",\n', b"id,v,day\n1,a,\r\n2,b,\n", b"id,v,day\r\n1,a\nb,\r\n"):
+        with pytest.raises(LoaderError, match=r"lines of \S+a\.csv end in different ways") as told:
+            load(project, place.write("a.csv", data))
+        assert "leave out --in-place, or set source: {in_place: never}" in str(told.value.hint)
+    assert load(project, place.write("a.csv", b'id,v,day\n1,"a\rb",\n'), otherwise_stage=True)
+
+
 def test_what_turns_out_not_to_be_readable_is_staged(place: Place, staged: Place) -> None:
     """With `auto`, lines and values that SQL cannot read are left to staging, which may."""
     twin = Twin(place, staged, {**SMALL, "d": "decimal(9,2)"})

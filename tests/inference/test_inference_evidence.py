@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 
 from loader.cli import main
 from loader.data.chunk import Chunk, Frame
+from loader.data.files.open import open_files
 from loader.data.frames import open_frame
-from loader.errors import PlanError, SpecError
+from loader.errors import FrameError, PlanError, SpecError
+from loader.executor.stage import inspect
 from loader.inference import from_files, keys
 from loader.inference.infer import (
     Draft,
@@ -134,6 +136,27 @@ def test_a_draft_says_what_was_seen(tmp_path: Path) -> None:
         "# partition_by: [{expr: at, grain: day}]"
         "  # 2026-01-01..2026-01-03, 2 days of about 1 row each, in 3 rows\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (pa.array([1], pa.timestamp("ns")), "is finer than a microsecond"),
+        (pa.array([None, 1], pa.time64("ns")), "is finer than a microsecond"),
+        (pa.array([2**60], pa.timestamp("us", "UTC")), "is out of range"),
+        (pa.array([2**31 - 1], pa.int32()).cast(pa.date32()), "is out of range"),
+    ],
+)
+def test_times_that_no_load_takes_are_told(tmp_path: Path, values: Any, problem: str) -> None:
+    """A draft whose files do not load as they are says in which column, and what to do."""
+    pq.write_table(pa.table({"t": values}), tmp_path / "t.parquet")
+    draft = infer_files([str(tmp_path / "t.parquet")], schema="s", name="t")
+    (note,) = draft.notes
+    assert note in draft.remarks.notes
+    assert "`t`: loads refuse such values: " in note
+    assert problem in note
+    with pytest.raises(FrameError, match=problem):
+        inspect(draft.spec, open_files([str(tmp_path / "t.parquet")], draft.spec.source))
 
 
 def test_names_of_system_columns_are_not_proposed(tmp_path: Path) -> None:

@@ -254,6 +254,11 @@ CASES: dict[str, Case] = {
         [("1,234.50", Decimal("2.5"))],
         told="`a`: text, for loads read no thousands separators",
     ),
+    "more digits than a decimal has": Case(
+        {"t.csv": f"a,b,c\n{'9' * 40},1.5,{'9' * 28}.12345678901\n"},
+        "a: varchar(64), b: decimal(18,1), c: varchar(64)",
+        [("9" * 40, Decimal("1.5"), f"{'9' * 28}.12345678901")],
+    ),
     "names to be cleaned": Case(
         {
             "t.csv": "Order Date,ID,Größe (m),order-date,2026,,file,Path.x\n"
@@ -395,6 +400,14 @@ CASES: dict[str, Case] = {
 def described(path: Path) -> str:
     columns = yaml.safe_load(path.read_text())["columns"]
     return ", ".join(f"{column['name']}: {column['data_type']}" for column in columns)
+
+
+def test_whole_numbers_leave_no_mark_open(project: Path) -> None:
+    """Whole numbers that are too long for a decimal are text, without a word about commas."""
+    write(project / "data", {"t.csv": f"a,b\n{'9' * 40},1.5\n7,2.5\n"})
+    _, text, said = run("infer", "data/t.csv", "--name", "raw.one")
+    assert "a, data_type: varchar(64)" in text
+    assert "`a`" not in said
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -14,8 +14,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 import redshift_connector
+from click.testing import CliRunner
 from redshift_connector.error import Error as RedshiftError
 
+from loader.cli import main
 from loader.cli.output.reviews import format_sql
 from loader.errors import PlanError
 from loader.plan.expectations import CheckHolds
@@ -238,3 +240,20 @@ def test_a_real_shell_stops_too(
         assert ("division by zero" in done.stderr) == wrong, done.stderr
         assert (rows(project) == before) or not wrong
     assert [entry.load_id for entry in project.history("s.t")].count("second") == 1
+
+
+def test_each_script_of_a_load_in_place_has_a_load_id(make_project: MakeProject) -> None:
+    """Such a script is all of a load, so the next one for the table is another load."""
+    project = make_project({"t.yml": {**SPEC, "columns": SPEC["columns"][:3], "checks": []}})
+    folder = project.config.root
+    (folder / "a.csv").write_text("id,day,note\n1,2026-01-01,a\n")
+    words = ["plan", "s.t", "--from", str(folder / "a.csv"), "--in-place", "-q"]
+    for more in ([], [], ["--load-id", "mine"]):
+        file = folder / "load.sql"
+        done = CliRunner().invoke(main, [*words, *more, "-o", str(file), "--project", str(folder)])
+        assert done.exit_code == 0, done.output
+        _run_in_duckdb(folder / "warehouse.duckdb", file.read_text())
+    found = [entry.load_id for entry in project.history("s.t")]
+    assert len(set(found)) == 3
+    assert found[0] == "mine"
+    assert "<load id>" not in found

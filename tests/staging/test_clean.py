@@ -323,3 +323,10 @@ def test_an_age_that_is_none_is_refused(command: tuple[Run, FolderStore], age: s
     assert answer.exit_code == 64
     assert "7d" in answer.stderr
     assert len(left(store)) == 1
+
+
+def test_an_age_of_too_many_digits_is_too_long() -> None:
+    """An age is told to be too long, and not to be written in another way."""
+    done = CliRunner().invoke(main, ["clean", "--older-than", "99999999999d"])
+    assert done.exit_code == 64
+    assert "is too long; at most 99999d" in done.output

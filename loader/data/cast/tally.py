@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from loader.data.cast.report import ErrorReport
 from loader.errors import FrameError
+from loader.spec.file_patterns import have_places
 from loader.spec.model import TableSpec
 from loader.spec.partition_keys import cell_name
 from loader.spec.periods import Dimension
@@ -78,6 +79,11 @@ class Tally:
             return (
                 "trim the text in the data, or partition by it without blanks:"
                 " partition_by: [{expr: rtrim(…), data_type: …}]"
+            )
+        if self.found_other_partitions and have_places(spec.source.files, spec.dimensions):
+            return (
+                "where the name of a file tells its partition, these rows are in the wrong file;"
+                " otherwise name their partitions too"
             )
         if self.found_other_partitions:
             return "name the partitions of these rows too, or load with the partition `auto`"

@@ -265,9 +265,8 @@ class _RowParser:
         place, got = self._locate_bad_row(part) or (self.name, int(found[2]))
         text = found[3] if len(found[3]) <= 80 else f"{found[3][:79]}…"
         wanted = "the header has" if self._source.header else "source: {names: …} has"
-        return SourceError(
-            f"{place}: {wanted} {len(self._columns)} fields, this row has {got}: {text}"
-        )
+        fields = format_count(len(self._columns), "field")
+        return SourceError(f"{place}: {wanted} {fields}, this row has {got}: {text}")
 
     def _locate_bad_row(self, part: bytes) -> tuple[str, int] | None:
         """File and line of the first row with another number of fields, and that number."""

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loader.data.column_names import check_names
 from loader.data.files.located import LocatedFile, SeekableFile, look_at_all, open_located
 from loader.data.files.open import DataFile
 from loader.errors import SourceError
@@ -32,6 +33,8 @@ class FooterColumn:
     extremes: tuple[Any, ...] | None
     """The minimum and maximum of whole numbers, decimals, dates and times, as Python values; empty
     without values, None where the footer does not have them."""
+    foreign: bool = False
+    """Whether an extreme is not a value of Python: past the year 9999, or of nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def read_footers(files: Sequence[DataFile]) -> list[Footer]:
     """Read the footers of files.
 
     Raises:
-        SourceError: a file is not Parquet or cannot be read.
+        SourceError: a file is not Parquet or cannot be read, or a column name occurs twice.
     """
     footers = look_at_all(files, _read_footer)
     # Two names may be of one file.
@@ -64,6 +67,7 @@ def _read_footer(file: DataFile) -> Footer:
     except pa.ArrowException as error:
         raise SourceError(f"{file.name} is not a Parquet file: {error}") from error
     schema = metadata.schema.to_arrow_schema().remove_metadata()
+    check_names(schema.names, file.name)
     return Footer(
         located.uri,
         located.bytes,
@@ -93,30 +97,34 @@ def _describe_columns(metadata: Any, names: frozenset[str]) -> list[tuple[str, F
     for at in range(len(metadata.schema)):
         leaf = metadata.schema.column(at)
         if leaf.path in names:
-            summary = _summarize([group.column(at) for group in groups])
-            found.append((leaf.path, FooterColumn(leaf.physical_type, *summary)))
+            chunks = [group.column(at) for group in groups]
+            found.append((leaf.path, _summarize(leaf.physical_type, chunks)))
     return found
 
 
-def _summarize(chunks: Sequence[Any]) -> tuple[int | None, tuple[Any, ...] | None]:
-    """The number of NULLs of a column, and its minimum and maximum, in all row groups."""
+def _summarize(physical_type: str, chunks: Sequence[Any]) -> FooterColumn:
+    """What the statistics of all row groups say of a column."""
     nulls: int = 0
     extremes: list[Any] = []
-    complete = True
+    complete, foreign = True, False
     for chunk in chunks:
         found = chunk.statistics
         if found is None or not found.has_null_count:
-            return None, None
+            return FooterColumn(physical_type, None, None, foreign)
         nulls += found.null_count
         if not found.has_min_max:
             complete = complete and found.null_count == chunk.num_values
         elif complete:
-            both = (found.min, found.max)
+            try:
+                both = (found.min, found.max)
+            except (ValueError, OverflowError):
+                complete, foreign = False, True
+                continue
             complete = all(isinstance(one, _EXACT) and not isinstance(one, bool) for one in both)
             extremes += both
     if not complete:
-        return nulls, None
-    return nulls, (min(extremes), max(extremes)) if extremes else ()
+        return FooterColumn(physical_type, nulls, None, foreign)
+    return FooterColumn(physical_type, nulls, (min(extremes), max(extremes)) if extremes else ())
 
 
 _EXACT = (int, Decimal, date, datetime)

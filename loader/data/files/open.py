@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -202,6 +203,11 @@ def expand_pattern(pattern: str | DataFile, stdin: BinaryIO | None) -> list[Data
         return [DataFile("standard input", stdin)]
     if s3.is_s3_url(pattern):
         return [DataFile(found.name, remote=found) for found in s3.find_files(pattern)]
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", pattern):
+        raise SourceError(
+            f"{pattern}: {scheme[0]} is not read",
+            hint="name local files, or those of a bucket as s3://bucket/key; download others first",
+        )
     path = Path(pattern)
     if is_folder(path):
         raise SourceError(
@@ -220,10 +226,12 @@ def _suggest_files(path: Path) -> str:
     while not is_folder(folder) and folder != folder.parent:
         folder = folder.parent
     try:
-        names = sorted(entry.name for entry in folder.iterdir())
+        entries = sorted(folder.iterdir())
+        names = [entry.name for entry in entries]
+        files = [entry.name for entry in entries if not entry.is_dir()]
     except OSError:
         return f"{folder} cannot be listed"
-    similar = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    similar = difflib.get_close_matches(path.name, files, n=3, cutoff=0.5)
     if similar:
         return f"did you mean {' or '.join(str(folder / name) for name in similar)}?"
     few = ", ".join(names[:5]) + (", …" if len(names) > len(names[:5]) else "")

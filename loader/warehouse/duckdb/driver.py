@@ -250,6 +250,9 @@ _CONFLICTS = (
 )
 
 
+_CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
+
+
 def _in_use(error: BaseException) -> bool:
     """Whether another process, or a reader in this one, holds the file and may release it."""
     if isinstance(error, _CONFLICTS):
@@ -274,4 +277,6 @@ def _execute_error(error: duckdb.Error, sql: str) -> ExecuteError:
 def _clean_message(error: Exception) -> str:
     """The driver's message without the error class and the query."""
     text = str(error).split("\n\nLINE ", maxsplit=1)[0]
+    if "CSV Parser state machine" in text and (file := _CSV_FILE.search(text)) is not None:
+        return f"the lines of {file[1]} end in different ways: a carriage return is within a line"
     return re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
