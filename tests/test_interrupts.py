@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 from loader.data.cast.partition_of_row import PartitionExpressions
 from loader.data.primary_keys import KeyIndex
+from loader.data.queries.duckdb import DuckdbSession
 from loader.interrupts import run_interruptibly
 from loader.plan.figures import Figure
 from loader.spec.model import TableSpec
@@ -78,7 +80,25 @@ def open_stream(_: pa.RecordBatch) -> None:
     list(session.stream(sql, pa.schema([("m", pa.string())])))
 
 
-@pytest.mark.parametrize("work", [compare_keys, find_partitions, sum_checksums, open_stream])
+def read_stream(_: pa.RecordBatch) -> None:
+    """Read a result that is computed batch by batch."""
+    session = DuckDBSession(duckdb.connect())
+    list(session.stream(HASHES, pa.schema([("m", pa.string())])))
+
+
+def run_source_query(_: pa.RecordBatch) -> None:
+    """Read the rows of a source's query."""
+    session = DuckdbSession("duckdb://", Path())
+    _, chunks = session.read(HASHES, {})
+    list(chunks)
+    session.close()
+
+
+HASHES = "SELECT md5(range::VARCHAR) AS m FROM range(1500000)"
+WORK = [compare_keys, find_partitions, sum_checksums, open_stream, read_stream, run_source_query]
+
+
+@pytest.mark.parametrize("work", WORK)
 def test_a_signal_interrupts_what_duckdb_computes(
     batch: pa.RecordBatch, work: Callable[[pa.RecordBatch], None]
 ) -> None:

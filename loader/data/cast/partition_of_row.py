@@ -79,11 +79,10 @@ class PartitionExpressions:
                     "threads": "1",
                 }
             )
-            self._connection.execute("SET TimeZone = 'UTC'")
         connection = self._connection
         connection.register("batch", pa.Table.from_batches([batch]))
         # A row whose expression fails belongs to no partition, like NULL.
-        query = f"SELECT TRY(({dimension.expr})) AS value FROM batch"
+        query = f"SET TimeZone = 'UTC'; SELECT TRY(({dimension.expr})) AS value FROM batch"
         try:
             result = run_interruptibly(
                 lambda: connection.sql(query).to_arrow_table(), connection.interrupt

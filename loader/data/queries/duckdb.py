@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from loader.data.chunk import Chunk
 from loader.data.from_arrow import mark_lost_types
 from loader.data.queries.database import ORIGIN, QueryError, path_of, render_query
 from loader.errors import SourceError
+from loader.interrupts import run_interruptibly
 from loader.spec.query_parameters import Values
 
 
@@ -34,7 +36,7 @@ class DuckdbSession:
             self._connection: Any = (
                 duckdb.connect() if path is None else duckdb.connect(str(path), read_only=True)
             )
-            self._connection.execute("SET TimeZone = 'UTC'; BEGIN TRANSACTION")
+            self._run(lambda: self._connection.execute("SET TimeZone = 'UTC'; BEGIN TRANSACTION"))
         except duckdb.ConnectionException as error:
             raise SourceError(
                 f"{path} cannot be opened to read, because this process writes to it",
@@ -51,20 +53,23 @@ class DuckdbSession:
             if len(found) != 1 or found[0].type.name != "SELECT":
                 kinds = ", ".join(each.type.name for each in found)
                 raise QueryError(f"a query has to be one SELECT; this is {kinds}")
-            relation = self._connection.sql(text, params=dict(values) or None)
-            batches = pa.RecordBatchReader.from_stream(relation)
+            relation = self._run(lambda: self._connection.sql(text, params=dict(values) or None))
+            batches = self._run(lambda: pa.RecordBatchReader.from_stream(relation))
         except duckdb.Error as error:
             raise QueryError(str(error)) from error
-        chunks = number_batches(_read_batches(batches), ORIGIN)
+        chunks = number_batches(self._read_batches(batches), ORIGIN)
         return relation.columns, mark_lost_types(chunks, relation)
 
     def close(self) -> None:
         """As `Session.close`."""
         self._connection.close()
 
+    def _run(self, action: Callable[[], Any]) -> Any:
+        return run_interruptibly(action, self._connection.interrupt)
 
-def _read_batches(reader: Any) -> Iterator[Any]:
-    try:
-        yield from reader
-    except (pa.ArrowException, OSError, duckdb.Error) as error:
-        raise QueryError(str(error)) from error
+    def _read_batches(self, reader: Any) -> Iterator[Any]:
+        try:
+            while (batch := self._run(partial(next, reader, None))) is not None:
+                yield batch
+        except (pa.ArrowException, OSError, duckdb.Error) as error:
+            raise QueryError(str(error)) from error

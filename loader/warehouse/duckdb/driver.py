@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,10 @@ class DuckDB:
             else:
                 connection = self._open_to_read(turn)
             stack.callback(self._close, connection)
-            # Timestamps with and without a time zone are compared in UTC on every machine.
-            connection.execute("SET TimeZone = 'UTC'")
+            # Timestamps with and without a time zone are compared in UTC on every machine, and
             # stdout is for results only.
-            connection.execute("SET enable_progress_bar = false")
+            options = "SET TimeZone = 'UTC'; SET enable_progress_bar = false"
+            run_interruptibly(lambda: connection.execute(options), connection.interrupt)
             yield DuckDBSession(connection)
 
     def _open_to_read(self, writers: FairSemaphore) -> duckdb.DuckDBPyConnection:
@@ -218,7 +219,9 @@ class DuckDBSession:
         except duckdb.Error as error:
             raise _execute_error(error, sql) from error
         try:
-            yield from reader
+            read = partial(next, reader, None)
+            while (batch := run_interruptibly(read, self._connection.interrupt)) is not None:
+                yield batch
         finally:
             # DuckDB waits for open results when its file is opened again.
             reader.close()
