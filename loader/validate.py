@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from loader.errors import LoaderError, PlanError, Problem, SpecError, TemplateError
+from loader.errors import ConfigError, LoaderError, PlanError, Problem, SpecError, TemplateError
+from loader.executor.context import make_target
+from loader.plan.ledger_tables import check_no_ledger
 from loader.plan.load_plan import plan_load
 from loader.plan.model import LoadRequest, Target
 from loader.plan.staging import can_load
@@ -40,6 +43,7 @@ def validate(project: Project, select: Sequence[str] = ()) -> tuple[list[str], l
     custom = any(not template.path.startswith(OWN) for template in templates.values())
     for entry in entries:
         problems += entry.problems
+        problems += _find_ledgers(entry, project)
         # Loader's own templates need no check: its tests prove that they render every valid spec.
         problems += _find_missing_hooks(entry, renderers)
         if entry.spec is not None and (custom or entry.spec.templates or entry.spec.hooks):
@@ -68,6 +72,20 @@ def _find_unused_templates(project: Project) -> Iterator[Problem]:
         yield from unused_templates(project.templates, own, named)
 
 
+def _find_ledgers(entry: Entry, project: Project) -> Iterator[Problem]:
+    """Whether the table is the ledger of a target; wrong settings are told elsewhere."""
+    if entry.spec is None:
+        return
+    for name in project.config.targets:
+        with suppress(ConfigError):
+            settings = project.config.settings(name, preview=True)
+            target = make_target(project.config, settings, name)
+            try:
+                check_no_ledger(entry.spec, project.renderer(name), target)
+            except PlanError as error:
+                yield Problem(error.message, hint=error.hint, path=entry.shown)
+
+
 def _find_missing_hooks(entry: Entry, renderers: Sequence[Renderer]) -> Iterator[Problem]:
     for hook in entry.spec.hooks if entry.spec is not None else ():
         if not any(renderer.has(hook.template) for renderer in renderers):
@@ -82,7 +100,8 @@ def _check_templates(entry: Entry, renderer: Renderer) -> Iterator[Problem]:
     dialect = renderer.dialect.name
     if not can_load(renderer, entry.spec.staging.format):
         return  # the table is of other warehouses, and a plan for this one says so
-    target = Target("validate", dialect, "staging", "loader", "role")
+    ledger = f"{entry.spec.schema_name}_ledger"  # whatever the targets say, not the table itself
+    target = Target("validate", dialect, "staging", ledger, "role")
     # Verifying values and verifying counts use different templates.
     for spec in (entry.spec, entry.spec.model_copy(update={"verify": "counts"})):
         try:

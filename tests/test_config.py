@@ -109,6 +109,11 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> 
         ),
         ({"type": "duckdb", "zzz": 1}, "unknown key `zzz`\n  hint: keys: type, database, staging"),
         ({"type": "duckdb", "lock_timeout": -1}, "lock_timeout: must be greater than"),
+        *(
+            ({"type": "duckdb", key: value}, f"{key}: must be a path on this machine")
+            for key in ("database", "staging")
+            for value in ("", ":memory:", "md:shop", "s3://bucket/x.duckdb", "file:/x.duckdb")
+        ),
         ({"type": "redshift", "port": "many"}, "port: must be a whole number"),
         ({"type": "redshift", "session": {"query_grop": "x"}}, "did you mean `query_group`?"),
         (
@@ -123,6 +128,13 @@ def test_wrong_targets_are_told_where(target: dict[str, Any], text: str) -> None
     """Each wrong setting is named with the table and file it stands in."""
     assert "1 problem in [targets.t] in loader.toml\nloader.toml: targets.t." in message(target)
     assert text in message(target)
+
+
+@pytest.mark.parametrize("path", [r"C:\x\y.duckdb", "C:/x", "/x/a:b.duckdb", "./a:b", "x.duckdb"])
+def test_paths_of_databases_may_have_drives_and_colons(path: str) -> None:
+    """A database is any path of this machine, also one of Windows."""
+    found = config(t={"type": "duckdb", "database": path}).settings("t")
+    assert found.database == path
 
 
 def test_variables_in_tables_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,8 @@ class DuckDBIOManager(TableIOManager):
     """The maximum memory of DuckDB during a load."""
 
     def _settings(self) -> TargetSettings:
-        beside = Path(self.database).with_suffix(".staging")
+        path = Path(self.database)
+        beside = path.with_suffix(".staging") if path.name else path / ".staging"
         return make_settings(
             {
                 "type": self.warehouse,

@@ -13,11 +13,11 @@ import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
 from loader.atomic_write import new_file
-from loader.errors import PlanError
+from loader.errors import PlanError, StageError
 from loader.spec.model import Staging, TableSpec
 from loader.staging.encoders.base import JSON_METADATA
 from loader.staging.encoders.open import open_writer
-from loader.staging.encoders.text_values import to_hex
+from loader.staging.encoders.text_values import USE_PARQUET, check_times, to_hex
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -43,7 +43,12 @@ def write_stream(
     sink: BinaryIO,
     form: Plain,
 ) -> None:
-    """Write rows as CSV with a header (NULL is an empty field), or as JSON lines."""
+    """Write rows as CSV with a header (NULL is an empty field), or as JSON lines.
+
+    Raises:
+        StageError: the format does not hold a value.
+        LoaderError: the rows cannot be read.
+    """
     for _ in _write_batches(batches, schema, spec, sink, form):
         sink.flush()
 
@@ -100,7 +105,7 @@ def write_file(
 
     Raises:
         PlanError: as `format_of_file` does.
-        StageError: the file cannot be written.
+        StageError: the file cannot be written, or its format does not hold a value.
         LoaderError: the rows cannot be read.
     """
     chosen = format_of_file(path, form)
@@ -121,9 +126,12 @@ def _write_batches(
                 _write(writer, batch, form)
             yield batch.num_rows
         writer.close()
-    except BaseException:
+    except BaseException as error:
         if form == "parquet":
             writer.is_open = False  # or the garbage collector would close it after its file
+        if isinstance(error, StageError) and error.hint == USE_PARQUET:
+            # The staging of the spec changes nothing here.
+            raise StageError(error.message, hint="write a Parquet file: -o x.parquet") from error
         raise
 
 
@@ -132,6 +140,9 @@ def _write(writer: Any, batch: pa.RecordBatch, form: str) -> None:
         case "json":
             writer.write(batch)
         case "csv":
+            for name, column in zip(batch.schema.names, batch, strict=True):
+                if pa.types.is_temporal(column.type):
+                    check_times(column, name, form)
             columns = [
                 to_hex(column) if pa.types.is_binary(column.type) else column for column in batch
             ]

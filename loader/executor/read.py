@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loader.data.cast.layout import arrow_schema
 from loader.errors import ExecuteError, LoaderError, PlanError, StageError
@@ -194,12 +195,18 @@ def _cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
     try:
-        return column.cast(field.type)
+        made = column.cast(field.type)
+        # Arrow's cast of a double that is too large for a real is infinite.
+        if pa.types.is_floating(column.type) and pa.types.is_floating(field.type):
+            large = pc.and_(pc.is_inf(made), pc.is_finite(column))
+            if pc.any(large).as_py():
+                raise pa.ArrowInvalid(f"{column.filter(large)[0]} is too large")
+        return made
     except pa.ArrowException as error:
         raise ExecuteError(
             f"the column `{field.name}` is {column.type} in the warehouse, but {field.type} in the"
             f" spec: {error}",
-            hint="change the spec to match the table, or alter the table",
+            hint="change the spec to match the table, or alter the table with `loader apply`",
         ) from error
 
 

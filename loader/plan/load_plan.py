@@ -17,6 +17,7 @@ from loader.plan.drift.difference import Difference, Drift, Kind
 from loader.plan.drift.shares import check_share
 from loader.plan.expectations import FilesNotLoaded, NotLoaded
 from loader.plan.figures import Figure, figures_of
+from loader.plan.ledger_tables import check_no_ledger
 from loader.plan.live_table import LiveTable
 from loader.plan.loading import FIELDS, MERGE_COUNTS, Evolution, Loading, Step
 from loader.plan.model import (
@@ -67,12 +68,13 @@ def plan_load(
         found: The drift of the request's live table, if it is known already.
 
     Raises:
-        PlanError: a partitioned table would be emptied, the live table differs from the spec, or
-            a datashare does not take it.
+        PlanError: a partitioned table would be emptied, the live table differs from the spec, it
+            is the ledger, or a datashare does not take it.
         TemplateError: a template is missing or broken, or would commit.
     """
     request = request or LoadRequest()
     preview = request.load_id == PREVIEW_LOAD_ID
+    check_no_ledger(spec, renderer, target)
     check_share(spec, renderer)
     check_key_spelling(request.slice, renderer)
     chosen, notes = choose_slice(spec, request, preview=preview)
@@ -283,8 +285,9 @@ class _Builder:
             yield from self.hooks("before", "inside")
         for step in work:
             yield self._statement(step)
-        if work:
+        if not nothing:  # rows that an empty load keeps are checked too
             yield from self.checks()
+        if work:
             yield from self.hooks("after", "inside")
         if self.target.ledger_schema:
             why, group = (

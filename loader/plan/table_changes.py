@@ -14,6 +14,7 @@ from loader.plan.ddl import alter, create, table_of, widen
 from loader.plan.drift.compare import drift
 from loader.plan.drift.difference import Difference, Drift
 from loader.plan.drift.renames import rename_columns
+from loader.plan.ledger_tables import check_no_ledger
 from loader.plan.live_table import Live, LiveTable
 from loader.plan.loading import Step
 from loader.plan.model import Statement, Target
@@ -144,8 +145,10 @@ def plan_change(
         drop_old: Whether that table is dropped after the new one is committed.
 
     Raises:
+        PlanError: the table is the ledger.
         TemplateError: a template is missing or broken, or would commit.
     """
+    check_no_ledger(spec, renderer, target)
     found = found or drift(spec, renderer, live)
     if results is not None:
         known = (_apply_results(spec, one, results) for one in found.differences)

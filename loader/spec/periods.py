@@ -79,6 +79,15 @@ class Dimension:
         """The strftime format of a text column."""
         return self.format or ("%Y-%m-%d %H:%M:%S" if self.grain in CLOCK else "%Y-%m-%d")
 
+    @property
+    def clock_zone(self) -> str:
+        """The zone whose clocks may skip times of the column; empty where they skip no period."""
+        text = self.data_type.is_text
+        if self.grain not in CLOCK or not (text or self.data_type.name == "timestamp"):
+            return ""
+        zone = self.column_timezone or (self.timezone if text else "UTC")
+        return "" if zone == "UTC" else zone
+
 
 @dataclass(frozen=True, order=True)
 class Window:

@@ -295,6 +295,14 @@ def test_options_that_are_none_are_refused_where_they_are_written() -> None:
         RedshiftIOManager(database="d", s3_iam_role="default", bucket="b")  # type: ignore[call-arg]  # wrong
 
 
+@pytest.mark.parametrize("database", ["", ":memory:", "md:shop"])
+def test_a_database_that_is_no_file_is_refused(database: str) -> None:
+    """A manager refuses a database that is not a file, and names the field."""
+    with pytest.raises(ConfigError, match="database: must be a path") as refused:
+        _ = DuckDBIOManager(database=database).project
+    assert "the settings of DuckDBIOManager" in str(refused.value)
+
+
 def test_importing_is_light() -> None:
     """`import loader.dagster_io` imports no frames, no drivers and no cloud libraries."""
     heavy = {"pandas", "polars", "pyarrow", "duckdb", "boto3", "botocore", "redshift_connector"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from loader.data.cast import partition_of_row
 from loader.data.cast.partition_of_row import PartitionDiscovery, SliceCheck
+from loader.errors import LoaderError
 from loader.spec import partition_keys
 from loader.spec.partitions import Slice, make_slice
 from loader.spec.periods import Dimension, Window
 from loader.sql import datatypes
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeProject
 
 START = datetime(2013, 1, 1)
 
@@ -86,6 +90,58 @@ def test_keys_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
         discovery.find_errors(pa.record_batch([pa.array(days * 3)], ["d"]), set())
     assert sorted(named) == days
     assert discovery.counts == {(day.isoformat(),): 30 for day in days}
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "varchar(26)", "char(26)"])
+@pytest.mark.parametrize("grain", ["hour", "minute", "day"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize("request_", ["auto", "named"])
+def test_times_that_clocks_skip_are_refused(
+    make_project: MakeProject, kind: str, grain: str, zone: str, request_: str
+) -> None:
+    """A time that the clocks of the column's zone skip has no hour or minute; days have it."""
+    part = {"name": "ts", "expr": "ts", "grain": grain, "timezone": zone, "column_timezone": zone}
+    if kind.startswith("varchar") and grain != "day":
+        part["format"] = "%Y-%m-%d %H:%M:%S.%f"
+    project = make_project(
+        {
+            "t.yml": {
+                "schema": "s",
+                "name": "t",
+                "columns": [{"name": "ts", "data_type": kind}],
+                "partition_by": [part],
+            }
+        }
+    )
+    # Clocks skip two to three o'clock in Berlin, and two to half past two on Lord Howe.
+    day, there, skipped = {
+        "Europe/Berlin": ("2026-03-29", ["01:59:59", "03:00:00"], ["02:00:00", "02:59:59.999999"]),
+        "Australia/Lord_Howe": (
+            "2026-10-04",
+            ["01:59:59", "02:30:00"],
+            ["02:00:00", "02:29:59"],
+        ),
+        "UTC": ("2026-03-29", ["01:59:59", "02:30:00"], []),
+    }[zone]
+    if grain == "day":
+        there, skipped = [*there, *skipped], []
+    if grain == "hour" and zone == "Australia/Lord_Howe":
+        there[1] = "03:00:00"  # an hour that starts in the middle has no key that names it
+    last = "03:01" if grain == "minute" else "04:00"
+    whole = day if grain == "day" else f"{day}-01:00..{day}-{last}"
+    partition = "auto" if request_ == "auto" else whole
+    rows = [f"{day} {time}.000000"[:26] for time in (*there, *skipped)]
+    array = pa.array(rows).cast(pa.timestamp("us")) if kind == "timestamp" else pa.array(rows)
+    spec = project.spec("s/t")
+    if skipped:
+        with pytest.raises(LoaderError) as refused:
+            project.load(spec, pa.table({"ts": array}), partition)
+        told = str(refused.value)
+        assert f"this time does not exist in {zone}: clocks skip it" in told
+        assert "row 3" in told
+        assert "2 rows" in told or "2 of 4 rows" in told
+    loaded = project.load(spec, pa.table({"ts": array.slice(0, len(there))}), partition)
+    assert loaded.rows_loaded == len(there)
 
 
 def test_windows_in_any_order_hold_their_values() -> None:

@@ -253,6 +253,70 @@ def test_text_gets_the_types_that_its_values_have(place: Place) -> None:
     assert place.change({"columns": typed})[1].differences == ()
 
 
+CSV = {"staging": {"format": "csv"}}
+REFUSED = [
+    ("bigint", "6.5"),
+    ("bigint", "1_000"),
+    ("integer", "0x10"),
+    ("smallint", "1e3"),
+    ("bigint", "0b11"),
+    ("decimal(10,2)", "1_000"),
+    ("double precision", "1_000"),
+    ("double precision", "1e400"),
+    ("real", "1e300"),
+    ("double precision", "infinity"),
+    ("date", "infinity"),
+    ("date", "99999-01-01"),
+    ("date", "0044-03-15 (BC)"),
+    ("timestamp", "-infinity"),
+    ("timestamptz", "99999-01-01 00:00:00+00"),
+    ("timestamp", "2026-01-01 10:00:00.1234567"),
+    ("time", "10:00:00.1234567"),
+    ("time", "24:00:00"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), REFUSED)
+def test_text_that_duckdb_would_change_fails(
+    make_project: MakeProject, kind: str, text: str
+) -> None:
+    """Text that is no plain value of the new type fails with its column, and nothing changes."""
+    place = Place("duckdb", make_project, None)
+    before = [ID, {"name": "v", "data_type": "varchar(40)"}]
+    project, spec = place.spec({"columns": before})
+    project.load(spec, pa.table({"id": [1, 2], "v": [None, text]}))
+    project, change = place.change({"columns": [ID, {"name": "v", "data_type": kind}], **CSV})
+    with pytest.raises(ApplyError) as failed:
+        project.apply([change], allow_destructive=["*"])
+    assert f"column v: not a valid {kind.partition('(')[0]}: {text}" in str(failed.value)
+    assert [row["v"] for row in place.rows({"columns": before})] == [None, text]
+
+
+TAKEN = [
+    ("bigint", " -007 ", -7),
+    ("decimal(10,2)", "+1e3", Decimal(1000)),
+    ("decimal(10,2)", ".5", Decimal("0.5")),
+    ("double precision", "-1.5E-3", -0.0015),
+    ("timestamp", "9999-12-31 23:59:59.9999990", dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)),
+    ("date", "0001-01-01", dt.date(1, 1, 1)),
+    ("time", "23:59:59.999999", dt.time(23, 59, 59, 999_999)),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), TAKEN)
+def test_text_of_a_plain_value_becomes_it(
+    make_project: MakeProject, kind: str, text: str, value: object
+) -> None:
+    """Text that is a plain value of the new type becomes that value."""
+    place = Place("duckdb", make_project, None)
+    project, spec = place.spec({"columns": [ID, {"name": "v", "data_type": "varchar(40)"}]})
+    project.load(spec, pa.table({"id": [1], "v": [text]}))
+    after = {"columns": [ID, {"name": "v", "data_type": kind}], **CSV}
+    project, change = place.change(after)
+    project.apply([change], allow_destructive=["*"])
+    assert [row["v"] for row in place.rows(after)] == [value]
+
+
 def test_null_in_the_way_is_told_before_anything_is_done(place: Place) -> None:
     """A column that is to be NOT NULL and has NULL is counted, and nothing is run."""
     place.create(BASE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from loader.errors import ExecuteError, FrameError, PlanError, SpecError
+from loader.errors import ExecuteError, FrameError, PlanError, SpecError, VerifyError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
 from tests.conftest import redshift_target
@@ -57,6 +57,24 @@ def test_checks_are_measured_in_a_slice_or_the_table(project: Project) -> None:
         ("row_count", Decimal(1), False),
         ("null_values n", Decimal(0), True),
     ]
+
+
+@pytest.mark.parametrize("disposition", ["replace", "append"])
+def test_checks_hold_for_what_an_empty_load_keeps(
+    make_project: MakeProject, disposition: str
+) -> None:
+    """A load without rows fails if a check does not hold for the rows that its slice keeps."""
+    check = {"metric": "row_count", "must_be_greater_than": 0}
+    project = make_project({"t.yml": {**SPEC, "write_disposition": disposition, "checks": [check]}})
+    spec = project.spec("s/t")
+    project.load(spec, ROWS, "auto")
+    for day in ("2026-01-01", "2026-01-02"):
+        kept = project.load(spec, ROWS.slice(0, 0), {"day": day, "shop": "a"})
+        assert [one.holds for one in kept.checks] == [True]
+    with pytest.raises(VerifyError, match="row_count"):
+        project.load(spec, ROWS.slice(0, 0), {"day": "2026-01-03", "shop": "a"})
+    assert len(project.history()) == 3
+    assert project.load(spec, ROWS.slice(0, 0), "auto").status == "empty"
 
 
 def test_rows_are_counted_slice_by_slice(project: Project) -> None:

@@ -625,6 +625,35 @@ def test_a_file_that_is_no_database_is_named(make_project: MakeProject) -> None:
     assert database(lab.project).read_bytes().startswith(b"this is no database")
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("db.csv", b"a,b\n1,2\n"),
+        ("empty.csv", b""),
+        ("db.json", b'{"a": 1}\n'),
+        ("db.parquet", None),
+    ],
+)
+def test_a_file_of_data_in_place_of_the_database_is_named(
+    make_project: MakeProject, name: str, data: bytes | None
+) -> None:
+    """A file of data, which DuckDB opens in memory, is no database, for loads and reads."""
+    project = make_project({"t.yml": SPEC}, database=name)
+    path = project.config.root / name
+    if data is None:
+        pq.write_table(frame(LOADED), path)
+    else:
+        path.write_bytes(data)
+    before = path.read_bytes()
+    (spec,) = project.catalog.specs()
+    for action in (lambda: project.load(spec, frame(LOADED)), lambda: project.read(spec)):
+        with pytest.raises(ExecuteError, match="not a valid DuckDB database") as caught:
+            action()
+        assert name in caught.value.message
+        assert caught.value.rolled_back
+    assert path.read_bytes() == before
+
+
 def test_a_folder_in_place_of_the_database_is_named(make_project: MakeProject) -> None:
     """A database path that is a folder, or below a file, is a clear error."""
     project = make_project({"t.yml": SPEC}, database="loader.toml/x.duckdb")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ import pytest
 from loader.errors import ExecuteError, FrameError, PlanError
 from loader.executor.results import LoadResult
 from loader.project import Project
+from loader.testing.redshift.server import RedshiftStandIn
+from loader.validate import validate
 from loader.version import version
+from tests.conftest import redshift_target
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
@@ -115,6 +118,51 @@ def test_without_a_ledger_ids_mean_nothing(make_project: MakeProject) -> None:
     assert "loads" not in project.plan(spec, "a").sql
     with pytest.raises(PlanError, match="no ledger"):
         project.history()
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "refused"),
+    [
+        ({"schema": "loader", "name": "loads"}, {}, True),
+        ({"schema": "loader", "name": "files"}, {}, True),
+        ({"renamed_from": "loader.loads"}, {}, True),
+        ({"schema": "own", "name": "loads"}, {"ledger_schema": "Own"}, True),
+        ({"schema": "loader", "name": "loads"}, {"ledger_schema": "own"}, False),
+        ({"schema": "loader", "name": "loads"}, {"ledger_schema": ""}, False),
+        ({"schema": "loader", "name": "files_daily"}, {}, False),
+        ({"schema": "s", "name": "loads"}, {}, False),
+    ],
+)
+def test_no_spec_declares_the_ledger(
+    make_project: MakeProject, spec: dict[str, Any], settings: dict[str, Any], refused: bool
+) -> None:
+    """Plans, changes, loads and validation refuse a spec of the ledger's tables, and no others."""
+    project = make_project({"t.yml": {**SPEC, **spec}, "u.yml": SPECS["u.yml"]}, **settings)
+    project.load(project.spec("other/u"), frame())
+    (found,) = (each for each in project.catalog.specs() if each.asset_key != "other/u")
+    actions: list[Callable[[], object]] = [
+        lambda: project.plan(found),
+        lambda: project.apply(project.changes([found]), allow_destructive=["*"]),
+        lambda: project.load(found, frame(), "a"),
+    ]
+    for action in actions:
+        if refused:
+            with pytest.raises(PlanError, match="a table of Loader's own ledger on the target"):
+                action()
+        else:
+            action()
+    assert len(validate(project)[1]) == refused
+    project.load(project.spec("other/u"), frame())
+
+
+def test_ledgers_of_tables_are_no_tables_of_specs(
+    make_project: MakeProject, stand_in: RedshiftStandIn
+) -> None:
+    """Where each table has a ledger of its own, specs may not have the names of these either."""
+    spec = {**SPEC, "schema": "loader", "name": "loads_s_t"}
+    project = make_project({"t.yml": spec}, **redshift_target(stand_in))
+    with pytest.raises(PlanError, match=r"loader\.loads_s_t is a table of Loader's own ledger"):
+        project.changes(list(project.catalog.specs()))
 
 
 def test_history_tells_every_load_newest_first(make_project: MakeProject) -> None:

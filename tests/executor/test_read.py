@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from loader.data.cast.layout import arrow_schema
-from loader.errors import ExecuteError, LoaderError, PlanError
+from loader.data.export import write_file
+from loader.errors import ExecuteError, LoaderError, PlanError, StageError
+from loader.executor.read import batches_of
 from loader.project import Project
+from tests.conftest import redshift_target
 
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
@@ -217,6 +223,58 @@ def test_a_live_table_of_other_columns_is_an_error_of_ours(make_project: MakePro
         for form in FORMS:
             with pytest.raises(LoaderError, match=[*types][1]):
                 project.read(spec, as_=form)
+
+
+@pytest.mark.parametrize("name", ["duckdb", "redshift"])
+def test_a_real_of_the_spec_holds_no_larger_double(
+    make_project: MakeProject, request: pytest.FixtureRequest, name: str
+) -> None:
+    """A double of the live table that a real would make infinite is an error that names it."""
+    stand_in = request.getfixturevalue("stand_in") if name == "redshift" else None
+    target = redshift_target(stand_in) if stand_in else {}
+    for value, largest in ((math.inf, True), (1.5, True), (1e300, False)):
+        project = make_project({"t.yml": spec_of({"x": "double precision"})}, **target)
+        project.load(project.spec("s/t"), pa.table({"x": [value, None]}))
+        project = make_project({"t.yml": spec_of({"x": "real"})}, **target)
+        if largest:
+            found: Any = project.read(project.spec("s/t"), as_="arrow")
+            assert found["x"].to_pylist() == [value, None]
+            continue
+        with pytest.raises(ExecuteError, match=r"column `x` is double.*1e\+300") as refused:
+            project.read(project.spec("s/t"), as_="arrow")
+        assert "loader apply" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "arrow"])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("date", "infinity"),
+        ("date", "99999-01-01"),
+        ("timestamp", "0044-03-15 (BC) 00:00:00"),
+        ("timestamptz", "99999-01-01 00:00:00+00"),
+        ("time", "24:00:00"),
+    ],
+)
+def test_times_that_text_does_not_hold_are_written_to_no_text(
+    make_project: MakeProject, tmp_path: Path, kind: str, value: str, suffix: str
+) -> None:
+    """Times of other programs that text does not hold are refused, but for files that hold any."""
+    fields = spec_of({"id": "integer", "x": kind}, staging={"format": "csv"})
+    project = make_project({"t.yml": fields})
+    spec = project.spec("s/t")
+    project.load(spec, pa.table({"id": [1], "x": pa.nulls(1)}))
+    with duckdb.connect(project.config.root / "warehouse.duckdb") as connection:
+        connection.execute(f"INSERT INTO s.t VALUES (2, '{value}')")
+    path = tmp_path / f"x.{suffix}"
+    batches: Any = project.read(spec, as_="batches")
+    if suffix in ("parquet", "arrow"):
+        assert write_file(batches_of(batches), batches.schema, spec, path) == 2
+        return
+    with pytest.raises(StageError, match=r"column `x`: (csv|json) files cannot hold") as refused:
+        write_file(batches_of(batches), batches.schema, spec, path)
+    assert refused.value.hint == "write a Parquet file: -o x.parquet"
+    assert not path.exists()
 
 
 def in_time(action: Any) -> Any:

@@ -16,6 +16,7 @@ from loader.data.cast.load_columns import LoadColumns, RepeatedCast
 from loader.data.cast.nested import DocumentCast, shape_of
 from loader.data.cast.partition_of_row import (
     PartitionDiscovery,
+    SkippedTimesCheck,
     SliceCheck,
     TrailingBlanksCheck,
     mask_without,
@@ -97,6 +98,11 @@ class Conformer:
             for dimension in spec.dimensions
             if blanks and dimension.grain is None and dimension.data_type.name == "varchar"
         ]
+        skipped = [
+            SkippedTimesCheck(dimension)
+            for dimension in spec.dimensions
+            if (slice_ or discover) and dimension.clock_zone
+        ]
         self._slice_check = SliceCheck(slice_, ignores_trailing_blanks=blanks) if slice_ else None
         counts = slice_ is not None and slice_.has_several_keys
         self._discovery = (
@@ -104,7 +110,7 @@ class Conformer:
             if discover or counts
             else None
         )
-        checks = (*self._trailing_blanks, self._slice_check, self._discovery)
+        checks = (*self._trailing_blanks, *skipped, self._slice_check, self._discovery)
         self._partition_checks = [check for check in checks if check]
         self._report = ErrorReport()
         self._source_names: tuple[str, ...] = ()

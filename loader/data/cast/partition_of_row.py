@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import reduce
 from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -231,6 +233,44 @@ class TrailingBlanksCheck:
             )
             for row, text in texts.items()
         }
+
+
+class SkippedTimesCheck:
+    """Finds times that the clocks of the column's zone skip, which are in no hour or minute."""
+
+    def __init__(self, dimension: Dimension) -> None:
+        self._dimension = dimension
+        self._zone = dimension.clock_zone
+        self._expressions = PartitionExpressions([dimension])
+        self.name = dimension.name
+        """The name of the check in error messages."""
+
+    def find_errors(self, batch: Batch, bad: set[int]) -> Mapping[int, Explanation]:
+        """The rows with such a time and not in ``bad``: offset → value and reason."""
+        (values,) = self._expressions.values(batch)
+        if isinstance(values, duckdb.Error):
+            return {}  # the transaction checks again
+        times = self._parse(values) if pa.types.is_string(values.type) else values
+        times = _truncate_times(self._dimension, times)
+        skipped = [time for time in pc.unique(times).to_pylist() if time and self._skips(time)]
+        if not skipped:
+            return {}
+        rows = pc.indices_nonzero(pc.is_in(times, pa.array(skipped, times.type))).to_pylist()
+        why = f"this time does not exist in {self._zone}: clocks skip it"
+        return {row: (show(values[row].as_py()), why) for row in rows if row not in bad}
+
+    def _skips(self, time: datetime) -> bool:
+        local = time.replace(tzinfo=ZoneInfo(self._zone))
+        try:
+            return local.astimezone(UTC).astimezone(local.tzinfo) != local
+        except OverflowError:  # no partition has it, which other checks say
+            return False
+
+    def _parse(self, texts: Array) -> Array:
+        """The times of text; other text is NULL, and in no partition."""
+        form = self._dimension.text_format.partition("%f")[0]  # Arrow reads no fractions
+        begins = pc.utf8_slice_codeunits(texts, 0, len(datetime(2013, 12, 31).strftime(form)))
+        return pc.strptime(begins, form, unit="s", error_is_null=True)
 
 
 class PartitionDiscovery:

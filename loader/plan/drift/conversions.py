@@ -69,6 +69,8 @@ def conversion(live: DataType | None, wanted: DataType) -> Conversion:
     ''
     >>> conversion(parse("integer"), parse("decimal(11,2)")).loss
     'numbers that do not fit fail, further decimals are rounded'
+    >>> conversion(parse("bigint"), parse("double precision")).loss
+    'numbers that do not fit fail, further digits are lost'
     >>> conversion(parse("date"), parse("boolean")).how
     'none'
     """
@@ -105,7 +107,8 @@ def _convert_numbers(live: DataType, wanted: DataType) -> Conversion:
         return Conversion("cast")
     loss = "numbers that do not fit fail"
     if not (live.is_integer and wanted.is_integer):
-        loss += ", further decimals are rounded"
+        lost = "digits are lost" if wanted.name in _SIGNIFICANT else "decimals are rounded"
+        loss += f", further {lost}"
     return Conversion("cast", loss)
 
 

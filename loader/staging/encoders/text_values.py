@@ -26,7 +26,8 @@ TextKind = Literal["number", "bigint", "decimal", "digits", "float", "time", "he
 
 Encoder = Callable[[pa.Array], pa.Array]
 
-_USE_PARQUET = "set `staging: {format: parquet}`"
+USE_PARQUET = "set `staging: {format: parquet}`"
+"""The hint of errors about values that text does not hold."""
 
 
 def find_encoder(field: pa.Field, form: str) -> tuple[Encoder, TextKind]:
@@ -50,16 +51,14 @@ def find_encoder(field: pa.Field, form: str) -> tuple[Encoder, TextKind]:
 
 
 def _find_time_encoder(field: pa.Field, form: str) -> Encoder:
-    if field.type == pa.time64("us"):
-        return _to_text
-    if pa.types.is_date32(field.type):
-        return _check_years(field.name, form, pa.int32(), *_DATES)
+    encode = _check_and_encode(field.name, form)
+    if field.type == pa.time64("us") or pa.types.is_date32(field.type):
+        return encode
     if pa.types.is_timestamp(field.type) and field.type.unit == "us":
-        encode = _check_years(field.name, form, pa.int64(), *_STAMPS)
         return _add_utc_offset(encode) if field.type.tz else encode
     raise StageError(
         f"column `{field.name}`: {form} files cannot hold values of the Arrow type {field.type}",
-        hint=_USE_PARQUET,
+        hint=USE_PARQUET,
     )
 
 
@@ -123,20 +122,35 @@ def _decimal_to_text(column: pa.Array) -> pa.Array:
 _DATES = (-719_162, 2_932_896)
 """The first and last day of the years 1 to 9999, counted from 1970."""
 
-_STAMPS = (_DATES[0] * 86_400_000_000, (_DATES[1] + 1) * 86_400_000_000 - 1)
-"""The same in microseconds."""
+_DAY = 86_400_000_000
+"""In microseconds."""
+
+_STAMPS = (_DATES[0] * _DAY, (_DATES[1] + 1) * _DAY - 1)
+"""The same as `_DATES` in microseconds."""
 
 
-def _check_years(name: str, form: str, units: pa.DataType, low: int, high: int) -> Encoder:
-    """An encoder of dates or time stamps that refuses years without four digits."""
+def check_times(column: pa.Array, name: str, form: str) -> None:
+    """Refuse dates, times and time stamps that text does not hold.
 
+    Raises:
+        StageError: the column of this name contains one.
+    """
+    units, (low, high), others = pa.int64(), _STAMPS, "years before 1 or after 9999"
+    if pa.types.is_date32(column.type):
+        units, (low, high) = pa.int32(), _DATES
+    elif pa.types.is_time(column.type):
+        (low, high), others = (0, _DAY - 1), "times after 23:59:59.999999"
+    ends = pc.min_max(column.view(units)).as_py()
+    if ends["min"] is not None and not low <= ends["min"] <= ends["max"] <= high:
+        raise StageError(
+            f"column `{name}`: {form} files cannot hold {others}",
+            hint=USE_PARQUET,
+        )
+
+
+def _check_and_encode(name: str, form: str) -> Encoder:
     def encode(column: pa.Array) -> pa.Array:
-        ends = pc.min_max(column.view(units)).as_py()
-        if ends["min"] is not None and not low <= ends["min"] <= ends["max"] <= high:
-            raise StageError(
-                f"column `{name}`: {form} files cannot hold years before 1 or after 9999",
-                hint=_USE_PARQUET,
-            )
+        check_times(column, name, form)
         return _to_text(column)
 
     return encode

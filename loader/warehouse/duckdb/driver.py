@@ -33,6 +33,8 @@ MAX_THREADS = 4
 _writers: dict[Path, FairSemaphore] = {}
 _writers_lock = threading.Lock()
 
+_PATH = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+
 _HELD_BY = re.compile(r"lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
@@ -115,7 +117,21 @@ class DuckDB:
 
     def _connect_locked(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         with _lock_folder(self.path.parent):
-            return self._connect(read_only=read_only)
+            try:
+                connection = self._connect(read_only=read_only)
+            except duckdb.CatalogException as error:  # read-only, and in memory
+                raise self._no_database() from error
+            # DuckDB opens a file of data, such as CSV, as views in a database in memory.
+            if connection.execute(_PATH).fetchone() == (None,):
+                connection.close()
+                raise self._no_database()
+            return connection
+
+    def _no_database(self) -> duckdb.Error:
+        """The error that DuckDB raises for other files that are no database."""
+        return duckdb.IOException(
+            f'The file "{self.path}" exists, but it is not a valid DuckDB database file!'
+        )
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         config: dict[str, str | bool | int | float | list[str]] = {

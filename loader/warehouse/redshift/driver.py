@@ -196,7 +196,7 @@ class DriverSession(RedshiftSession):
         return [column[0] for column in self._cursor.description or ()], rows
 
     def stream(self, sql: str, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        """Run a query and yield its rows in the schema's types.
+        """Run a query and yield its rows in the schema's types, but reals as doubles.
 
         The driver holds the whole result in memory, so large reads use UNLOAD instead.
         """

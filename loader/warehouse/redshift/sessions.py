@@ -157,7 +157,7 @@ def make_statement_error(known: DriverError, sql: str) -> ExecuteError:
 def make_batches(
     pages: Iterable[Sequence[Row]], schema: pa.Schema
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Make batches of rows, in the schema's types, of pages of any size."""
+    """Make batches of rows, in the schema's types, of pages of any size; a real is a double."""
     waiting: list[Row] = []
     for page in pages:
         waiting += page
@@ -181,8 +181,10 @@ def _batch(rows: Sequence[Row], schema: pa.Schema) -> pa.RecordBatch:
         values = [row[at] for row in rows]
         if convert is not None:
             values = [None if value is None else convert(value) for value in values]
-        columns.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+        # The live column may be a double: Arrow makes what is too large for a real infinite.
+        wide = pa.float64() if pa.types.is_float32(field.type) else field.type
+        columns.append(pa.array(values, wide))
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
 
 
 def _bytes(value: Any) -> bytes:

@@ -20,7 +20,8 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "text", "amount")
 SELECT
     "id",
-    CAST(NULLIF(trim("note"), '') AS DATE),
+    CASE WHEN year(CAST(NULLIF(trim("note"), '') AS DATE)) BETWEEN 1 AND 9999 THEN CAST(trim("note") AS DATE)
+         WHEN trim("note") <> '' THEN error('column note: not a valid date: ' || "note") END,
     "amount"
 FROM "s"."t";
 

@@ -26,7 +26,8 @@ CREATE TABLE "s"."loader_new_df4ee02178481c0d" (
 INSERT INTO "s"."loader_new_df4ee02178481c0d" ("id", "note", "amount", "flag", "at", "doc")
 SELECT
     CAST("id" AS BIGINT),
-    CAST(NULLIF(trim("note"), '') AS DATE),
+    CASE WHEN year(CAST(NULLIF(trim("note"), '') AS DATE)) BETWEEN 1 AND 9999 THEN CAST(trim("note") AS DATE)
+         WHEN trim("note") <> '' THEN error('column note: not a valid date: ' || "note") END,
     CAST("amount" AS DECIMAL(14,3)),
     CASE WHEN "flag" THEN 'true' WHEN NOT "flag" THEN 'false' END,
     CAST("at" AS DATE),
