@@ -94,9 +94,7 @@ def run_source_query(_: pa.RecordBatch) -> None:
     session.close()
 
 
-HASHES = (
-    "SELECT m FROM (SELECT md5(range::VARCHAR) AS m FROM range(3000000)) WHERE m LIKE 'ffff%'"
-)
+HASHES = "SELECT m FROM (SELECT md5(range::VARCHAR) AS m FROM range(3000000)) WHERE m LIKE 'ffff%'"
 """A few rows of many, so that one batch takes long."""
 WORK = [compare_keys, find_partitions, sum_checksums, open_stream, read_stream, run_source_query]
 

@@ -201,6 +201,11 @@ def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
             large = pc.and_(pc.is_inf(made), pc.is_finite(column))
             if pc.any(large).as_py():
                 raise pa.ArrowInvalid(f"{column.filter(large)[0]} is too large")
+        # And that of a double to a decimal rounds.
+        if pa.types.is_floating(column.type) and pa.types.is_decimal(field.type):
+            rounded = pc.not_equal(made.cast(column.type), column)
+            if pc.any(rounded).as_py():
+                raise pa.ArrowInvalid(f"{column.filter(rounded)[0]} has more decimals")
         return made
     except pa.ArrowException as error:
         raise ExecuteError(

@@ -245,6 +245,20 @@ def test_a_real_of_the_spec_holds_no_larger_double(
         assert "loader apply" in (refused.value.hint or "")
 
 
+def test_a_double_is_not_rounded_to_a_decimal_of_the_spec(make_project: MakeProject) -> None:
+    """What the spec's type cannot hold is told, and not read as another value."""
+    for value, holds in ((1.25, True), (None, True), (1.239, False)):
+        project = make_project({"t.yml": spec_of({"x": "double precision"})})
+        project.load(project.spec("s/t"), pa.table({"x": pa.array([value, None], pa.float64())}))
+        project = make_project({"t.yml": spec_of({"x": "decimal(9,2)"})})
+        if holds:
+            found: Any = project.read("s/t", as_="arrow")
+            assert found["x"].to_pylist() == [value and Decimal(str(value)), None]
+            continue
+        with pytest.raises(ExecuteError, match="1.239 has more decimals"):
+            project.read("s/t", as_="arrow")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "arrow"])
 @pytest.mark.parametrize(
     ("kind", "value"),
