@@ -122,7 +122,10 @@ class DuckDB:
             except duckdb.CatalogException as error:  # read-only, and in memory
                 raise self._no_database() from error
             # DuckDB opens a file of data, such as CSV, as views in a database in memory.
-            if connection.execute(_PATH).fetchone() == (None,):
+            path = run_interruptibly(
+                lambda: connection.execute(_PATH).fetchone(), connection.interrupt
+            )
+            if path == (None,):
                 connection.close()
                 raise self._no_database()
             return connection
