@@ -32,6 +32,9 @@ _WITH_EXTREMES = frozenset(
     {"smallint", "integer", "bigint", "decimal", "date", "timestamp", "timestamptz"}
 )
 
+_DATED = frozenset({"date", "timestamp", "timestamptz"})
+"""Types that hold years in files that no table of Loader's holds."""
+
 _SHOWN = 5
 
 
@@ -137,6 +140,8 @@ def _compare(column: Column, footer: Footer, physical: Mapping[str, str]) -> str
     in_file = footer.columns[column.name]
     if in_file.foreign:
         return "it has values outside of the years 1 to 9999"
+    if name in _DATED and footer.rows and in_file.extremes is None:
+        return "no statistics say that its values are in the years 1 to 9999"
     if physical.get(name, in_file.physical_type) != in_file.physical_type:
         return (
             f"it is stored as {in_file.physical_type}, and COPY reads {physical[name]} for {name}"
