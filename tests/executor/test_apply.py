@@ -140,7 +140,7 @@ MENDED = {name: fields for name, fields in CHANGES.items() if name not in ("type
             ]
         },
     ),
-    "narrower": (BASE, columns({**NOTE, "data_type": "varchar(4)"}, AMOUNT)),
+    "narrower": (BASE, columns({**NOTE, "data_type": "varchar(12)"}, AMOUNT)),
     "nothing left": (
         BASE,
         {"columns": [{"name": "other", "data_type": "date"}]},
