@@ -80,13 +80,13 @@ def new_files_sensor(
                 found.add(spec, definition, _find_new_files(spec, root, target))
             except LoaderError as error:
                 errors.append(f"{spec.table}: {error}")
-        if errors and not found.wanted:
+        if errors and not found.pending:
             raise dg.Failure("\n\n".join(errors))
         for text in (*found.notes, *errors):
             context.log.warning(text)
-        if not found.wanted:
+        if not found.pending:
             return dg.SkipReason("; ".join(found.notes) or "no new files")
-        return _request_runs(context, found.wanted, max_runs)
+        return _request_runs(context, found.pending, max_runs)
 
     return dg.SensorDefinition(
         name=name,
@@ -148,7 +148,7 @@ def _find_new_files(
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _PendingRun:
     """A run for new files."""
 
     request: dg.RunRequest
@@ -162,7 +162,7 @@ class _Wanted:
 
 
 def _request_runs(
-    context: dg.SensorEvaluationContext, wanted: Sequence[_Wanted], max_runs: int
+    context: dg.SensorEvaluationContext, pending: Sequence[_PendingRun], max_runs: int
 ) -> dg.SensorResult:
     """Request some of the runs: first those that no look has requested yet.
 
@@ -170,10 +170,10 @@ def _request_runs(
     others for good.
     """
     requested = set(json.loads(context.cursor or "[]"))
-    chosen = sorted(wanted, key=lambda one: one.key in requested)[:max_runs]
-    keys = {one.key for one in chosen} | (requested & {one.key for one in wanted})
-    if len(keys) < len(wanted):
-        left = format_count(len(wanted) - len(keys), "run")
+    chosen = sorted(pending, key=lambda one: one.key in requested)[:max_runs]
+    keys = {one.key for one in chosen} | (requested & {one.key for one in pending})
+    if len(keys) < len(pending):
+        left = format_count(len(pending) - len(keys), "run")
         context.log.info(f"{left} for new files will be requested by the next looks")
     added: dict[str, list[str]] = {}
     for name, key in sorted(set().union(*(one.dynamic_keys for one in chosen))):
@@ -195,7 +195,7 @@ class _Found:
     instance: dg.DagsterInstance
     jobs: Mapping[str, UnresolvedAssetJobDefinition]
     """The job of each asset."""
-    wanted: list[_Wanted] = field(default_factory=list)
+    pending: list[_PendingRun] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(
@@ -204,11 +204,11 @@ class _Found:
         definition: dg.PartitionsDefinition | None,
         found: Mapping[str | None, Sequence[ListedFile]],
     ) -> None:
-        """Want a run for each partition of a table that has new files."""
+        """Add a run for each partition of a table that has new files."""
         if definition is None:
             every = [file for some in found.values() for file in some]
             if every:
-                self.wanted.append(_Wanted(self._make_request(spec, every)))
+                self.pending.append(_PendingRun(self._make_request(spec, every)))
             return
         parts = by_dimension(spec, definition)
         waiting: list[str] = []
@@ -221,7 +221,7 @@ class _Found:
                 several = isinstance(definition, dg.MultiPartitionsDefinition)
                 key = dg.MultiPartitionKey(keys) if several else next(iter(keys.values()))
                 request = self._make_request(spec, files, key)
-                self.wanted.append(_Wanted(request, _dynamic_keys(parts, keys)))
+                self.pending.append(_PendingRun(request, _dynamic_keys(parts, keys)))
         if waiting:
             count = format_count(len(waiting), "partition")
             self.notes.append(

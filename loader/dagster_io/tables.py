@@ -28,6 +28,9 @@ from loader.warehouse.registry import get_adapter
 Form = Literal["pandas", "polars", "polars lazy", "arrow", "batches", "duckdb", "spark"]
 """The frame types of inputs."""
 
+_TEXT = "varchar(65535)"
+"""Text of any length: without one, Redshift's CAST cuts it after 256 bytes."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -300,7 +303,7 @@ def _entry(expression: str, definition: dg.PartitionsDefinition) -> dict[str, st
             of_days = grain not in CLOCK and re.search(r"\bdate\b", expression, re.IGNORECASE)
             entry["data_type"] = "date" if of_days else "timestamp"
     elif not bare:  # its type is not known, and keys are text
-        entry |= {"expr": f"CAST({expression} AS varchar)", "data_type": "varchar(65535)"}
+        entry |= {"expr": f"CAST({expression} AS {_TEXT})", "data_type": _TEXT}
     return entry
 
 

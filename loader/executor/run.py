@@ -201,9 +201,8 @@ class _Run:
         for _ in range(jobs):
             thread = threading.Thread(target=self._work, name="loader-run", daemon=True)
             self._threads.append(thread)
-        self._release()
-        for thread in self._threads:
             thread.start()
+        self._release()
         yield from self._collect()
 
     def stop(self) -> Iterator[TableRun]:

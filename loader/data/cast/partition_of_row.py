@@ -74,17 +74,19 @@ class PartitionExpressions:
 
     def _evaluate(self, dimension: Dimension, batch: Batch) -> Array | duckdb.Error:
         if self._connection is None:
-            self._connection = duckdb.connect(
+            opened = duckdb.connect(
                 config={
                     "enable_external_access": "false",
                     "autoinstall_known_extensions": "false",
                     "threads": "1",
                 }
             )
+            run_interruptibly(lambda: opened.execute("SET TimeZone = 'UTC'"), opened.interrupt)
+            self._connection = opened
         connection = self._connection
         connection.register("batch", pa.Table.from_batches([batch]))
         # A row whose expression fails belongs to no partition, like NULL.
-        query = f"SET TimeZone = 'UTC'; SELECT TRY(({dimension.expr})) AS value FROM batch"
+        query = f"SELECT TRY(({dimension.expr})) AS value FROM batch"
         try:
             result = run_interruptibly(
                 lambda: connection.sql(query).to_arrow_table(), connection.interrupt

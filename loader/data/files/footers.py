@@ -33,7 +33,7 @@ class FooterColumn:
     extremes: tuple[Any, ...] | None
     """The minimum and maximum of whole numbers, decimals, dates and times, as Python values; empty
     without values, None where the footer does not have them."""
-    foreign: bool = False
+    unrepresentable: bool = False
     """Whether an extreme is not a value of Python: past the year 9999, or of nanoseconds."""
 
 
@@ -106,11 +106,11 @@ def _summarize(physical_type: str, chunks: Sequence[Any]) -> FooterColumn:
     """What the statistics of all row groups say of a column."""
     nulls: int = 0
     extremes: list[Any] = []
-    complete, foreign = True, False
+    complete, unrepresentable = True, False
     for chunk in chunks:
         found = chunk.statistics
         if found is None or not found.has_null_count:
-            return FooterColumn(physical_type, None, None, foreign)
+            return FooterColumn(physical_type, None, None, unrepresentable)
         nulls += found.null_count
         if not found.has_min_max:
             complete = complete and found.null_count == chunk.num_values
@@ -118,12 +118,12 @@ def _summarize(physical_type: str, chunks: Sequence[Any]) -> FooterColumn:
             try:
                 both = (found.min, found.max)
             except (ValueError, OverflowError):
-                complete, foreign = False, True
+                complete, unrepresentable = False, True
                 continue
             complete = all(isinstance(one, _EXACT) and not isinstance(one, bool) for one in both)
             extremes += both
     if not complete:
-        return FooterColumn(physical_type, nulls, None, foreign)
+        return FooterColumn(physical_type, nulls, None, unrepresentable)
     return FooterColumn(physical_type, nulls, (min(extremes), max(extremes)) if extremes else ())
 
 
