@@ -6,14 +6,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from loader.errors import ExecuteError
-from loader.executor.check_results import add_sample, evaluate_check, whole_number
+from loader.executor.check_results import (
+    add_sample,
+    evaluate_check,
+    hint_for_check,
+    whole_number,
+)
 from loader.executor.context import TargetContext
 from loader.executor.renames import find_earlier_name
 from loader.executor.results import CheckResult
 from loader.plan.expectations import CheckHolds
 from loader.plan.live_table import LiveTable
 from loader.plan.load_plan import plan_checks
+from loader.plan.model import Statement
 from loader.plan.read_plan import plan_counts
+from loader.spec.checks import Check
 from loader.spec.model import TableSpec
 from loader.spec.partitions import Slice
 from loader.sql.renderer import Table
@@ -78,14 +85,29 @@ def run_checks(spec: TableSpec, slice_: Slice | None, context: TargetContext) ->
     """Run a spec's checks on a slice or the whole table, with sample rows for failed checks.
 
     Raises:
-        ExecuteError: the table does not exist, or cannot be read.
+        ExecuteError: the table does not exist, or a check cannot be measured.
+        VerifyError: the query of a check does not return one number.
     """
     renderer = context.renderer
     statements = plan_checks(spec, renderer, context.target, slice_)
     with table_session(spec, context) as session:
         found = [
-            evaluate_check(one.expects.check, spec.table, one, session.execute(one.sql))
+            _run_check(session, one.expects.check, one, spec.table)
             for one in statements
             if isinstance(one.expects, CheckHolds)
         ]
         return [add_sample(result, session, spec, renderer, slice_) for result in found]
+
+
+def _run_check(session: Session, check: Check, statement: Statement, table: str) -> CheckResult:
+    try:
+        rows = session.execute(statement.sql)
+    except ExecuteError as error:
+        raise ExecuteError(
+            f"the check `{check.label}` of {table} failed: {error.message}",
+            hint=error.hint or hint_for_check(check, table),
+            statement=statement.sql,
+            transient=error.transient,
+            code=error.code,
+        ) from error
+    return evaluate_check(check, table, statement, rows)

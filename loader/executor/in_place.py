@@ -169,6 +169,9 @@ def _find_obstacles(spec: TableSpec, request: LoadRequest) -> Iterator[str]:
         yield "schema_contract: {bad_rows: reject} sets rows aside before they are loaded"
     for column in spec.load_columns:
         yield f"`{column.name}`: `from: {column.from_}` is not in the files"
+    for dimension in spec.dimensions:
+        if request.slice and (zone := dimension.clock_zone):
+            yield f"`{dimension.name}`: times that the clocks of {zone} skip are found in the rows"
 
 
 def _find_unreadable(files: Sequence[LocatedFile], adapter: Adapter[Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tests.benchmarks import cache, report
-from tests.benchmarks.cases import CASES, Case, Command, Objects, select
+from tests.benchmarks.cases import CASES, Case, Command, Load, Objects, select
 from tests.benchmarks.measure import CaseError, Run, run_command, run_load, run_objects
 
 ROWS = 1_000_000
@@ -26,7 +26,7 @@ def main() -> int:
     failures: dict[str, str] = {}
     for number in range(1, arguments.repeat + 1):
         for case in selected:
-            if case.name in failures or (number > 1 and case.streams):
+            if case.name in failures:
                 continue
             _say(f"round {number} of {arguments.repeat}: {case.name}")
             try:
@@ -45,12 +45,12 @@ def _run(case: Case, rows: int | None) -> list[Run]:
         return run_command(case)
     if isinstance(case, Objects):
         return [run_objects(case)]
-    return [run_load(case, _data(case.streams, rows), cache.exactly(SAMPLE_ROWS))]
+    return [run_load(case, _data(case, rows), cache.exactly(SAMPLE_ROWS))]
 
 
-def _data(streams: bool, rows: int | None) -> Path:
-    if streams:
-        return cache.generated(rows or STREAMED_ROWS)
+def _data(case: Load, rows: int | None) -> Path:
+    if case.streams:
+        return cache.generated(case.rows or rows or STREAMED_ROWS)
     return cache.exactly(rows or ROWS)
 
 

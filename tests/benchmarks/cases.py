@@ -25,10 +25,12 @@ class Load:
     """The server that it needs, if it writes to S3."""
     extra: str | None = None
     """The extra of this repository that it needs: then it runs only when named."""
+    rows: int | None = None
+    """The rows of a stream, whatever `--rows` says."""
 
     @property
     def streams(self) -> bool:
-        """Whether the case reads a file of any length: run once, and only when named."""
+        """Whether the case reads a file of any length: run only when named."""
         return self.source == "stream"
 
 
@@ -62,7 +64,7 @@ class Command:
     project: Many | Job | None = None
     """Where it runs; `None` is this repository."""
     streams: bool = False
-    """Whether it is so long that it runs once, and only when named."""
+    """Whether it is so long that it runs only when named."""
     extra: str | None = None
 
 
@@ -144,6 +146,10 @@ CASES: tuple[Case, ...] = (
     Load("spark-writers", "spark_writers", "dataset", limit="spark-writers", extra="spark"),
     Load("spark-limit", "spark_rows", "dataset", limit="spark-limit", extra="spark"),
     Load("spark", "spark", "dataset", limit="spark-limit", extra="spark"),
+    Load("stream-limit-1.2m", "limit", "stream", "stream-limit-1.2m", rows=1_200_000),
+    Load("stream-1.2m", "loader_api", "stream", "stream-limit-1.2m", rows=1_200_000),
+    Load("stream-limit-12m", "limit", "stream", "stream-limit-12m", rows=12_000_000),
+    Load("stream-12m", "loader_api", "stream", "stream-limit-12m", rows=12_000_000),
     Load("stream-limit", "limit", "stream", limit="stream-limit"),
     Load("stream", "loader_api", "stream", limit="stream-limit"),
     Load("s3-limit-arrow", "s3_limit", "arrow", limit="s3-limit-arrow", s3="moto"),
@@ -213,6 +219,8 @@ TARGETS = (
     Target("in-place-10mb", 1.2, of="in-place-1kb"),
     Target("in-place-10mb", 250, measure="peak_mb"),
     Target("spark", 1.25, of="spark-limit"),
+    Target("stream-12m", 11.5, of="stream-1.2m"),
+    Target("stream", 5.75, of="stream-12m"),
     Target("stream", 700, measure="peak_mb"),
     Target("s3-loader-pandas", 0.4, of="s3-awswrangler"),
     Target("s3-loader-pandas", 1 / 6, of="s3-to-csv-gzip"),

@@ -12,6 +12,7 @@ import pytest
 from loader.errors import ExecuteError, FrameError, PlanError, SpecError, VerifyError
 from loader.plan.live_table import LiveTable
 from loader.project import Project
+from loader.spec.model import TableSpec
 from tests.conftest import redshift_target
 
 if TYPE_CHECKING:
@@ -75,6 +76,18 @@ def test_checks_hold_for_what_an_empty_load_keeps(
         project.load(spec, ROWS.slice(0, 0), {"day": "2026-01-03", "shop": "a"})
     assert len(project.history()) == 3
     assert project.load(spec, ROWS.slice(0, 0), "auto").status == "empty"
+
+
+def test_a_check_that_cannot_be_measured_is_named(project: Project) -> None:
+    """An error of the warehouse says which check it is about, and which key corrects it."""
+    query = {"metric": "sql", "query": "SELECT count(nope) FROM {table}", "must_be": 0}
+    spec = project.spec("s/t")
+    project.load(spec, ROWS, "auto")
+    broken = TableSpec.model_validate({**SPEC, "checks": [query]})
+    with pytest.raises(ExecuteError, match=r"the check `sql .*` of s\.t failed: .*nope") as error:
+        project.check(broken)
+    assert error.value.hint is not None
+    assert "correct `query` of this check" in error.value.hint
 
 
 def test_rows_are_counted_slice_by_slice(project: Project) -> None:

@@ -8,7 +8,7 @@ import lzma
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -271,6 +271,24 @@ def test_columns_with_other_names(bench: Bench, case: str) -> None:
     result = bench.load(name, auto=True)
     assert result.in_place == (bench.kind == "csv")
     assert bench.rows() == [(1, date(2026, 1, 1), "a")]
+
+
+def test_hours_of_clocks_that_skip_times_are_staged(bench: Bench) -> None:
+    """A time that clocks skip is in no hour, which only staging finds in the rows."""
+    at = {"name": "at", "data_type": "timestamp"}
+    by_hour = {"expr": "at", "grain": "hour", "column_timezone": "Europe/Berlin"}
+    bench.declare(columns=[{"name": "id", "data_type": "integer"}, at], partition_by=[by_hour])
+    # Clocks skip two to three o'clock.
+    times = [datetime(2026, 3, 29, 1, 30), datetime(2026, 3, 29, 2, 30)]
+    table = pa.table({"id": pa.array([1, 2], pa.int32()), "at": pa.array(times, "timestamp[us]")})
+    window = "2026-03-29T00:00..2026-03-29T04:00"
+    good, bad = bench.write("a", table.slice(0, 1)), bench.write("b", table)
+    with pytest.raises(LoaderError, match=r"`at`: times that the clocks of Europe/Berlin skip"):
+        bench.load(good, partition=window)
+    assert not bench.load(good, auto=True, partition=window).in_place
+    with pytest.raises(LoaderError, match="this time does not exist in Europe/Berlin"):
+        bench.load(bad, auto=True, partition=window)
+    assert bench.load(bad, full_refresh=True).in_place
 
 
 def test_rejects_are_staged(bench: Bench) -> None:
