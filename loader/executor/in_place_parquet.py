@@ -138,7 +138,7 @@ def _compare(column: Column, footer: Footer, physical: Mapping[str, str]) -> str
     if found != wanted:
         return f"it is {found}, and has to be {wanted} for {column.data_type}"
     in_file = footer.columns[column.name]
-    if in_file.unrepresentable:
+    if name in _DATED and in_file.unrepresentable:
         return "it has values outside of the years 1 to 9999"
     if name in _DATED and footer.rows and in_file.extremes is None:
         return "no statistics say that its values are in the years 1 to 9999"

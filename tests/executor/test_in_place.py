@@ -264,6 +264,28 @@ def test_values_that_python_has_not_are_no_traceback(place: Place) -> None:
     assert load(other, name, otherwise_stage=True).rows_loaded == 1
 
 
+def test_damaged_footers_are_no_traceback(place: Place) -> None:
+    """A footer that cannot be parsed is told with its file, whether or not it may be staged."""
+    project = place.project()
+    name = place.write("a.parquet", b"PAR1" + bytes(4) + b"PAR1")
+    with pytest.raises(LoaderError, match=r"a\.parquet is not a Parquet file"):
+        load(project, name)
+    with pytest.raises(LoaderError, match=r"a\.parquet"):
+        load(project, name, otherwise_stage=True)
+
+
+def test_text_that_is_not_utf_8_is_not_called_a_time(place: Place) -> None:
+    """Extremes of text that Python cannot read say nothing of years."""
+    columns = [{"name": "id", "data_type": "integer"}, {"name": "v", "data_type": "varchar(6)"}]
+    bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"], pa.binary()).buffers())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": pa.array([1], pa.int32()), "v": bad}), sink)
+    name = place.write("a.parquet", sink.getvalue().to_pybytes())
+    with pytest.raises(LoaderError) as refused:
+        load(place.project(columns=columns), name)
+    assert "years" not in refused.value.message
+
+
 def test_nanoseconds_are_no_traceback_without_pandas(tmp_path: Path) -> None:
     """Footers of nanoseconds are read in a process that imports no pandas, as commands do."""
     path = tmp_path / "a.parquet"

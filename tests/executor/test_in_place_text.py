@@ -335,6 +335,13 @@ def test_line_ends_of_several_kinds_are_told(make_project: MakeProject, tmp_path
     assert load(project, place.write("a.csv", b'id,v,day\n1,"a\rb",\n'), otherwise_stage=True)
 
 
+def test_no_end_of_a_line_is_dropped(place: Place, staged: Place) -> None:
+    """Control characters at the end of a line are a part of its last field."""
+    twin = Twin(place, staged, SMALL)
+    for end in (b"\x01", b"\x02", b"\x01\x02"):
+        twin.load("a.csv", b"id,day,v\n1,,abc" + end + b"\n", otherwise_stage=True)
+
+
 def test_what_turns_out_not_to_be_readable_is_staged(place: Place, staged: Place) -> None:
     """With `auto`, lines and values that SQL cannot read are left to staging, which may."""
     twin = Twin(place, staged, {**SMALL, "d": "decimal(9,2)"})

@@ -64,7 +64,7 @@ def _read_footer(file: DataFile) -> Footer:
         located, footer = opened.located, _read_bytes(opened, file.name)
     try:
         metadata = pq.read_metadata(pa.BufferReader(footer))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.name} is not a Parquet file: {error}") from error
     schema = metadata.schema.to_arrow_schema().remove_metadata()
     check_names(schema.names, file.name)

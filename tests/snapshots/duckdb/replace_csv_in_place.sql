@@ -65,7 +65,7 @@ SELECT CASE WHEN rest IS NULL THEN line END AS line
 FROM read_csv([
     's3://b/x.csv'
 ], header = false, skip = 1, auto_detect = false, delim = chr(1), quote = '', escape = '', comment = '',
-    nullstr = chr(2), null_padding = true, ignore_errors = false, strict_mode = true, normalize_names = false,
+    nullstr = chr(10), null_padding = true, ignore_errors = false, strict_mode = true, normalize_names = false,
     hive_partitioning = false, hive_types_autocast = false, union_by_name = false, filename = false,
     max_line_size = 16777216, buffer_size = 33554432, compression = 'none', columns = {'line': 'VARCHAR', 'rest': 'VARCHAR'});
 
