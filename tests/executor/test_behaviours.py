@@ -806,6 +806,21 @@ def test_columns_are_matched_by_name_whatever_their_order(world: World) -> None:
         assert word.strip("`") in str(caught.value)
 
 
+@pytest.mark.parametrize("frame", [[{}, {}], [{"z": 1}], pd.DataFrame(index=range(2))])
+@pytest.mark.parametrize("default", [None, 5])
+def test_rows_without_a_column_of_the_table_are_no_empty_frame(
+    world: World, frame: Any, default: int | None
+) -> None:
+    """They are refused, and clear nothing: also where defaults could fill every column."""
+    column = {"data_type": "integer", **({"default": default} if default else {})}
+    ignore = {"extra_columns": "ignore"}
+    table = world(columns={"a": column}, schema_contract=ignore, on_empty="clear")
+    table.load_frame(pa.table({"a": [1]}))
+    with pytest.raises(FrameError, match=r"no column of the data|missing"):
+        table.load_frame(frame)
+    assert table.rows() == [(1,)]
+
+
 def test_extra_columns_are_ignored_when_the_spec_says_so(world: World) -> None:
     """Columns that the spec lacks are an error by default, and left out with ignore."""
     table = world(columns={"a": "integer"})

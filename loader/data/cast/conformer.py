@@ -129,7 +129,12 @@ class Conformer:
         return isinstance(limit, int) and self.rows_rejected > limit
 
     def conform(self, chunk: Chunk) -> Conformed:
-        """Cast a chunk; its bad rows are counted, and with `bad_rows: reject` returned as well."""
+        """Cast a chunk; its bad rows are counted, and with `bad_rows: reject` returned as well.
+
+        Raises:
+            FrameError: no column of the rows is one of the table.
+        """
+        self._check_matched(chunk)
         self.rows_read += chunk.rows
         casts = [self._cast_column(chunk, column) for column in self.columns]
         batch = pa.RecordBatch.from_arrays([cast.values for cast in casts], schema=self.schema)
@@ -185,6 +190,7 @@ class Conformer:
         Raises:
             FrameError: there is no such type; all columns without one are named.
         """
+        self._check_matched(first)
         found: dict[str, Any] = {}
         for column in self.columns:
             if column.data_type.name == "super":
@@ -201,6 +207,12 @@ class Conformer:
                 hint="set `staging: {format: json}`, which takes any document",
             )
         return found
+
+    def _check_matched(self, chunk: Chunk) -> None:
+        """Rows that bring no column of the table are not the same as no rows."""
+        wanted = any(column.from_ is None or column.from_.is_data for column in self._spec.columns)
+        if chunk.rows and wanted and not self._matched:
+            raise FrameError(f"no column of the data is one of {self._spec.table}")
 
     def _cast_column(self, chunk: Chunk, column: Column) -> Cast:
         if column.name in self._filled.names:

@@ -97,8 +97,8 @@ def sum_floats(values: Any) -> tuple[int, int]:
     with np.errstate(all="ignore"):
         size = np.abs(values)
         scaled = np.select(
-            [size < 2.0**-31, size < 2.0**62, size < 2.0**128, values < 0],
-            [values * 2.0**93, values, values * 2.0**-66, np.float64(-1)],
+            [size < 2.0**-82, size < 2.0**-10, size < 2.0**62, size < 2.0**128, values < 0],
+            [values * 2.0**144, values * 2.0**72, values, values * 2.0**-66, np.float64(-1)],
             np.float64(0),
         )
         whole = np.floor(scaled)
