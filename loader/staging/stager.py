@@ -56,12 +56,9 @@ class _CountingSink(io.BufferedIOBase):
     def __init__(
         self, file: io.BufferedIOBase, queue: ChunkQueue, count: Callable[[int], None]
     ) -> None:
-        self._file = file
-        self._queue = queue
-        self._count = count
+        self._open: tuple[io.BufferedIOBase, ChunkQueue, Callable[[int], None]] | None
+        self._open = (file, queue, count)
         self._position = 0
-        self.discards = False
-        """Whether further bytes are ignored; encoders still write some when they are closed."""
 
     def writable(self) -> bool:
         return True
@@ -71,13 +68,22 @@ class _CountingSink(io.BufferedIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
-        if not self.discards:
-            if self._queue.stopped:
+        if self._open is not None:
+            file, queue, count = self._open
+            if queue.stopped:
                 raise StoppedError
-            self._file.write(view)
-            self._count(view.nbytes)
+            file.write(view)
+            count(view.nbytes)
         self._position += view.nbytes
         return view.nbytes
+
+    def discard(self) -> None:
+        """Ignore further bytes: encoders still write some when they are closed.
+
+        The file and the queue are let go. Python does not see that PyArrow's encoders refer to this
+        object, so an error that refers to both would keep all rows of a failed load for ever.
+        """
+        self._open = None
 
 
 class Stager:
@@ -292,7 +298,7 @@ class Stager:
                 chunk = self._queue.get() if not writer.full else None
             writer.close()
         except BaseException:
-            sink.discards = True
+            sink.discard()
             if writer is not None:
                 with suppress(Exception):
                     writer.abort()

@@ -251,6 +251,22 @@ def test_each_plant_is_one(planted: Planted, plant: Plant) -> None:
     assert differing == set(plant.changes)
 
 
+@pytest.mark.parametrize("found", ["0", "CASE WHEN f > 0 THEN 1 ELSE -1 END"])
+def test_an_infinity_is_no_other_number(planted: Planted, found: str) -> None:
+    """Infinities are no extremes of a column, and yet nothing else may be stored for them."""
+    plant = Plant("no infinity", {"f": f"CASE WHEN abs(f) > 1e308 THEN {found} ELSE f END"})
+    project, spec = planted(plant)
+    values = (1.0, -1.0, float("inf"), float("-inf"))
+    # One at a time, since the figures of both cancel each other out.
+    for value in values[2:]:
+        rows = [
+            {**dict.fromkeys(COLUMNS), "id": at, "f": f}
+            for at, f in enumerate((*values[:2], value))
+        ]
+        with pytest.raises(VerifyError, match="differ from the staged ones"):
+            project.load(spec, frame(rows))
+
+
 SWAPPED = PLANTS[0]
 
 

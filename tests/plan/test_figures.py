@@ -154,9 +154,6 @@ def test_blanks_that_pad_a_char_are_no_part_of_it() -> None:
         assert collect(kind, "char(5)", ["ab  ", " c"]) == collect(kind, "char(5)", ["ab", " c"])
 
 
-FLOATS = [0.0, -0.0, 0.1, -0.1, 1.5, 2.0**-1074, 2.0**62, -(2.0**62), 1e38, -1e38, 1e308, -1e308]
-
-
 def test_floats_that_differ_have_other_figures() -> None:
     """Of floats between 5e-47 and 3e38 the last bit counts; of others the sign, and extremes."""
     from math import inf, nextafter

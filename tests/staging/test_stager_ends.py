@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +141,19 @@ def test_a_full_disk_is_told_with_what_was_staged_and_nothing_more_is_written(
     assert "rows and" in caught.value.message
     assert isinstance(caught.value.__cause__, OSError)
     assert store.late <= 1  # PyArrow's own, on its way out of the write that failed
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv", "json"])
+def test_a_failed_load_keeps_no_rows_in_memory(tmp_path: Path, form: str) -> None:
+    """What staged a load is gone once its error is, also where PyArrow's encoders refer to it."""
+    store = FullDisk(tmp_path, 3, OSError(errno.ENOSPC, "No space left on device"))
+    one = stager(store, format=form, keep="never")
+    alive = weakref.ref(one)
+    with pytest.raises(StageError):
+        stage_all(one)
+    del one, store  # whose error has the traceback
+    gc.collect()
+    assert alive() is None
 
 
 def test_other_failures_of_a_store_are_told_as_they_are(tmp_path: Path) -> None:

@@ -96,11 +96,16 @@ def sum_floats(values: Any) -> tuple[int, int]:
     """Two sums that together depend on every bit of each float, as in `scaled.sql.j2`."""
     with np.errstate(all="ignore"):
         size = np.abs(values)
-        scaled = np.select(
-            [size < 2.0**-82, size < 2.0**-10, size < 2.0**62, size < 2.0**128, values < 0],
-            [values * 2.0**144, values * 2.0**72, values, values * 2.0**-66, np.float64(-1)],
-            np.float64(0),
-        )
+        endless = np.where(values < 0, -(2.0**60), 2.0**60)  # also of NaN
+        cases = [
+            (size < 2.0**-82, values * 2.0**144),
+            (size < 2.0**-10, values * 2.0**72),
+            (size < 2.0**62, values),
+            (size < 2.0**128, values * 2.0**-66),
+            (~np.isfinite(values), endless),
+            (values < 0, np.float64(-1)),
+        ]
+        scaled = np.select(*zip(*cases, strict=True), np.float64(0))
         whole = np.floor(scaled)
         fraction = np.floor((scaled - whole) * 2.0**62)
     return _sum_int64(whole.astype(np.int64)), _sum_int64(fraction.astype(np.int64))
