@@ -29,8 +29,9 @@ def find_text(spec: TableSpec, heads: Sequence[Head], renderer: Renderer) -> Fou
     Raises:
         FrameError: columns of CSV files are missing or unexpected.
     """
-    problems = _find_differences(spec, heads)
-    first = heads[0]
+    problems, first = _find_differences(spec, heads), heads[0]
+    if spec.source.escape and _FORMATS.get(first.format) == "csv":
+        problems.append("source.escape: quotes must be doubled, and not escaped")
     names = tuple(dict.fromkeys(name for head in heads for name in head.names))
     if problems and not all(head.names for head in heads):
         return FoundFiles(problems)
@@ -77,6 +78,7 @@ def _find_absent(spec: TableSpec, matched: Mapping[str, str]) -> tuple[str, ...]
 def _find_differences(spec: TableSpec, heads: Sequence[Head]) -> list[str]:
     """Files that are not like the first, and what SQL cannot read in a file, each told once."""
     first, source = heads[0], spec.source
+    keys = next((head.names for head in heads if head.has_rows), ())
     found: dict[str, str] = {}
     for head in heads:
         other = f"unlike {first.uri}"
@@ -97,6 +99,8 @@ def _find_differences(spec: TableSpec, heads: Sequence[Head]) -> list[str]:
         if head.codec not in ("utf-8", "utf-8-sig"):
             found.setdefault("text", f"{head.uri} is {head.codec}, and not UTF-8")
         if head.format == "json":
+            if head.has_rows and set(head.names) != set(keys):
+                found.setdefault("keys", f"{head.uri} begins with other keys, {other}")
             continue
         if head.codec == "utf-8-sig" and not source.header:
             found.setdefault("mark", f"{head.uri} has a byte order mark before its first row")
@@ -104,6 +108,4 @@ def _find_differences(spec: TableSpec, heads: Sequence[Head]) -> list[str]:
             found.setdefault("lines", f"{head.uri} has {head.lines} lines before its rows")
         if head.names != first.names:
             found.setdefault("names", f"{head.uri} has other columns, or in another order, {other}")
-    if source.escape and _FORMATS.get(first.format) == "csv":
-        found["escape"] = "source.escape: quotes must be doubled, and not escaped"
     return list(found.values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from loader.data.frames import open_frame
 from loader.data.from_spark import is_spark_frame
 from loader.data.in_place import InPlace
 from loader.data.source_files import SourceFiles
-from loader.errors import ExecuteError, FrameError, SourceError, StageError
+from loader.errors import ExecuteError, FrameError, SourceError, StageError, VerifyError
 from loader.executor.after_commit import run_after_commit
 from loader.executor.answers import FilesLoadedError
 from loader.executor.context import TargetContext
@@ -397,18 +397,29 @@ class Load:
             self.on_progress(progress)
 
         context = self.context
-        return execute(
-            lambda live, evolved: self._plan(replace(request, evolved=evolved), live),
-            table=self._table,
-            warehouse=context.warehouse,
-            renderer=context.renderer,
-            rows=facts.rows,
-            figures=staged.figures,
-            session=before.session,
-            explain=self._copy_explainer(),
-            before_commit=lambda: self._check_unchanged(ingested),
-            on_statement=report,
-        )
+        with self._explain_changes(ingested):
+            return execute(
+                lambda live, evolved: self._plan(replace(request, evolved=evolved), live),
+                table=self._table,
+                warehouse=context.warehouse,
+                renderer=context.renderer,
+                rows=facts.rows,
+                figures=staged.figures,
+                session=before.session,
+                explain=self._copy_explainer(),
+                before_commit=lambda: self._check_unchanged(ingested),
+                on_statement=report,
+            )
+
+    @contextmanager
+    def _explain_changes(self, ingested: Ingested) -> Iterator[None]:
+        """Tell of files in place that have changed, and not of what that has led to."""
+        try:
+            yield
+        except (ExecuteError, VerifyError) as error:
+            if ingested.located and error.rolled_back and not error.transient:
+                self._check_unchanged(ingested)
+            raise
 
     def _check_unchanged(self, ingested: Ingested) -> None:
         """Check that the files are those that were listed and read.

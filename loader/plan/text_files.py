@@ -96,7 +96,8 @@ class TextFiles:
     def json_types(self, column: Column) -> tuple[str, ...]:
         """What the values of a column are in JSON, as DuckDB calls it.
 
-        Numbers with a point are doubles to parsers, so decimals are strings or whole numbers.
+        Numbers with a point are doubles to parsers, so decimals are strings or whole numbers, and
+        so are those of REAL, which would be rounded twice.
         """
         return ("NULL", "VARCHAR", *_JSON_TYPES.get(column.data_type.name, ()))
 
@@ -107,7 +108,7 @@ _JSON_TYPES: Mapping[str, tuple[str, ...]] = {
     "integer": _WHOLE,
     "bigint": _WHOLE,
     "decimal": _WHOLE,
-    "real": (*_WHOLE, "DOUBLE"),
+    "real": _WHOLE,
     "double precision": (*_WHOLE, "DOUBLE"),
     "boolean": ("BOOLEAN", "UBIGINT"),
 }
@@ -125,6 +126,8 @@ def find_text_obstacles(
         renderer: Of the warehouse.
     """
     title, source, kind = renderer.dialect.title, spec.source, files.format
+    if files.compression != "none" and not renderer.dialect.checks_compressed:
+        yield f"{title} does not notice when {files.compression} text is cut off or damaged"
     if not renderer.has(f"split_{kind}"):
         yield _NO_JSON if kind == "json" else f"{title} has no statement that splits its lines"
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -393,6 +394,55 @@ def test_an_object_that_changes_after_its_listing_is_not_loaded(
             bench.project.load(spec, source, on_progress=change)
         assert bench.project.load(spec, source).in_place
         assert bench.rows() == [(2, date(2026, 1, 1), "b")]
+
+
+CHANGES_MEANWHILE: Mapping[str, Callable[[Make], bytes | None]] = {
+    "other rows": lambda make: make(table_of((2, 2, "b"), (3, 3, "c"))),
+    "no file": lambda make: b"",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_MEANWHILE)
+def test_files_that_change_before_they_are_copied_are_told(bench: Bench, change: str) -> None:
+    """Whatever statement stumbles over them, the error says that they are others than before."""
+    bench.declare()
+    name = bench.write("a", table_of((1, 1, "a")))
+    data = CHANGES_MEANWHILE[change](FORMATS[bench.kind]) or b"nothing"
+
+    def write(progress: Any) -> None:
+        if progress.phase in ("copy", "read the lines"):
+            bench.place.write(f"a.{bench.kind}", data)
+
+    with pytest.raises(LoaderError, match="files changed while they were loaded") as told:
+        bench.load(name, on_progress=write)
+    assert "load them again" in str(told.value.hint)
+    with pytest.raises(LoaderError, match="there is no table"):
+        bench.rows()
+
+
+def test_a_pipe_is_not_waited_for(local: Bench, tmp_path: Path) -> None:
+    """What is no file of a disk has no end to look at, so it is refused at once."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    local.declare()
+    with pytest.raises(LoaderError, match=r"pipe\.csv is not a file of a disk"):
+        local.load(str(pipe))
+
+
+@pytest.mark.parametrize("text", [pa.large_string(), pa.string_view(), None])
+def test_types_that_only_arrow_knows_are_those_of_parquet(place: Place, text: Any) -> None:
+    """What writers note beside the schema of a Parquet file is no reason to stage it."""
+    rows = table_of((1, 1, "a"), (2, 2, None))
+    values = rows["v"].cast(text) if text else rows["v"].dictionary_encode()
+    times = pa.array([datetime(2026, 1, 1), None], pa.timestamp("us", "Europe/Berlin"))
+    bench = Bench(place, "parquet")
+    bench.declare(columns=[*COLUMNS, {"name": "at", "data_type": "timestamptz"}])
+    table = rows.set_column(2, "v", values).append_column("at", times)
+    assert bench.load(bench.write("a", table)).in_place
+    assert [row[:3] for row in bench.rows()] == [
+        (1, date(2026, 1, 1), "a"),
+        (2, date(2026, 1, 2), None),
+    ]
 
 
 def zipped(name: str, data: bytes) -> bytes:

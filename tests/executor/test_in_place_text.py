@@ -130,12 +130,6 @@ def test_the_table_is_that_of_a_staged_load(place: Place, staged: Place, disposi
 FORMS: Mapping[str, tuple[Mapping[str, Any], str, bytes]] = {
     "carriage returns": ({}, "a.csv", b"id,v,day\r\n1,a,\r\n\r\n2,,2026-01-01\r\n"),
     "no line end": ({}, "a.csv", b"id,v,day\n1,a,2026-01-01"),
-    "gzip": ({}, "a.csv.gz", gzip.compress(b"id,v,day\n1,a,2026-01-01\n")),
-    "zstd": (
-        {},
-        "a.csv.zst",
-        pa.compress(b"id,v,day\n1,a,2026-01-01\n", codec="zstd", asbytes=True),
-    ),
     "tabs": ({}, "a.tsv", b"id\tv\tday\n1\ta,b\t2026-01-01\n"),
     "a mark": ({}, "a.csv", b"\xef\xbb\xbfid,v,day\n1,a,2026-01-01\n"),
     "another order": ({}, "a.csv", b'day,v,id\n2026-01-01,"x",1\n'),
@@ -309,10 +303,52 @@ def test_what_sql_cannot_read_is_refused_by_name(make_project: MakeProject, tmp_
         assert "without --in-place" in str(refused.value.hint), case
 
 
+TIE = "1.00000017881393432617187499"
+"""Nearly halfway between two reals: as a double it is halfway, and then rounded up."""
+
+
+PACKED: Mapping[str, Callable[[bytes], bytes]] = {
+    "a.csv.gz": gzip.compress,
+    "a.csv.zst": lambda data: bytes(pa.compress(data, codec="zstd", asbytes=True)),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_compressed_text_is_read_where_damage_is_noticed(
+    place: Place, staged: Place, name: str
+) -> None:
+    """DuckDB takes what it can unpack of a damaged file for the whole: such files are staged."""
+    twin = Twin(place, staged, SMALL)
+    rows = b"".join(b"%d,v%d,\n" % (at, at * 7919 % 10007) for at in range(20_000))
+    whole = PACKED[name](b"id,v,day\n" + rows)
+    in_place = twin.load(name, whole, otherwise_stage=True).in_place
+    assert in_place == (twin.project.config.settings().type == "redshift")
+    for damaged in (whole[: len(whole) // 2], whole[:-5]):
+        with pytest.raises(LoaderError):
+            load(twin.project, place.write(name, damaged), otherwise_stage=True)
+    assert len(rows_of(twin.project)) == 20_000
+
+
+def test_a_mark_at_the_beginning_of_a_row_is_text(place: Place, staged: Place) -> None:
+    """A byte order mark is one only at the beginning of a file."""
+    twin = Twin(place, staged, SMALL)
+    for data in (b"v,id,day\n\xef\xbb\xbfab,1,\n", b"\xef\xbb\xbfv,id,day\n\xef\xbb\xbfab,1,\n"):
+        twin.load("a.csv", data)
+        assert rows_of(twin.project)[0]["v"] == "\ufeffab"
+
+
 def test_floats_are_read_in_place_where_casts_are_exact(place: Place, staged: Place) -> None:
     """DuckDB casts text to the nearest number, as staging does; of Redshift that is not known."""
     twin = Twin(place, staged, {"id": "integer", "r": "real", "f": "double precision"})
-    numbers = ["0.1", "1e-07", "-3.4028234663852886e18", "16777217", "0.1000000000000000055", ""]
+    numbers = [
+        "0.1",
+        "1e-07",
+        "-3.4028234663852886e18",
+        "16777217",
+        "0.1000000000000000055",
+        TIE,
+        "",
+    ]
     lines = "".join(f"{at},{one},{one}\n" for at, one in enumerate(numbers))
     data = f"id,r,f\n{lines}".encode()
     if twin.project.config.settings().type == "redshift":
@@ -411,7 +447,35 @@ def test_json_lines_make_the_table_of_a_staged_load(
 ) -> None:
     """JSON lines in place make the table that they make when they are staged."""
     twin = Twin(local(make_project, tmp_path), staged, JSON_COLUMNS)
-    assert twin.load("a.jsonl.gz", gzip.compress(JSON_ROWS.encode())).rows_loaded == 4
+    assert twin.load("a.jsonl", JSON_ROWS.encode()).rows_loaded == 4
+
+
+def test_keys_of_json_are_those_of_the_first_file(
+    make_project: MakeProject, tmp_path: Path
+) -> None:
+    """A key that only another file has is refused, as it is where the files are staged."""
+    place = local(make_project, tmp_path)
+    project = project_of(place, SMALL, schema_contract={"extra_columns": "ignore"})
+    rows = {
+        "a.jsonl": b'{"id": 1, "day": null}\n',
+        "b.jsonl": b'{"id": 2, "v": "x", "day": null}\n',
+    }
+    names = [place.write(name, data) for name, data in rows.items()]
+    with pytest.raises(LoaderError, match=r"b\.jsonl begins with other keys, unlike .*a\.jsonl"):
+        load(project, *names)
+    with pytest.raises(LoaderError, match="missing"):
+        load(project, *names, otherwise_stage=True)
+
+
+def test_numbers_of_json_for_a_real_are_not_rounded_twice(
+    make_project: MakeProject, tmp_path: Path, staged: Place
+) -> None:
+    """DuckDB reads a number with a point as a double, which rounds it before it is a real."""
+    twin = Twin(local(make_project, tmp_path), staged, {"id": "integer", "r": "real"})
+    text = f'{{"id": 1, "r": "{TIE}"}}\n'
+    assert twin.load("a.jsonl", text.encode()).in_place
+    number = text.replace(f'"{TIE}"', TIE)
+    assert not twin.load("b.jsonl", number.encode(), otherwise_stage=True).in_place
 
 
 JSON_BAD = {

@@ -57,7 +57,7 @@ def _check_samples(bench: Bench) -> Iterator[str]:
             yield told
     for place in bench.places:
         for pid, rests in place.journal.rests.items():
-            for name in ("rss", "fds", "threads", "native"):
+            for name in ("rss", "held", "fds", "threads", "native"):
                 if told := find_growth(name, [rest[name] for rest in rests]):
                     yield f"worker {place.orders.worker}, process {pid}: {told}"
     temporary = bench.find_temporary()
@@ -183,10 +183,11 @@ def summarize(bench: Bench, seconds: float) -> str:
 def _describe_life(rests: list[dict[str, Any]]) -> str:
     quarters = [rests[place * (len(rests) - 1) // 4] for place in range(5)]
     megabytes = ", ".join(f"{rest['rss'] / 1024:.0f}" for rest in quarters)
+    held = ", ".join(f"{rest['held'] / 1024:.1f}" for rest in quarters)
     fds = ", ".join(str(rest["fds"]) for rest in quarters)
     threads = ", ".join(str(rest["threads"]) for rest in quarters)
     native = ", ".join(str(rest["native"]) for rest in quarters)
     return (
-        f"{len(rests)} loads; MB {megabytes}; descriptors {fds}; threads {threads},"
+        f"{len(rests)} loads; MB {megabytes}, held {held}; descriptors {fds}; threads {threads},"
         f" with those of libraries {native}"
     )

@@ -63,8 +63,9 @@ def test_an_hour_of_faults_leaves_what_the_ledger_says(
     began = time.monotonic()
     bench.run(seconds)
     found = find_problems(bench)
+    told = "\n".join(f"- {line}" for line in found)
     with capsys.disabled():
         print(summarize(bench, time.monotonic() - began))
+        print(told)
     if found:
-        told = "\n".join(f"- {line}" for line in found)
         pytest.fail(f"{kind}, --soak-seed {seed}; look into {folder}\n{told}", pytrace=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import gc
 import io
 import os
 import random
@@ -36,6 +37,7 @@ from tests.soak.frames import (
 )
 from tests.soak.jobs import NAMES, SCHEMA, Job, fold, make_job
 from tests.soak.journal import Journal, append
+from tests.soak.samples import measure_held
 
 MOST_ATTEMPTS = 20
 CALM = 6
@@ -289,10 +291,12 @@ class Worker:
 
     def rest(self) -> None:
         """Sample what the process holds between loads, where it should hold nothing."""
+        gc.collect()
         with self.process.oneshot():
             self.tell(
                 "rest",
                 rss=self.process.memory_info().rss >> 10,
+                held=measure_held(),
                 fds=self.process.num_fds(),
                 threads=threading.active_count(),
                 native=self.process.num_threads(),

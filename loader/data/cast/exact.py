@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
+
 from loader.data.cast import exact_times, json_text
 from loader.data.cast.errors import (
     FALSE_WORDS,
@@ -186,17 +188,16 @@ def _cast_any_float(value: Any, data_type: DataType, options: CastOptions) -> fl
             raise type_mismatch(value, data_type)
         case float():
             number, exact = _to_float_width(value, real), True
-        case int() | Decimal():
-            number = _to_float_width(_nearest_float(value), real)
+        case int() | Decimal() if options.text:
             # A number in a text file means the nearest float.
-            exact = not options.text
+            number, exact = _parse_float(str(value), real), False
+        case int() | Decimal():
+            number, exact = _to_float_width(_nearest_float(value), real), True
         case str() if value in _NOT_FINITE:
             return _NOT_FINITE[value]
         case str():
-            number, exact = (
-                _to_float_width(float(_parse_number_text(value, data_type, options)), real),
-                False,
-            )
+            text = _parse_number_text(value, data_type, options)
+            number, exact = _parse_float(text, real), False
         case _:
             raise type_mismatch(value, data_type)
     if isinstance(value, float) and math.isnan(value):
@@ -213,6 +214,13 @@ def _nearest_float(value: int | Decimal) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def _parse_float(text: str, real: bool) -> float:
+    """The nearest float of a type; through a double a REAL would be rounded twice."""
+    if not real:
+        return float(text)
+    return float(pa.scalar(text.removeprefix("+")).cast(pa.float32()).as_py())
 
 
 def _to_float_width(value: float, real: bool) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -244,11 +245,13 @@ class _RowParser:
         Raises:
             SourceError: a row has too few or too many fields.
         """
+        # PyArrow takes one byte order mark away, also from the middle of a file.
+        text = BOM_UTF8 + part if part.startswith(BOM_UTF8) else part
         # Arrow's own memory, which any thread can release without Python.
-        memory = pa.allocate_buffer(len(part))
-        memoryview(memory).cast("B")[:] = part
+        memory = pa.allocate_buffer(len(text))
+        memoryview(memory).cast("B")[:] = text
         reading = pacsv.ReadOptions(
-            column_names=self._columns, block_size=len(part), use_threads=False
+            column_names=self._columns, block_size=len(text), use_threads=False
         )
         try:
             found = pacsv.read_csv(pa.BufferReader(memory), reading, *self._options)

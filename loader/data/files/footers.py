@@ -66,7 +66,8 @@ def _read_footer(file: DataFile) -> Footer:
         metadata = pq.read_metadata(pa.BufferReader(footer))
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.name} is not a Parquet file: {error}") from error
-    schema = metadata.schema.to_arrow_schema().remove_metadata()
+    stored = metadata.schema.to_arrow_schema()
+    schema = pa.schema([(one.name, _plain_type(one.type)) for one in stored])
     check_names(schema.names, file.name)
     return Footer(
         located.uri,
@@ -77,6 +78,23 @@ def _read_footer(file: DataFile) -> Footer:
         schema,
         dict(_describe_columns(metadata, frozenset(schema.names))),
     )
+
+
+def _plain_type(type_: Any) -> Any:
+    """The type without what only Arrow knows of it, which its writers note beside the schema."""
+    if pa.types.is_dictionary(type_):
+        return _plain_type(type_.value_type)
+    if pa.types.is_timestamp(type_) and type_.tz is not None:
+        return pa.timestamp(type_.unit, "UTC")
+    return _PLAIN.get(type_, type_)
+
+
+_PLAIN = {
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+}
 
 
 def _read_bytes(opened: SeekableFile, name: str) -> bytes:

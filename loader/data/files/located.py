@@ -82,6 +82,8 @@ class SeekableFile(io.RawIOBase):
 class _LocalFile(SeekableFile):
     def __init__(self, name: str) -> None:
         path = Path(name).resolve()
+        if not path.is_file() and path.exists():  # a pipe, which would wait for its writer
+            raise SourceError(f"{name} is not a file of a disk, so it cannot be loaded in place")
         self._file = path.open("rb")
         status = os.fstat(self._file.fileno())
         found = LocatedFile(

@@ -75,6 +75,9 @@ class Dialect:
     unenforced_keys: bool = False
     """Whether tables declare primary keys that the warehouse does not enforce."""
 
+    checks_compressed: bool = False
+    """Whether compressed text that was cut off or damaged is refused when it is read."""
+
     nul_in_text: bool = True
     """Whether text may hold the character NUL."""
 

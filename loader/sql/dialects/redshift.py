@@ -173,6 +173,7 @@ DIALECT = Dialect(
     widens=_widens,
     identity_by_hand=False,
     unenforced_keys=True,
+    checks_compressed=True,
     nul_in_text=False,
     # The order of text depends on the collation of the database and of the column.
     text_figures=("ends",),

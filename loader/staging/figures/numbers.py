@@ -97,7 +97,7 @@ def sum_floats(values: Any) -> tuple[int, int]:
     with np.errstate(all="ignore"):
         size = np.abs(values)
         endless = np.where(values < 0, -(2.0**60), 2.0**60)  # also of NaN
-        cases = [
+        cases: list[tuple[Any, Any]] = [
             (size < 2.0**-82, values * 2.0**144),
             (size < 2.0**-10, values * 2.0**72),
             (size < 2.0**62, values),
@@ -105,7 +105,8 @@ def sum_floats(values: Any) -> tuple[int, int]:
             (~np.isfinite(values), endless),
             (values < 0, np.float64(-1)),
         ]
-        scaled = np.select(*zip(*cases, strict=True), np.float64(0))
+        conditions, choices = zip(*cases, strict=True)
+        scaled = np.select(conditions, choices, np.float64(0))
         whole = np.floor(scaled)
         fraction = np.floor((scaled - whole) * 2.0**62)
     return _sum_int64(whole.astype(np.int64)), _sum_int64(fraction.astype(np.int64))
