@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import io
 import itertools
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -503,10 +505,33 @@ def test_threads_end_with_the_store(front: _Front, bucket: _Bucket) -> None:
         patch.setenv("AWS_ENDPOINT_URL_S3", front.url)
         for _ in range(3):
             _write(open_store(f"s3://{bucket.name}"), "a", _noise(9 * MB))
-    import gc
-
     gc.collect()
     assert _eventually(lambda: threads() <= before)
+
+
+def _write_parquet(store: Store) -> None:
+    table = pa.table({"id": pa.array(range(2_000_000))})
+    with (
+        store.create("a.parquet") as sink,
+        pq.ParquetWriter(sink, table.schema, compression="none") as writer,
+    ):
+        for _ in range(20):
+            writer.write_table(table, row_group_size=100_000)
+
+
+def test_a_failed_upload_of_a_writer_keeps_no_store(
+    front: _Front, bucket: _Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyArrow has written to is gone once the error is, and so are the store's threads."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", front.url)
+    store = open_store(f"s3://{bucket.name}/loads")
+    alive = weakref.ref(store)
+    front.faults = [_Fault("PUT", status=403, code="AccessDenied")]
+    with pytest.raises(StageError):
+        _write_parquet(store)
+    del store
+    gc.collect()
+    assert alive() is None
 
 
 # ---------------------------------------------------------------- delete and list

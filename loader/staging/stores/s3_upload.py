@@ -145,8 +145,8 @@ class UploadFile(io.BufferedIOBase):
     def __init__(
         self, upload: Upload, raise_errors: Callable[[], AbstractContextManager[None]]
     ) -> None:
-        self._upload = upload
-        self._raise_errors = raise_errors
+        self._open: tuple[Upload, Callable[[], AbstractContextManager[None]]] | None
+        self._open = (upload, raise_errors)
         self._position = 0
 
     def writable(self) -> bool:
@@ -163,10 +163,20 @@ class UploadFile(io.BufferedIOBase):
         Raises:
             StageError: the upload has failed.
         """
-        if self.closed:
+        if self._open is None:
             raise ValueError("write to closed file")
+        upload, raise_errors = self._open
         view = memoryview(data).cast("B")
-        with self._raise_errors():
-            self._upload.write(view)
+        with raise_errors():
+            upload.write(view)
         self._position += view.nbytes
         return view.nbytes
+
+    def close(self) -> None:
+        """Take no more bytes, and let the upload go.
+
+        Python does not see that PyArrow's writers refer to this object, so the error of an upload,
+        which refers to its writer, would keep the store and its threads for ever.
+        """
+        super().close()
+        self._open = None
