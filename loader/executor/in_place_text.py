@@ -78,7 +78,7 @@ def _find_absent(spec: TableSpec, matched: Mapping[str, str]) -> tuple[str, ...]
 def _find_differences(spec: TableSpec, heads: Sequence[Head]) -> list[str]:
     """Files that are not like the first, and what SQL cannot read in a file, each told once."""
     first, source = heads[0], spec.source
-    keys = next((head.names for head in heads if head.has_rows), ())
+    keyed = next((head for head in heads if head.has_rows), first)
     found: dict[str, str] = {}
     for head in heads:
         other = f"unlike {first.uri}"
@@ -99,8 +99,9 @@ def _find_differences(spec: TableSpec, heads: Sequence[Head]) -> list[str]:
         if head.codec not in ("utf-8", "utf-8-sig"):
             found.setdefault("text", f"{head.uri} is {head.codec}, and not UTF-8")
         if head.format == "json":
-            if head.has_rows and set(head.names) != set(keys):
-                found.setdefault("keys", f"{head.uri} begins with other keys, {other}")
+            if head.has_rows and set(head.names) != set(keyed.names):
+                told = f"{head.uri} begins with other keys, unlike {keyed.uri}"
+                found.setdefault("keys", told)
             continue
         if head.codec == "utf-8-sig" and not source.header:
             found.setdefault("mark", f"{head.uri} has a byte order mark before its first row")

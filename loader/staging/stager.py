@@ -80,8 +80,8 @@ class _CountingSink(io.BufferedIOBase):
     def discard(self) -> None:
         """Ignore further bytes: encoders still write some when they are closed.
 
-        The file and the queue are let go. Python does not see that PyArrow's encoders refer to this
-        object, so an error that refers to both would keep all rows of a failed load for ever.
+        The file and the queue are released. Python does not see that PyArrow's encoders refer to
+        this object, so an error that refers to both would keep all rows of a failed load for ever.
         """
         self._open = None
 

@@ -396,9 +396,9 @@ def test_an_object_that_changes_after_its_listing_is_not_loaded(
         assert bench.rows() == [(2, date(2026, 1, 1), "b")]
 
 
-CHANGES_MEANWHILE: Mapping[str, Callable[[Make], bytes | None]] = {
+CHANGES_MEANWHILE: Mapping[str, Callable[[Make], bytes]] = {
     "other rows": lambda make: make(table_of((2, 2, "b"), (3, 3, "c"))),
-    "no file": lambda make: b"",
+    "no data": lambda make: b"nothing",
 }
 
 
@@ -407,7 +407,7 @@ def test_files_that_change_before_they_are_copied_are_told(bench: Bench, change:
     """Whatever statement stumbles over them, the error says that they are others than before."""
     bench.declare()
     name = bench.write("a", table_of((1, 1, "a")))
-    data = CHANGES_MEANWHILE[change](FORMATS[bench.kind]) or b"nothing"
+    data = CHANGES_MEANWHILE[change](FORMATS[bench.kind])
 
     def write(progress: Any) -> None:
         if progress.phase in ("copy", "read the lines"):

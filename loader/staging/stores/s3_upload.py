@@ -173,7 +173,7 @@ class UploadFile(io.BufferedIOBase):
         return view.nbytes
 
     def close(self) -> None:
-        """Take no more bytes, and let the upload go.
+        """Take no more bytes, and release the upload.
 
         Python does not see that PyArrow's writers refer to this object, so the error of an upload,
         which refers to its writer, would keep the store and its threads for ever.
