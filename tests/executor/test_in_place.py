@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet import encryption
 
 from loader import InPlace, LoaderError
 from loader.cli import main
@@ -271,6 +273,43 @@ def test_damaged_footers_are_no_traceback(place: Place) -> None:
     with pytest.raises(LoaderError, match=r"a\.parquet is not a Parquet file"):
         load(project, name)
     with pytest.raises(LoaderError, match=r"a\.parquet"):
+        load(project, name, otherwise_stage=True)
+
+
+class _Keys(encryption.KmsClient):  # type: ignore[misc]  # PyArrow has no types of it
+    """Wraps keys in nothing."""
+
+    def wrap_key(self, key_bytes: bytes, _: str) -> str:
+        return base64.b64encode(key_bytes).decode()
+
+    def unwrap_key(self, wrapped_key: str, _: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+def encrypt_column(name: str) -> bytes:
+    """A file with two columns, one of them encrypted, and a footer that is not."""
+    factory = encryption.CryptoFactory(lambda _: _Keys())
+    settings = encryption.EncryptionConfiguration(
+        footer_key="footer", column_keys={"column": [name]}, plaintext_footer=True
+    )
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), settings)
+    sink = pa.BufferOutputStream()
+    table = pa.table({"id": pa.array([1], pa.int32()), "v": ["a"]})
+    pq.write_table(table, sink, encryption_properties=properties)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def test_files_with_encrypted_columns_are_not_loaded_in_place(place: Place) -> None:
+    """They are told as such though their footers can be read, and staged where the table needs
+    none of these columns.
+    """
+    name = place.write("a.parquet", encrypt_column("v"))
+    columns = [{"name": "id", "data_type": "integer"}, {"name": "v", "data_type": "varchar(6)"}]
+    project = place.project(columns=columns)
+    with pytest.raises(LoaderError, match=r"a\.parquet has encrypted columns"):
+        load(project, name)
+    with pytest.raises(LoaderError, match=r"a\.parquet cannot be read: it has encrypted columns"):
         load(project, name, otherwise_stage=True)
 
 

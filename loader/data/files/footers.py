@@ -20,6 +20,8 @@ from loader.errors import SourceError
 _MAGIC = b"PAR1"
 _END = 8
 """Bytes of the footer's length and the magic at the end of a file."""
+_SIGNATURE = 28
+"""Bytes after a plain footer where columns are encrypted: encryption.md of Parquet, 5.5."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ def _read_footer(file: DataFile) -> Footer:
         metadata = pq.read_metadata(pa.BufferReader(footer))
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{file.name} is not a Parquet file: {error}") from error
+    if len(footer) - _END - metadata.serialized_size == _SIGNATURE:
+        # PyArrow ends the whole process where it is asked for such a column.
+        raise SourceError(f"{file.name} has encrypted columns, which are not loaded in place")
     stored = metadata.schema.to_arrow_schema()
     schema = pa.schema([(one.name, _plain_type(one.type)) for one in stored])
     check_names(schema.names, file.name)

@@ -398,6 +398,8 @@ def read_error(name: str, error: Exception) -> SourceError:
     text = str(error).strip() or type(error).__name__
     if "Truncated compressed stream" in text:
         text = "the compressed data is truncated"
+    if "decrypt" in text:
+        return SourceError(f"{name} cannot be read: it has encrypted columns")
     return SourceError(
         f"{name} cannot be read: {text}",
         hint="the file is damaged or truncated; download or export it again",
@@ -469,7 +471,9 @@ def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> N
     if kind in wanted:
         label, magics = wanted[kind]
         if not head.startswith(magics):
-            raise SourceError(f"{file.name} is not {label}: it starts with {head[:8]!r}")
+            encrypted = "it is encrypted" * head.startswith(b"PARE")
+            why = encrypted or f"it starts with {head[:8]!r}"
+            raise SourceError(f"{file.name} is not {label}: {why}")
     elif head.startswith((_PARQUET, _ARROW_FILE)):
         raise SourceError(
             f"{file.name} is a {'Parquet' if head.startswith(_PARQUET) else 'Arrow'} file, unlike"
