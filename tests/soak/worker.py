@@ -51,6 +51,10 @@ It is less than `lock_timeout` of the DuckDB target, and than the wait for a los
 """
 
 
+INTERNED = 100_000
+"""So many strings let Python's table of them double now, as those of 800 loads would: by 1.9 MB."""
+
+
 @dataclass(frozen=True)
 class Orders:
     """What a worker has to know."""
@@ -150,6 +154,8 @@ def _prepare(orders: Orders) -> None:
     os.environ.clear()
     os.environ.update(orders.environment)
     tempfile.tempdir = None
+    for number in range(INTERNED):
+        sys.intern(f"soak {number}")
     print(f"--- process {os.getpid()} begins")
 
 
