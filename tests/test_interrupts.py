@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from loader import memory_database
 from loader.data.cast.partition_of_row import PartitionExpressions
 from loader.data.primary_keys import KeyIndex
 from loader.data.queries.duckdb import DuckdbSession
@@ -121,6 +124,49 @@ def test_a_signal_interrupts_what_duckdb_computes(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     work(batch)
+
+
+def attach_files(batch: pa.RecordBatch) -> None:
+    """Make Arrow files a view, and read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        with pa.ipc.new_file(f"{folder}/part-0.arrow", batch.schema) as file:
+            file.write_batch(batch)
+        session = DuckDBSession(duckdb.connect())
+        session.attach(f"{folder}/part-*")
+        session.execute(f'SELECT count(*) FROM "{folder}/part-*"')
+
+
+class _Watched:
+    """A connection that remembers what the main thread calls."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, called: set[str]) -> None:
+        self._watched, self._called = connection, called
+
+    def __getattr__(self, name: str) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            self._called.add(name)
+        return getattr(self._watched, name)
+
+    def cursor(self) -> _Watched:
+        return _Watched(self._watched.cursor(), self._called)
+
+
+@pytest.mark.parametrize("work", [*WORK, attach_files])
+def test_the_main_thread_calls_nothing_in_which_duckdb_may_see_a_signal(
+    batch: pa.RecordBatch,
+    work: Callable[[pa.RecordBatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DuckDB turns what a handler raises into an error of its own, also while it registers rows."""
+    called: set[str] = set()
+    connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *a, **k: _Watched(connect(*a, **k), called))
+    memory_database._database.cache_clear()
+    try:
+        work(batch.slice(0, 1_000))
+    finally:
+        memory_database._database.cache_clear()
+    assert called <= {"close", "description", "interrupt", "unregister"}
 
 
 def test_a_signal_before_the_thread_has_begun_lets_nothing_run(

@@ -169,8 +169,12 @@ class KeyIndex:
                 open_memory_database() if few else duckdb.connect(config={"memory_limit": _MEMORY})
             )
         database = self._database
-        database.register("keys", keys)
-        return run_interruptibly(lambda: fetch(database.sql(query)), database.interrupt)
+
+        def run() -> Any:
+            database.register("keys", keys)
+            return fetch(database.sql(query))
+
+        return run_interruptibly(run, database.interrupt)
 
     def _add_hashes(self, keys: Any) -> Any:
         """A table of keys with their hashes, which are equal where keys are equal or similar."""

@@ -84,13 +84,15 @@ class PartitionExpressions:
             run_interruptibly(lambda: opened.execute("SET TimeZone = 'UTC'"), opened.interrupt)
             self._connection = opened
         connection = self._connection
-        connection.register("batch", pa.Table.from_batches([batch]))
         # A row whose expression fails belongs to no partition, like NULL.
         query = f"SELECT TRY(({dimension.expr})) AS value FROM batch"
+
+        def run() -> Any:
+            connection.register("batch", pa.Table.from_batches([batch]))
+            return connection.sql(query).to_arrow_table()
+
         try:
-            result = run_interruptibly(
-                lambda: connection.sql(query).to_arrow_table(), connection.interrupt
-            )
+            result = run_interruptibly(run, connection.interrupt)
             found = result["value"].combine_chunks()
             return pc.cast(found, arrow_type(dimension.data_type))
         except duckdb.Error as error:

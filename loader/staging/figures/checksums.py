@@ -38,12 +38,13 @@ class Checksums:
         columns = [_to_hashed_form(figure, batch.column(figure.column)) for figure in self._figures]
         names = [f"c{number}" for number in range(len(columns))]
         sums = ", ".join(f"sum(('0x' || left(md5({name}), 15))::BIGINT)" for name in names)
-        connection.register("batch", pa.table(columns, names=names))
+
+        def run() -> list[tuple[Any, ...]]:
+            connection.register("batch", pa.table(columns, names=names))
+            return connection.execute(f"SELECT {sums} FROM batch").fetchall()
+
         try:
-            (row,) = run_interruptibly(
-                lambda: connection.execute(f"SELECT {sums} FROM batch").fetchall(),
-                connection.interrupt,
-            )
+            (row,) = run_interruptibly(run, connection.interrupt)
         finally:
             connection.unregister("batch")
         return [(figure, int(total or 0)) for figure, total in zip(self._figures, row, strict=True)]

@@ -224,7 +224,9 @@ class DuckDBSession:
 
         found = find_arrow_files(files)
         try:
-            self._connection.register(files, found)
+            run_interruptibly(
+                lambda: self._connection.register(files, found), self._connection.interrupt
+            )
         except duckdb.Error as error:
             raise _execute_error(error, f"-- attach {files}") from error
 
