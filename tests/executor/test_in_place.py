@@ -276,7 +276,7 @@ def test_damaged_footers_are_no_traceback(place: Place) -> None:
         load(project, name, otherwise_stage=True)
 
 
-class _Keys(encryption.KmsClient):  # type: ignore[misc]  # PyArrow has no types of it
+class _Keys(encryption.KmsClient):
     """Wraps keys in nothing."""
 
     def wrap_key(self, key_bytes: bytes, _: str) -> str:
