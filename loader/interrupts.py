@@ -5,9 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def query_rows(connection: Any, name: str, rows: Any, query: str, fetch: Callable[[Any], T]) -> T:
+    """Run a query of DuckDB on Arrow rows, as `run_interruptibly` does.
+
+    Args:
+        connection: To DuckDB.
+        name: What the query calls the rows.
+        rows: A `pyarrow.Table` or `pyarrow.RecordBatchReader`.
+        query: A SELECT.
+        fetch: Takes the whole result from the relation of the query.
+    """
+
+    def run() -> T:
+        # DuckDB runs Python, which may handle a signal, to look at the schema of what it registers.
+        connection.register(name, rows)
+        try:
+            return fetch(connection.sql(query))
+        finally:
+            connection.unregister(name)
+
+    return run_interruptibly(run, connection.interrupt)
 
 
 def run_interruptibly(action: Callable[[], T], interrupt: Callable[[], object]) -> T:

@@ -20,7 +20,7 @@ from loader.data.cast.errors import show
 from loader.data.cast.partition_of_row import strip_trailing_blanks
 from loader.data.key_spill import HASH, OPTIONS, BufferedPart, KeyPart, KeySpill, gather
 from loader.errors import FrameError, StageError
-from loader.interrupts import run_interruptibly
+from loader.interrupts import query_rows
 from loader.memory_database import open_memory_database
 
 SHOWN_KEYS = 5
@@ -168,13 +168,7 @@ class KeyIndex:
             self._database = (
                 open_memory_database() if few else duckdb.connect(config={"memory_limit": _MEMORY})
             )
-        database = self._database
-
-        def run() -> Any:
-            database.register("keys", keys)
-            return fetch(database.sql(query))
-
-        return run_interruptibly(run, database.interrupt)
+        return query_rows(self._database, "keys", keys, query, fetch)
 
     def _add_hashes(self, keys: Any) -> Any:
         """A table of keys with their hashes, which are equal where keys are equal or similar."""

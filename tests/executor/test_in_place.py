@@ -301,9 +301,7 @@ def encrypt_column(name: str) -> bytes:
 
 
 def test_files_with_encrypted_columns_are_not_loaded_in_place(place: Place) -> None:
-    """They are told as such though their footers can be read, and staged where the table needs
-    none of these columns.
-    """
+    """They are told as such though their footers can be read, and cannot be staged either."""
     name = place.write("a.parquet", encrypt_column("v"))
     columns = [{"name": "id", "data_type": "integer"}, {"name": "v", "data_type": "varchar(6)"}]
     project = place.project(columns=columns)

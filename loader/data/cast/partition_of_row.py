@@ -23,7 +23,7 @@ from loader.data.cast.arrow_types import arrow_type
 from loader.data.cast.errors import show
 from loader.data.cast.report import Explanation
 from loader.errors import PlanError
-from loader.interrupts import run_interruptibly
+from loader.interrupts import query_rows, run_interruptibly
 from loader.spec.partition_keys import locate
 from loader.spec.partitions import Part, Slice
 from loader.spec.periods import Dimension, KeyValue, Window
@@ -83,24 +83,19 @@ class PartitionExpressions:
             )
             run_interruptibly(lambda: opened.execute("SET TimeZone = 'UTC'"), opened.interrupt)
             self._connection = opened
-        connection = self._connection
+        rows = pa.Table.from_batches([batch])
         # A row whose expression fails belongs to no partition, like NULL.
         query = f"SELECT TRY(({dimension.expr})) AS value FROM batch"
-
-        def run() -> Any:
-            connection.register("batch", pa.Table.from_batches([batch]))
-            return connection.sql(query).to_arrow_table()
-
         try:
-            result = run_interruptibly(run, connection.interrupt)
+            result = query_rows(
+                self._connection, "batch", rows, query, lambda found: found.to_arrow_table()
+            )
             found = result["value"].combine_chunks()
             return pc.cast(found, arrow_type(dimension.data_type))
         except duckdb.Error as error:
             return error
         except pa.ArrowException as error:
             return duckdb.Error(str(error))
-        finally:
-            connection.unregister("batch")
 
 
 class SliceCheck:

@@ -21,7 +21,9 @@ _MAGIC = b"PAR1"
 _END = 8
 """Bytes of the footer's length and the magic at the end of a file."""
 _SIGNATURE = 28
-"""Bytes after a plain footer where columns are encrypted: encryption.md of Parquet, 5.5."""
+"""Bytes of the signature after a plain footer of a file with encrypted columns: encryption.md of
+Parquet, 5.5.
+"""
 
 
 @dataclass(frozen=True)

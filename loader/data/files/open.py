@@ -398,7 +398,7 @@ def read_error(name: str, error: Exception) -> SourceError:
     text = str(error).strip() or type(error).__name__
     if "Truncated compressed stream" in text:
         text = "the compressed data is truncated"
-    if "decrypt" in text:
+    if "Cannot decrypt ColumnMetadata" in text:
         return SourceError(f"{name} cannot be read: it has encrypted columns")
     return SourceError(
         f"{name} cannot be read: {text}",
@@ -471,8 +471,8 @@ def check_format(file: DataFile, kind: Format, head: bytes, source: Source) -> N
     if kind in wanted:
         label, magics = wanted[kind]
         if not head.startswith(magics):
-            encrypted = "it is encrypted" * head.startswith(b"PARE")
-            why = encrypted or f"it starts with {head[:8]!r}"
+            encrypted = head.startswith(b"PARE")
+            why = "it is encrypted" if encrypted else f"it starts with {head[:8]!r}"
             raise SourceError(f"{file.name} is not {label}: {why}")
     elif head.startswith((_PARQUET, _ARROW_FILE)):
         raise SourceError(

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loader.interrupts import run_interruptibly
+from loader.interrupts import query_rows
 from loader.memory_database import open_memory_database
 from loader.plan.figures import Figure
 
@@ -34,19 +34,16 @@ class Checksums:
             return []
         if self._connection is None:
             self._connection = open_memory_database()
-        connection = self._connection
         columns = [_to_hashed_form(figure, batch.column(figure.column)) for figure in self._figures]
         names = [f"c{number}" for number in range(len(columns))]
         sums = ", ".join(f"sum(('0x' || left(md5({name}), 15))::BIGINT)" for name in names)
-
-        def run() -> list[tuple[Any, ...]]:
-            connection.register("batch", pa.table(columns, names=names))
-            return connection.execute(f"SELECT {sums} FROM batch").fetchall()
-
-        try:
-            (row,) = run_interruptibly(run, connection.interrupt)
-        finally:
-            connection.unregister("batch")
+        (row,) = query_rows(
+            self._connection,
+            "batch",
+            pa.table(columns, names=names),
+            f"SELECT {sums} FROM batch",
+            lambda found: found.fetchall(),
+        )
         return [(figure, int(total or 0)) for figure, total in zip(self._figures, row, strict=True)]
 
     def close(self) -> None:
